@@ -1,0 +1,154 @@
+"""Heatmaps of unit counts as Altair charts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from iua_widget.results import LayerResult, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MOST_CELLS: Final = 4900
+"""Cells a chart may have: Altair refuses a table of more than 5,000 rows."""
+_CHART_WIDTH: Final = 420
+_CHART_HEIGHT: Final = 360
+
+
+class ChartArray(np.ndarray):
+    """Several charts in an array, as DNIKit returns its axes; shown in a notebook one below another."""
+
+    @property
+    def chart(self) -> alt.VConcatChart:
+        """The charts as one, one below another: to `save`, for example."""
+        return alt.vconcat(*self.ravel().tolist()).resolve_scale(color="shared")
+
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
+        return self.chart._repr_mimebundle_(*args, **kwargs)
+
+
+def heatmaps(reading: Reading, response_names: Sequence[str] | None = None) -> Any:
+    """One heatmap a layer.
+
+    Dense layers are laid out as a near-square grid, two-dimensional responses as they are, and
+    feature maps as a mosaic of channels (channels first). Lighter units have been active more
+    often, as DNIKit's documentation has it. A layer of more units than a chart can hold is pooled:
+    each cell shows the most inactive of a square of units, and the title says so.
+
+    Parameters
+    ----------
+    reading : Reading
+    response_names : sequence of str, optional
+        The layers to show; all by default.
+
+    Returns
+    -------
+    altair.Chart, or ChartArray of them where there are several layers
+
+    Raises
+    ------
+    LayerSelectionError
+        If a layer is not there, or none is asked for.
+    """
+    names = reading.select(None if response_names is None else list(response_names))
+    charts = [_heatmap(name, reading.results[name]) for name in names]
+    if len(charts) == 1:
+        return charts[0]
+    array = np.empty(len(charts), dtype=object)
+    array[:] = charts
+    return array.view(ChartArray)
+
+
+def _heatmap(name: str, result: LayerResult) -> alt.Chart:
+    cells = _unit_grid(result.lower.shape)
+    side = math.ceil(math.sqrt(cells.size / _MOST_CELLS))
+    note = f"each cell: the most inactive of {side} × {side} units" if side > 1 else ""
+    table = _cell_table(cells, result, side)
+    tooltips = [
+        alt.Tooltip("unit:Q", title="unit", format=","),
+        alt.Tooltip("count:Q", title=f"inactive, of {result.probes:,} probes", format=","),
+        alt.Tooltip("share:Q", title="inactive share", format=".1%"),
+    ]
+    bound = "" if result.exact else " at least (the threshold is between stops)"
+    height, width = (-(-extent // side) for extent in cells.shape)
+    size = min(_CHART_WIDTH / width, _CHART_HEIGHT / height)
+    axis = alt.Axis(labels=False, ticks=False, grid=False, domain=False, title=None)
+    return (
+        alt.Chart(table)
+        .mark_rect()
+        .encode(
+            x=alt.X("column:O", axis=axis),
+            y=alt.Y("row:O", axis=axis),
+            color=alt.Color(
+                "share:Q",
+                scale=alt.Scale(scheme="cividis", reverse=True, domain=[0, 1]),
+                legend=alt.Legend(title="inactive share (lighter: more active)", format="%"),
+            ),
+            tooltip=tooltips,
+        )
+        .properties(
+            title=alt.TitleParams(
+                f"{name}: share of probes on which each unit is inactive{bound}",
+                subtitle=[f"|x| ≤ {result.threshold:g}; {result.dead:,} of {result.units:,} dead"]
+                + ([note] if note else []),
+            ),
+            width=max(width * size, 1),
+            height=max(height * size, 1),
+        )
+    )
+
+
+def _unit_grid(shape: tuple[int, ...]) -> np.ndarray:
+    """Flat unit indices as a picture: (rows, columns), with -1 where there is no unit."""
+    units = math.prod(shape)
+    index = np.arange(units)
+    if len(shape) == 2:  # noqa: PLR2004  (a matrix is its own picture)
+        return index.reshape(shape)
+    if len(shape) < 2:  # noqa: PLR2004
+        return _tiled(index.reshape(units, 1, 1), gap=0)
+    return _tiled(index.reshape(shape[0], -1, shape[-1]), gap=1)
+
+
+def _tiled(tiles: np.ndarray, gap: int) -> np.ndarray:
+    count, height, width = tiles.shape
+    columns = max(1, round(math.sqrt(count * (height + gap) / (width + gap))))
+    rows = -(-count // columns)
+    grid = np.full((rows, height + gap, columns, width + gap), -1)
+    for tile in range(count):
+        row, column = divmod(tile, columns)
+        grid[row, :height, column, :width] = tiles[tile]
+    picture = grid.reshape(rows * (height + gap), columns * (width + gap))
+    return picture[: picture.shape[0] - gap, : picture.shape[1] - gap]
+
+
+def _cell_table(cells: np.ndarray, result: LayerResult, side: int) -> pd.DataFrame:
+    counts = result.lower.ravel()
+    values = np.where(cells >= 0, counts[cells], -1) if counts.size else cells
+    padding = [(0, -extent % side) for extent in cells.shape]
+    pooled_rows, pooled_columns = (-(-extent // side) for extent in cells.shape)
+
+    def blocks(array: np.ndarray) -> np.ndarray:
+        padded = np.pad(array, padding, constant_values=-1)
+        split = padded.reshape(pooled_rows, side, pooled_columns, side).swapaxes(1, 2)
+        return split.reshape(pooled_rows * pooled_columns, side * side)
+
+    value_blocks = blocks(values)
+    most = value_blocks.argmax(axis=1)[:, None]
+    count = np.take_along_axis(value_blocks, most, axis=1).ravel()
+    unit = np.take_along_axis(blocks(cells), most, axis=1).ravel()
+    row, column = np.indices((pooled_rows, pooled_columns)).reshape(2, -1)
+    there = unit >= 0
+    return pd.DataFrame(
+        {
+            "row": row[there],
+            "column": column[there],
+            "unit": unit[there],
+            "count": count[there],
+            "share": count[there] / result.probes,
+        }
+    )

@@ -1,0 +1,66 @@
+"""The contract every counting engine fulfils."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """What one batch adds to one layer's tally, complete before anything is added.
+
+    The bins take one or two bytes a response and are what is kept of a batch until all its layers
+    have come, so that a batch enters the tallies as a whole or not at all.
+
+    Attributes
+    ----------
+    bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
+        For stops ``e_0 < ... < e_(K-1)``: the number of stops that ``abs(x)`` exceeds, so that bin
+        ``k < K`` means ``e_(k-1) < abs(x) <= e_k``; ``K`` is a finite value above every stop, and
+        ``K + 1`` a NaN or an infinity that no stop includes.
+    inactive : numpy.ndarray of int64, shape (probes, K + 1)
+        Units of each probe in bins up to ``k``: inactive at stop ``k``, or finite at ``K``.
+    abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
+        Sum of ``abs(x)``, sum of ``abs(x) ** 2`` and largest ``abs(x)`` over the finite responses.
+    nan_count, infinite_count : numpy.ndarray of int64, shape (units,), or None
+        How many responses were NaN or infinite; None where none was.
+    """
+
+    bins: np.ndarray
+    inactive: np.ndarray
+    abs_sum: np.ndarray
+    square_sum: np.ndarray
+    abs_max: np.ndarray
+    nan_count: np.ndarray | None
+    infinite_count: np.ndarray | None
+
+
+class Engine(Protocol):
+    """Classifies the responses of a batch, and adds classified batches to a tally's counters."""
+
+    def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
+        """Sort every magnitude of a batch into its bin.
+
+        Parameters
+        ----------
+        values : numpy.ndarray, shape (probes, units)
+            Real floating or complex; may be strided.
+        thresholds : numpy.ndarray, shape (K,)
+            Ascending (repeats allowed), in the dtype of ``abs(values)``.
+        """
+        ...
+
+    def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
+        """Add one to ``counts[unit, bin]`` for every response, in place.
+
+        Parameters
+        ----------
+        bins : numpy.ndarray, shape (probes, units)
+            As in `BatchCounts`; bin ``K + 1`` is left out.
+        counts : numpy.ndarray of unsigned integers, shape (units, K + 1)
+            Wide enough for what is added: the tally sees to that.
+        """
+        ...

@@ -1,0 +1,78 @@
+"""The oracle among the engines: plain NumPy, written to be read and believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from iua_widget.counting.engine import BatchCounts
+
+_BLOCK_VALUES = 2**19
+"""Responses worked on at once: bounds the temporaries to a few MiB, whatever the layer's size."""
+
+
+class ReferenceEngine:
+    """Counting by `numpy.searchsorted` and `numpy.bincount`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = ReferenceEngine().classify(np.array([[0.0, 0.5, 9.0]]), np.array([0.0, 1.0]))
+    >>> batch.bins
+    array([[0, 1, 2]], dtype=uint8)
+    >>> batch.inactive
+    array([[1, 2, 3]])
+    """
+
+    def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
+        """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
+        probes, units = values.shape
+        overflow = len(thresholds)
+        bins = np.empty((probes, units), np.uint8 if overflow + 1 < 2**8 else np.uint16)
+        histogram = np.zeros((probes, overflow + 2), np.int64)
+        abs_sum, square_sum, abs_max = (np.zeros(units) for _ in range(3))
+        nan_count = infinite_count = None
+        for block in _unit_blocks(probes, units):
+            magnitudes = np.abs(values[:, block])
+            finite = np.isfinite(magnitudes)
+            index = np.searchsorted(thresholds, magnitudes, side="left")
+            if not finite.all():
+                index[~finite & (index == overflow)] = overflow + 1
+                if nan_count is None or infinite_count is None:
+                    nan_count, infinite_count = np.zeros((2, units), np.int64)
+                nan_count[block] = np.isnan(magnitudes).sum(axis=0)
+                infinite_count[block] = np.isinf(magnitudes).sum(axis=0)
+                magnitudes = np.where(finite, magnitudes, 0)
+            bins[:, block] = index
+            histogram += _histogram(index, axis=0, bins=overflow + 2)
+            wide = magnitudes.astype(np.float64)
+            with np.errstate(over="ignore", under="ignore"):
+                abs_sum[block] = wide.sum(axis=0)
+                square_sum[block] = (wide * wide).sum(axis=0)
+            abs_max[block] = wide.max(axis=0, initial=0)
+        inactive = histogram[:, :-1].cumsum(axis=1)
+        return BatchCounts(
+            bins, inactive, abs_sum, square_sum, abs_max, nan_count, infinite_count
+        )
+
+    def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
+        """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
+        probes, units = bins.shape
+        columns = counts.shape[1]
+        for block in _unit_blocks(probes, units):
+            added = _histogram(bins[:, block], axis=1, bins=columns + 1)[:, :-1]
+            np.add(counts[block], added, out=counts[block], casting="unsafe")
+
+
+def _unit_blocks(probes: int, units: int) -> Iterator[slice]:
+    step = max(1, _BLOCK_VALUES // max(probes, 1))
+    for start in range(0, units, step):
+        yield slice(start, min(start + step, units))
+
+
+def _histogram(index: np.ndarray, *, axis: int, bins: int) -> np.ndarray:
+    """Count the entries of each bin along the other axis: shape (index.shape[axis], bins)."""
+    rows = index.shape[axis]
+    offsets = np.expand_dims(np.arange(rows) * bins, 1 - axis)
+    return np.bincount((index + offsets).ravel(), minlength=rows * bins).reshape(rows, bins)

@@ -1,0 +1,50 @@
+"""What can go wrong, told to the person who can mend it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iua_widget.introspect import IUA
+
+
+class IUAError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ToleranceError(IUAError, ValueError):
+    """A tolerance, or a list of stops, that cannot be used."""
+
+
+class LayerSelectionError(IUAError, ValueError):
+    """A choice of layers that matches nothing in the model or in the results."""
+
+
+class MergeError(IUAError, ValueError):
+    """Two tallies or results that do not describe the same layers, units and stops."""
+
+
+class NoProbesError(IUAError, ValueError):
+    """A statistic was asked for before any probe had been counted."""
+
+
+class ProducerError(IUAError, ValueError):
+    """The stream of responses broke off, or gave something that cannot be counted.
+
+    Attributes
+    ----------
+    layer : str or None
+        The layer concerned, where there is one.
+    batch : int or None
+        The batch concerned, counted from 0, where there is one.
+    partial : IUA or None
+        What had been counted before: whole batches only, ready to show, merge or read.
+    """
+
+    def __init__(
+        self, message: str, *, layer: str | None = None, batch: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.layer = layer
+        self.batch = batch
+        self.partial: IUA | None = None

@@ -1,0 +1,506 @@
+"""IUA: Inactive Unit Analysis with DNIKit's interface, counted once for all tolerances."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from iua_widget.errors import MergeError, NoProbesError, ProducerError
+from iua_widget.pending import PendingBatch
+from iua_widget.producers import Source, as_source, check_batch_size
+from iua_widget.results import LayerResult, Reading, read_layer
+from iua_widget.tally import Tally
+from iua_widget.tolerances import Scale, Stops, check_scale, check_tolerance, default_stops
+from iua_widget.turn_lock import TurnLock
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class IUA:
+    """The inactive units of every layer, at every tolerance.
+
+    Made by `IUA.introspect`, which streams a producer once. A unit is inactive on a probe where
+    ``abs(x) <= atol + rtol * scale``; with scale ``"zero"`` that is ``numpy.isclose(x, 0)``, and
+    the figures are DNIKit's.
+
+    Reading is safe while another thread counts: what is read is always of whole batches.
+
+    Parameters
+    ----------
+    rtol, atol : float
+        The tolerances of `results`.
+    scale : {"zero", "layer mean"}
+        What `rtol` is relative to.
+    stops : iterable of float, optional
+        The tolerances at which counts are exact; `default_stops` where left out. `atol` is always
+        made one of them.
+    keep_inactive : bool
+        Whether to keep the number of inactive units of every probe at `atol` (DNIKit's
+        ``inactive``). It is the only thing that grows with the number of probes.
+
+    Raises
+    ------
+    ToleranceError
+        If a tolerance is negative, NaN, infinite or not a number, or the scale is unknown.
+
+    References
+    ----------
+    DNIKit, "Finding a Model's Inactive Units" (Apple, 2023).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+    >>> iua.results["relu"].mean_inactive
+    1.5
+    >>> iua.at(atol=0.5).results["relu"].dead
+    2
+    """
+
+    Result: ClassVar = LayerResult
+
+    class VisType:
+        """What `IUA.show` makes."""
+
+        CHART: Final = "chart"
+        TABLE: Final = "table"
+
+    def __init__(
+        self,
+        *,
+        rtol: float = 1e-05,
+        atol: float = 1e-08,
+        scale: Scale = "zero",
+        stops: Iterable[float] | None = None,
+        keep_inactive: bool = True,
+    ) -> None:
+        self.rtol = check_tolerance("rtol", rtol)
+        self.atol = check_tolerance("atol", atol)
+        self.scale = check_scale(scale)
+        self._stops = Stops(default_stops(self.atol) if stops is None else [*stops, self.atol])
+        self._keep_inactive = keep_inactive
+        self._tallies: dict[str, Tally] = {}
+        self._lock = TurnLock()
+
+    @staticmethod
+    def introspect(
+        producer: Any,
+        loader: Any = None,
+        *,
+        batch_size: int = 32,
+        rtol: float = 1e-05,
+        atol: float = 1e-08,
+        scale: Scale = "zero",
+        layers: str | Iterable[str] | None = None,
+        stops: Iterable[float] | None = None,
+        keep_inactive: bool = True,
+        progress: bool = False,
+    ) -> IUA:
+        """Stream a producer and count every layer's inactive units at all stops.
+
+        Parameters
+        ----------
+        producer : mapping, callable, iterable or torch.nn.Module
+            One mapping ``{layer: array}``, cut into batches of `batch_size`; an iterable of such
+            mappings, one a batch; a callable ``producer(batch_size)`` that yields them, or that
+            yields objects with `fields` (DNIKit's producers and pipelines); or a model, with
+            `loader`. An array's first axis counts the probes.
+        loader : iterable, Dataset, Tensor or numpy.ndarray, optional
+            The model's inputs: see `iua_widget.torch_capture.TorchSource`.
+        batch_size : int
+            Probes pulled from the producer at a time.
+        rtol : float
+            Relative tolerance. It multiplies `scale`: with the default, ``"zero"``, it multiplies
+            ``abs(0)`` and **has no effect at all**, in `numpy.isclose`, in DNIKit and so here. Use
+            ``scale="layer mean"`` for a tolerance relative to the layer's mean ``abs(x)``.
+        atol : float
+            Absolute tolerance. 1e-8, the default, is in practice a test for exact zero.
+        scale : {"zero", "layer mean"}
+            What `rtol` is relative to.
+        layers : str or iterable of str, optional
+            Names or globs of a model's modules; by default its activation modules.
+        stops : iterable of float, optional
+            The tolerances at which counts are exact: see `default_stops`.
+        keep_inactive : bool
+            Whether to keep each probe's number of inactive units, at `atol`.
+        progress : bool
+            Whether to draw a progress bar.
+
+        Returns
+        -------
+        IUA
+            Layers in the order of the network, or of the mapping.
+
+        Raises
+        ------
+        ToleranceError
+            If a tolerance cannot be used.
+        LayerSelectionError
+            If `layers` matches nothing in the model.
+        ProducerError
+            If the stream breaks off, changes its layers or shapes, gives something that is not
+            numeric, or gives no batch. Its `partial` holds what was counted before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> batches = ({"relu": np.maximum(rng.normal(size=(32, 8)), 0)} for _ in range(4))
+        >>> IUA.introspect(batches, atol=0.1)
+        IUA(1 layer, 128 probes, 71 stops)
+        """
+        iua = IUA(rtol=rtol, atol=atol, scale=scale, stops=stops, keep_inactive=keep_inactive)
+        source = open_source(producer, loader, layers=layers, batch_size=batch_size)
+        steps = iua.count(source)
+        if progress:
+            from tqdm.auto import tqdm
+
+            with tqdm(total=source.total, unit=" probes", desc=source.label) as bar:
+                for probes in steps:
+                    bar.update(probes)
+        else:
+            for _ in steps:
+                pass
+        return iua
+
+    def count(self, source: Source) -> Generator[int]:
+        """Count a source batch by batch, yielding the probes of each once it is counted.
+
+        Parameters
+        ----------
+        source : Source
+            As `open_source` makes it.
+
+        Yields
+        ------
+        int
+            Probes of the batch just counted.
+
+        Raises
+        ------
+        ProducerError
+            As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
+        """
+        number = 0
+        pending = self._pending(source, number)
+
+        def record(layer: str, response: Any) -> None:
+            pending.record(layer, response)
+
+        try:
+            with closing(source.batches(record)) as batches:
+                for probes in batches:
+                    pending.check_complete()
+                    with self._lock:
+                        self._tallies = pending.commit()
+                    number += 1
+                    pending = self._pending(source, number)
+                    yield probes
+            if not self._tallies:
+                message = f"{source.label} gave no batch with a response: there is nothing to count."
+                raise ProducerError(message)
+        except ProducerError as error:
+            error.partial = self
+            raise
+        except Exception as error:
+            message = (
+                f"{source.label} raised {type(error).__name__} in batch {number}: {error}. The "
+                f"{number} batches before it are counted, and kept in this error's `partial`."
+            )
+            wrapped = ProducerError(message, batch=number)
+            wrapped.partial = self
+            raise wrapped from error
+
+    def _pending(self, source: Source, number: int) -> PendingBatch:
+        def new_tally(layer: str, unit_shape: tuple[int, ...]) -> Tally:
+            return Tally(
+                self._stops,
+                unit_shape,
+                kind=source.kind(layer),
+                inactive_at=self.atol if self._keep_inactive else None,
+            )
+
+        return PendingBatch(number, self._tallies, new_tally)
+
+    @property
+    def stops(self) -> tuple[float, ...]:
+        """The tolerances at which every count is exact, ascending; the first is 0."""
+        return self._stops.values
+
+    @property
+    def grid(self) -> Stops:
+        """The stops as the grid on which thresholds are located."""
+        return self._stops
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers, in the order of the network."""
+        return list(self._tallies)
+
+    @property
+    def probes(self) -> int:
+        """Probes counted so far: the most of any layer."""
+        with self._lock:
+            return max((tally.probes for tally in self._tallies.values()), default=0)
+
+    @property
+    def results(self) -> Mapping[str, LayerResult]:
+        """Each layer's result at the tolerances given to `introspect`, as in DNIKit.
+
+        Raises
+        ------
+        NoProbesError
+            If no probe has been counted.
+        """
+        return self.at().results
+
+    def at(
+        self,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+    ) -> Reading:
+        """Read all layers at other tolerances, without another run.
+
+        Parameters
+        ----------
+        atol, rtol : float, optional
+            As given to `introspect` where left out.
+        scale : {"zero", "layer mean"}, optional
+            What `rtol` is relative to; as given to `introspect` where left out.
+
+        Returns
+        -------
+        Reading
+            Exact where each layer's threshold is a stop; between stops with bounds below and above.
+
+        Raises
+        ------
+        ToleranceError
+            If a tolerance is negative, NaN, infinite or not a number, or the scale is unknown.
+        NoProbesError
+            If no probe has been counted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"a": np.array([[0.001], [0.2]])})
+        >>> iua.at(atol=1e-3).results["a"].unit_inactive_count
+        array([1])
+        >>> between = iua.at(atol=0.19)
+        >>> between.exact, between.lower["a"], between.upper["a"]
+        (False, array([1]), array([2]))
+        """
+        atol = self.atol if atol is None else check_tolerance("atol", atol)
+        rtol = self.rtol if rtol is None else check_tolerance("rtol", rtol)
+        scale = self.scale if scale is None else check_scale(scale)
+        with self._lock:
+            if not self._tallies:
+                message = "nothing has been counted yet, so there is nothing to read."
+                raise NoProbesError(message)
+            results = {
+                name: read_layer(name, tally, threshold_of(tally, atol, rtol, scale))
+                for name, tally in self._tallies.items()
+            }
+        return Reading(results, rtol, atol, scale)
+
+    def units(
+        self,
+        layer: str,
+        *,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+    ) -> pd.DataFrame:
+        """One layer's units, one row a unit.
+
+        Parameters
+        ----------
+        layer : str
+        atol, rtol, scale
+            As in `at`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns: ``unit`` (index in C order), one column for each axis of a response of more than
+            one axis (``channel``, ``row``, ``column`` for three), ``inactive count``,
+            ``inactive share``, ``dead``, ``mean |x|``, ``rms``, ``max |x|``, ``nan``,
+            ``infinite``; where the threshold is between stops also ``inactive count upper``.
+
+        Raises
+        ------
+        LayerSelectionError
+            If there is no such layer.
+        ToleranceError, NoProbesError
+            As in `at`.
+        """
+        from iua_widget.unit_table import unit_table
+
+        atol = self.atol if atol is None else check_tolerance("atol", atol)
+        rtol = self.rtol if rtol is None else check_tolerance("rtol", rtol)
+        scale = self.scale if scale is None else check_scale(scale)
+        with self._lock:
+            tally = self.tally(layer)
+            return unit_table(layer, tally, threshold_of(tally, atol, rtol, scale))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The layer table at the tolerances of `results`: see `Reading.to_pandas`."""
+        return self.at().to_pandas()
+
+    def tally(self, layer: str) -> Tally:
+        """The counts of one layer.
+
+        Raises
+        ------
+        LayerSelectionError
+            If there is no such layer.
+        """
+        from iua_widget.results import unknown_layer
+
+        try:
+            return self._tallies[layer]
+        except (KeyError, TypeError):
+            raise unknown_layer(layer, self.layers) from None
+
+    @property
+    def lock(self) -> TurnLock:
+        """Held while a batch is counted: hold it to read several tallies of the same moment."""
+        return self._lock
+
+    def merge(self, other: IUA) -> IUA:
+        """A new result of both streams, as if one run had counted them, this one's first.
+
+        Parameters
+        ----------
+        other : IUA
+            Of the same layers, units and stops.
+
+        Raises
+        ------
+        MergeError
+            If the two cannot be one run, saying how they differ.
+        """
+        if not isinstance(other, IUA):
+            message = f"an IUA can be merged with an IUA, and {type(other).__name__} is none."
+            raise MergeError(message)
+        if set(self.layers) != set(other.layers):
+            here = sorted(set(self.layers) - set(other.layers))
+            there = sorted(set(other.layers) - set(self.layers))
+            message = f"the layers differ: only here {here[:5]}, only there {there[:5]}."
+            raise MergeError(message)
+        merged = IUA(
+            rtol=self.rtol,
+            atol=self.atol,
+            scale=self.scale,
+            stops=self.stops,
+            keep_inactive=self._keep_inactive and other._keep_inactive,
+        )
+        with self._lock, other._lock:
+            for name, tally in self._tallies.items():
+                try:
+                    merged._tallies[name] = tally.merged(other._tallies[name])
+                except MergeError as error:
+                    message = f"layer {name!r}: {error}"
+                    raise MergeError(message) from None
+        return merged
+
+    @staticmethod
+    def show(
+        iua: IUA | Reading,
+        *,
+        vis_type: str = VisType.TABLE,
+        response_names: list[str] | None = None,
+    ) -> Any:
+        """Show results as a table or as heatmaps.
+
+        Parameters
+        ----------
+        iua : IUA or Reading
+            A result, or a result at other tolerances (``iua.at(atol=1e-3)``).
+        vis_type : {IUA.VisType.TABLE, IUA.VisType.CHART}
+        response_names : list of str, optional
+            The layers to show; all by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            For a table: DNIKit's columns first, then ours (see `Reading.to_pandas`). Rows come in
+            the order of the network; DNIKit sorts them by name.
+        altair.Chart or numpy.ndarray of altair.Chart
+            For charts: one heatmap for one layer, an array of them for several, as DNIKit returns
+            its axes. Lighter units have been active more often.
+
+        Raises
+        ------
+        LayerSelectionError
+            A ValueError: if a layer is not there, or none is asked for.
+        ValueError
+            If `vis_type` is neither.
+        """
+        reading = iua.at() if isinstance(iua, IUA) else iua
+        if vis_type == IUA.VisType.TABLE:
+            return reading.to_pandas(response_names)
+        if vis_type == IUA.VisType.CHART:
+            from iua_widget.charts import heatmaps
+
+            return heatmaps(reading, response_names)
+        message = (
+            f"vis_type is {vis_type!r}, and must be IUA.VisType.TABLE ('table') or "
+            "IUA.VisType.CHART ('chart')."
+        )
+        raise ValueError(message)
+
+    def __repr__(self) -> str:
+        layers = f"{len(self._tallies)} layer{'' if len(self._tallies) == 1 else 's'}"
+        return f"IUA({layers}, {self.probes} probes, {len(self._stops)} stops)"
+
+    def _repr_html_(self) -> str | None:
+        return self.at()._repr_html_() if self.probes else None
+
+
+def threshold_of(tally: Tally, atol: float, rtol: float, scale: Scale) -> float:
+    """``atol + rtol * scale`` for one layer, in the responses' own units."""
+    return atol + rtol * (tally.mean_abs if scale == "layer mean" else 0.0)
+
+
+def open_source(
+    producer: Any,
+    loader: Any = None,
+    *,
+    layers: str | Iterable[str] | None = None,
+    batch_size: int = 32,
+) -> Source:
+    """Make a source of a model with its loader, or of any other producer.
+
+    Parameters
+    ----------
+    producer, loader, layers, batch_size
+        As in `IUA.introspect`.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ProducerError, LayerSelectionError
+        If they do not fit together.
+    """
+    batch_size = check_batch_size(batch_size)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(producer, torch.nn.Module):
+        from iua_widget.torch_capture import TorchSource
+
+        return TorchSource(producer, loader, layers=layers, batch_size=batch_size)
+    for name, value in (("loader", loader), ("layers", layers)):
+        if value is not None:
+            message = (
+                f"`{name}` goes with a torch.nn.Module, and {type(producer).__name__} is none. "
+                "Pass the model first, or leave it out and give responses."
+            )
+            raise ProducerError(message)
+    return as_source(producer, batch_size)

@@ -1,0 +1,285 @@
+"""What a tally says at one tolerance: DNIKit's result for each layer, and tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iua_widget.errors import LayerSelectionError, NoProbesError, ToleranceError
+from iua_widget.tally import LayerCurves, Tally
+from iua_widget.tolerances import Bracket, Scale
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """Inactive units of one layer at one threshold; `IUA.Result` is this class.
+
+    Where the threshold is a stop everything is exact. Where it falls between two stops the fields
+    below are those at the stop just below, and `lower` and `upper` bound what is true at the
+    threshold itself; nothing is interpolated.
+
+    Attributes
+    ----------
+    mean_inactive, std_inactive : float
+        Mean and population standard deviation of the number of inactive units on one probe.
+    unit_inactive_count : numpy.ndarray of int64
+        Probes on which each unit was inactive. Shape: one probe's response.
+    unit_inactive_proportion : numpy.ndarray of float64
+        The same as a share of the probes, 0 to 1.
+    exact : bool
+        Whether the threshold is a stop.
+    threshold : float
+        ``atol + rtol * scale``, in the responses' own units.
+    lower, upper : numpy.ndarray of int64
+        Bounds on `unit_inactive_count` at the threshold; equal where `exact`.
+    mean_inactive_upper : float
+        Bound above on the mean; `mean_inactive` is the one below.
+    dead, dead_upper : int
+        Units inactive on every probe, and the bound above on them.
+    probes, units : int
+        Probes counted, and units in the layer.
+    nan, infinite : int
+        Responses that were NaN or infinite: never inactive, and a sign that the net diverged.
+    kind : str
+        What made the response, such as ``"ReLU"``; ``"array"`` where only an array was given.
+    """
+
+    mean_inactive: float
+    std_inactive: float
+    unit_inactive_count: np.ndarray = field(repr=False)
+    unit_inactive_proportion: np.ndarray = field(repr=False)
+    exact: bool
+    threshold: float
+    lower: np.ndarray = field(repr=False)
+    upper: np.ndarray = field(repr=False)
+    mean_inactive_upper: float
+    dead: int
+    dead_upper: int
+    probes: int
+    units: int
+    nan: int
+    infinite: int
+    kind: str
+    _inactive: list[int] | None = field(repr=False)
+    _inactive_at: float | None = field(repr=False)
+
+    @property
+    def inactive(self) -> list[int]:
+        """Inactive units on each probe, in the order of the stream.
+
+        Raises
+        ------
+        ToleranceError
+            If the list was not kept at this threshold: it is the one thing that cannot be had
+            without a new run, because it grows with the number of probes.
+        """
+        if self._inactive is None:
+            kept = (
+                "was not kept (keep_inactive=False, as in the widget)"
+                if self._inactive_at is None
+                else f"was kept at {self._inactive_at:g} only"
+            )
+            message = (
+                f"the list of inactive units on each probe {kept}, and the threshold here is "
+                f"{self.threshold:g}. Run IUA.introspect(..., atol={self.threshold:g}) for it; "
+                "mean_inactive, std_inactive and the unit counts need no new run."
+            )
+            raise ToleranceError(message)
+        return self._inactive
+
+
+def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
+    """Read one layer's tally at a threshold.
+
+    Parameters
+    ----------
+    name : str
+        The layer, for the error.
+    tally : Tally
+    threshold : float
+        In the responses' own units.
+
+    Returns
+    -------
+    LayerResult
+
+    Raises
+    ------
+    NoProbesError
+        If the layer has seen no probe.
+    """
+    try:
+        curves = tally.curves()
+    except NoProbesError as error:
+        message = f"layer {name!r}: {error}"
+        raise NoProbesError(message) from None
+    bracket = tally.stops.locate(threshold)
+    mean, std = float(curves.mean[bracket.lower]), float(curves.std[bracket.lower])
+    inactive = tally.inactive if bracket.exact and threshold == tally.inactive_at else None
+    if inactive is not None:
+        # NumPy's own rounding, so that DNIKit's figures are met to the last bit.
+        mean, std = float(np.mean(inactive)), float(np.std(inactive))
+    lower = tally.unit_counts(bracket.lower)
+    upper = lower if bracket.exact else tally.unit_counts(bracket.upper)
+    return LayerResult(
+        mean_inactive=mean,
+        std_inactive=std,
+        unit_inactive_count=lower,
+        unit_inactive_proportion=lower / tally.probes,
+        exact=bracket.exact,
+        threshold=threshold,
+        lower=lower,
+        upper=upper,
+        mean_inactive_upper=_upper(curves, bracket, mean),
+        dead=int(curves.dead[bracket.lower]),
+        dead_upper=int(curves.dead[bracket.upper]),
+        probes=tally.probes,
+        units=tally.units,
+        nan=tally.nan_total,
+        infinite=tally.infinite_total,
+        kind=tally.kind,
+        _inactive=inactive,
+        _inactive_at=tally.inactive_at,
+    )
+
+
+def _upper(curves: LayerCurves, bracket: Bracket, mean: float) -> float:
+    return mean if bracket.exact else float(curves.mean[bracket.upper])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All layers at one tolerance: what `IUA.at` returns, and what `IUA.show` shows.
+
+    Attributes
+    ----------
+    results : mapping of str to LayerResult
+        In the order of the network.
+    rtol, atol : float
+    scale : str
+        What `rtol` is relative to.
+    """
+
+    results: Mapping[str, LayerResult]
+    rtol: float
+    atol: float
+    scale: Scale
+
+    def __repr__(self) -> str:
+        exact = "exact" if self.exact else "between stops"
+        return (
+            f"Reading({len(self.results)} layers at rtol={self.rtol:g}, atol={self.atol:g}, "
+            f"scale={self.scale!r}: {exact})"
+        )
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(max_rows=60, notebook=True))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the threshold of every layer is a stop."""
+        return all(result.exact for result in self.results.values())
+
+    @property
+    def lower(self) -> dict[str, np.ndarray]:
+        """Bounds below on every layer's unit counts: see `LayerResult.lower`."""
+        return {name: result.lower for name, result in self.results.items()}
+
+    @property
+    def upper(self) -> dict[str, np.ndarray]:
+        """Bounds above on every layer's unit counts: see `LayerResult.upper`."""
+        return {name: result.upper for name, result in self.results.items()}
+
+    def to_pandas(self, response_names: list[str] | None = None) -> pd.DataFrame:
+        """The layer table, one row a layer in the order of the network.
+
+        Parameters
+        ----------
+        response_names : list of str, optional
+            The layers to show; all by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns as DNIKit's: ``response``, ``mean inactive``, ``std inactive``; then ours:
+            ``inactive share``, ``units``, ``dead units``, ``dead share``, ``kind``, ``shape``,
+            ``probes``, ``nan``, ``infinite``. Where a threshold falls between stops there are
+            also ``mean inactive upper`` and ``dead units upper``: the true figure lies between.
+
+        Raises
+        ------
+        LayerSelectionError
+            If a name is not among the layers, or none is asked for.
+        """
+        import pandas as pd
+
+        names = self.select(response_names)
+        rows = {name: self.results[name] for name in names}
+        columns: dict[str, list[object]] = {
+            "response": list(rows),
+            "mean inactive": [row.mean_inactive for row in rows.values()],
+            "std inactive": [row.std_inactive for row in rows.values()],
+            "inactive share": [_share(row.mean_inactive, row.units) for row in rows.values()],
+            "units": [row.units for row in rows.values()],
+            "dead units": [row.dead for row in rows.values()],
+            "dead share": [_share(row.dead, row.units) for row in rows.values()],
+            "kind": [row.kind for row in rows.values()],
+            "shape": [row.lower.shape for row in rows.values()],
+            "probes": [row.probes for row in rows.values()],
+            "nan": [row.nan for row in rows.values()],
+            "infinite": [row.infinite for row in rows.values()],
+        }
+        if not self.exact:
+            columns["mean inactive upper"] = [row.mean_inactive_upper for row in rows.values()]
+            columns["dead units upper"] = [row.dead_upper for row in rows.values()]
+        return pd.DataFrame(columns)
+
+    def select(self, response_names: list[str] | None) -> list[str]:
+        """Check a choice of layers.
+
+        Returns
+        -------
+        list of str
+            All layers where `response_names` is None.
+
+        Raises
+        ------
+        LayerSelectionError
+            If a name is not among the layers, or none is asked for.
+        """
+        if response_names is None:
+            names = list(self.results)
+        elif isinstance(response_names, str):
+            names = [response_names]
+        else:
+            names = list(response_names)
+        for name in names:
+            if name not in self.results:
+                raise unknown_layer(name, list(self.results))
+        if not names:
+            message = (
+                "no layer was asked for: the list of response names is empty. "
+                "Leave it out to show every layer."
+            )
+            raise LayerSelectionError(message)
+        return names
+
+
+def unknown_layer(name: object, known: list[str]) -> LayerSelectionError:
+    """The error for a layer that is not there, with the names that come nearest."""
+    import difflib
+
+    near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.4) or known[:5]
+    more = f" ({len(known)} in all)" if len(known) > len(near) else ""
+    message = f"no layer is named {name!r}. Try one of: {', '.join(map(repr, near))}{more}."
+    return LayerSelectionError(message)
+
+
+def _share(count: float, units: int) -> float:
+    return count / units if units else 0.0

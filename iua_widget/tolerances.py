@@ -1,0 +1,203 @@
+"""Tolerances and the stops of the tolerance grid: where every count is exact."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+
+from iua_widget.errors import ToleranceError
+
+Scale = Literal["layer mean", "zero"]
+"""What rtol is relative to: the layer's mean ``|x|``, or zero as in `numpy.isclose` and DNIKit."""
+
+SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
+
+_COARSE: Final = ("1", "3")
+_FINE: Final = ("1", "1.2", "1.5", "1.8", "2", "2.5", "3", "4", "5", "6", "7", "8")
+
+
+def check_tolerance(name: str, value: object) -> float:
+    """Return `value` as a float if it can serve as a tolerance.
+
+    Parameters
+    ----------
+    name : str
+        The name to use in the error, ``"rtol"`` or ``"atol"``.
+    value : object
+        A finite number, zero or more.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ToleranceError
+        If `value` is not a number, negative, NaN or infinite.
+
+    Examples
+    --------
+    >>> check_tolerance("atol", 1e-8)
+    1e-08
+    """
+    if isinstance(value, (bool, str, bytes, complex)):
+        number = math.nan
+    else:
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        message = (
+            f"{name} must be a finite number, zero or more, and is {value!r}: "
+            f"try {name}=0 or {name}=1e-8."
+        )
+        raise ToleranceError(message)
+    return number + 0.0  # -0.0 becomes 0.0
+
+
+def check_scale(value: object) -> Scale:
+    """Return `value` if it names a scale that rtol can be relative to.
+
+    Raises
+    ------
+    ToleranceError
+        If `value` is none of `SCALES`.
+    """
+    for scale in SCALES:
+        if value == scale:
+            return scale
+    message = f"scale must be one of {', '.join(map(repr, SCALES))}, and is {value!r}."
+    raise ToleranceError(message)
+
+
+def default_stops(*extra: float) -> tuple[float, ...]:
+    """The default tolerance grid, with any further tolerances as stops of their own.
+
+    Exact zero, then from 1e-8 to 10: two stops a decade up to 1e-4 and twelve a decade above.
+
+    Parameters
+    ----------
+    *extra : float
+        Tolerances at which counts must be exact too.
+
+    Returns
+    -------
+    tuple of float
+        Ascending, without repeats, beginning with 0.0.
+
+    Raises
+    ------
+    ToleranceError
+        If one of `extra` is not a finite number, zero or more.
+
+    Examples
+    --------
+    >>> stops = default_stops(2e-8)
+    >>> stops[:4], len(stops)
+    ((0.0, 1e-08, 2e-08, 3e-08), 71)
+    """
+    coarse = [float(f"{digits}e{power}") for power in range(-8, -4) for digits in _COARSE]
+    fine = [float(f"{digits}e{power}") for power in range(-4, 1) for digits in _FINE]
+    wanted = [check_tolerance("a stop", stop) for stop in extra]
+    return tuple(sorted({0.0, *coarse, *fine, 10.0, *wanted}))
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Where a threshold falls among the columns of a tally.
+
+    Attributes
+    ----------
+    lower, upper : int
+        Columns whose counts bound the count at the threshold. They are equal when the threshold is
+        a stop. Column ``len(stops)`` stands for "any finite value", the bound above the last stop.
+    """
+
+    lower: int
+    upper: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the threshold is a stop, so that both columns are one."""
+        return self.lower == self.upper
+
+
+class Stops:
+    """The stops of a tolerance grid: ascending tolerances, the first of them 0.
+
+    Parameters
+    ----------
+    values : iterable of float
+        Finite numbers, zero or more, in any order. 0 is added where it is missing.
+
+    Raises
+    ------
+    ToleranceError
+        If a value is not a finite number, zero or more.
+
+    Examples
+    --------
+    >>> stops = Stops([1e-3, 1e-8])
+    >>> stops.values
+    (0.0, 1e-08, 0.001)
+    >>> stops.locate(1e-5)
+    Bracket(lower=1, upper=2)
+    """
+
+    def __init__(self, values: Iterable[float]) -> None:
+        checked = {check_tolerance("a stop", value) for value in values}
+        self.values: tuple[float, ...] = tuple(sorted({0.0, *checked}))
+        self._thresholds: dict[np.dtype[np.floating], np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stops) and self.values == other.values
+
+    def __hash__(self) -> int:
+        return hash(self.values)
+
+    def __repr__(self) -> str:
+        return f"Stops({list(self.values)!r})"
+
+    def locate(self, threshold: float) -> Bracket:
+        """Find the columns that bound the counts at `threshold`.
+
+        Parameters
+        ----------
+        threshold : float
+            A tolerance in the responses' own units, zero or more.
+
+        Returns
+        -------
+        Bracket
+        """
+        lower = bisect.bisect_right(self.values, threshold) - 1
+        return Bracket(lower, lower if self.values[lower] == threshold else lower + 1)
+
+    def thresholds(self, dtype: np.dtype[np.floating]) -> np.ndarray:
+        """The stops in a response's own dtype, as `numpy.isclose` compares them.
+
+        NumPy rounds a Python float to the array's dtype before it compares (NEP 50): in float16,
+        1e-8 becomes 0 and 1e6 becomes infinity.
+
+        Parameters
+        ----------
+        dtype : numpy.dtype
+            A real floating dtype.
+
+        Returns
+        -------
+        numpy.ndarray of `dtype`, shape (len(self),)
+        """
+        if dtype not in self._thresholds:
+            with np.errstate(over="ignore", under="ignore"):
+                self._thresholds[dtype] = np.array(self.values, dtype=np.float64).astype(dtype)
+        return self._thresholds[dtype]

@@ -1,0 +1,85 @@
+"""Altair heatmaps: every unit in its place, with its own figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from iua_widget import IUA
+from iua_widget.charts import ChartArray
+
+
+def chart_of(values: np.ndarray, **tolerances: float) -> dict[str, Any]:
+    reading = IUA.introspect({"layer": values}).at(**tolerances)
+    return IUA.show(reading, vis_type=IUA.VisType.CHART).to_dict()
+
+
+def rows_of(chart: dict[str, Any]) -> list[dict[str, Any]]:
+    (rows,) = chart["datasets"].values()
+    return rows
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (10,), (7, 9), (3, 4, 5), (2, 3, 4, 5)])
+def test_every_unit_has_one_cell_with_its_count_and_share(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    values = np.maximum(rng.normal(size=(40, *shape)), 0)
+    rows = rows_of(chart_of(values))
+    expected = (values == 0).sum(axis=0).ravel()
+    assert sorted(row["unit"] for row in rows) == list(range(expected.size))
+    assert len({(row["row"], row["column"]) for row in rows}) == expected.size
+    for row in rows:
+        assert row["count"] == expected[row["unit"]]
+        assert row["share"] == row["count"] / 40
+
+
+def test_a_matrix_keeps_its_rows_and_columns() -> None:
+    for row in rows_of(chart_of(np.zeros((1, 7, 9)))):
+        assert divmod(row["unit"], 9) == (row["row"], row["column"])
+
+
+def test_feature_maps_are_tiles_with_a_gap_between() -> None:
+    rows = rows_of(chart_of(np.zeros((1, 4, 3, 3))))
+    for row in rows:
+        channel, within = divmod(row["unit"], 9)
+        assert row["row"] == channel // 2 * 4 + within // 3
+        assert row["column"] == channel % 2 * 4 + within % 3
+
+
+def test_a_large_layer_is_pooled_and_says_so_and_keeps_a_lone_dead_unit() -> None:
+    values = np.ones((2, 100_000), np.float32)
+    values[:, 61_803] = 0
+    chart = chart_of(values)
+    rows = rows_of(chart)
+    assert len(rows) <= 5000
+    (dead,) = (row for row in rows if row["share"] == 1)
+    assert dead["unit"] == 61_803
+    assert "most inactive of 5 × 5 units" in str(chart["title"])
+
+
+def test_lighter_is_active_more_often_and_the_legend_says_so() -> None:
+    color = chart_of(np.zeros((1, 4)))["encoding"]["color"]
+    assert color["scale"] == {"scheme": "cividis", "reverse": True, "domain": [0, 1]}
+    assert "lighter: more active" in color["legend"]["title"]
+
+
+def test_between_stops_the_title_says_that_shares_are_bounds() -> None:
+    values = np.random.default_rng(0).normal(size=(5, 4))
+    assert "at least" in chart_of(values, atol=0.55)["title"]["text"]
+    assert "at least" not in chart_of(values, atol=0.5)["title"]["text"]
+
+
+def test_several_charts_are_an_array_that_shows_itself() -> None:
+    iua = IUA.introspect({"a": np.zeros((2, 3)), "b": np.ones((2, 3))})
+    charts = IUA.show(iua, vis_type=IUA.VisType.CHART)
+    assert isinstance(charts, ChartArray)
+    assert [chart.to_dict()["title"]["text"][0] for chart in charts] == ["a", "b"]
+    assert len(charts.chart.to_dict()["vconcat"]) == 2
+    assert charts._repr_mimebundle_()
+
+
+def test_a_chart_renders() -> None:
+    vl_convert = pytest.importorskip("vl_convert")
+    chart = chart_of(np.random.default_rng(0).normal(size=(5, 3, 4, 4)))
+    assert vl_convert.vegalite_to_png(chart).startswith(b"\x89PNG")

@@ -1,0 +1,85 @@
+"""The exported page is one file that holds everything and asks for nothing."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from unpacking import unpack
+
+from iua_widget import IUA, IUAWidget
+
+DATA = {
+    "relu": np.maximum(np.random.default_rng(0).normal(size=(30, 8)), 0),
+    "</script><b>": np.zeros((30, 2, 3, 3), np.float32),
+}
+
+
+def payload_of(page: str) -> dict[str, Any]:
+    match = re.search(r'id="payload">(.*?)</script>', page, re.DOTALL)
+    assert match
+    return json.loads(match[1])
+
+
+def snapshot(text: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    return unpack(gzip.decompress(base64.b64decode(text)))
+
+
+def test_the_page_holds_every_layer_at_every_stop(tmp_path: Path) -> None:
+    widget = IUAWidget(IUA.introspect(DATA), atol=1e-3)
+    path = widget.to_html(tmp_path / "page.html", title="Dead <units>")
+    page = path.read_text(encoding="utf-8")
+    payload = payload_of(page)
+    assert "<title>Dead &lt;units&gt;</title>" in page
+    assert payload["title"] == "Dead <units>"
+    assert payload["state"]["atol"] == 1e-3
+    assert payload["state"]["layer"] == "relu"
+    meta, _ = snapshot(payload["table"])
+    assert [layer["name"] for layer in meta["layers"]] == list(DATA)
+    for layer in DATA:
+        meta, arrays = snapshot(payload["units"][layer])
+        assert meta["columns"] == list(range(len(widget.iua.stops) + 1))
+        for row, stop in enumerate(widget.iua.stops):
+            expected = widget.iua.at(atol=stop).results[layer].unit_inactive_count
+            np.testing.assert_array_equal(arrays["counts"][row], expected.ravel())
+
+
+def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:
+    page = IUAWidget(IUA.introspect(DATA)).to_html(tmp_path / "x.html").read_text()
+    assert "</script><b>" not in page
+    assert "</script><b>" in payload_of(page)["units"]
+
+
+def test_nothing_in_the_page_is_fetched_from_elsewhere(tmp_path: Path) -> None:
+    page = IUAWidget(IUA.introspect(DATA)).to_html(tmp_path / "x.html").read_text()
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?\w+:""", page)
+    assert not re.findall(r"url\(\s*['\"]?http", page)
+
+
+def test_a_layer_above_the_limit_is_written_with_fewer_stops(tmp_path: Path) -> None:
+    widget = IUAWidget(IUA.introspect(DATA))
+    page = widget.to_html(tmp_path / "x.html", limit=26 * 10).read_text()
+    meta, _ = snapshot(payload_of(page)["units"]["relu"])
+    assert len(meta["columns"]) == 10
+    assert widget.iua.stops.index(1e-8) in meta["columns"]
+
+
+def test_a_folder_that_is_not_there_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    widget = IUAWidget(IUA.introspect(DATA))
+    with pytest.raises(FileNotFoundError):
+        widget.to_html(tmp_path / "nowhere" / "x.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "x.html"
+    path.write_text("old")
+    assert IUAWidget(IUA.introspect(DATA)).to_html(str(path)) == path
+    assert path.read_text().startswith("<!doctype html>")
+    assert [file.name for file in tmp_path.iterdir()] == ["x.html"]

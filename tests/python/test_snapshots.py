@@ -1,0 +1,84 @@
+"""What crosses to the browser says what the tallies say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unpacking import unpack
+
+from iua_widget import IUA
+from iua_widget.snapshots import choose_columns, pack, table_snapshot, units_snapshot
+from iua_widget.tally import Tally
+from iua_widget.tolerances import Bracket, Stops
+
+RNG = np.random.default_rng(0)
+
+
+@given(st.text(max_size=40), st.lists(st.integers(0, 9), max_size=4))
+def test_arrays_come_out_as_they_went_in_whatever_the_header(text: str, sizes: list[int]) -> None:
+    arrays = {
+        f"{index} {text}": np.arange(size, dtype=dtype)
+        for index, (size, dtype) in enumerate(zip(sizes, ["u1", "u2", "u4", "f8"], strict=False))
+    }
+    meta, unpacked = unpack(pack({"text": text}, arrays))
+    assert meta == {"text": text}
+    assert list(unpacked) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(unpacked[name], array)
+        assert unpacked[name].dtype == array.dtype
+
+
+def test_the_table_holds_every_layers_curves_at_every_stop() -> None:
+    data = {"a": RNG.normal(size=(20, 5)), "b": np.maximum(RNG.normal(size=(20, 2, 3)), 0)}
+    data["a"][0, 0] = np.nan
+    iua = IUA.introspect(data)
+    meta, arrays = unpack(table_snapshot({name: iua.tally(name) for name in data}, iua.grid))
+    assert tuple(meta["stops"]) == iua.stops
+    assert meta["rtol_stops"][0] == 0
+    assert [layer["name"] for layer in meta["layers"]] == ["a", "b"]
+    assert meta["layers"][0]["nan"] == 1
+    assert meta["layers"][1]["shape"] == [2, 3]
+    assert meta["layers"][1]["mean_abs"] == iua.tally("b").mean_abs
+    for column, stop in enumerate(iua.stops):
+        for row, result in enumerate(iua.at(atol=stop).results.values()):
+            assert arrays["mean"][row, column] == pytest.approx(result.mean_inactive, rel=1e-14)
+            assert arrays["std"][row, column] == pytest.approx(result.std_inactive, rel=1e-14)
+            assert arrays["dead"][row, column] == result.dead
+    assert arrays["mean"][:, -1].tolist() == [5 - 1 / 20, 6]
+
+
+@pytest.mark.parametrize(
+    ("probes", "dtype"), [(255, "u1"), (256, "u2"), (2**16, "u4"), (2**32, "f8")]
+)
+def test_units_are_sent_as_narrow_as_the_probes_allow(probes: int, dtype: str) -> None:
+    tally = Tally(Stops([0.0, 1.0]), (3,))
+    tally.counts = np.array([[probes, 0, 0], [0, probes, 0], [0, 0, probes]], np.uint64)
+    tally.probes = probes
+    meta, arrays = unpack(units_snapshot("a", tally, 0.0, 10**6))
+    assert arrays["counts"].dtype == np.dtype(dtype)
+    assert arrays["counts"].tolist() == [[probes, 0, 0], [probes, probes, 0], [probes] * 3]
+    assert (meta["layer"], meta["shape"], meta["columns"]) == ("a", [3], [0, 1, 2])
+
+
+def test_a_layer_too_large_for_the_budget_keeps_the_stops_in_view() -> None:
+    iua = IUA.introspect({"a": np.maximum(RNG.normal(size=(10, 1000)), 0)})
+    tally = iua.tally("a")
+    meta, arrays = unpack(units_snapshot("a", tally, 0.05, 9000))
+    assert len(meta["columns"]) == 9
+    assert iua.stops.index(0.05) in meta["columns"]
+    for row, column in enumerate(meta["columns"]):
+        np.testing.assert_array_equal(arrays["counts"][row], tally.unit_counts(column))
+
+
+@given(st.integers(4, 300), st.integers(0, 400), st.data())
+def test_the_columns_chosen_hold_the_ends_and_those_in_view(
+    columns: int, most: int, data: st.DataObject
+) -> None:
+    lower = data.draw(st.integers(0, columns - 2))
+    bracket = Bracket(lower, lower + data.draw(st.integers(0, 1)))
+    chosen = choose_columns(columns, most, bracket)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(max(most, 4), columns)
+    assert {0, columns - 1, bracket.lower, bracket.upper} <= set(chosen)

@@ -1,0 +1,126 @@
+"""Tallies merge, in any order, to the tally of all their streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from iua_widget.errors import MergeError, NoProbesError
+from iua_widget.tally import Tally
+from iua_widget.tolerances import Stops, default_stops
+
+parts = st.lists(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(0, 5), st.just(4)),
+        elements=st.sampled_from([0.0, 1e-8, 1e-3, -0.02, 1.0, np.nan, np.inf]),
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+def tally_of(values: np.ndarray, stops: Stops, inactive_at: float | None = 1e-8) -> Tally:
+    tally = Tally(stops, values.shape[1:], inactive_at=inactive_at)
+    tally.add(tally.classify(values))
+    return tally
+
+
+def assert_equal(one: Tally, other: Tally) -> None:
+    assert one.probes == other.probes
+    np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_array_equal(one.nan_count, other.nan_count)
+    np.testing.assert_array_equal(one.infinite_count, other.infinite_count)
+    np.testing.assert_array_equal(one.abs_max, other.abs_max)
+    np.testing.assert_allclose(one.abs_sum, other.abs_sum, rtol=1e-12)
+    np.testing.assert_allclose(one.square_sum, other.square_sum, rtol=1e-12)
+    assert one.inactive == other.inactive
+    if one.probes:
+        for field in ("mean", "std", "dead"):
+            np.testing.assert_array_equal(
+                getattr(one.curves(), field), getattr(other.curves(), field)
+            )
+
+
+@settings(max_examples=100, deadline=None)
+@given(parts)
+def test_merged_parts_equal_the_whole(arrays: list[np.ndarray]) -> None:
+    stops = Stops(default_stops())
+    whole = tally_of(np.concatenate(arrays), stops)
+    tallies = [tally_of(array, stops) for array in arrays]
+    from_left = tallies[0]
+    for tally in tallies[1:]:
+        from_left = from_left.merged(tally)
+    from_right = tallies[-1]
+    for tally in tallies[-2::-1]:
+        from_right = tally.merged(from_right)
+    assert_equal(from_left, whole)
+    assert_equal(from_right, whole)
+
+
+def test_merging_leaves_both_parts_as_they_were() -> None:
+    stops = Stops([0, 1])
+    one, other = tally_of(np.zeros((2, 3)), stops), tally_of(np.ones((4, 3)), stops)
+    one.merged(other)
+    assert (one.probes, other.probes) == (2, 4)
+    assert one.unit_counts(0).tolist() == [2, 2, 2]
+    assert other.unit_counts(0).tolist() == [0, 0, 0]
+
+
+def test_tallies_that_do_not_match_are_refused_saying_how() -> None:
+    tally = tally_of(np.zeros((2, 3)), Stops([0, 1]))
+    with pytest.raises(MergeError, match="stops differ: 2 here and 3 there, first at 0.5"):
+        tally.merged(tally_of(np.zeros((2, 3)), Stops([0, 0.5, 1])))
+    with pytest.raises(MergeError, match=r"units differ: shape \(3,\) here, \(4,\) there"):
+        tally.merged(tally_of(np.zeros((2, 4)), Stops([0, 1])))
+
+
+def test_the_list_of_each_probe_is_kept_only_where_both_have_it() -> None:
+    stops = Stops([0, 1e-8])
+    kept = tally_of(np.zeros((2, 3)), stops)
+    unkept = tally_of(np.zeros((2, 3)), stops, inactive_at=None)
+    assert kept.merged(kept).inactive == [3, 3, 3, 3]
+    assert kept.merged(unkept).inactive is None
+
+
+def test_no_probe_is_an_error_only_when_asked() -> None:
+    tally = tally_of(np.zeros((0, 3)), Stops([0]))
+    assert tally.mean_abs == 0
+    with pytest.raises(NoProbesError, match="no probe"):
+        tally.curves()
+
+
+def test_unit_statistics_leave_out_what_is_not_finite() -> None:
+    values = np.array([[1.0, np.nan], [-3.0, 2.0], [np.inf, -2.0]])
+    tally = tally_of(values, Stops([0]))
+    assert tally.abs_sum.tolist() == [4, 4]
+    assert tally.square_sum.tolist() == [10, 8]
+    assert tally.abs_max.tolist() == [3, 2]
+    assert tally.nan_count.tolist() == [0, 1]
+    assert tally.infinite_count.tolist() == [1, 0]
+    assert tally.mean_abs == 2
+
+
+def test_memory_does_not_grow_with_probes_unless_the_list_is_kept() -> None:
+    stops = Stops(default_stops())
+    tally = Tally(stops, (50,))
+    batch = tally.classify(np.zeros((64, 50), np.float32))
+    tally.add(batch)
+    size = sum(value.nbytes for value in vars(tally).values() if isinstance(value, np.ndarray))
+    for _ in range(200):
+        tally.add(batch)
+    after = sum(value.nbytes for value in vars(tally).values() if isinstance(value, np.ndarray))
+    assert after == size
+    assert tally.inactive is None
+
+
+def test_cumulative_columns_are_the_unit_counts() -> None:
+    rng = np.random.default_rng(0)
+    tally = tally_of(np.maximum(rng.normal(size=(40, 20_000)), 0), Stops(default_stops()))
+    columns = [0, 1, 30, 31, 69, 70]
+    cumulative = tally.cumulative(columns)
+    for row, column in enumerate(columns):
+        np.testing.assert_array_equal(cumulative[row], tally.unit_counts(column))

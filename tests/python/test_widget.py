@@ -1,0 +1,371 @@
+"""IUAWidget from Python's side; the page's side is tested in a real browser."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+from torch import nn
+from unpacking import unpack
+
+from iua_widget import (
+    IUA,
+    IUAWidget,
+    LayerSelectionError,
+    NoProbesError,
+    ProducerError,
+    ToleranceError,
+)
+
+RNG = np.random.default_rng(2)
+DATA = {
+    "dense": np.maximum(RNG.normal(size=(96, 12)), 0).astype(np.float32),
+    "maps": np.maximum(RNG.normal(size=(96, 3, 4, 4)), 0).astype(np.float32),
+}
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < deadline, "not reached in 20 s"
+        time.sleep(0.005)
+
+
+class GatedProducer:
+    """Gives a batch each time it is let to."""
+
+    def __init__(self, batches: int = 100) -> None:
+        self.batches = batches
+        self.gate = threading.Semaphore(0)
+        self.closed = threading.Event()
+
+    def __call__(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+        try:
+            for _ in range(self.batches):
+                self.gate.acquire()
+                yield {layer: response[:batch_size] for layer, response in DATA.items()}
+        finally:
+            self.closed.set()
+
+    def let(self, number: int) -> None:
+        self.gate.release(number)
+
+
+@pytest.fixture
+def gated() -> Iterator[tuple[GatedProducer, IUAWidget]]:
+    producer = GatedProducer()
+    widget = IUAWidget(producer)
+    yield producer, widget
+    widget.close()
+    producer.let(1000)
+
+
+def done_widget(**settings: Any) -> IUAWidget:
+    widget = IUAWidget(DATA, **settings)
+    assert widget.wait(30)
+    assert widget.status == "done"
+    return widget
+
+
+def test_the_widget_counts_what_introspect_counts() -> None:
+    widget = done_widget()
+    expected = IUA.introspect(DATA, keep_inactive=False)
+    for stop in widget.iua.stops:
+        for layer, result in expected.at(atol=stop).results.items():
+            np.testing.assert_array_equal(
+                widget.iua.at(atol=stop).results[layer].unit_inactive_count,
+                result.unit_inactive_count,
+            )
+
+
+def test_at_its_defaults_the_widget_shows_dnikits_numbers() -> None:
+    widget = done_widget()
+    assert (widget.rtol, widget.atol, widget.scale) == (0.0, 1e-8, "layer mean")
+    for layer, result in IUA.introspect(DATA).results.items():
+        ours = widget.iua.at(rtol=widget.rtol, atol=widget.atol, scale=widget.scale)
+        np.testing.assert_array_equal(
+            ours.results[layer].unit_inactive_count, result.unit_inactive_count
+        )
+        assert ours.exact
+
+
+def test_the_constructor_returns_while_counting_goes_on(
+    gated: tuple[GatedProducer, IUAWidget],
+) -> None:
+    producer, widget = gated
+    assert widget.status == "running"
+    assert widget.iua.probes == 0
+    producer.let(2)
+    until(lambda: widget.iua.probes == 64)
+    until(lambda: widget._run["probes"] == 64)
+    assert widget.status == "running"
+    assert widget.layer == "dense"
+    meta, _ = unpack(widget._table)
+    assert meta["probes"] == 64
+
+
+def test_pause_resume_stop_and_restart(gated: tuple[GatedProducer, IUAWidget]) -> None:
+    producer, widget = gated
+    producer.let(3)
+    until(lambda: widget.iua.probes == 96)
+    threading.Timer(0.05, producer.let, (1,)).start()
+    widget.pause()
+    assert widget.status == "paused"
+    held = widget.iua.probes
+    producer.let(2)
+    time.sleep(0.05)
+    assert widget.iua.probes == held
+    widget.start()
+    until(lambda: widget.iua.probes == held + 64)
+    threading.Timer(0.05, producer.let, (1,)).start()
+    widget.stop()
+    assert widget.status == "stopped"
+    kept = widget.iua
+    assert kept.probes in (held + 64, held + 96)
+    assert unpack(widget._table)[0]["probes"] == kept.probes
+    widget.restart()
+    assert widget.status == "running"
+    assert widget.iua is not kept
+    producer.let(100)
+    assert widget.wait(30)
+    assert (widget.status, widget.iua.probes) == ("done", 3200)
+
+
+def test_the_buttons_of_the_page_do_the_same(gated: tuple[GatedProducer, IUAWidget]) -> None:
+    producer, widget = gated
+
+    def press(command: str) -> None:
+        widget._handle_custom_msg({"type": "command", "command": command}, [])
+
+    press("pause")
+    producer.let(2)
+    until(lambda: widget.status == "paused")
+    press("resume")
+    until(lambda: widget.status == "running")
+    press("stop")
+    producer.let(1)
+    until(lambda: widget.status == "stopped")
+    press("restart")
+    until(lambda: widget.status == "running")
+    press("close")  # not a command
+    widget._handle_custom_msg("nonsense", [])
+    assert widget.status == "running"
+
+
+def test_a_restart_while_running_starts_from_nothing(
+    gated: tuple[GatedProducer, IUAWidget],
+) -> None:
+    producer, widget = gated
+    producer.let(3)
+    until(lambda: widget.iua.probes == 96)
+    widget.restart()
+    producer.let(6)
+    until(lambda: widget.iua.probes >= 96)
+    assert widget.iua.probes <= 5 * 32, "probes of the first run were counted into the second"
+
+
+def test_frames_are_few_however_many_batches_come() -> None:
+    messages: list[str] = []
+    batch = {"a": np.zeros((4, 8), np.float32)}
+    gate = threading.Event()
+
+    def producer(_: int) -> Iterator[dict[str, np.ndarray]]:
+        gate.wait()
+        yield from [batch] * 2000
+
+    widget = IUAWidget(producer)
+    widget.observe(lambda change: messages.append(change["name"]), "_run")
+    begun = time.monotonic()
+    gate.set()
+    widget.wait(60)
+    seconds = time.monotonic() - begun
+    assert len(messages) <= 3 + seconds / 0.2
+    assert widget._run["probes"] == 8000
+
+
+def test_an_error_of_the_producer_shows_with_the_partial_result_kept() -> None:
+    def producer(_: int) -> Iterator[dict[str, np.ndarray]]:
+        yield {"a": np.zeros((5, 2))}
+        raise OSError("the disk is gone")
+
+    widget = IUAWidget(producer)
+    assert widget.wait(20)
+    assert widget.status == "failed"
+    assert "the disk is gone" in widget._run["error"]["message"]
+    assert isinstance(widget.error, ProducerError)
+    assert widget.iua.results["a"].unit_inactive_count.tolist() == [5, 5]
+    assert unpack(widget._table)[0]["probes"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "error"),
+    [
+        ((nn.Sequential(nn.Linear(2, 2), nn.ReLU()),), {}, ProducerError),
+        ((nn.Sequential(nn.Linear(2, 2)), torch.zeros(2, 2)), {}, LayerSelectionError),
+        ((DATA, DATA), {}, ProducerError),
+        ((3,), {}, ProducerError),
+        ((DATA,), {"atol": -1}, ToleranceError),
+        ((DATA,), {"rtol": float("inf")}, ToleranceError),
+        ((DATA,), {"scale": "unit"}, ToleranceError),
+        ((DATA,), {"batch_size": 0}, ProducerError),
+        ((IUA.introspect(DATA),), {"layers": "a"}, ProducerError),
+    ],
+)
+def test_what_can_be_told_at_once_is_told_at_once(
+    arguments: tuple[Any, ...], settings: dict[str, Any], error: type[Exception]
+) -> None:
+    threads = threading.active_count()
+    with pytest.raises(error):
+        IUAWidget(*arguments, **settings)
+    assert threading.active_count() == threads
+
+
+def test_tolerances_set_from_either_side_are_checked_and_kept_when_refused() -> None:
+    widget = done_widget()
+    for bad in (-1, float("nan"), float("inf"), "much"):
+        with pytest.raises(traitlets.TraitError):
+            widget.atol = bad
+        with pytest.raises(traitlets.TraitError):
+            widget.set_state({"rtol": bad})
+    with pytest.raises(traitlets.TraitError, match="'layer mean', 'zero'"):
+        widget.scale = "unit max"
+    with pytest.raises(traitlets.TraitError, match="no layer is named 'desne'. Try one of: 'dense'"):
+        widget.layer = "desne"
+    assert (widget.rtol, widget.atol, widget.scale, widget.layer) == (
+        0.0,
+        1e-8,
+        "layer mean",
+        "dense",
+    )
+
+
+def test_python_sees_what_the_page_does() -> None:
+    widget = done_widget()
+    seen: list[float] = []
+    widget.observe(lambda change: seen.append(change["new"]), "atol")
+    widget.set_state({"atol": 0.001, "layer": "maps"})
+    assert seen == [0.001]
+    assert widget.layer == "maps"
+    until(lambda: unpack(widget._units)[0]["layer"] == "maps")
+
+
+def test_the_units_sent_are_those_of_the_selected_layer() -> None:
+    widget = done_widget()
+    for layer in ("maps", "dense"):
+        widget.layer = layer
+        until(lambda layer=layer: unpack(widget._units)[0]["layer"] == layer)  # type: ignore[misc]
+        meta, arrays = unpack(widget._units)
+        for column, stop in enumerate(meta["stops"]):
+            np.testing.assert_array_equal(
+                arrays["counts"][column],
+                widget.iua.at(atol=stop).results[layer].unit_inactive_count.ravel(),
+            )
+
+
+def test_a_layer_may_be_chosen_before_it_is_known(
+    gated: tuple[GatedProducer, IUAWidget],
+) -> None:
+    producer, widget = gated
+    widget.layer = "maps"
+    producer.let(1)
+    until(lambda: len(widget._units) > 0)
+    assert widget.layer == "maps"
+
+
+def test_a_layer_chosen_beforehand_that_never_comes_gives_way_to_the_first(
+    gated: tuple[GatedProducer, IUAWidget],
+) -> None:
+    producer, widget = gated
+    widget.layer = "mops"
+    producer.let(1)
+    until(lambda: len(widget._units) > 0)
+    assert widget.layer == "dense"
+
+
+def test_a_finished_result_is_shown_without_a_run() -> None:
+    iua = IUA.introspect(DATA)
+    widget = IUAWidget(iua)
+    assert (widget.status, widget.iua, widget.layer) == ("done", iua, "dense")
+    assert widget.wait(0)
+    assert unpack(widget._table)[0]["probes"] == 96
+    with pytest.raises(ProducerError, match="a finished IUA, which cannot be run again"):
+        widget.restart()
+
+
+def test_a_one_shot_iterator_runs_once() -> None:
+    widget = IUAWidget(iter([DATA]))
+    assert widget.wait(20)
+    assert not widget._run["restartable"]
+    with pytest.raises(ProducerError, match="a one-shot iterator, which cannot be run again"):
+        widget.restart()
+
+
+def test_in_the_foreground_the_widget_is_made_when_all_is_counted() -> None:
+    widget = IUAWidget(DATA, background=False)
+    assert (widget.status, widget.iua.probes, widget._run["probes"]) == ("done", 96, 96)
+
+
+def test_closing_ends_the_run_and_takes_the_hooks_off() -> None:
+    model = nn.Sequential(nn.Linear(12, 8), nn.ReLU())
+    gate = threading.Semaphore(0)
+
+    def loader() -> Iterator[torch.Tensor]:
+        while True:
+            gate.acquire()
+            yield torch.zeros(4, 12)
+
+    widget = IUAWidget(model, loader())
+    gate.release(3)
+    until(lambda: widget.iua.probes == 12)
+    widget.close()
+    gate.release(1)
+    assert widget.wait(20)
+    assert not model[1]._forward_hooks
+    assert widget.status in ("running", "stopped")
+    assert widget._current is not None
+    assert widget._current.status == "stopped"
+
+
+def test_a_closed_widget_frees_its_memory() -> None:
+    widget = done_widget()
+    counts = weakref.ref(widget.iua.tally("maps"))
+    widget.close()
+    del widget
+    for _ in range(50):
+        gc.collect()
+        if counts() is None:
+            break
+        time.sleep(0.02)
+    assert counts() is None
+
+
+def test_reading_while_counting_sees_whole_batches_only() -> None:
+    batch = {f"layer {i}": np.zeros((8, 50), np.float32) for i in range(6)}
+    widget = IUAWidget(lambda _: iter([batch] * 60))
+    readings = 0
+    while not widget.wait(0):
+        if widget.iua.probes:
+            probes = {result.probes for result in widget.iua.at().results.values()}
+            assert len(probes) == 1
+            assert probes.pop() % 8 == 0
+            readings += 1
+    assert readings > 0
+    assert widget.status == "done"
+
+
+def test_to_html_before_anything_is_counted_is_refused(
+    gated: tuple[GatedProducer, IUAWidget], tmp_path: Path
+) -> None:
+    _, widget = gated
+    with pytest.raises(NoProbesError, match="nothing to write"):
+        widget.to_html(tmp_path / "x.html")
+    assert list(tmp_path.iterdir()) == []
