@@ -21,7 +21,7 @@ _CHART_HEIGHT: Final = 360
 
 
 class ChartArray(np.ndarray):
-    """Several charts in an array, as DNIKit returns its axes; shown in a notebook one below another."""
+    """Several charts in an array, as DNIKit returns its axes; a notebook shows them in a column."""
 
     @property
     def chart(self) -> alt.VConcatChart:

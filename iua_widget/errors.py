@@ -41,9 +41,7 @@ class ProducerError(IUAError, ValueError):
         What had been counted before: whole batches only, ready to show, merge or read.
     """
 
-    def __init__(
-        self, message: str, *, layer: str | None = None, batch: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, layer: str | None = None, batch: int | None = None) -> None:
         super().__init__(message)
         self.layer = layer
         self.batch = batch

@@ -200,7 +200,9 @@ class IUA:
                     pending = self._pending(source, number)
                     yield probes
             if not self._tallies:
-                message = f"{source.label} gave no batch with a response: there is nothing to count."
+                message = (
+                    f"{source.label} gave no batch with a response: there is nothing to count."
+                )
                 raise ProducerError(message)
         except ProducerError as error:
             error.partial = self
@@ -213,6 +215,11 @@ class IUA:
             wrapped = ProducerError(message, batch=number)
             wrapped.partial = self
             raise wrapped from error
+
+    def _check_counted(self, source: Source) -> None:
+        if not self._tallies:
+            message = f"{source.label} gave no batch with a response: there is nothing to count."
+            raise ProducerError(message)
 
     def _pending(self, source: Source, number: int) -> PendingBatch:
         def new_tally(layer: str, unit_shape: tuple[int, ...]) -> Tally:
@@ -326,8 +333,8 @@ class IUA:
         Returns
         -------
         pandas.DataFrame
-            Columns: ``unit`` (index in C order), one column for each axis of a response of more than
-            one axis (``channel``, ``row``, ``column`` for three), ``inactive count``,
+            Columns: ``unit`` (index in C order), one column for each axis of a response of several
+            axes (``channel``, ``row``, ``column`` for three), ``inactive count``,
             ``inactive share``, ``dead``, ``mean |x|``, ``rms``, ``max |x|``, ``nan``,
             ``infinite``; where the threshold is between stops also ``inactive count upper``.
 

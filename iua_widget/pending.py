@@ -89,8 +89,8 @@ class PendingBatch:
         if tally.unit_shape != response.unit_shape:
             message = (
                 f"layer {layer!r}: a probe's response has shape {response.unit_shape} in batch "
-                f"{self.number} and had {tally.unit_shape} before. Units can be followed only where "
-                "the shape stays: crop or pad the inputs to one size."
+                f"{self.number} and had {tally.unit_shape} before. Units can be followed only "
+                "where the shape stays: crop or pad the inputs to one size."
             )
             raise ProducerError(message, layer=layer, batch=self.number)
         return tally

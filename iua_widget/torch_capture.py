@@ -121,10 +121,20 @@ class TorchSource:
     @contextlib.contextmanager
     def _hooks(self, record: Record, called: set[str]) -> Iterator[None]:
         calls: Counter[str] = Counter()
+        thread = threading.get_ident()
+
+        def hook(name: str, module: nn.Module, _inputs: Any, output: Any) -> None:
+            if threading.get_ident() != thread:
+                return  # the user's own use of the model, beside a background run
+            layer = f"{name}:{calls[name]}" if calls[name] else name
+            calls[name] += 1
+            called.add(name)
+            for path, tensor in _tensors(output):
+                self._kinds[layer + path] = type(module).__name__
+                record(layer + path, tensor)
+
         handles = [
-            module.register_forward_hook(
-                partial(self._on_output, name, record, calls, called, threading.get_ident())
-            )
+            module.register_forward_hook(partial(hook, name))
             for name, module in self._modules.items()
         ]
         try:
@@ -132,27 +142,6 @@ class TorchSource:
         finally:
             for handle in handles:
                 handle.remove()
-
-    def _on_output(
-        self,
-        name: str,
-        record: Record,
-        calls: Counter[str],
-        called: set[str],
-        thread: int,
-        module: nn.Module,
-        _inputs: Any,
-        output: Any,
-    ) -> None:
-        if threading.get_ident() != thread:
-            return  # the user's own use of the model, beside a background run
-        call = calls[name]
-        calls[name] += 1
-        called.add(name)
-        layer = f"{name}:{call}" if call else name
-        for path, tensor in _tensors(output):
-            self._kinds[layer + path] = type(module).__name__
-            record(layer + path, tensor)
 
     def _check_called(self, called: set[str]) -> None:
         if called:
@@ -165,9 +154,7 @@ class TorchSource:
         raise ProducerError(message, batch=0)
 
 
-def select_modules(
-    model: nn.Module, layers: str | Iterable[str] | None
-) -> dict[str, nn.Module]:
+def select_modules(model: nn.Module, layers: str | Iterable[str] | None) -> dict[str, nn.Module]:
     """The modules whose outputs are to be captured, by name, in the order they are defined.
 
     Parameters
@@ -227,7 +214,8 @@ def _as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
     if loader is None:
         message = (
             "a model needs data: pass it as IUAWidget(model, loader) or "
-            "IUA.introspect(model, loader), with a DataLoader, a tensor, or any iterable of batches."
+            "IUA.introspect(model, loader), with a DataLoader, a tensor, or any iterable of "
+            "batches."
         )
         raise ProducerError(message)
     if isinstance(loader, np.ndarray):

@@ -52,9 +52,7 @@ class ReferenceEngine:
                 square_sum[block] = (wide * wide).sum(axis=0)
             abs_max[block] = wide.max(axis=0, initial=0)
         inactive = histogram[:, :-1].cumsum(axis=1)
-        return BatchCounts(
-            bins, inactive, abs_sum, square_sum, abs_max, nan_count, infinite_count
-        )
+        return BatchCounts(bins, inactive, abs_sum, square_sum, abs_max, nan_count, infinite_count)
 
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""

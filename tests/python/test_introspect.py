@@ -86,7 +86,7 @@ def test_batch_size_decides_what_a_callable_is_asked_for_and_how_a_mapping_is_cu
 
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, "32", None, True])
 def test_a_batch_size_that_is_none_is_refused(batch_size: object) -> None:
-    with pytest.raises(ProducerError, match="batch_size must be a whole number above 0"):
+    with pytest.raises(ProducerError, match=r"batch_size must be a whole number above 0"):
         IUA.introspect(DATA, batch_size=batch_size)  # type: ignore[arg-type]
 
 
@@ -153,7 +153,7 @@ def test_an_error_of_the_producers_own_is_the_cause_and_keeps_what_was_counted()
         yield {"a": np.zeros((5, 2))}
         raise OSError("the disk is gone")
 
-    with pytest.raises(ProducerError, match="producer raised OSError in batch 1") as caught:
+    with pytest.raises(ProducerError, match=r"producer raised OSError in batch 1") as caught:
         IUA.introspect(producer)
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.partial is not None
@@ -161,9 +161,9 @@ def test_an_error_of_the_producers_own_is_the_cause_and_keeps_what_was_counted()
 
 
 def test_a_model_goes_with_a_loader_and_nothing_else_does() -> None:
-    with pytest.raises(ProducerError, match="`loader` goes with a torch.nn.Module"):
+    with pytest.raises(ProducerError, match=r"`loader` goes with a torch.nn.Module"):
         IUA.introspect(DATA, DATA)
-    with pytest.raises(ProducerError, match="`layers` goes with a torch.nn.Module"):
+    with pytest.raises(ProducerError, match=r"`layers` goes with a torch.nn.Module"):
         IUA.introspect(DATA, layers="first")
 
 
@@ -171,9 +171,9 @@ def test_zero_probes_are_an_error_when_asked_about_and_not_before() -> None:
     iua = IUA.introspect({"a": np.zeros((0, 3))})
     assert iua.layers == ["a"]
     for ask in (lambda: iua.results, iua.at, iua.to_pandas, lambda: IUA.show(iua)):
-        with pytest.raises(NoProbesError, match="layer 'a': no probe"):
+        with pytest.raises(NoProbesError, match=r"layer 'a': no probe"):
             ask()
-    with pytest.raises(NoProbesError, match="nothing has been counted"):
+    with pytest.raises(NoProbesError, match=r"nothing has been counted"):
         IUA().at()
     assert "0 probes" in repr(iua)
 
@@ -188,7 +188,9 @@ def test_empty_batches_among_others_change_nothing() -> None:
 def test_dtypes_may_change_between_batches_and_each_is_compared_in_its_own() -> None:
     small = np.array([[4e-8]])
     iua = IUA.introspect([{"a": small.astype(np.float16)}, {"a": small}], atol=3e-8)
-    expected = np.isclose(small.astype(np.float16), 0, atol=3e-8) + 0 + np.isclose(small, 0, atol=3e-8)
+    expected = (
+        np.isclose(small.astype(np.float16), 0, atol=3e-8) + 0 + np.isclose(small, 0, atol=3e-8)
+    )
     np.testing.assert_array_equal(iua.results["a"].unit_inactive_count, expected[0])
     assert iua.tally("a").dtypes == {"float16", "float64"}
 
@@ -228,7 +230,7 @@ def test_the_list_of_each_probe_is_there_at_the_tolerance_asked_for_only() -> No
     with pytest.raises(ToleranceError, match=r"kept at 0\.1 only.*atol=0\.5\)"):
         _ = iua.at(atol=0.5).results["second"].inactive
     unkept = IUA.introspect(DATA, keep_inactive=False)
-    with pytest.raises(ToleranceError, match="was not kept"):
+    with pytest.raises(ToleranceError, match=r"was not kept"):
         _ = unkept.results["second"].inactive
     assert unkept.results["second"].std_inactive == pytest.approx(
         IUA.introspect(DATA).results["second"].std_inactive, rel=1e-12
@@ -268,11 +270,13 @@ def test_show_takes_a_reading_at_other_tolerances_and_gives_its_bounds() -> None
 
 def test_show_refuses_what_is_not_there() -> None:
     iua = IUA.introspect(DATA)
-    with pytest.raises(LayerSelectionError, match="no layer is named 'frist'. Try one of: 'first'"):
+    with pytest.raises(
+        LayerSelectionError, match=r"no layer is named 'frist'. Try one of: 'first'"
+    ):
         IUA.show(iua, response_names=["frist"])
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match=r"empty"):
         IUA.show(iua, response_names=[])
-    with pytest.raises(ValueError, match="vis_type is 'pie'"):
+    with pytest.raises(ValueError, match=r"vis_type is 'pie'"):
         IUA.show(iua, vis_type="pie")
 
 
@@ -289,7 +293,7 @@ def test_units_has_one_row_a_unit_with_its_place_and_figures() -> None:
     assert row["max |x|"] == values.max()
     assert iua.units("second")["dead"].tolist() == [False, False, True, False, False, False]
     assert "inactive count upper" in iua.units("second", atol=0.55).columns
-    with pytest.raises(LayerSelectionError, match="no layer is named 'third'"):
+    with pytest.raises(LayerSelectionError, match=r"no layer is named 'third'"):
         iua.units("third")
 
 
@@ -307,11 +311,11 @@ def test_merging_two_runs_equals_one_run() -> None:
 
 def test_runs_that_are_not_of_one_kind_are_not_merged() -> None:
     iua = IUA.introspect(DATA)
-    with pytest.raises(MergeError, match="only here.*'first'"):
+    with pytest.raises(MergeError, match=r"only here.*'first'"):
         iua.merge(IUA.introspect({"second": DATA["second"]}))
-    with pytest.raises(MergeError, match="layer 'second': the stops differ"):
+    with pytest.raises(MergeError, match=r"layer 'second': the stops differ"):
         iua.merge(IUA.introspect(DATA, atol=2e-8))
-    with pytest.raises(MergeError, match="dict is none"):
+    with pytest.raises(MergeError, match=r"dict is none"):
         iua.merge({})  # type: ignore[arg-type]
 
 

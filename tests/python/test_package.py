@@ -12,9 +12,7 @@ import iua_widget
 
 def loaded_after(code: str) -> set[str]:
     script = f"{code}\nimport sys; print(*sys.modules, sep='\\n')"
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(run.stdout.split())
 
 
@@ -29,7 +27,10 @@ def test_counting_arrays_loads_neither_torch_nor_widgets() -> None:
 
 
 def test_the_widget_does_not_load_torch() -> None:
-    code = "import numpy as np; from iua_widget import IUAWidget; IUAWidget({'a': np.ones((2, 3))}).wait()"
+    code = (
+        "import numpy as np; from iua_widget import IUAWidget; "
+        "IUAWidget({'a': np.ones((2, 3))}).wait()"
+    )
     assert "torch" not in loaded_after(code)
 
 

@@ -72,7 +72,7 @@ def test_merging_leaves_both_parts_as_they_were() -> None:
 
 def test_tallies_that_do_not_match_are_refused_saying_how() -> None:
     tally = tally_of(np.zeros((2, 3)), Stops([0, 1]))
-    with pytest.raises(MergeError, match="stops differ: 2 here and 3 there, first at 0.5"):
+    with pytest.raises(MergeError, match=r"stops differ: 2 here and 3 there, first at 0.5"):
         tally.merged(tally_of(np.zeros((2, 3)), Stops([0, 0.5, 1])))
     with pytest.raises(MergeError, match=r"units differ: shape \(3,\) here, \(4,\) there"):
         tally.merged(tally_of(np.zeros((2, 4)), Stops([0, 1])))
@@ -89,7 +89,7 @@ def test_the_list_of_each_probe_is_kept_only_where_both_have_it() -> None:
 def test_no_probe_is_an_error_only_when_asked() -> None:
     tally = tally_of(np.zeros((0, 3)), Stops([0]))
     assert tally.mean_abs == 0
-    with pytest.raises(NoProbesError, match="no probe"):
+    with pytest.raises(NoProbesError, match=r"no probe"):
         tally.curves()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_default_stops_are_numbers_a_person_would_type() -> None:
 
 def test_default_stops_above_1e_4_are_close_enough_to_tune_by() -> None:
     fine = [stop for stop in default_stops() if stop >= 1e-4]
-    assert max(b / a for a, b in zip(fine, fine[1:], strict=False)) < 1.35
+    assert max(b / a for a, b in pairwise(fine)) < 1.35
 
 
 @given(tolerances)
@@ -45,7 +46,7 @@ def test_a_tolerance_of_ones_own_is_always_a_stop(atol: float) -> None:
 
 @pytest.mark.parametrize("value", [-1, -1e-300, math.nan, math.inf, "1e-8", None, True, 1j, [1]])
 def test_what_is_no_tolerance_is_refused_with_its_value(value: object) -> None:
-    with pytest.raises(ToleranceError, match="atol must be a finite number") as caught:
+    with pytest.raises(ToleranceError, match=r"atol must be a finite number") as caught:
         check_tolerance("atol", value)
     assert repr(value) in str(caught.value)
 
@@ -60,7 +61,7 @@ def test_minus_zero_is_zero() -> None:
 
 
 def test_an_unknown_scale_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ToleranceError, match="'layer mean', 'zero'.*'layer'"):
+    with pytest.raises(ToleranceError, match=r"'layer mean', 'zero'.*'layer'"):
         check_scale("layer")
 
 
@@ -80,7 +81,7 @@ def test_locate_brackets_every_threshold(values: list[float], threshold: float) 
 
 def test_stops_are_sorted_without_repeats_and_begin_with_zero() -> None:
     assert Stops([3, 1, 1.0, 2]).values == (0, 1, 2, 3)
-    with pytest.raises(ToleranceError, match="a stop"):
+    with pytest.raises(ToleranceError, match=r"a stop"):
         Stops([1, -2])
 
 

@@ -103,7 +103,9 @@ def test_the_model_is_left_as_it_was_when_it_raises(model: Net, inputs: torch.Te
 
     model.head.register_forward_pre_hook(fail_on_short_batches)
     before = state(model)
-    with pytest.raises(ProducerError, match="Net raised RuntimeError in batch 2: too sh") as caught:
+    with pytest.raises(
+        ProducerError, match=r"Net raised RuntimeError in batch 2: too sh"
+    ) as caught:
         IUA.introspect(model, inputs, batch_size=20)
     assert_same_state(before, state(model))
     assert caught.value.partial is not None
@@ -215,7 +217,7 @@ def test_chosen_modules_that_are_never_called_are_an_error(inputs: torch.Tensor)
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x
 
-    with pytest.raises(ProducerError, match="'relu', 'head.2'.*was called"):
+    with pytest.raises(ProducerError, match=r"'relu', 'head.2'.*was called"):
         IUA.introspect(Unused(), inputs)
 
 
@@ -259,9 +261,7 @@ def test_dead_units_of_random_nets_are_as_often_as_theory_says(
     probes = torch.randn(4000, n0) * torch.logspace(-3, 3, 4000)[:, None]
     dead = 0
     for _ in range(nets):
-        model = nn.Sequential(
-            nn.Linear(n0, n1), nn.ReLU(), nn.Linear(n1, outputs), nn.ReLU()
-        )
+        model = nn.Sequential(nn.Linear(n0, n1), nn.ReLU(), nn.Linear(n1, outputs), nn.ReLU())
         for parameter in model.parameters():
             nn.init.normal_(parameter)
         iua = IUA.introspect(model, probes, batch_size=4000, layers="3", stops=[0], atol=0)

@@ -53,7 +53,7 @@ def test_it_is_free_again_after_an_error_inside() -> None:
             raise ValueError
     except ValueError:
         pass
-    thread = threading.Thread(target=lambda: lock.__enter__(), daemon=True)
+    thread = threading.Thread(target=lock.__enter__, daemon=True)
     thread.start()
     thread.join(5)
     assert not thread.is_alive()

@@ -236,9 +236,11 @@ def test_tolerances_set_from_either_side_are_checked_and_kept_when_refused() -> 
             widget.atol = bad
         with pytest.raises(traitlets.TraitError):
             widget.set_state({"rtol": bad})
-    with pytest.raises(traitlets.TraitError, match="'layer mean', 'zero'"):
+    with pytest.raises(traitlets.TraitError, match=r"'layer mean', 'zero'"):
         widget.scale = "unit max"
-    with pytest.raises(traitlets.TraitError, match="no layer is named 'desne'. Try one of: 'dense'"):
+    with pytest.raises(
+        traitlets.TraitError, match=r"no layer is named 'desne'. Try one of: 'dense'"
+    ):
         widget.layer = "desne"
     assert (widget.rtol, widget.atol, widget.scale, widget.layer) == (
         0.0,
@@ -297,7 +299,7 @@ def test_a_finished_result_is_shown_without_a_run() -> None:
     assert (widget.status, widget.iua, widget.layer) == ("done", iua, "dense")
     assert widget.wait(0)
     assert unpack(widget._table)[0]["probes"] == 96
-    with pytest.raises(ProducerError, match="a finished IUA, which cannot be run again"):
+    with pytest.raises(ProducerError, match=r"a finished IUA, which cannot be run again"):
         widget.restart()
 
 
@@ -305,7 +307,7 @@ def test_a_one_shot_iterator_runs_once() -> None:
     widget = IUAWidget(iter([DATA]))
     assert widget.wait(20)
     assert not widget._run["restartable"]
-    with pytest.raises(ProducerError, match="a one-shot iterator, which cannot be run again"):
+    with pytest.raises(ProducerError, match=r"a one-shot iterator, which cannot be run again"):
         widget.restart()
 
 
@@ -366,6 +368,6 @@ def test_to_html_before_anything_is_counted_is_refused(
     gated: tuple[GatedProducer, IUAWidget], tmp_path: Path
 ) -> None:
     _, widget = gated
-    with pytest.raises(NoProbesError, match="nothing to write"):
+    with pytest.raises(NoProbesError, match=r"nothing to write"):
         widget.to_html(tmp_path / "x.html")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,86 @@
+"""The widget as a test meets it on a page: by the names and roles a person would use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+
+class Panel:
+    """One widget on a page."""
+
+    def __init__(self, page: Page, index: int = 0) -> None:
+        self.page = page
+        self.root: Locator = page.locator(".iua-widget").nth(index)
+
+    @property
+    def rows(self) -> Locator:
+        return self.root.locator("tbody tr[data-layer]")
+
+    @property
+    def canvas(self) -> Locator:
+        return self.root.locator("canvas[data-layer]")
+
+    def slider(self, name: str) -> Locator:
+        return self.root.get_by_role("slider", name=name, exact=True)
+
+    def field(self, name: str) -> Locator:
+        return self.root.get_by_label(f"{name} value", exact=True)
+
+    def button(self, name: str) -> Locator:
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    def row(self, layer: str) -> Locator:
+        return self.root.locator(f'tbody tr[data-layer="{layer}"]')
+
+    def layers(self) -> list[str]:
+        return [row.get_attribute("data-layer") or "" for row in self.rows.all()]
+
+    def probes(self) -> int:
+        """The number of probes the progress line shows."""
+        bar = self.root.get_by_role("progressbar")
+        return int(float(bar.get_attribute("aria-valuenow") or 0))
+
+    def table(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """Every row's numbers as the page holds them: layer to column to (lower, upper)."""
+        rows: list[dict[str, Any]] = self.root.evaluate(
+            """(root) => [...root.querySelectorAll("tbody tr[data-layer]")].map((row) => ({
+                layer: row.dataset.layer,
+                cells: Object.fromEntries([...row.querySelectorAll("[data-value]")].map((cell) => {
+                    const home = cell.closest("[data-column]");
+                    const lower = Number(cell.dataset.value);
+                    const upper = Number(cell.dataset.upper ?? lower);
+                    return [home.dataset.column, [lower, upper]];
+                })),
+            }))"""
+        )
+        return {
+            row["layer"]: {column: tuple(bounds) for column, bounds in row["cells"].items()}
+            for row in rows
+        }
+
+    def heatmap(self) -> dict[str, Any]:
+        """What the heatmap shows, in figures."""
+        data = self.canvas.evaluate("(canvas) => ({...canvas.dataset})")
+        return {
+            "layer": data["layer"],
+            "units": int(data["units"]),
+            "dead": int(data["dead"]),
+            "sum": int(data["inactiveSum"]),
+            "exact": data["exact"] == "true",
+        }
+
+    def set_slider(self, name: str, position: int) -> None:
+        """Move a slider as a drag does: one input event."""
+        self.slider(name).evaluate(
+            """(slider, position) => {
+                slider.value = String(position);
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+                slider.dispatchEvent(new Event("change", { bubbles: true }));
+            }""",
+            position,
+        )
+
+    def wait_for_status(self, word: str) -> None:
+        expect(self.root.locator("[data-status]")).to_have_attribute("data-status", word)
