@@ -12,7 +12,7 @@ import pandas as pd
 from iua_widget.results import LayerResult, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 _MOST_CELLS: Final = 4900
 """Cells a chart may have: Altair refuses a table of more than 5,000 rows."""
@@ -26,13 +26,14 @@ class ChartArray(np.ndarray):
     @property
     def chart(self) -> alt.VConcatChart:
         """The charts as one, one below another: to `save`, for example."""
-        return alt.vconcat(*self.ravel().tolist()).resolve_scale(color="shared")
+        column: alt.VConcatChart = alt.vconcat(*self.ravel().tolist())
+        return column
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         return self.chart._repr_mimebundle_(*args, **kwargs)
 
 
-def heatmaps(reading: Reading, response_names: Sequence[str] | None = None) -> Any:
+def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None) -> Any:
     """One heatmap a layer.
 
     Dense layers are laid out as a near-square grid, two-dimensional responses as they are, and
@@ -43,7 +44,7 @@ def heatmaps(reading: Reading, response_names: Sequence[str] | None = None) -> A
     Parameters
     ----------
     reading : Reading
-    response_names : sequence of str, optional
+    response_names : str or iterable of str, optional
         The layers to show; all by default.
 
     Returns
@@ -55,7 +56,7 @@ def heatmaps(reading: Reading, response_names: Sequence[str] | None = None) -> A
     LayerSelectionError
         If a layer is not there, or none is asked for.
     """
-    names = reading.select(None if response_names is None else list(response_names))
+    names = reading.select(response_names)
     charts = [_heatmap(name, reading.results[name]) for name in names]
     if len(charts) == 1:
         return charts[0]
@@ -78,7 +79,7 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     height, width = (-(-extent // side) for extent in cells.shape)
     size = min(_CHART_WIDTH / width, _CHART_HEIGHT / height)
     axis = alt.Axis(labels=False, ticks=False, grid=False, domain=False, title=None)
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_rect()
         .encode(
@@ -101,6 +102,7 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
             height=max(height * size, 1),
         )
     )
+    return chart
 
 
 def _unit_grid(shape: tuple[int, ...]) -> np.ndarray:

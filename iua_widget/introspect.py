@@ -199,18 +199,14 @@ class IUA:
                     number += 1
                     pending = self._pending(source, number)
                     yield probes
-            if not self._tallies:
-                message = (
-                    f"{source.label} gave no batch with a response: there is nothing to count."
-                )
-                raise ProducerError(message)
+            self._check_counted(source)
         except ProducerError as error:
             error.partial = self
             raise
         except Exception as error:
             message = (
-                f"{source.label} raised {type(error).__name__} in batch {number}: {error}. The "
-                f"{number} batches before it are counted, and kept in this error's `partial`."
+                f"{source.label} raised {type(error).__name__} in batch {number}: {error}. "
+                "What was counted before it is kept."
             )
             wrapped = ProducerError(message, batch=number)
             wrapped.partial = self
@@ -420,7 +416,7 @@ class IUA:
         iua: IUA | Reading,
         *,
         vis_type: str = VisType.TABLE,
-        response_names: list[str] | None = None,
+        response_names: str | Iterable[str] | None = None,
     ) -> Any:
         """Show results as a table or as heatmaps.
 
@@ -429,7 +425,7 @@ class IUA:
         iua : IUA or Reading
             A result, or a result at other tolerances (``iua.at(atol=1e-3)``).
         vis_type : {IUA.VisType.TABLE, IUA.VisType.CHART}
-        response_names : list of str, optional
+        response_names : str or iterable of str, optional
             The layers to show; all by default.
 
         Returns
@@ -471,7 +467,9 @@ class IUA:
 
 def threshold_of(tally: Tally, atol: float, rtol: float, scale: Scale) -> float:
     """``atol + rtol * scale`` for one layer, in the responses' own units."""
-    return atol + rtol * (tally.mean_abs if scale == "layer mean" else 0.0)
+    if scale == "zero" or not rtol:
+        return atol
+    return atol + rtol * tally.mean_abs
 
 
 def open_source(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -196,12 +196,12 @@ class Reading:
         """Bounds above on every layer's unit counts: see `LayerResult.upper`."""
         return {name: result.upper for name, result in self.results.items()}
 
-    def to_pandas(self, response_names: list[str] | None = None) -> pd.DataFrame:
+    def to_pandas(self, response_names: str | Iterable[str] | None = None) -> pd.DataFrame:
         """The layer table, one row a layer in the order of the network.
 
         Parameters
         ----------
-        response_names : list of str, optional
+        response_names : str or iterable of str, optional
             The layers to show; all by default.
 
         Returns
@@ -240,7 +240,7 @@ class Reading:
             columns["dead units upper"] = [row.dead_upper for row in rows.values()]
         return pd.DataFrame(columns)
 
-    def select(self, response_names: list[str] | None) -> list[str]:
+    def select(self, response_names: str | Iterable[str] | None) -> list[str]:
         """Check a choice of layers.
 
         Returns

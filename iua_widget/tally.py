@@ -232,7 +232,7 @@ class Tally:
         -------
         numpy.ndarray of int64, shape `unit_shape`
         """
-        total = self.counts[:, : column + 1].sum(axis=1, dtype=np.int64)
+        total: np.ndarray = self.counts[:, : column + 1].sum(axis=1, dtype=np.int64)
         return total.reshape(self.unit_shape)
 
     def cumulative(self, columns: Sequence[int]) -> np.ndarray:

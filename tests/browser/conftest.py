@@ -19,7 +19,14 @@ import nbformat
 import pytest
 from chromium import ensure_chromium, find_chromium
 from jupyter_client.blocking import BlockingKernelClient
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
@@ -29,7 +36,9 @@ BROWSER_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 60_000
+PATIENCE = 30_000
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -52,12 +61,14 @@ class Lab:
     folder: Path
     runtime: Path
 
-    def get(self, path: str) -> Any:
+    def ask(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(
-            f"{self.address}{path}", headers={"Authorization": f"token {self.token}"}
+            f"{self.address}{path}",
+            headers={"Authorization": f"token {self.token}"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or "null")
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +77,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder, runtime = home / "work", home / "runtime"
     folder.mkdir()
     runtime.mkdir()
+    apputils = home / "settings" / "@jupyterlab" / "apputils-extension"
+    apputils.mkdir(parents=True)
+    (apputils / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -82,7 +96,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         f"--IdentityProvider.token={token}",
         f"--ServerApp.root_dir={folder}",
         "--LabApp.expose_app_in_browser=True",
-        "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         f"--LabApp.workspaces_dir={home / 'workspaces'}",
         f"--LabApp.user_settings_dir={home / 'settings'}",
@@ -105,7 +118,7 @@ def wait_for_server(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> Non
         if server.poll() is not None:
             break
         try:
-            lab.get("/api/status")
+            lab.ask("/api/status")
         except OSError:
             time.sleep(0.2)
         else:
@@ -125,7 +138,10 @@ class Notebook:
     _client: BlockingKernelClient | None = None
 
     def run_all(self) -> None:
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        # Not awaited: it ends when the last cell does.
+        self.page.evaluate(
+            "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
+        )
 
     def python(self, code: str) -> Any:
         """Run code in the notebook's kernel, beside the page, and return what it leaves in `it`."""
@@ -145,9 +161,10 @@ class Notebook:
 
     def _connected(self) -> BlockingKernelClient:
         if self._client is None:
-            (session,) = (s for s in self.lab.get("/api/sessions") if s["path"] == self.name)
             client = BlockingKernelClient(
-                connection_file=str(self.lab.runtime / f"kernel-{session['kernel']['id']}.json")
+                connection_file=str(
+                    self.lab.runtime / f"kernel-{self.session()['kernel']['id']}.json"
+                )
             )
             client.load_connection_file()
             client.start_channels()
@@ -155,17 +172,25 @@ class Notebook:
             self._client = client
         return self._client
 
+    def session(self) -> Any:
+        (session,) = (s for s in self.lab.ask("/api/sessions") if s["path"] == self.name)
+        return session
+
     def close(self) -> None:
+        """End the kernel, so that the next test has the machine to itself."""
         if self._client is not None:
             self._client.stop_channels()
+        self.lab.ask(f"/api/sessions/{self.session()['id']}", "DELETE")
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1500, "height": 1100})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     yield page
+    if os.environ.get("IUA_SCREENSHOTS"):
+        page.screenshot(path=Path(os.environ["IUA_SCREENSHOTS"]) / f"{request.node.name}.png")
     context.close()
 
 
@@ -176,6 +201,7 @@ def open_notebook(lab: Lab, page: Page, request: pytest.FixtureRequest) -> Itera
     def open_it(*cells: str) -> Notebook:
         name = f"{request.node.name.replace('[', '-').replace(']', '')}.ipynb"
         book = nbformat.v4.new_notebook()
+        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         book.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         nbformat.write(book, lab.folder / name)
         notebook = Notebook(lab, page, name, [])
@@ -193,21 +219,22 @@ def open_notebook(lab: Lab, page: Page, request: pytest.FixtureRequest) -> Itera
         page.goto(f"{lab.address}/lab/tree/{name}?token={lab.token}&reset")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         page.wait_for_function(
-            "() => window.jupyterapp && document.querySelector('.jp-Notebook-ExecutionIndicator"
-            '[data-status="idle"]\')'
+            """() => {
+                const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+                const kernel = context?.session?.kernel;
+                return context?.isReady && kernel?.status === "idle"
+                    && kernel.connectionStatus === "connected";
+            }"""
         )
         opened.append(notebook)
         return notebook
 
     yield open_it
     for notebook in opened:
-        notebook.close()
         outside = [
-            url
-            for url in notebook.requests
-            if not url.startswith(
-                (lab.address, "blob:", "data:", lab.address.replace("http", "ws"))
-            )
+            url for url in notebook.requests if not url.startswith((lab.address, "blob:", "data:"))
         ]
+        complaints = list(notebook.complaints)
+        notebook.close()
         assert outside == [], "the page asked for something from outside"
-        assert notebook.complaints == [], "the page logged an error"
+        assert complaints == [], "the page logged an error"

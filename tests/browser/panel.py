@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -39,8 +40,8 @@ class Panel:
 
     def probes(self) -> int:
         """The number of probes the progress line shows."""
-        bar = self.root.get_by_role("progressbar")
-        return int(float(bar.get_attribute("aria-valuenow") or 0))
+        shown = re.search(r"([\d,]+) (?:of [\d,]+ )?probes", self.root.inner_text())
+        return int(shown[1].replace(",", "")) if shown else 0
 
     def table(self) -> dict[str, dict[str, tuple[float, float]]]:
         """Every row's numbers as the page holds them: layer to column to (lower, upper)."""
@@ -61,8 +62,14 @@ class Panel:
         }
 
     def heatmap(self) -> dict[str, Any]:
-        """What the heatmap shows, in figures."""
-        data = self.canvas.evaluate("(canvas) => ({...canvas.dataset})")
+        """What the heatmap shows, in figures, once it has the units of the selected layer."""
+        data = self.page.wait_for_function(
+            """(root) => {
+                const canvas = root.querySelector("canvas[data-layer]");
+                return canvas && { ...canvas.dataset };
+            }""",
+            arg=self.root.element_handle(),
+        ).json_value()
         return {
             "layer": data["layer"],
             "units": int(data["units"]),
@@ -83,4 +90,4 @@ class Panel:
         )
 
     def wait_for_status(self, word: str) -> None:
-        expect(self.root.locator("[data-status]")).to_have_attribute("data-status", word)
+        expect(self.root).to_have_attribute("data-status", word)

@@ -1,0 +1,53 @@
+# make demo, make test, make lab: each sets up what it needs, in .venv and js/node_modules.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SETTINGS := pyproject.toml constraints.txt hatch_build.py
+# Jupyter refuses to run as root without it, and in a container there is often no one else.
+LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lab test lint clean
+
+help:
+	@echo "make demo   train two small nets, count their inactive units, write demo.html"
+	@echo "make lab    open the quickstart notebook in JupyterLab"
+	@echo "make test   lint, type-check, and run every test: Python, TypeScript, browser"
+	@echo "make clean  remove what the others made"
+
+demo: $(VENV)/.demo
+	$(BIN)/python hatch_build.py
+	$(BIN)/python notebooks/demo.py
+
+lab: $(VENV)/.lab
+	$(BIN)/python hatch_build.py
+	$(BIN)/jupyter lab $(LAB_FLAGS) notebooks/quickstart.ipynb
+
+test: lint
+	$(BIN)/python hatch_build.py npm run check
+	$(BIN)/python hatch_build.py npm test
+	$(BIN)/python hatch_build.py
+	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+
+clean:
+	rm -rf $(VENV) js/node_modules iua_widget/static dist demo.html
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# An extra is installed anew when what it is made from has changed.
+$(VENV)/.%: $(SETTINGS) | $(VENV)/bin/python
+	$(PIP) --editable '.[$*,front-end]'
+	touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 1; }

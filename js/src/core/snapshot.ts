@@ -1,0 +1,179 @@
+/** What the kernel sends in bulk: a JSON header and typed arrays in one block of bytes. */
+
+export const MAGIC = "IUAW";
+export const FORMAT_VERSION = 1;
+const PREAMBLE_BYTES = 16;
+
+export type NumericArray = Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
+
+export interface Snapshot {
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly arrays: ReadonlyMap<string, NumericArray>;
+}
+
+export interface LayerMeta {
+  readonly name: string;
+  readonly kind: string;
+  readonly dtype: string;
+  /** The unit shape: without the batch axis; empty for a single unit. */
+  readonly shape: readonly number[];
+  readonly units: number;
+  readonly probes: number;
+  readonly nan: number;
+  readonly infinite: number;
+  readonly mean_abs: number | null;
+}
+
+/** Layer-major curves over the columns: K stops, then one column for any finite value. */
+export interface TableSnapshot {
+  readonly stops: readonly number[];
+  readonly rtolStops: readonly number[];
+  readonly probes: number;
+  readonly layers: readonly LayerMeta[];
+  readonly mean: NumericArray;
+  readonly std: NumericArray;
+  readonly dead: NumericArray;
+}
+
+/** Stop-major cumulative counts of one layer, for those columns that were sent. */
+export interface UnitsSnapshot {
+  readonly layer: string;
+  readonly shape: readonly number[];
+  readonly units: number;
+  readonly probes: number;
+  readonly stops: readonly number[];
+  readonly columns: readonly number[];
+  readonly counts: NumericArray;
+}
+
+export class SnapshotError extends Error {
+  override readonly name = "SnapshotError";
+}
+
+const CONSTRUCTORS = {
+  u1: Uint8Array,
+  u2: Uint16Array,
+  u4: Uint32Array,
+  f4: Float32Array,
+  f8: Float64Array,
+} as const;
+
+interface ArrayEntry {
+  dtype: string;
+  shape: number[];
+  offset: number;
+}
+
+function product(shape: readonly number[]): number {
+  return shape.reduce((all, size) => all * size, 1);
+}
+
+/** A view of the same bytes whose arrays may start at any multiple of 8. */
+function aligned(bytes: DataView): DataView {
+  if (bytes.byteOffset % 8 === 0) return bytes;
+  const copy = new Uint8Array(bytes.byteLength);
+  copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  return new DataView(copy.buffer);
+}
+
+function readArray(bytes: DataView, name: string, entry: ArrayEntry): NumericArray {
+  const ArrayType = CONSTRUCTORS[entry.dtype as keyof typeof CONSTRUCTORS];
+  if (ArrayType === undefined) {
+    throw new SnapshotError(`Array “${name}” has the unknown type “${entry.dtype}”.`);
+  }
+  const length = product(entry.shape);
+  const end = entry.offset + length * ArrayType.BYTES_PER_ELEMENT;
+  if (entry.offset % 8 !== 0 || end > bytes.byteLength) {
+    throw new SnapshotError(`Array “${name}” does not fit in the data that arrived.`);
+  }
+  return new ArrayType(bytes.buffer as ArrayBuffer, bytes.byteOffset + entry.offset, length);
+}
+
+export function decode(data: DataView): Snapshot {
+  if (data.byteLength < PREAMBLE_BYTES) {
+    throw new SnapshotError("The data that arrived is too short to be a snapshot.");
+  }
+  const magic = String.fromCharCode(...new Uint8Array(data.buffer, data.byteOffset, 4));
+  if (magic !== MAGIC) {
+    throw new SnapshotError(
+      "The data that arrived is not a snapshot of iua_widget. " +
+        "Update iua_widget, restart the kernel and reload the page.",
+    );
+  }
+  const version = data.getUint32(4, true);
+  if (version !== FORMAT_VERSION) {
+    throw new SnapshotError(
+      `The data has format ${version}, this page reads format ${FORMAT_VERSION}. ` +
+        "Update iua_widget, restart the kernel and reload the page.",
+    );
+  }
+  const headerLength = data.getUint32(8, true);
+  if (PREAMBLE_BYTES + headerLength > data.byteLength) {
+    throw new SnapshotError("The data that arrived ends before its header does.");
+  }
+  const bytes = aligned(data);
+  const text = new TextDecoder().decode(
+    new Uint8Array(bytes.buffer, bytes.byteOffset + PREAMBLE_BYTES, headerLength),
+  );
+  let header: { meta: Record<string, unknown>; arrays: Record<string, ArrayEntry> };
+  try {
+    header = JSON.parse(text);
+  } catch {
+    throw new SnapshotError("The header of the data that arrived cannot be read.");
+  }
+  const arrays = new Map<string, NumericArray>();
+  for (const [name, entry] of Object.entries(header.arrays)) {
+    arrays.set(name, readArray(bytes, name, entry));
+  }
+  return { meta: header.meta, arrays };
+}
+
+function take(snapshot: Snapshot, kind: string, name: string, length: number): NumericArray {
+  const array = snapshot.arrays.get(name);
+  if (array === undefined || array.length !== length) {
+    throw new SnapshotError(`The ${kind} snapshot lacks its array “${name}”.`);
+  }
+  return array;
+}
+
+function expectKind(snapshot: Snapshot, kind: string): void {
+  if (snapshot.meta.kind !== kind) {
+    throw new SnapshotError(`A ${kind} snapshot was due, “${snapshot.meta.kind}” arrived.`);
+  }
+}
+
+export function decodeTable(data: DataView): TableSnapshot {
+  const snapshot = decode(data);
+  expectKind(snapshot, "table");
+  const meta = snapshot.meta as unknown as {
+    stops: number[];
+    rtol_stops: number[];
+    probes: number;
+    layers: LayerMeta[];
+  };
+  const cells = meta.layers.length * (meta.stops.length + 1);
+  return {
+    stops: meta.stops,
+    rtolStops: meta.rtol_stops,
+    probes: meta.probes,
+    layers: meta.layers,
+    mean: take(snapshot, "table", "mean", cells),
+    std: take(snapshot, "table", "std", cells),
+    dead: take(snapshot, "table", "dead", cells),
+  };
+}
+
+export function decodeUnits(data: DataView): UnitsSnapshot {
+  const snapshot = decode(data);
+  expectKind(snapshot, "units");
+  const meta = snapshot.meta as unknown as Omit<UnitsSnapshot, "counts">;
+  return {
+    layer: meta.layer,
+    shape: meta.shape,
+    units: meta.units,
+    probes: meta.probes,
+    stops: meta.stops,
+    columns: meta.columns,
+    counts: take(snapshot, "units", "counts", meta.columns.length * meta.units),
+  };
+}

@@ -1,0 +1,82 @@
+/** Where a threshold falls among the stops, and which columns bracket it. */
+
+export type Scale = "layer mean" | "zero";
+
+export interface Tolerances {
+  readonly rtol: number;
+  readonly atol: number;
+  readonly scale: Scale;
+}
+
+/** Two positions: the true value lies between them; it is the lower one's when exact. */
+export interface Place {
+  readonly lower: number;
+  readonly upper: number;
+  readonly exact: boolean;
+}
+
+/** The threshold of a layer; NaN when it depends on a mean that is not known. */
+export function thresholdOf(tolerances: Tolerances, meanAbs: number | null): number {
+  const { atol, rtol, scale } = tolerances;
+  if (scale === "zero" || rtol === 0) return atol;
+  return meanAbs === null || !Number.isFinite(meanAbs) ? Number.NaN : atol + rtol * meanAbs;
+}
+
+/** Index of the largest stop that is at most `value`; stops ascend and start at 0. */
+export function stopAtMost(stops: readonly number[], value: number): number {
+  let low = 0;
+  let high = stops.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((stops[middle] as number) <= value) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Columns around a threshold, among K stops and the last column K (any finite value). */
+export function locate(stops: readonly number[], threshold: number): Place {
+  const lower = stopAtMost(stops, threshold);
+  const exact = stops[lower] === threshold;
+  return { lower, upper: exact ? lower : lower + 1, exact };
+}
+
+/** Columns around a layer's threshold; when the layer's mean is unknown, all that it could be. */
+export function locateLayer(
+  stops: readonly number[],
+  tolerances: Tolerances,
+  meanAbs: number | null,
+): Place {
+  const threshold = thresholdOf(tolerances, meanAbs);
+  if (!Number.isNaN(threshold)) return locate(stops, threshold);
+  return { lower: stopAtMost(stops, tolerances.atol), upper: stops.length, exact: false };
+}
+
+/**
+ * Narrow a place among all columns to the columns at hand: positions in `columns`, where -1 means
+ * that nothing at hand lies below and `columns.length` that nothing lies above.
+ */
+export function locateAmong(columns: readonly number[], place: Place): Place {
+  let lower = -1;
+  let upper = columns.length;
+  for (let position = 0; position < columns.length; position++) {
+    const column = columns[position] as number;
+    if (column <= place.lower) lower = position;
+    if (column >= place.upper) {
+      upper = position;
+      break;
+    }
+  }
+  return { lower, upper, exact: place.exact && lower === upper };
+}
+
+/** Position of a threshold on an axis of stop indices, between two stops by their logarithms. */
+export function positionAmong(stops: readonly number[], threshold: number): number {
+  if (Number.isNaN(threshold)) return 0;
+  const lower = stopAtMost(stops, threshold);
+  const below = stops[lower] as number;
+  const above = stops[lower + 1];
+  if (above === undefined || threshold <= below) return lower;
+  if (below === 0) return lower + 0.5;
+  return lower + Math.log(threshold / below) / Math.log(above / below);
+}

@@ -1,0 +1,127 @@
+/** A host for the exported file: all data is in the page, there is no kernel. */
+
+import type { Tolerances } from "./core/threshold";
+import { EMPTY_RUN, type Host, type RunInfo, type Status, type Topic } from "./host";
+
+export interface StaticPayload {
+  readonly version: number;
+  readonly title: string;
+  readonly state: Tolerances & {
+    readonly layer: string;
+    readonly status: Status;
+    readonly _run: Partial<RunInfo>;
+  };
+  readonly table: string;
+  readonly units: Readonly<Record<string, string>>;
+  readonly compression: "gzip" | "none";
+}
+
+async function unpack(base64: string, compression: "gzip" | "none"): Promise<DataView> {
+  const packed = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  if (compression === "none") return new DataView(packed.buffer);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new DataView(await new Response(stream).arrayBuffer());
+}
+
+export class StaticHost implements Host {
+  readonly title: string;
+  readonly canRun = false;
+  readonly #payload: StaticPayload;
+  readonly #table: DataView;
+  readonly #listeners = new Map<Topic, Set<() => void>>();
+  #tolerances: Tolerances;
+  #layer = "";
+  #units: DataView | null = null;
+  #damaged = new Set<string>();
+
+  private constructor(payload: StaticPayload, table: DataView) {
+    this.title = payload.title;
+    this.#payload = payload;
+    this.#table = table;
+    const { rtol, atol, scale } = payload.state;
+    this.#tolerances = { rtol, atol, scale };
+  }
+
+  static async open(payload: StaticPayload): Promise<StaticHost> {
+    if (payload.version !== 1) {
+      throw new Error(
+        `This page was made in format ${payload.version}, which its own code does not read. ` +
+          "Export it again.",
+      );
+    }
+    const host = new StaticHost(payload, await unpack(payload.table, payload.compression));
+    const first = payload.state.layer || Object.keys(payload.units)[0] || "";
+    await host.#select(first);
+    return host;
+  }
+
+  async #select(name: string): Promise<void> {
+    this.#layer = name;
+    this.#units = null;
+    this.#notify("layer");
+    const packed = Object.hasOwn(this.#payload.units, name) ? this.#payload.units[name] : undefined;
+    if (packed === undefined) return;
+    try {
+      const units = await unpack(packed, this.#payload.compression);
+      if (this.#layer !== name) return;
+      this.#units = units;
+    } catch {
+      this.#damaged.add(name);
+    }
+    this.#notify("units");
+  }
+
+  #notify(topic: Topic): void {
+    for (const listener of this.#listeners.get(topic) ?? []) listener();
+  }
+
+  tolerances(): Tolerances {
+    return this.#tolerances;
+  }
+
+  setTolerances(changes: Partial<Tolerances>): void {
+    this.#tolerances = { ...this.#tolerances, ...changes };
+    this.#notify("tolerances");
+  }
+
+  settle(): void {}
+
+  layer(): string {
+    return this.#layer;
+  }
+
+  setLayer(name: string): void {
+    if (name !== this.#layer) void this.#select(name);
+  }
+
+  status(): Status {
+    return this.#payload.state.status;
+  }
+
+  run(): RunInfo {
+    return { ...EMPTY_RUN, ...this.#payload.state._run };
+  }
+
+  table(): DataView {
+    return this.#table;
+  }
+
+  units(): DataView | null {
+    return this.#units;
+  }
+
+  unitsAbsent(layer: string): string | null {
+    if (this.#damaged.has(layer)) return "The units of this layer are damaged in this file.";
+    return Object.hasOwn(this.#payload.units, layer)
+      ? null
+      : "The units of this layer were left out of this file to keep it small.";
+  }
+
+  command(): void {}
+
+  subscribe(topic: Topic, listener: () => void, signal: AbortSignal): void {
+    const listeners = this.#listeners.get(topic) ?? new Set();
+    this.#listeners.set(topic, listeners.add(listener));
+    signal.addEventListener("abort", () => listeners.delete(listener), { once: true });
+  }
+}

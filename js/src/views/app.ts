@@ -1,0 +1,194 @@
+/** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
+
+import { type LayerReading, readTable, readUnitsAt } from "../core/layers";
+import {
+  decodeTable,
+  decodeUnits,
+  SnapshotError,
+  type TableSnapshot,
+  type UnitsSnapshot,
+} from "../core/snapshot";
+import type { Host, Topic } from "../host";
+import { Alert } from "./alert";
+import { element, setAttribute } from "./dom";
+import { Heatmap, type HeatmapState } from "./heatmap";
+import { LayerTable } from "./layer_table";
+import { Notes } from "./notes";
+import { StatusRow } from "./status";
+import { TolerancePanel } from "./tolerance_panel";
+
+const TOPICS: readonly Topic[] = ["tolerances", "layer", "run", "table", "units"];
+const WIDE_FROM = 1380;
+const NARROW_BELOW = 700;
+const THEME_ATTRIBUTES = ["class", "theme", "data-theme", "data-jp-theme-light", "style"];
+
+export class App {
+  readonly #host: Host;
+  readonly #status: StatusRow;
+  readonly #notes = new Notes();
+  readonly #runError = new Alert();
+  readonly #viewError = new Alert();
+  readonly #tolerances: TolerancePanel;
+  readonly #table: LayerTable;
+  readonly #heatmap: Heatmap;
+  readonly #node: HTMLElement;
+  readonly #stale = new Set<Topic>(TOPICS);
+  #frame = 0;
+  #tableData: TableSnapshot | null = null;
+  #unitsData: UnitsSnapshot | null = null;
+
+  constructor(host: Host, signal: AbortSignal) {
+    this.#host = host;
+    this.#status = new StatusRow(host.canRun, (command) => host.command(command), signal);
+    this.#tolerances = new TolerancePanel(
+      {
+        onInput: (changes) => {
+          host.setTolerances(changes);
+          this.#invalidate("tolerances");
+        },
+        onSettle: () => host.settle(),
+      },
+      signal,
+    );
+    this.#table = new LayerTable(
+      (layer) => {
+        host.setLayer(layer);
+        this.#invalidate("layer");
+      },
+      () => this.#invalidate("tolerances"),
+      signal,
+    );
+    this.#heatmap = new Heatmap(signal);
+    this.#node = element(
+      "div",
+      { class: "iua-widget", attributes: { "data-lm-suppress-shortcuts": "true" } },
+      ...(host.title === "" ? [] : [element("h2", { class: "iua-title", text: host.title })]),
+      this.#status.node(),
+      this.#viewError.node(),
+      this.#runError.node(),
+      this.#notes.node(),
+      this.#tolerances.node(),
+      element("div", { class: "iua-panes" }, this.#table.node(), this.#heatmap.node()),
+    );
+    this.#node.classList.toggle("iua-static", !host.canRun);
+    for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
+    this.#followSize(signal);
+    this.#followTheme(signal);
+    signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+
+  #followSize(signal: AbortSignal): void {
+    const observer = new ResizeObserver(() => this.#fitWidth());
+    observer.observe(this.#node);
+    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  }
+
+  #fitWidth(): void {
+    const width = this.#node.clientWidth;
+    if (width === 0) return;
+    this.#node.classList.toggle("iua-wide", width >= WIDE_FROM);
+    this.#node.classList.toggle("iua-narrow", width < NARROW_BELOW);
+  }
+
+  #followTheme(signal: AbortSignal): void {
+    const recolour = (): void => this.#heatmap.recolour();
+    const observer = new MutationObserver(recolour);
+    for (const node of [document.documentElement, document.body]) {
+      observer.observe(node, { attributes: true, attributeFilter: THEME_ATTRIBUTES });
+    }
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour, { signal });
+    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  }
+
+  #invalidate(topic: Topic): void {
+    this.#stale.add(topic);
+    if (this.#frame !== 0) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#update();
+    });
+  }
+
+  /** Bring everything up to date now; call once the node is in the page. */
+  paint(): void {
+    this.#fitWidth();
+    this.#update();
+    this.#heatmap.recolour();
+  }
+
+  #update(): void {
+    try {
+      this.#read();
+      this.#show();
+      this.#viewError.hide();
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (error instanceof SnapshotError) {
+        this.#viewError.show("The data cannot be shown.", message);
+      } else {
+        this.#viewError.show(
+          "The view could not be drawn.",
+          `${message}. Run the cell again; if that does not help, restart the kernel and reload the page.`,
+        );
+      }
+    }
+  }
+
+  /** Decode what arrived since; a topic that fails is not tried again before it changes. */
+  #read(): void {
+    const stale = new Set(this.#stale);
+    this.#stale.clear();
+    if (stale.has("table")) {
+      const bytes = this.#host.table();
+      this.#tableData = bytes === null ? null : decodeTable(bytes);
+    }
+    if (stale.has("units")) {
+      const bytes = this.#host.units();
+      this.#unitsData = bytes === null ? null : decodeUnits(bytes);
+    }
+  }
+
+  #show(): void {
+    const table = this.#tableData;
+    const tolerances = this.#host.tolerances();
+    const layer = this.#host.layer();
+    const status = this.#host.status();
+    const run = this.#host.run();
+    setAttribute(this.#node, "data-status", status);
+    this.#status.update(status, run);
+    if (run.error === null) this.#runError.hide();
+    else this.#runError.show(run.error.title, run.error.message);
+    this.#notes.update(run.notes, table?.layers ?? []);
+    const readings: LayerReading[] = table === null ? [] : readTable(table, tolerances);
+    this.#tolerances.update(
+      table?.stops ?? [],
+      table?.rtolStops ?? [],
+      tolerances,
+      readings.every((reading) => reading.exact || reading.meta.probes === 0),
+    );
+    this.#table.update(table, readings, layer);
+    this.#heatmap.update(this.#heatmapState(layer));
+  }
+
+  #heatmapState(layer: string): HeatmapState {
+    const units = this.#unitsData;
+    const message = (text: string): HeatmapState => ({ kind: "message", layer, text });
+    if (layer === "" || this.#tableData === null) {
+      return message(
+        this.#tableData === null
+          ? "The units of a layer appear here once it has been counted."
+          : "Select a layer in the table to see its units.",
+      );
+    }
+    const absent = this.#host.unitsAbsent(layer);
+    if (absent !== null) return message(absent);
+    if (units?.layer !== layer) return message(`Waiting for units of ${layer}…`);
+    if (units.probes === 0) return message(`No probe has reached ${layer} yet.`);
+    const reading = readUnitsAt(this.#tableData, units, this.#host.tolerances());
+    return { kind: "units", units, reading };
+  }
+}

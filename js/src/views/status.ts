@@ -1,0 +1,125 @@
+/** The state of the run: a word, progress, rate, time left, and the buttons that apply. */
+
+import { formatDuration, formatInteger, formatRate, plural } from "../core/format";
+import type { Command, RunInfo, Status } from "../host";
+import { element, setAttribute, setText, setVariable } from "./dom";
+
+const WORDS: Readonly<Record<Status, string>> = {
+  idle: "Ready",
+  running: "Counting",
+  paused: "Paused",
+  stopped: "Stopped",
+  done: "Done",
+  failed: "Failed",
+};
+
+interface Action {
+  readonly command: Command;
+  readonly label: string;
+}
+
+function mainAction(status: Status, restartable: boolean): Action | null {
+  switch (status) {
+    case "idle":
+      return { command: "start", label: "Start" };
+    case "running":
+      return { command: "pause", label: "Pause" };
+    case "paused":
+      return { command: "resume", label: "Resume" };
+    default:
+      return restartable ? { command: "restart", label: "Restart" } : null;
+  }
+}
+
+function progressText(run: RunInfo): string {
+  return run.total === null
+    ? plural(run.probes, "probe")
+    : `${formatInteger(run.probes)} of ${plural(run.total, "probe")}`;
+}
+
+function paceText(status: Status, run: RunInfo): string {
+  const parts: string[] = [];
+  if (status === "running" && run.rate !== null) parts.push(formatRate(run.rate));
+  if (status === "running" && run.remaining !== null) {
+    parts.push(`${formatDuration(run.remaining)} left`);
+  } else if (run.elapsed > 0) {
+    parts.push(formatDuration(run.elapsed));
+  }
+  return parts.join(" · ");
+}
+
+export class StatusRow {
+  readonly #word = element("span", { class: "iua-state-word", attributes: { role: "status" } });
+  readonly #source = element("span", { class: "iua-source" });
+  readonly #progress = element("div", {
+    class: "iua-progress",
+    attributes: { role: "progressbar", "aria-label": "probes counted", "aria-valuemin": "0" },
+  });
+  readonly #probes = element("span", { class: "iua-probes" });
+  readonly #pace = element("span", { class: "iua-pace" });
+  readonly #main = element("button", { class: "iua-button", attributes: { type: "button" } });
+  readonly #stop = element("button", {
+    class: "iua-button",
+    text: "Stop",
+    attributes: { type: "button" },
+  });
+  readonly #node: HTMLElement;
+  #action: Action | null = null;
+
+  constructor(canRun: boolean, onCommand: (command: Command) => void, signal: AbortSignal) {
+    const dot = element("span", { class: "iua-state-dot", attributes: { "aria-hidden": "true" } });
+    this.#node = element(
+      "div",
+      { class: "iua-status" },
+      element("span", { class: "iua-state" }, dot, this.#word),
+      this.#source,
+      this.#progress,
+      element("span", { class: "iua-numbers" }, this.#probes, this.#pace),
+    );
+    if (!canRun) return;
+    this.#node.append(element("span", { class: "iua-buttons" }, this.#main, this.#stop));
+    const send = (command: Command | undefined): void => {
+      if (command !== undefined) onCommand(command);
+    };
+    this.#main.addEventListener("click", () => send(this.#action?.command), { signal });
+    this.#stop.addEventListener("click", () => send("stop"), { signal });
+  }
+
+  update(status: Status, run: RunInfo): void {
+    setText(this.#word, WORDS[status] ?? status);
+    setText(this.#source, run.source);
+    this.#source.title = run.source;
+    setText(this.#probes, progressText(run));
+    setText(this.#pace, paceText(status, run));
+    this.#updateProgress(status, run);
+    this.#updateButtons(status, run.restartable);
+  }
+
+  #updateProgress(status: Status, run: RunInfo): void {
+    const total = run.total ?? (status === "done" ? run.probes : null);
+    const share = total === null ? 0 : total === 0 ? 1 : Math.min(1, run.probes / total);
+    this.#progress.classList.toggle(
+      "iua-indeterminate",
+      total === null && (status === "running" || status === "paused"),
+    );
+    setAttribute(this.#progress, "aria-valuenow", total === null ? null : String(run.probes));
+    setAttribute(this.#progress, "aria-valuemax", total === null ? null : String(total));
+    setAttribute(this.#progress, "aria-valuetext", progressText(run));
+    setVariable(this.#progress, "--progress", share.toFixed(4));
+  }
+
+  #updateButtons(status: Status, restartable: boolean): void {
+    this.#action = mainAction(status, restartable);
+    setText(this.#main, this.#action?.label ?? "");
+    const stopHadFocus = this.#stop.matches(":focus");
+    this.#main.hidden = this.#action === null;
+    this.#stop.hidden = status !== "running" && status !== "paused";
+    if (stopHadFocus && this.#stop.hidden && !this.#main.hidden) {
+      this.#main.focus({ preventScroll: true });
+    }
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+}

@@ -1,0 +1,49 @@
+/** A small card beside the pointer, kept inside its box. */
+
+import { element } from "./dom";
+
+export interface TooltipText {
+  readonly title: string;
+  readonly lines: readonly string[];
+  /** Said in the colour of alarm. */
+  readonly alarm: string | null;
+}
+
+const OFFSET = 14;
+
+export class Tooltip {
+  readonly #node = element("div", { class: "iua-tooltip", attributes: { role: "status" } });
+  #shown = "";
+
+  constructor() {
+    this.#node.hidden = true;
+  }
+
+  show(text: TooltipText, x: number, y: number, boxWidth: number, boxHeight: number): void {
+    const key = JSON.stringify(text);
+    if (key !== this.#shown || this.#node.hidden) {
+      this.#shown = key;
+      this.#node.replaceChildren(
+        element("strong", { text: text.title }),
+        ...text.lines.map((line) => element("span", { text: line })),
+        ...(text.alarm === null
+          ? []
+          : [element("span", { class: "iua-tooltip-dead", text: text.alarm })]),
+      );
+    }
+    this.#node.hidden = false;
+    const { offsetWidth: width, offsetHeight: height } = this.#node;
+    const left = x + OFFSET + width > boxWidth ? x - OFFSET - width : x + OFFSET;
+    const top = y + OFFSET + height > boxHeight ? y - OFFSET - height : y + OFFSET;
+    this.#node.style.left = `${Math.max(2, Math.min(left, boxWidth - width - 2))}px`;
+    this.#node.style.top = `${Math.max(2, Math.min(top, boxHeight - height - 2))}px`;
+  }
+
+  hide(): void {
+    this.#node.hidden = true;
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+}

@@ -1,0 +1,51 @@
+/** The entry: what anywidget calls, and what an exported file calls. */
+
+import { AnywidgetHost, type Host, type WidgetModel } from "./host";
+import { StaticHost, type StaticPayload } from "./static_host";
+import "./styles.css";
+import { Alert } from "./views/alert";
+import { App } from "./views/app";
+import { element } from "./views/dom";
+
+interface RenderContext {
+  readonly model: WidgetModel;
+  readonly el: HTMLElement;
+  readonly signal?: AbortSignal;
+}
+
+function showFailure(el: HTMLElement, error: unknown): void {
+  const alert = new Alert();
+  alert.show(
+    "The widget could not be shown.",
+    `${error instanceof Error ? error.message : String(error)} Update iua_widget, restart the kernel and reload the page.`,
+  );
+  el.replaceChildren(element("div", { class: "iua-widget" }, alert.node()));
+}
+
+function mount(el: HTMLElement, host: Host, signal: AbortSignal): void {
+  const app = new App(host, signal);
+  el.append(app.node());
+  app.paint();
+}
+
+function render({ model, el, signal }: RenderContext): () => void {
+  const view = new AbortController();
+  signal?.addEventListener("abort", () => view.abort(), { once: true });
+  try {
+    mount(el, new AnywidgetHost(model, view.signal), view.signal);
+  } catch (error) {
+    showFailure(el, error);
+  }
+  return () => view.abort();
+}
+
+/** Show exported data without a kernel; resolves once it is painted. */
+export async function renderStatic(el: HTMLElement, payload: StaticPayload): Promise<void> {
+  try {
+    mount(el, await StaticHost.open(payload), new AbortController().signal);
+  } catch (error) {
+    showFailure(el, error);
+  }
+}
+
+export default { render };

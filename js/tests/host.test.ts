@@ -1,0 +1,73 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { AnywidgetHost, type WidgetModel } from "../src/host";
+
+class FakeModel implements WidgetModel {
+  readonly state: Record<string, unknown> = { rtol: 0, atol: 1e-8, scale: "layer mean", layer: "" };
+  readonly listeners = new Map<string, Set<() => void>>();
+  saves = 0;
+  get(name: string): unknown {
+    return this.state[name];
+  }
+  set(name: string, value: unknown): void {
+    this.state[name] = value;
+    for (const listener of this.listeners.get(`change:${name}`) ?? []) listener();
+  }
+  save_changes(): void {
+    this.saves++;
+  }
+  send(): void {}
+  on(event: string, listener: () => void): void {
+    this.listeners.set(event, (this.listeners.get(event) ?? new Set()).add(listener));
+  }
+  off(event: string, listener: () => void): void {
+    this.listeners.get(event)?.delete(listener);
+  }
+}
+
+describe("AnywidgetHost", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("sets at once but saves at most every 100 ms, and the last value when settled", () => {
+    const model = new FakeModel();
+    const host = new AnywidgetHost(model, new AbortController().signal);
+    for (let step = 1; step <= 20; step++) {
+      host.setTolerances({ atol: step });
+      expect(model.state.atol).toBe(step);
+      vi.advanceTimersByTime(16);
+    }
+    expect(model.saves).toBeLessThanOrEqual(4);
+    const before = model.saves;
+    host.setTolerances({ atol: 99 });
+    host.settle();
+    expect(model.saves).toBe(before + 1);
+    vi.advanceTimersByTime(1000);
+    expect(model.saves).toBe(before + 1);
+  });
+
+  it("sends what is held back when the view goes, and leaves no listener", () => {
+    const model = new FakeModel();
+    const view = new AbortController();
+    const host = new AnywidgetHost(model, view.signal);
+    let calls = 0;
+    host.subscribe("tolerances", () => calls++, view.signal);
+    host.setTolerances({ rtol: 0.1 });
+    host.setTolerances({ rtol: 0.2 });
+    view.abort();
+    expect(model.saves).toBe(2);
+    model.set("rtol", 0.3);
+    expect(calls).toBe(2);
+    expect([...model.listeners.values()].every((set) => set.size === 0)).toBe(true);
+  });
+
+  it("takes empty bytes for none and honours a view's offset", () => {
+    const model = new FakeModel();
+    const host = new AnywidgetHost(model, new AbortController().signal);
+    model.state._table = new DataView(new ArrayBuffer(0));
+    expect(host.table()).toBeNull();
+    model.state._table = new Uint8Array([1, 2, 3]).subarray(1);
+    expect(host.table()?.getUint8(0)).toBe(2);
+    model.state._table = new ArrayBuffer(4);
+    expect(host.table()?.byteLength).toBe(4);
+  });
+});

@@ -1,0 +1,176 @@
+import { describe, expect, it } from "vitest";
+import {
+  cellValue,
+  type LayerReading,
+  nextSort,
+  readLayer,
+  readTable,
+  readUnitsAt,
+  shareCurve,
+  sortRows,
+  totalUnits,
+} from "../src/core/layers";
+import { decodeTable, decodeUnits } from "../src/core/snapshot";
+import { layerMeta, pack } from "./pack";
+
+const STOPS = [0, 0.1, 1];
+const AT = { atol: 0.1, rtol: 0, scale: "layer mean" } as const;
+
+const TABLE = decodeTable(
+  pack(
+    {
+      kind: "table",
+      stops: STOPS,
+      rtol_stops: [0, 0.5],
+      probes: 10,
+      layers: [
+        layerMeta("conv10", 4, { mean_abs: 1.8 }),
+        layerMeta("conv2", 2),
+        layerMeta("late", 4, { probes: 0, mean_abs: null }),
+        layerMeta("again", 4),
+      ],
+    },
+    {
+      mean: {
+        dtype: "f8",
+        shape: [4, 4],
+        values: [1, 2, 3, 4, 0, 1, 2, 2, 0, 0, 0, 0, 1, 2, 3, 4],
+      },
+      std: { dtype: "f8", shape: [4, 4], values: Array.from({ length: 16 }, (_, i) => i / 8) },
+      dead: {
+        dtype: "u4",
+        shape: [4, 4],
+        values: [0, 1, 2, 4, 0, 0, 1, 2, 0, 0, 0, 0, 0, 1, 2, 4],
+      },
+    },
+  ),
+);
+
+function units(columns: number[], values: number[]) {
+  return decodeUnits(
+    pack(
+      {
+        kind: "units",
+        layer: "conv10",
+        shape: [4],
+        units: 4,
+        probes: 10,
+        stops: STOPS,
+        columns,
+      },
+      { counts: { dtype: "u2", shape: [columns.length, 4], values } },
+    ),
+  );
+}
+
+describe("readLayer", () => {
+  it("takes the column of a stop", () => {
+    const reading = readLayer(TABLE, 0, AT);
+    expect(reading.exact).toBe(true);
+    expect(reading.lower).toEqual({ mean: 2, std: 1 / 8, dead: 1 });
+    expect(reading.upper).toEqual(reading.lower);
+  });
+
+  it("brackets with the layer's own mean, exactly when that meets a stop", () => {
+    const relative = { atol: 0.1, rtol: 0.5, scale: "layer mean" } as const;
+    expect(readLayer(TABLE, 0, relative).threshold).toBe(1);
+    expect(readLayer(TABLE, 0, relative).exact).toBe(true);
+    const second = readLayer(TABLE, 1, relative);
+    expect(second.exact).toBe(false);
+    expect([second.lower.mean, second.upper.mean]).toEqual([1, 2]);
+  });
+
+  it("reaches to all finite values above the last stop", () => {
+    const reading = readLayer(TABLE, 1, { ...AT, atol: 5 });
+    expect([reading.lower.dead, reading.upper.dead, reading.exact]).toEqual([1, 2, false]);
+  });
+});
+
+describe("readUnitsAt", () => {
+  const all = units([0, 1, 2, 3], [0, 1, 2, 10, 1, 2, 3, 10, 5, 6, 7, 10, 10, 10, 10, 10]);
+
+  it("takes the counts of a stop", () => {
+    const reading = readUnitsAt(TABLE, all, AT);
+    expect(Array.from(reading.lower)).toEqual([1, 2, 3, 10]);
+    expect(reading.exact).toBe(true);
+    expect(reading.lowerColumn).toBe(1);
+    expect(totalUnits(reading.lower, 10)).toEqual({ dead: 1, inactive: 16 });
+  });
+
+  it("brackets between stops and between the columns at hand", () => {
+    const between = readUnitsAt(TABLE, all, { ...AT, atol: 0.5 });
+    expect([between.exact, between.lowerColumn]).toEqual([false, 1]);
+    expect(Array.from(between.upper)).toEqual([5, 6, 7, 10]);
+    const few = units([0, 3], [0, 1, 2, 10, 10, 10, 10, 10]);
+    const wide = readUnitsAt(TABLE, few, AT);
+    expect(Array.from(wide.lower)).toEqual([0, 1, 2, 10]);
+    expect(Array.from(wide.upper)).toEqual([10, 10, 10, 10]);
+    expect([wide.exact, wide.lowerColumn]).toEqual([false, 0]);
+  });
+
+  it("falls back to none and to every probe where no column is at hand", () => {
+    const one = units([1], [1, 2, 3, 10]);
+    expect(Array.from(readUnitsAt(TABLE, one, { ...AT, atol: 0 }).lower)).toEqual([0, 0, 0, 0]);
+    expect(Array.from(readUnitsAt(TABLE, one, { ...AT, atol: 1 }).upper)).toEqual([10, 10, 10, 10]);
+  });
+
+  it("counts no unit as dead before the first probe", () => {
+    expect(totalUnits(new Uint8Array(3), 0)).toEqual({ dead: 0, inactive: 0 });
+  });
+});
+
+describe("sorting", () => {
+  const readings = readTable(TABLE, AT);
+  const names = (order: number[]): (string | undefined)[] =>
+    order.map((index) => readings[index]?.meta.name);
+
+  it("is the network's order without a sort", () => {
+    expect(sortRows(readings, null)).toEqual([0, 1, 2, 3]);
+  });
+
+  it("sorts names with their numbers", () => {
+    expect(names(sortRows(readings, { key: "name", direction: "ascending" }))).toEqual([
+      "again",
+      "conv2",
+      "conv10",
+      "late",
+    ]);
+  });
+
+  it("keeps ties in the network's order both ways, rows without a number last", () => {
+    expect(sortRows(readings, { key: "mean", direction: "descending" })).toEqual([0, 3, 1, 2]);
+    expect(sortRows(readings, { key: "mean", direction: "ascending" })).toEqual([1, 0, 3, 2]);
+    expect(sortRows(readings, { key: "share", direction: "descending" })).toEqual([0, 1, 3, 2]);
+  });
+
+  it("keeps rows of NaN last as well", () => {
+    const broken: LayerReading[] = readings.map((reading, index) =>
+      index === 0 ? { ...reading, lower: { ...reading.lower, std: Number.NaN } } : reading,
+    );
+    expect(sortRows(broken, { key: "std", direction: "ascending" }).slice(-2)).toEqual([0, 2]);
+  });
+
+  it("cycles: numbers descend first, names ascend first, then back", () => {
+    const first = nextSort(null, "mean");
+    const second = nextSort(first, "mean");
+    expect([first?.direction, second?.direction, nextSort(second, "mean")]).toEqual([
+      "descending",
+      "ascending",
+      null,
+    ]);
+    expect(nextSort(null, "name")?.direction).toBe("ascending");
+    expect(nextSort(first, "dead")).toEqual({ key: "dead", direction: "descending" });
+  });
+});
+
+describe("cells", () => {
+  it("have no number before the first probe, but units", () => {
+    const [, , late] = readTable(TABLE, AT) as [LayerReading, LayerReading, LayerReading];
+    expect(cellValue(late.meta, late.lower, "mean")).toBeNull();
+    expect(cellValue(late.meta, late.lower, "units")).toBe(4);
+  });
+
+  it("draw the share at every stop", () => {
+    expect(shareCurve(TABLE, 0)).toEqual([0.25, 0.5, 0.75]);
+  });
+});
