@@ -41,6 +41,10 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
     often, as DNIKit's documentation has it. A layer of more units than a chart can hold is pooled:
     each cell shows the most inactive of a square of units, and the title says so.
 
+    How a chart is displayed is Altair's choice (``altair.renderers``): by default it fetches its
+    drawing library; ``altair.renderers.enable("svg")`` draws without a network, and needs the
+    package vl-convert-python.
+
     Parameters
     ----------
     reading : Reading
