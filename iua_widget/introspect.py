@@ -150,7 +150,7 @@ class IUA:
         >>> rng = np.random.default_rng(0)
         >>> batches = ({"relu": np.maximum(rng.normal(size=(32, 8)), 0)} for _ in range(4))
         >>> IUA.introspect(batches, atol=0.1)
-        IUA(1 layer, 128 probes, 71 stops)
+        IUA(1 layer, 128 probes, 70 stops)
         """
         iua = IUA(rtol=rtol, atol=atol, scale=scale, stops=stops, keep_inactive=keep_inactive)
         source = open_source(producer, loader, layers=layers, batch_size=batch_size)

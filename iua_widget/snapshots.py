@@ -152,7 +152,7 @@ def choose_columns(columns: int, most: int, bracket: Bracket) -> list[int]:
     >>> choose_columns(71, 100, Bracket(5, 5)) == list(range(71))
     True
     >>> choose_columns(71, 8, Bracket(30, 30))
-    [0, 14, 28, 29, 30, 31, 56, 70]
+    [0, 23, 28, 29, 30, 31, 47, 70]
     """
     if most >= columns:
         return list(range(columns))
