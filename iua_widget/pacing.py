@@ -38,23 +38,22 @@ class FramePacer:
         self._lock = threading.Lock()
         self._sending = threading.RLock()
         self._timer: threading.Timer | None = None
+        self._urgent = False
         self._not_before = 0.0
         self._closed = False
 
     def request(self, *, urgent: bool = False) -> None:
         """Ask for a frame soon; asking again before it is sent changes nothing."""
         with self._lock:
-            if self._closed:
+            if self._closed or (self._timer is not None and (self._urgent or not urgent)):
                 return
             if self._timer is not None:
-                if not urgent:
-                    return
                 self._timer.cancel()
             delay = 0.0 if urgent else max(self._not_before - time.monotonic(), 0.0)
-            timer = threading.Timer(delay, self._fire)
-            timer.daemon = True
-            self._timer = timer
-            timer.start()
+            self._urgent = urgent
+            self._timer = threading.Timer(delay, self._fire)
+            self._timer.daemon = True
+            self._timer.start()
 
     def flush(self) -> None:
         """Send a frame now, on this thread, and return when it is sent."""
@@ -74,8 +73,11 @@ class FramePacer:
                 self._timer = None
 
     def _fire(self) -> None:
-        with self._lock:
-            if threading.current_thread() is not self._timer:
-                return  # replaced by an urgent one while waiting for the lock
-            self._timer = None
-        self.flush()
+        # The timer stays pending until the frame before it is sent, so that requests meanwhile
+        # do not queue up behind it.
+        with self._sending:
+            with self._lock:
+                if threading.current_thread() is not self._timer:
+                    return
+                self._timer = None
+            self.flush()

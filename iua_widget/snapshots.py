@@ -116,7 +116,7 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
         One array ``counts`` of shape (columns, units).
     """
     dtype = _counts_dtype(tally.probes)
-    most = budget // max(tally.units * dtype.itemsize, 1)
+    most = _columns_within(budget, tally)
     columns = choose_columns(len(tally.stops) + 1, most, tally.stops.locate(threshold))
     meta = {
         "kind": "units",
@@ -128,6 +128,11 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
         "columns": columns,
     }
     return pack(meta, {"counts": tally.cumulative(columns).astype(dtype, copy=False)})
+
+
+def sends_all_columns(tally: Tally, budget: int) -> bool:
+    """Whether `units_snapshot` sends every column within `budget` bytes."""
+    return _columns_within(budget, tally) > len(tally.stops)
 
 
 def choose_columns(columns: int, most: int, bracket: Bracket) -> list[int]:
@@ -187,6 +192,10 @@ def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
 def _finite(value: float) -> float:
     """JSON has no infinity: a sum of float64 responses may overflow."""
     return value if math.isfinite(value) else sys.float_info.max
+
+
+def _columns_within(budget: int, tally: Tally) -> int:
+    return budget // max(tally.units * _counts_dtype(tally.probes).itemsize, 1)
 
 
 def _counts_dtype(probes: int) -> np.dtype[Any]:

@@ -15,7 +15,7 @@ from iua_widget.introspect import IUA, open_source, threshold_of
 from iua_widget.pacing import FramePacer
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
-from iua_widget.snapshots import table_snapshot, units_snapshot
+from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.static_files import script, styles
 from iua_widget.stream import Run, Status
 from iua_widget.tolerances import Scale, check_scale, check_tolerance
@@ -97,6 +97,7 @@ class IUAWidget(anywidget.AnyWidget):
     _commands: ClassVar = ("start", "pause", "resume", "stop", "restart")
     _pacer: FramePacer | None = None
     _current: Run | None = None
+    _stops_left_out = False
 
     def __init__(
         self,
@@ -130,6 +131,9 @@ class IUAWidget(anywidget.AnyWidget):
             self._pacer.flush()
         else:
             self._launch(after=None)
+
+    def __repr__(self) -> str:
+        return f"IUAWidget({self.status}, {self._iua!r})"
 
     @property
     def iua(self) -> IUA:
@@ -279,10 +283,17 @@ class IUAWidget(anywidget.AnyWidget):
             raise traitlets.TraitError(str(unknown_layer(layer, known)))
         return layer
 
-    @traitlets.observe("layer", "rtol", "atol", "scale")
-    def _on_view_changed(self, _change: Any) -> None:
-        # May run on another thread than the user's cell: it only asks for a frame.
+    # Callbacks may run on another thread than the user's cell: they only ask for a frame.
+
+    @traitlets.observe("layer")
+    def _on_layer(self, _change: Any) -> None:
         if self._pacer is not None:
+            self._pacer.request(urgent=True)
+
+    @traitlets.observe("rtol", "atol", "scale")
+    def _on_tolerance(self, _change: Any) -> None:
+        # The page has every stop it needs, unless the layer was too large to send them all.
+        if self._pacer is not None and self._stops_left_out:
             self._pacer.request(urgent=True)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
@@ -340,6 +351,7 @@ class IUAWidget(anywidget.AnyWidget):
             if self.layer in tallies:
                 tally, threshold = tallies[self.layer], self._threshold(self.layer)
                 units = units_snapshot(self.layer, tally, threshold, _FRAME_BYTES)
+                self._stops_left_out = not sends_all_columns(tally, _FRAME_BYTES)
         with self.hold_sync():
             self.set_trait("_table", table)
             self.set_trait("_units", units)

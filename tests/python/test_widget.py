@@ -273,6 +273,35 @@ def test_the_units_sent_are_those_of_the_selected_layer() -> None:
             )
 
 
+def test_a_slider_makes_the_kernel_send_nothing() -> None:
+    widget = done_widget()
+    sent: list[Any] = []
+    widget.observe(lambda change: sent.append(change["name"]), ["_table", "_units", "_run"])
+    for stop in widget.iua.stops:
+        widget.set_state({"atol": stop})
+    widget.set_state({"rtol": 0.5, "scale": "zero"})
+    time.sleep(0.5)
+    assert sent == []
+
+
+def test_a_layer_too_large_for_a_frame_is_sent_again_around_the_tolerance_in_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("iua_widget.widget._FRAME_BYTES", 12 * 6)
+    widget = done_widget()
+    stops = widget.iua.stops
+    for atol in (0.05, 3.0):
+        widget.set_state({"atol": atol})
+        until(lambda a=atol: stops.index(a) in unpack(widget._units)[0]["columns"])  # type: ignore[misc]
+        meta, arrays = unpack(widget._units)
+        assert len(meta["columns"]) == 6
+        row = meta["columns"].index(stops.index(atol))
+        np.testing.assert_array_equal(
+            arrays["counts"][row],
+            widget.iua.at(atol=atol).results["dense"].unit_inactive_count,
+        )
+
+
 def test_a_layer_may_be_chosen_before_it_is_known(
     gated: tuple[GatedProducer, IUAWidget],
 ) -> None:
