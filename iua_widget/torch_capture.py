@@ -58,9 +58,10 @@ class TorchSource:
     Parameters
     ----------
     model : torch.nn.Module
-    loader : iterable, torch.utils.data.Dataset, torch.Tensor or numpy.ndarray
+    loader : iterable, torch.utils.data.Dataset, torch.Tensor, numpy.ndarray or mapping
         Batches: tensors; tuples or lists, of which the first entry is the input; or mappings,
-        passed as keyword arguments. A tensor, array or dataset is cut into batches of `batch_size`.
+        passed as keyword arguments. A tensor, array, dataset, or one mapping of keyword arguments
+        is cut into batches of `batch_size`.
     layers : str or iterable of str, optional
         Names of modules, or globs such as ``"encoder.*.relu"``. By default every activation
         module (`ACTIVATIONS`).
@@ -218,10 +219,11 @@ def _as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
             "batches."
         )
         raise ProducerError(message)
-    if isinstance(loader, np.ndarray):
-        loader = torch.as_tensor(loader)
+    loader = _as_tensor(loader)
     if isinstance(loader, torch.Tensor):
         return torch.split(loader, batch_size)
+    if isinstance(loader, Mapping):
+        return _cut(loader, batch_size)
     if isinstance(loader, torch.utils.data.Dataset) and not isinstance(
         loader, torch.utils.data.IterableDataset
     ):
@@ -233,6 +235,27 @@ def _as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
         )
         raise ProducerError(message)
     return loader
+
+
+def _cut(inputs: Mapping[str, Any], batch_size: int) -> list[dict[str, Any]]:
+    """Cut keyword arguments of the model, such as a tokenizer's encoding, into batches."""
+    _, arguments = _model_inputs(inputs, 0)
+    probes = _batch_probes(arguments)
+    if not probes:
+        message = (
+            f"the loader is a {type(inputs).__name__} without a tensor in it. A mapping is the "
+            "model's keyword arguments, cut into batches along their first axis."
+        )
+        raise ProducerError(message)
+
+    def rows(value: Any, start: int) -> Any:
+        whole = isinstance(value, torch.Tensor) and value.ndim and len(value) == probes
+        return value[start : start + batch_size] if whole else value
+
+    return [
+        {name: rows(value, start) for name, value in arguments.items()}
+        for start in range(0, probes, batch_size)
+    ]
 
 
 def _total(loader: Iterable[Any]) -> int | None:
@@ -253,11 +276,10 @@ def _total(loader: Iterable[Any]) -> int | None:
 
 def _model_inputs(batch: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(batch, Mapping):
-        return (), dict(batch)
+        return (), {name: _as_tensor(value) for name, value in batch.items()}
     if isinstance(batch, (tuple, list)) and batch:
         batch = batch[0]
-    if isinstance(batch, np.ndarray):
-        batch = torch.as_tensor(batch)
+    batch = _as_tensor(batch)
     if not isinstance(batch, torch.Tensor):
         message = (
             f"batch {number} of the loader is {type(batch).__name__}. A batch is a tensor, a "
@@ -265,6 +287,10 @@ def _model_inputs(batch: Any, number: int) -> tuple[tuple[Any, ...], dict[str, A
         )
         raise ProducerError(message, batch=number)
     return (batch,), {}
+
+
+def _as_tensor(value: Any) -> Any:
+    return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
 
 
 def _batch_probes(inputs: Any) -> int:

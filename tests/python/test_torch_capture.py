@@ -160,6 +160,8 @@ LOADERS = {
     "dataset": lambda x: TensorDataset(x, torch.zeros(50)),
     "loader of pairs": lambda x: DataLoader(TensorDataset(x, torch.zeros(50)), batch_size=16),
     "loader of one": lambda x: DataLoader(x, batch_size=16),
+    "one mapping": lambda x: {"x": x},
+    "one mapping of arrays": lambda x: {"x": x.numpy()},
     "mappings": lambda x: [{"x": part} for part in torch.split(x, 16)],
 }
 
@@ -227,6 +229,7 @@ def test_chosen_modules_that_are_never_called_are_an_error(inputs: torch.Tensor)
         (None, "a model needs data"),
         (3, "the loader is int"),
         ("data", "the loader is str"),
+        ({"x": "text"}, "a dict without a tensor in it"),
         ([3], "batch 0 of the loader is int"),
         ([("a", 1)], "batch 0 of the loader is str"),
     ],
