@@ -41,6 +41,12 @@ class FramePacer:
         self._urgent = False
         self._not_before = 0.0
         self._closed = False
+        self._sender: int | None = None
+
+    @property
+    def sending_here(self) -> bool:
+        """Whether this thread is inside `send`: an observer of what a frame changed, say."""
+        return self._sender == threading.get_ident()
 
     def request(self, *, urgent: bool = False) -> None:
         """Ask for a frame soon; asking again before it is sent changes nothing."""
@@ -59,8 +65,12 @@ class FramePacer:
         """Send a frame now, on this thread, and return when it is sent."""
         with self._sending:
             begun = time.monotonic()
-            if not self._closed:
-                self._send()
+            if not self._closed and not self.sending_here:
+                self._sender = threading.get_ident()
+                try:
+                    self._send()
+                finally:
+                    self._sender = None
             cost = time.monotonic() - begun
             self._not_before = time.monotonic() + max(_SHORTEST_INTERVAL, cost / _COST_SHARE)
 

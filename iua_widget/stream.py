@@ -176,7 +176,8 @@ class Run:
         bool
             Whether it has ended.
         """
-        return self._finished.wait(timeout)
+        here = threading.current_thread() is self._thread
+        return self._finished.wait(0 if here else timeout)
 
     def _work(self, after: Run | None) -> None:
         end: Status = "failed"

@@ -155,7 +155,7 @@ class IUAWidget(anywidget.AnyWidget):
     def pause(self) -> None:
         """Hold the run, and return when the batch at hand is counted."""
         if self._current:
-            self._current.pause()
+            self._current.pause(wait=self._may_wait())
 
     def resume(self) -> None:
         """Go on after a pause."""
@@ -165,7 +165,7 @@ class IUAWidget(anywidget.AnyWidget):
     def stop(self) -> None:
         """End the run, and return when the batch at hand is counted. What was counted stays."""
         if self._current:
-            self._current.stop()
+            self._current.stop(wait=self._may_wait())
 
     def restart(self) -> None:
         """Count anew from the first batch.
@@ -202,7 +202,7 @@ class IUAWidget(anywidget.AnyWidget):
         bool
             Whether it has ended.
         """
-        return self._current.wait(timeout) if self._current else True
+        return self._current.wait(timeout if self._may_wait() else 0) if self._current else True
 
     def close(self) -> None:
         """End the run, take its hooks off the model, and take the widget off the page."""
@@ -323,6 +323,10 @@ class IUAWidget(anywidget.AnyWidget):
         )
         self._current = run
         run.start(background=self._background, after=after)
+
+    def _may_wait(self) -> bool:
+        """False in an observer of what a frame changed: the run may be waiting for that frame."""
+        return self._pacer is None or not self._pacer.sending_here
 
     def _on_step(self) -> None:
         self._select_a_layer()

@@ -273,6 +273,24 @@ def test_the_units_sent_are_those_of_the_selected_layer() -> None:
             )
 
 
+@pytest.mark.parametrize("method", ["stop", "pause", "wait", "restart", "close"])
+def test_observers_may_call_anything_without_locking_up(method: str) -> None:
+    producer = GatedProducer()
+    widget = IUAWidget(producer)
+    called = threading.Event()
+
+    def react(_change: Any) -> None:
+        if not called.is_set():
+            called.set()
+            getattr(widget, method)()
+
+    widget.observe(react, ["_run", "status"])
+    producer.let(1000)
+    assert called.wait(20)
+    widget.stop()
+    assert widget.wait(20)
+
+
 def test_a_slider_makes_the_kernel_send_nothing() -> None:
     widget = done_widget()
     sent: list[Any] = []
