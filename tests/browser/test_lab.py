@@ -435,3 +435,32 @@ def test_a_wheel_over_the_heatmap_scrolls_the_notebook_unless_it_has_focus(
     page.mouse.wheel(0, -200)
     time.sleep(0.4)
     assert panel.canvas.get_attribute("data-zoom") == before
+
+
+def test_the_widget_follows_the_theme_of_its_host(finished: tuple[Any, Panel]) -> None:
+    _, panel = finished
+
+    def lightness() -> tuple[int, int]:
+        """Of the panel's ground, and of the heatmap's in its corner: 0 to 765."""
+        return tuple(
+            panel.root.evaluate(
+                """(root) => {
+                    const sum = (parts) => parts.reduce((total, part) => total + part, 0);
+                    const ground = getComputedStyle(root).backgroundColor.match(/[\\d.]+/g);
+                    const canvas = root.querySelector("canvas[data-layer]");
+                    const pixel = canvas.getContext("2d").getImageData(1, 1, 1, 1).data;
+                    return [sum(ground.slice(0, 3).map(Number)), sum([...pixel].slice(0, 3))];
+                }"""
+            )
+        )
+
+    panel.heatmap()
+    assert min(lightness()) > 500
+    panel.page.evaluate(
+        "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+    )
+    until(lambda: max(lightness()) < 250, "ground and heatmap turn dark")
+    panel.page.set_viewport_size({"width": 900, "height": 1100})
+    expect(panel.canvas).to_be_visible()
+    overflow = panel.root.evaluate("(root) => root.scrollWidth - root.clientWidth")
+    assert overflow <= 0, "something is clipped at the side"
