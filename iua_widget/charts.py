@@ -81,18 +81,17 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     ]
     bound = "" if result.exact else " at least (the threshold is between stops)"
     height, width = (-(-extent // side) for extent in cells.shape)
-    size = min(_CHART_WIDTH / width, _CHART_HEIGHT / height)
-    axis = alt.Axis(labels=False, ticks=False, grid=False, domain=False, title=None)
+    step = max(1, int(min(_CHART_WIDTH / width, _CHART_HEIGHT / height)))
     chart: alt.Chart = (
         alt.Chart(table)
         .mark_rect()
         .encode(
-            x=alt.X("column:O", axis=axis),
-            y=alt.Y("row:O", axis=axis),
+            x=alt.X("column:O", axis=None, scale=_places(width)),
+            y=alt.Y("row:O", axis=None, scale=_places(height)),
             color=alt.Color(
                 "share:Q",
                 scale=alt.Scale(scheme="cividis", reverse=True, domain=[0, 1]),
-                legend=alt.Legend(title="inactive share (lighter: more active)", format="%"),
+                legend=alt.Legend(title=["inactive share", "lighter: more active"], format="%"),
             ),
             tooltip=tooltips,
         )
@@ -102,11 +101,16 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
                 subtitle=[f"|x| ≤ {result.threshold:g}; {result.dead:,} of {result.units:,} dead"]
                 + ([note] if note else []),
             ),
-            width=max(width * size, 1),
-            height=max(height * size, 1),
+            width=width * step,
+            height=height * step,
         )
     )
     return chart
+
+
+def _places(count: int) -> alt.Scale:
+    """All rows or columns, those of the gaps between channels too, where no unit is."""
+    return alt.Scale(domain=list(range(count)), paddingInner=0, paddingOuter=0)
 
 
 def _unit_grid(shape: tuple[int, ...]) -> np.ndarray:

@@ -40,8 +40,10 @@ def test_a_matrix_keeps_its_rows_and_columns() -> None:
 
 
 def test_feature_maps_are_tiles_with_a_gap_between() -> None:
-    rows = rows_of(chart_of(np.zeros((1, 4, 3, 3))))
-    for row in rows:
+    chart = chart_of(np.zeros((1, 4, 3, 3)))
+    for axis in ("x", "y"):
+        assert chart["encoding"][axis]["scale"]["domain"] == list(range(7)), "the gap has a place"
+    for row in rows_of(chart):
         channel, within = divmod(row["unit"], 9)
         assert row["row"] == channel // 2 * 4 + within // 3
         assert row["column"] == channel % 2 * 4 + within % 3
@@ -61,7 +63,7 @@ def test_a_large_layer_is_pooled_and_says_so_and_keeps_a_lone_dead_unit() -> Non
 def test_lighter_is_active_more_often_and_the_legend_says_so() -> None:
     color = chart_of(np.zeros((1, 4)))["encoding"]["color"]
     assert color["scale"] == {"scheme": "cividis", "reverse": True, "domain": [0, 1]}
-    assert "lighter: more active" in color["legend"]["title"]
+    assert color["legend"]["title"] == ["inactive share", "lighter: more active"]
 
 
 def test_between_stops_the_title_says_that_shares_are_bounds() -> None:
