@@ -204,9 +204,9 @@ class IUA:
             error.partial = self
             raise
         except Exception as error:
+            kept = " What was counted before it is kept." if number else ""
             message = (
-                f"{source.label} raised {type(error).__name__} in batch {number}: {error}. "
-                "What was counted before it is kept."
+                f"{source.label} raised {type(error).__name__} in batch {number}: {error}.{kept}"
             )
             wrapped = ProducerError(message, batch=number)
             wrapped.partial = self

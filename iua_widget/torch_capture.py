@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -53,7 +54,9 @@ class TorchSource:
     could change it. Each call of a module that is called several times in one forward pass is a
     layer of its own: ``relu``, ``relu:1``, ``relu:2``. Hooks and evaluation mode are in place only
     while a batch passes through, in `torch.inference_mode`; between batches, and after an error,
-    the model is as it was.
+    the model is as it was. Several runs on one model take turns, batch by batch. Other use of the
+    model on another thread meanwhile is not counted, but may find it in evaluation mode: pause the
+    run before training.
 
     Parameters
     ----------
@@ -331,8 +334,17 @@ def _device(model: nn.Module) -> torch.device | None:
     return None
 
 
+_in_use: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
+
+
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Hold the model in evaluation mode, alone: a second run would save the first one's modes."""
+    with _in_use.setdefault(model, threading.RLock()):
+        yield from _in_evaluation_mode(model)
+
+
+def _in_evaluation_mode(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

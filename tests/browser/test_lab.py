@@ -245,6 +245,25 @@ def test_a_click_and_the_keyboard_select_a_layer(finished: tuple[Any, Panel]) ->
     assert_page_shows(panel, notebook.python(READING))
 
 
+def test_keys_pressed_in_the_widget_are_not_the_notebooks(finished: tuple[Any, Panel]) -> None:
+    notebook, panel = finished
+    keyboard = panel.page.keyboard
+    stops = notebook.python("it = w.iua.stops")
+    places = (panel.slider("atol"), panel.row("4"), panel.canvas, panel.button("Restart"))
+    for place in places:
+        place.focus()
+        for key in ("x", "a", "b", "j", "d", "d", "0", "0"):
+            keyboard.press(key)
+        expect(panel.page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(2)
+        expect(panel.page.locator(".jp-Dialog")).to_have_count(0)
+        expect(place).to_be_focused()
+    panel.slider("atol").focus()
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowLeft")
+    until(lambda: notebook.python("it = w.atol") == stops[2], "arrows move the slider")
+
+
 def test_columns_sort_both_ways_and_back_to_the_order_of_the_network(
     finished: tuple[Any, Panel],
 ) -> None:

@@ -141,6 +141,32 @@ def test_use_of_the_model_on_another_thread_is_not_counted(
     assert iua.layers == ["relu", "relu:1", "relu:2", "head.2"]
 
 
+def test_two_runs_at_once_on_one_model_do_not_disturb_each_other(
+    model: Net, inputs: torch.Tensor
+) -> None:
+    expected = IUA.introspect(model, inputs).to_pandas()
+    before = state(model)
+    results: list[IUA] = []
+
+    def run() -> None:
+        batches = [part for _ in range(10) for part in inputs.split(5)]
+        results.append(IUA.introspect(model, batches))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert_same_state(before, state(model))
+    assert len(results) == 4
+    for iua in results:
+        assert iua.probes == 500
+        np.testing.assert_allclose(
+            iua.to_pandas()["mean inactive"], expected["mean inactive"], rtol=1e-3
+        )
+        assert iua.to_pandas()["dead units"].tolist() == expected["dead units"].tolist()
+
+
 def test_the_output_of_the_model_is_not_changed(model: Net, inputs: torch.Tensor) -> None:
     model.eval()
     expected = model(inputs)

@@ -22,6 +22,16 @@ const WIDE_FROM = 1380;
 const NARROW_BELOW = 700;
 const THEME_ATTRIBUTES = ["class", "theme", "data-theme", "data-jp-theme-light", "style"];
 
+/**
+ * A notebook takes single keys for commands ("x" cuts the cell): those pressed in here are not meant
+ * for it. Chords, Shift+Enter and Escape are.
+ */
+function keepFromHost(event: KeyboardEvent): void {
+  const chord = event.ctrlKey || event.metaKey || event.altKey;
+  const runsCell = event.shiftKey && event.key === "Enter";
+  if (!chord && !runsCell && event.key !== "Escape") event.stopPropagation();
+}
+
 export class App {
   readonly #host: Host;
   readonly #status: StatusRow;
@@ -72,6 +82,7 @@ export class App {
     );
     this.#node.classList.toggle("iua-static", !host.canRun);
     for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
+    this.#node.addEventListener("keydown", keepFromHost, { signal });
     this.#followSize(signal);
     this.#followTheme(signal);
     signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });

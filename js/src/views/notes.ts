@@ -1,6 +1,6 @@
 /** Lines about the data: loud ones for NaN and infinities, quiet ones from the run. */
 
-import { formatInteger, plural } from "../core/format";
+import { plural } from "../core/format";
 import type { LayerMeta } from "../core/snapshot";
 import { element, setText } from "./dom";
 
@@ -9,7 +9,7 @@ const NAMES_SHOWN = 5;
 function divergedText(layers: readonly LayerMeta[]): string {
   const names = layers.slice(0, NAMES_SHOWN).map((layer) => {
     const name = layer.name.length > 60 ? `${layer.name.slice(0, 57)}…` : layer.name;
-    return `${name} (${formatInteger(layer.nan + layer.infinite)})`;
+    return `“${name}” (${plural(layer.nan + layer.infinite, "value")})`;
   });
   const more = layers.length > NAMES_SHOWN ? ` and ${layers.length - NAMES_SHOWN} more` : "";
   return `${plural(layers.length, "layer")} produced NaN or infinite responses: ${names.join(", ")}${more}. `;
@@ -22,7 +22,7 @@ export class Notes {
     { class: "iua-warning", attributes: { role: "note" } },
     this.#loudText,
     document.createTextNode(
-      "Such values are never within a tolerance, so they count as active: these layers look more alive than they are.",
+      "Such values are never within a tolerance and count as active, so a net that diverged looks alive.",
     ),
   );
   readonly #quiet = element("div", { class: "iua-notes" });
