@@ -6,6 +6,8 @@ import { element, setText } from "./dom";
 import { ToleranceSlider } from "./tolerance_slider";
 
 const SCALES: readonly Scale[] = ["layer mean", "zero"];
+const EXACT = "Every threshold is a stop: the counts are exact.";
+const BRACKETED = "Thresholds fall between stops: a range a–b holds the true value.";
 const RTOL_IS_IDLE = "Against zero rtol has no effect: it multiplies |0|.";
 
 export interface TolerancePanelOptions {
@@ -28,10 +30,7 @@ export class TolerancePanel {
     attributes: { "aria-label": "scale" },
   });
   readonly #rule = element("span", { class: "iua-rule-text" });
-  readonly #bracketed = element("span", {
-    class: "iua-rule-note",
-    text: "Thresholds fall between stops: a range a–b holds the true value.",
-  });
+  readonly #certainty = element("span", { class: "iua-rule-note" });
   readonly #node: HTMLElement;
 
   constructor(options: TolerancePanelOptions, signal: AbortSignal) {
@@ -79,7 +78,7 @@ export class TolerancePanel {
           element("b", { text: "inactive:" }),
           this.#rule,
         ),
-        this.#bracketed,
+        this.#certainty,
         element(
           "label",
           { class: "iua-scale" },
@@ -106,7 +105,8 @@ export class TolerancePanel {
     );
     if (this.#scale.value !== tolerances.scale) this.#scale.value = tolerances.scale;
     setText(this.#rule, ruleInWords(tolerances));
-    this.#bracketed.hidden = exact;
+    // There is always a line, so that nothing moves under the pointer during a drag.
+    setText(this.#certainty, exact ? EXACT : BRACKETED);
   }
 
   node(): HTMLElement {
