@@ -402,7 +402,9 @@ class IUA:
             stops=self.stops,
             keep_inactive=self._keep_inactive and other._keep_inactive,
         )
-        with self._lock, other._lock:
+        # In one order whichever is merged into which: two threads may merge both ways at once.
+        first, second = sorted((self._lock, other._lock), key=id)
+        with first, second:
             for name, tally in self._tallies.items():
                 try:
                     merged._tallies[name] = tally.merged(other._tallies[name])
@@ -443,7 +445,15 @@ class IUA:
             A ValueError: if a layer is not there, or none is asked for.
         ValueError
             If `vis_type` is neither.
+        TypeError
+            If `iua` is neither.
         """
+        if not isinstance(iua, (IUA, Reading)):
+            message = (
+                f"IUA.show takes an IUA, or what its `at` returns, and {type(iua).__name__} is "
+                "neither. For a widget `w`, show `w.iua`."
+            )
+            raise TypeError(message)
         reading = iua.at() if isinstance(iua, IUA) else iua
         if vis_type == IUA.VisType.TABLE:
             return reading.to_pandas(response_names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from itertools import chain
 from typing import Any, Protocol
 
@@ -266,8 +266,8 @@ def _one_length(lengths: Mapping[str, int], *, where: str, batch: int | None = N
 
 
 def _sequence_total(producer: Iterable[Any]) -> int | None:
-    if not isinstance(producer, Sequence):
-        return None
+    if not isinstance(producer, (list, tuple)):
+        return None  # to look into another sequence may be to compute it
     total = 0
     for batch in producer:
         fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)

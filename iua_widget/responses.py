@@ -67,9 +67,13 @@ def _as_array(value: Any, *, layer: str, batch: int) -> tuple[np.ndarray, str]:
     if torch is not None and isinstance(value, torch.Tensor):
         tensor = value.detach()
         dtype = str(tensor.dtype).removeprefix("torch.")
+        if tensor.is_quantized:
+            tensor = tensor.dequantize()
+        if tensor.layout is not torch.strided:
+            tensor = tensor.to_dense()
         if dtype == "bfloat16" or dtype.startswith("float8"):
             tensor = tensor.to(torch.float32)
-        value = tensor.cpu().numpy()
+        value = tensor.cpu().resolve_conj().resolve_neg().numpy()
     else:
         dtype = ""
     try:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
+from weakref import WeakSet
 
 Status = Literal["idle", "running", "paused", "stopped", "done", "failed"]
+
+_EXIT_PATIENCE = 5.0
+_begun: WeakSet[Run] = WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A thread cut off inside a library's native code would abort the interpreter's exit."""
+    active = [run for run in _begun if run.active]
+    for run in active:
+        run.stop(wait=False)
+    for run in active:
+        run.wait(_EXIT_PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +140,7 @@ class Run:
         """
         if self._status != "idle" or self._stop_wanted:
             return
+        _begun.add(self)
         self._set_status("running")
         if background:
             self._thread = threading.Thread(
@@ -147,9 +163,17 @@ class Run:
         if wait:
             self._wait_for(lambda: self._announced != "running")
 
-    def resume(self) -> None:
-        """Go on after a pause."""
+    def resume(self, *, wait: bool = True) -> None:
+        """Go on after a pause.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to return only when it goes on.
+        """
         self._want(pause=False)
+        if wait:
+            self._wait_for(lambda: self._announced != "paused")
 
     def stop(self, *, wait: bool = True) -> None:
         """End the run after the batch at hand; what was counted stays.
@@ -192,8 +216,10 @@ class Run:
             end = "stopped"
             raise
         finally:
-            self._set_status(end)
-            self._finished.set()
+            try:
+                self._set_status(end)
+            finally:
+                self._finished.set()
 
     def _drive(self, steps: Generator[int]) -> Status:
         while self._may_go_on():
@@ -237,7 +263,9 @@ class Run:
                 self._elapsed += now - self._running_since
             self._running_since = now if status == "running" else None
             self._status = status
-        self._on_status()
-        with self._changed:
-            self._announced = status
-            self._changed.notify_all()
+        try:
+            self._on_status()
+        finally:
+            with self._changed:
+                self._announced = status
+                self._changed.notify_all()

@@ -24,6 +24,9 @@ class TurnLock:
         self._owner: int | None = None
         self._depth = 0
 
+    def __reduce__(self) -> tuple[type[TurnLock], tuple[()]]:
+        return TurnLock, ()  # a copy of what it guards has a lock of its own
+
     def __enter__(self) -> None:
         if self._owner != threading.get_ident():
             # Whoever waits for `_held` keeps `_next`, so a thread that has just let go queues here.

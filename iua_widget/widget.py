@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -18,6 +18,7 @@ from iua_widget.results import unknown_layer
 from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.static_files import script, styles
 from iua_widget.stream import Run, Status
+from iua_widget.tally import Tally
 from iua_widget.tolerances import Scale, check_scale, check_tolerance
 
 _FRAME_BYTES: Final = 8 * 2**20
@@ -125,7 +126,7 @@ class IUAWidget(anywidget.AnyWidget):
         self._background = background
         super().__init__(rtol=rtol, atol=atol, scale=scale)
         self.on_msg(self._on_message)
-        self._pacer = FramePacer(self._send_frame)
+        self._pacer = FramePacer(lambda: self._guarded(self._send_frame))
         if self._source is None:
             self._select_a_layer()
             self._pacer.flush()
@@ -160,7 +161,7 @@ class IUAWidget(anywidget.AnyWidget):
     def resume(self) -> None:
         """Go on after a pause."""
         if self._current:
-            self._current.resume()
+            self._current.resume(wait=self._may_wait())
 
     def stop(self) -> None:
         """End the run, and return when the batch at hand is counted. What was counted stays."""
@@ -246,7 +247,7 @@ class IUAWidget(anywidget.AnyWidget):
             units = sum(tally.units for tally in tallies.values())
             snapshots = {
                 name: units_snapshot(
-                    name, tally, self._threshold(name), limit * tally.units // max(units, 1)
+                    name, tally, self._threshold(tally), limit * tally.units // max(units, 1)
                 )
                 for name, tally in tallies.items()
             }
@@ -305,6 +306,8 @@ class IUAWidget(anywidget.AnyWidget):
             run.pause(wait=False)
         elif command == "stop" and run:
             run.stop(wait=False)
+        elif command == "resume" and run:
+            run.resume(wait=False)
         elif command in self._commands:
             getattr(self, command)()
 
@@ -329,7 +332,7 @@ class IUAWidget(anywidget.AnyWidget):
         return self._pacer is None or not self._pacer.sending_here
 
     def _on_step(self) -> None:
-        self._select_a_layer()
+        self._guarded(self._select_a_layer)
         if self._pacer is not None:
             self._pacer.request()
 
@@ -342,6 +345,15 @@ class IUAWidget(anywidget.AnyWidget):
         if run is not self._current or self._pacer is None:
             return  # an earlier run, ended by a restart
         self._pacer.flush()
+        if self.status != run.status:  # closed, so there are no more frames
+            self._guarded(lambda: self.set_trait("status", run.status))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do what may call the user's observers: an error of theirs must not end the run."""
+        try:
+            action()
+        except Exception:
+            self.log.exception("An observer of the widget, or sending to the page, failed.")
 
     def _send_frame(self) -> None:
         iua = self._iua
@@ -353,7 +365,8 @@ class IUAWidget(anywidget.AnyWidget):
             if tallies:
                 table = table_snapshot(tallies, iua.grid)
             if self.layer in tallies:
-                tally, threshold = tallies[self.layer], self._threshold(self.layer)
+                tally = tallies[self.layer]
+                threshold = self._threshold(tally)
                 units = units_snapshot(self.layer, tally, threshold, _FRAME_BYTES)
                 self._stops_left_out = not sends_all_columns(tally, _FRAME_BYTES)
         with self.hold_sync():
@@ -389,8 +402,7 @@ class IUAWidget(anywidget.AnyWidget):
     def _label(self) -> str:
         return self._source.label if self._source is not None else "a finished run"
 
-    def _threshold(self, layer: str) -> float:
-        tally = self._iua.tally(layer)
+    def _threshold(self, tally: Tally) -> float:
         return threshold_of(tally, self.atol, self.rtol, check_scale(self.scale))
 
 

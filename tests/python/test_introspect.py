@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import threading
 from collections import UserDict
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +22,7 @@ from iua_widget import (
     ProducerError,
     ToleranceError,
 )
+from iua_widget.producers import as_source
 
 RNG = np.random.default_rng(7)
 DATA = {
@@ -329,3 +334,45 @@ def test_nan_and_infinities_are_counted_and_reported() -> None:
 def test_progress_is_drawn_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     IUA.introspect(DATA, progress=True)
     assert "84/84" in capsys.readouterr().err
+
+
+def test_merging_both_ways_at_once_does_not_lock_up() -> None:
+    one, other = IUA.introspect(DATA), IUA.introspect(DATA)
+    threads = [
+        threading.Thread(target=lambda a=a, b=b: [a.merge(b) for _ in range(50)], daemon=True)
+        for a, b in ((one, other), (other, one), (one, one))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_a_result_can_be_copied_and_pickled() -> None:
+    iua = IUA.introspect(DATA)
+    for twin in (copy.deepcopy(iua), pickle.loads(pickle.dumps(iua))):
+        pd.testing.assert_frame_equal(twin.to_pandas(), iua.to_pandas())
+
+
+def test_show_says_what_it_takes() -> None:
+    with pytest.raises(TypeError, match=r"dict is neither.*show `w\.iua`"):
+        IUA.show(IUA.introspect(DATA).results)  # type: ignore[arg-type]
+
+
+def test_a_lazy_sequence_is_not_read_before_the_run() -> None:
+    class Lazy(Sequence[dict[str, np.ndarray]]):
+        read = 0
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]
+            if index >= 3:
+                raise IndexError
+            Lazy.read += 1
+            return DATA
+
+    steps = IUA().count(as_source(Lazy(), 32))
+    assert Lazy.read == 0
+    assert sum(steps) == 3 * 84

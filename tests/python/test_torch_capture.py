@@ -271,6 +271,21 @@ def test_several_tensors_of_one_output_are_told_apart_by_path() -> None:
     assert iua.layers == ["LSTM.0", "LSTM.1.0", "LSTM.1.1"]
 
 
+@pytest.mark.filterwarnings("ignore:.*quantized tensor:UserWarning")
+@pytest.mark.parametrize("kind", ["sparse", "quantized", "conjugate", "negative", "grad"])
+def test_unusual_tensors_count_as_the_values_they_hold(kind: str) -> None:
+    dense = torch.tensor([[0.0, 1.0, -2.0], [0.0, 0.0, 3.0]])
+    tensor = {
+        "sparse": dense.to_sparse,
+        "quantized": lambda: torch.quantize_per_tensor(dense, 0.5, 0, torch.qint8),
+        "conjugate": lambda: torch.complex(dense, dense).conj(),
+        "negative": lambda: torch._neg_view(dense),
+        "grad": lambda: dense.clone().requires_grad_(),
+    }[kind]()
+    result = IUA.introspect([{"a": tensor}]).results["a"]
+    assert result.unit_inactive_count.tolist() == [2, 1, 0]
+
+
 def test_bfloat16_and_half_models_count_in_their_own_precision() -> None:
     for dtype in (torch.bfloat16, torch.float16):
         model = nn.Sequential(nn.Linear(4, 6), nn.ReLU()).to(dtype)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -289,6 +291,64 @@ def test_observers_may_call_anything_without_locking_up(method: str) -> None:
     assert called.wait(20)
     widget.stop()
     assert widget.wait(20)
+
+
+def test_an_observer_that_raises_does_not_end_the_run() -> None:
+    widget = IUAWidget(lambda _: iter([DATA] * 5), background=True)
+
+    def boom(_change: Any) -> None:
+        raise RuntimeError("boom")
+
+    widget.observe(boom, ["status", "_run", "layer"])
+    assert widget.wait(20)
+    widget.stop()
+    assert widget.iua.probes == 5 * 96
+    assert widget.error is None
+    widget.unobserve_all()
+
+
+def test_a_storm_of_restarts_ends_in_one_whole_count() -> None:
+    widget = IUAWidget(lambda _: iter([DATA] * 3))
+    for layer in ("maps", "dense") * 20:
+        widget.restart()
+        widget.set_state({"layer": layer})
+    assert widget.wait(30)
+    assert (widget.status, widget.iua.probes) == ("done", 3 * 96)
+
+
+def test_resume_returns_when_counting_goes_on(gated: tuple[GatedProducer, IUAWidget]) -> None:
+    producer, widget = gated
+    threading.Timer(0.05, producer.let, (1,)).start()
+    widget.pause()
+    widget.resume()
+    assert widget.status == "running"
+
+
+def test_a_closed_widget_tells_how_its_run_ended() -> None:
+    producer = GatedProducer()
+    widget = IUAWidget(producer)
+    widget.close()
+    producer.let(1)
+    assert widget.wait(20)
+    assert widget.status == "stopped"
+
+
+def test_a_script_that_ends_while_counting_ends_cleanly() -> None:
+    script = """
+import torch
+from iua_widget import IUAWidget
+model = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.ReLU())
+def batches():
+    while True:
+        yield torch.randn(16, 3, 32, 32)
+w = IUAWidget(model, batches())
+while not w.iua.probes:
+    pass
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, text=True, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_a_slider_makes_the_kernel_send_nothing() -> None:
