@@ -81,7 +81,7 @@ class LayerResult:
         """
         if self._inactive is None:
             kept = (
-                "was not kept (keep_inactive=False, as in the widget)"
+                "was not kept (keep_inactive=False, as in the widget, or runs of two atol merged)"
                 if self._inactive_at is None
                 else f"was kept at {self._inactive_at:g} only"
             )

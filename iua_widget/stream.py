@@ -23,8 +23,9 @@ def _stop_all() -> None:
     active = [run for run in _begun if run.active]
     for run in active:
         run.stop(wait=False)
+    deadline = time.monotonic() + _EXIT_PATIENCE
     for run in active:
-        run.wait(_EXIT_PATIENCE)
+        run.wait(max(0.0, deadline - time.monotonic()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class Run:
         """
         self._want(pause=True)
         if wait:
-            self._wait_for(lambda: self._announced != "running")
+            self._wait_for(lambda: self._announced != "running" or not self._pause_wanted)
 
     def resume(self, *, wait: bool = True) -> None:
         """Go on after a pause.
@@ -173,7 +174,7 @@ class Run:
         """
         self._want(pause=False)
         if wait:
-            self._wait_for(lambda: self._announced != "paused")
+            self._wait_for(lambda: self._announced != "paused" or self._pause_wanted)
 
     def stop(self, *, wait: bool = True) -> None:
         """End the run after the batch at hand; what was counted stays.

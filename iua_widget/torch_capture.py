@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -54,7 +53,7 @@ class TorchSource:
     could change it. Each call of a module that is called several times in one forward pass is a
     layer of its own: ``relu``, ``relu:1``, ``relu:2``. Hooks and evaluation mode are in place only
     while a batch passes through, in `torch.inference_mode`; between batches, and after an error,
-    the model is as it was. Several runs on one model take turns, batch by batch. Other use of the
+    the model is as it was. Several runs take turns, batch by batch. Other use of the
     model on another thread meanwhile is not counted, but may find it in evaluation mode: pause the
     run before training.
 
@@ -184,7 +183,8 @@ def select_modules(model: nn.Module, layers: str | Iterable[str] | None) -> dict
             )
             raise LayerSelectionError(message)
         return chosen
-    patterns = [layers] if isinstance(layers, str) else list(layers)
+    several = isinstance(layers, Iterable) and not isinstance(layers, str)
+    patterns: list[Any] = list(layers) if several else [layers]
     if not patterns:
         message = "layers=[] chooses nothing. Leave it out to capture every activation module."
         raise LayerSelectionError(message)
@@ -334,21 +334,18 @@ def _device(model: nn.Module) -> torch.device | None:
     return None
 
 
-_in_use: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
+# One for all models: they may share modules, and a run on a part would save the whole's modes.
+_evaluation = threading.RLock()
 
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Hold the model in evaluation mode, alone: a second run would save the first one's modes."""
-    with _in_use.setdefault(model, threading.RLock()):
-        yield from _in_evaluation_mode(model)
-
-
-def _in_evaluation_mode(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    with _evaluation:
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training

@@ -167,6 +167,18 @@ def test_two_runs_at_once_on_one_model_do_not_disturb_each_other(
         assert iua.to_pandas()["dead units"].tolist() == expected["dead units"].tolist()
 
 
+def test_a_run_on_a_part_of_a_model_does_not_disturb_one_on_the_whole() -> None:
+    part = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    whole = nn.Sequential(part, nn.Linear(8, 8), nn.ReLU())
+    batches = [torch.randn(4, 8) for _ in range(60)]
+    threads = [threading.Thread(target=IUA.introspect, args=(m, batches)) for m in (part, whole)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(module.training for module in whole.modules())
+
+
 def test_the_output_of_the_model_is_not_changed(model: Net, inputs: torch.Tensor) -> None:
     model.eval()
     expected = model(inputs)
@@ -226,6 +238,8 @@ def test_layers_are_chosen_by_name_and_glob(
         (["relu", "x.*"], r"layers='x\.\*' matches no module"),
         ([], "chooses nothing"),
         ([nn.ReLU], "names and globs"),
+        (nn.ReLU, "names and globs"),
+        (5, "names and globs"),
     ],
 )
 def test_a_choice_of_layers_that_matches_nothing_says_what_there_is(
