@@ -297,9 +297,7 @@ class IUA:
         >>> between.exact, between.lower["a"], between.upper["a"]
         (False, array([1]), array([2]))
         """
-        atol = self.atol if atol is None else check_tolerance("atol", atol)
-        rtol = self.rtol if rtol is None else check_tolerance("rtol", rtol)
-        scale = self.scale if scale is None else check_scale(scale)
+        atol, rtol, scale = self._tolerances(atol, rtol, scale)
         with self._lock:
             if not self._tallies:
                 message = "nothing has been counted yet, so there is nothing to read."
@@ -343,12 +341,20 @@ class IUA:
         """
         from iua_widget.unit_table import unit_table
 
-        atol = self.atol if atol is None else check_tolerance("atol", atol)
-        rtol = self.rtol if rtol is None else check_tolerance("rtol", rtol)
-        scale = self.scale if scale is None else check_scale(scale)
+        atol, rtol, scale = self._tolerances(atol, rtol, scale)
         with self._lock:
             tally = self.tally(layer)
             return unit_table(layer, tally, threshold_of(tally, atol, rtol, scale))
+
+    def _tolerances(
+        self, atol: float | None, rtol: float | None, scale: Scale | None
+    ) -> tuple[float, float, Scale]:
+        """Check what is given; what is left out is as given to `introspect`."""
+        return (
+            self.atol if atol is None else check_tolerance("atol", atol),
+            self.rtol if rtol is None else check_tolerance("rtol", rtol),
+            self.scale if scale is None else check_scale(scale),
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """The layer table at the tolerances of `results`: see `Reading.to_pandas`."""

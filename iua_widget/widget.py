@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import anywidget
 import traitlets
@@ -95,7 +95,6 @@ class IUAWidget(anywidget.AnyWidget):
     _table = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _units = traitlets.Bytes(b"", read_only=True).tag(sync=True)
 
-    _commands: ClassVar = ("start", "pause", "resume", "stop", "restart")
     _pacer: FramePacer | None = None
     _current: Run | None = None
     _stops_left_out = False
@@ -301,14 +300,9 @@ class IUAWidget(anywidget.AnyWidget):
         if not isinstance(content, dict) or content.get("type") != "command":
             return
         command = content.get("command")
-        run = self._current
-        if command == "pause" and run:
-            run.pause(wait=False)
-        elif command == "stop" and run:
-            run.stop(wait=False)
-        elif command == "resume" and run:
-            run.resume(wait=False)
-        elif command in self._commands:
+        if command in ("pause", "resume", "stop") and self._current:
+            getattr(self._current, command)(wait=False)
+        elif command in ("start", "restart"):
             getattr(self, command)()
 
     def _new_iua(self, rtol: float, atol: float, scale: Scale) -> IUA:
