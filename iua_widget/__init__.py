@@ -19,46 +19,76 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from iua_widget.capture.infos import response_infos
+    from iua_widget.capture.model import TorchModel
     from iua_widget.errors import (
         IUAError,
+        IUAWarning,
         LayerSelectionError,
         MergeError,
         NoProbesError,
         ProducerError,
         ToleranceError,
+        UnitsError,
     )
     from iua_widget.introspect import IUA
+    from iua_widget.response_info import LayerKind, ResponseInfo
     from iua_widget.results import LayerResult, Reading
+    from iua_widget.stages import Batch, Producer, pipeline, pool, rename, transpose
     from iua_widget.tolerances import default_stops
     from iua_widget.widget import IUAWidget
 
 __all__ = [
     "IUA",
+    "Batch",
     "IUAError",
+    "IUAWarning",
     "IUAWidget",
+    "LayerKind",
     "LayerResult",
     "LayerSelectionError",
     "MergeError",
     "NoProbesError",
+    "Producer",
     "ProducerError",
     "Reading",
+    "ResponseInfo",
     "ToleranceError",
+    "TorchModel",
+    "UnitsError",
     "__version__",
     "default_stops",
+    "pipeline",
+    "pool",
+    "rename",
+    "response_infos",
+    "transpose",
 ]
 
 _HOMES = {
     "IUA": "introspect",
+    "Batch": "stages",
     "IUAError": "errors",
+    "IUAWarning": "errors",
     "IUAWidget": "widget",
+    "LayerKind": "response_info",
     "LayerResult": "results",
     "LayerSelectionError": "errors",
     "MergeError": "errors",
     "NoProbesError": "errors",
+    "Producer": "stages",
     "ProducerError": "errors",
     "Reading": "results",
+    "ResponseInfo": "response_info",
     "ToleranceError": "errors",
+    "TorchModel": "capture.model",
+    "UnitsError": "errors",
     "default_stops": "tolerances",
+    "pipeline": "stages",
+    "pool": "stages",
+    "rename": "stages",
+    "response_infos": "capture.infos",
+    "transpose": "stages",
 }
 
 

@@ -20,6 +20,14 @@ class LayerSelectionError(IUAError, ValueError):
     """A choice of layers that matches nothing in the model or in the results."""
 
 
+class UnitsError(IUAError, ValueError):
+    """A choice of what a unit is that is unknown, or does not fit a layer's responses."""
+
+
+class IUAWarning(UserWarning):
+    """Something about a run that its figures alone do not tell, such as a layer never called."""
+
+
 class MergeError(IUAError, ValueError):
     """Two tallies or results that do not describe the same layers, units and stops."""
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from iua_widget.errors import MergeError, NoProbesError, ProducerError
+from iua_widget.errors import (
+    IUAError,
+    IUAWarning,
+    MergeError,
+    NoProbesError,
+    ProducerError,
+    ToleranceError,
+)
+from iua_widget.masks import MaskOption, check_mask_option
+from iua_widget.notes import tally_notes
 from iua_widget.pending import PendingBatch
-from iua_widget.producers import Source, as_source, check_batch_size
+from iua_widget.producers import Source, as_source, check_count
 from iua_widget.results import LayerResult, Reading, read_layer
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Scale, Stops, check_scale, check_tolerance, default_stops
 from iua_widget.turn_lock import TurnLock
+from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,11 +51,17 @@ class IUA:
     keep_inactive : bool
         Whether to keep the number of inactive units of every probe at `atol` (DNIKit's
         ``inactive``). It is the only thing that grows with the number of probes.
+    units : {"auto", "element", "channel", "token"} or mapping of str to these
+        What a unit is, for all layers or by layer name or glob: see `introspect`.
+    channel_axis : int, or mapping of str to int, optional
+        Which axis of a response counts the channels: see `introspect`.
 
     Raises
     ------
     ToleranceError
         If a tolerance is negative, NaN, infinite or not a number, or the scale is unknown.
+    UnitsError
+        If the choice of units is unknown.
 
     References
     ----------
@@ -76,12 +93,17 @@ class IUA:
         scale: Scale = "zero",
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
+        units: str | Mapping[str, str] = "auto",
+        channel_axis: int | Mapping[str, int] | None = None,
     ) -> None:
         self.rtol = check_tolerance("rtol", rtol)
         self.atol = check_tolerance("atol", atol)
         self.scale = check_scale(scale)
-        self._stops = Stops(default_stops(self.atol) if stops is None else [*stops, self.atol])
+        self._stops = _all_stops(stops, self.atol)
         self._keep_inactive = keep_inactive
+        self._unit_rule = UnitRule(units, channel_axis)
+        self._probes = 0
+        self._source_notes: dict[str, None] = {}
         self._tallies: dict[str, Tally] = {}
         self._lock = TurnLock()
 
@@ -94,7 +116,13 @@ class IUA:
         rtol: float = 1e-05,
         atol: float = 1e-08,
         scale: Scale = "zero",
-        layers: str | Iterable[str] | None = None,
+        layers: Any = None,
+        units: str | Mapping[str, str] = "auto",
+        channel_axis: int | Mapping[str, int] | None = None,
+        mask: MaskOption | None = None,
+        forward: Callable[[Any, Any], Any] | None = None,
+        max_probes: int | None = None,
+        mode: str = "eval",
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
         progress: bool = False,
@@ -109,7 +137,8 @@ class IUA:
             yields objects with `fields` (DNIKit's producers and pipelines); or a model, with
             `loader`. An array's first axis counts the probes.
         loader : iterable, Dataset, Tensor or numpy.ndarray, optional
-            The model's inputs: see `iua_widget.torch_capture.TorchSource`.
+            The model's inputs. A batch is a tensor, a tuple with the input first, or a mapping of
+            keyword arguments; it is moved to the model's device.
         batch_size : int
             Probes pulled from the producer at a time.
         rtol : float
@@ -120,8 +149,34 @@ class IUA:
             Absolute tolerance. 1e-8, the default, is in practice a test for exact zero.
         scale : {"zero", "layer mean"}
             What `rtol` is relative to.
-        layers : str or iterable of str, optional
-            Names or globs of a model's modules; by default its activation modules.
+        layers : str, type, LayerKind, Module, callable, or iterable of these, optional
+            Whose outputs of a model to count: names or globs (``"encoder.*.relu"``,
+            ``"*/softmax"`` for a function), module classes, kinds of layers, modules themselves,
+            or a predicate of a module, or of its name and itself. By default the outputs of its
+            activations, modules (`nn.ReLU`) and functions (`F.relu`) alike.
+        units : {"auto", "element", "channel", "token"} or mapping of str to these
+            What a unit is, for all layers or by layer name or glob. ``"element"``: every entry of a
+            probe's response (DNIKit's meaning). ``"channel"``: the channel, inactive on a probe
+            only where it is inactive at every position. ``"token"``: the channel, every position
+            of every item being a probe. ``"auto"``: token for sequences inside a model (three
+            axes, channels last), element for everything else.
+        channel_axis : int, or mapping of str to int, optional
+            Which axis of a response counts the channels, the batch axis included. By default what
+            the model tells, or else 1 for four axes and more, and the last for fewer.
+        mask : callable, optional
+            Given a batch as the loader gives it, returns which positions are real and which are
+            padding (zero): an array of shape (items, positions), or a mapping of layer glob to
+            such arrays. By default the batch's own ``attention_mask``, and in a decoder
+            ``decoder_attention_mask``, where it is a mapping and has them. Padding is left out by
+            ``"token"`` and ``"channel"``.
+        forward : callable, optional
+            ``forward(model, batch)`` runs the model where ``model(batch)`` is not the way, for
+            example ``lambda model, batch: model.generate(**batch)``.
+        max_probes : int, optional
+            Inputs to stop after; the batch that goes beyond is cut.
+        mode : {"eval", "train"}
+            The mode the model runs in. ``"train"`` counts what dropout silences, too, and
+            normalises by the batch; the model's buffers are put back all the same.
         stops : iterable of float, optional
             The tolerances at which counts are exact: see `default_stops`.
         keep_inactive : bool
@@ -139,10 +194,18 @@ class IUA:
         ToleranceError
             If a tolerance cannot be used.
         LayerSelectionError
-            If `layers` matches nothing in the model.
+            If `layers` matches nothing in the model, or nothing that it calls.
+        UnitsError
+            If `units` or `channel_axis` is unknown, or does not fit.
         ProducerError
             If the stream breaks off, changes its layers or shapes, gives something that is not
-            numeric, or gives no batch. Its `partial` holds what was counted before.
+            numeric, or gives no batch, or if the model is of a sort that cannot be watched. Its
+            `partial` holds what was counted before.
+
+        Warns
+        -----
+        IUAWarning
+            If the figures need an explanation: see `notes`.
 
         Examples
         --------
@@ -152,18 +215,38 @@ class IUA:
         >>> IUA.introspect(batches, atol=0.1)
         IUA(1 layer, 128 probes, 70 stops)
         """
-        iua = IUA(rtol=rtol, atol=atol, scale=scale, stops=stops, keep_inactive=keep_inactive)
-        source = open_source(producer, loader, layers=layers, batch_size=batch_size)
+        iua = IUA(
+            rtol=rtol,
+            atol=atol,
+            scale=scale,
+            stops=stops,
+            keep_inactive=keep_inactive,
+            units=units,
+            channel_axis=channel_axis,
+        )
+        source = open_source(
+            producer,
+            loader,
+            layers=layers,
+            batch_size=batch_size,
+            mask=mask,
+            forward=forward,
+            max_probes=max_probes,
+            mode=mode,
+        )
         steps = iua.count(source)
         if progress:
             from tqdm.auto import tqdm
 
             with tqdm(total=source.total, unit=" probes", desc=source.label) as bar:
                 for probes in steps:
+                    bar.total = source.total
                     bar.update(probes)
         else:
             for _ in steps:
                 pass
+        for note in iua.notes:
+            warnings.warn(note, IUAWarning, stacklevel=2)
         return iua
 
     def count(self, source: Source) -> Generator[int]:
@@ -187,8 +270,8 @@ class IUA:
         number = 0
         pending = self._pending(source, number)
 
-        def record(layer: str, response: Any) -> None:
-            pending.record(layer, response)
+        def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
+            pending.record(layer, value, origin)
 
         try:
             with closing(source.batches(record)) as batches:
@@ -196,12 +279,17 @@ class IUA:
                     pending.check_complete()
                     with self._lock:
                         self._tallies = pending.commit()
+                        self._probes += probes
+                        self._source_notes = dict.fromkeys(source.notes)
                     number += 1
                     pending = self._pending(source, number)
                     yield probes
             self._check_counted(source)
+            self._source_notes = dict.fromkeys(source.notes)
         except ProducerError as error:
             error.partial = self
+            raise
+        except IUAError:
             raise
         except Exception as error:
             kept = " What was counted before it is kept." if number else ""
@@ -218,15 +306,22 @@ class IUA:
             raise ProducerError(message)
 
     def _pending(self, source: Source, number: int) -> PendingBatch:
-        def new_tally(layer: str, unit_shape: tuple[int, ...]) -> Tally:
+        def new_tally(unit_shape: tuple[int, ...], kind: str, plan: UnitPlan) -> Tally:
             return Tally(
                 self._stops,
                 unit_shape,
-                kind=source.kind(layer),
+                kind=kind,
+                plan=plan,
                 inactive_at=self.atol if self._keep_inactive else None,
             )
 
-        return PendingBatch(number, self._tallies, new_tally)
+        return PendingBatch(
+            number,
+            self._tallies,
+            rule=self._unit_rule,
+            new_tally=new_tally,
+            steady=source.steady,
+        )
 
     @property
     def stops(self) -> tuple[float, ...]:
@@ -245,9 +340,22 @@ class IUA:
 
     @property
     def probes(self) -> int:
-        """Probes counted so far: the most of any layer."""
+        """Inputs counted so far. A layer counted by token has more probes: see its result."""
+        return self._probes
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know beside the figures.
+
+        Layers that were never called, masks that do not fit, tolerances that vanish in a layer's
+        precision, and the like; one sentence each.
+        """
+        return self.notes_at(self.atol)
+
+    def notes_at(self, atol: float) -> list[str]:
+        """The `notes` where `atol` is the tolerance on show."""
         with self._lock:
-            return max((tally.probes for tally in self._tallies.values()), default=0)
+            return [*self._source_notes, *tally_notes(self._tallies, atol, self._probes)]
 
     @property
     def results(self) -> Mapping[str, LayerResult]:
@@ -346,6 +454,53 @@ class IUA:
             tally = self.tally(layer)
             return unit_table(layer, tally, threshold_of(tally, atol, rtol, scale))
 
+    def channels(
+        self,
+        layer: str,
+        *,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+    ) -> pd.DataFrame:
+        """One layer's channels, one row a channel: which are dead at every position.
+
+        Parameters
+        ----------
+        layer : str
+        atol, rtol, scale
+            As in `at`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns: ``channel``, ``units`` in it, ``dead units``, ``inactive share`` over its units
+            and the probes, ``dead`` (no unit of it was ever active: exact); where the threshold is
+            between stops also ``dead upper``. Where a channel is one unit, the columns of `units`.
+
+        Raises
+        ------
+        LayerSelectionError
+            If there is no such layer.
+        ToleranceError, NoProbesError
+            As in `at`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> maps = np.zeros((5, 2, 4, 4))  # probes, channels, rows, columns
+        >>> maps[3, 1, 2, 2] = 1
+        >>> IUA.introspect({"conv": maps}).channels("conv")[["units", "dead units", "dead"]]
+           units  dead units   dead
+        0     16          16   True
+        1     16          15  False
+        """
+        from iua_widget.unit_table import channel_table
+
+        atol, rtol, scale = self._tolerances(atol, rtol, scale)
+        with self._lock:
+            tally = self.tally(layer)
+            return channel_table(layer, tally, threshold_of(tally, atol, rtol, scale))
+
     def _tolerances(
         self, atol: float | None, rtol: float | None, scale: Scale | None
     ) -> tuple[float, float, Scale]:
@@ -408,9 +563,12 @@ class IUA:
             stops=self.stops,
             keep_inactive=self._keep_inactive and other._keep_inactive,
         )
+        merged._unit_rule = self._unit_rule
         # In one order whichever is merged into which: two threads may merge both ways at once.
         first, second = sorted((self._lock, other._lock), key=id)
         with first, second:
+            merged._probes = self._probes + other._probes
+            merged._source_notes = {**self._source_notes, **other._source_notes}
             for name, tally in self._tallies.items():
                 try:
                     merged._tallies[name] = tally.merged(other._tallies[name])
@@ -492,14 +650,18 @@ def open_source(
     producer: Any,
     loader: Any = None,
     *,
-    layers: str | Iterable[str] | None = None,
+    layers: Any = None,
     batch_size: int = 32,
+    mask: MaskOption | None = None,
+    forward: Callable[[Any, Any], Any] | None = None,
+    max_probes: int | None = None,
+    mode: str = "eval",
 ) -> Source:
     """Make a source of a model with its loader, or of any other producer.
 
     Parameters
     ----------
-    producer, loader, layers, batch_size
+    producer, loader, layers, batch_size, mask, forward, max_probes, mode
         As in `IUA.introspect`.
 
     Returns
@@ -511,17 +673,41 @@ def open_source(
     ProducerError, LayerSelectionError
         If they do not fit together.
     """
-    batch_size = check_batch_size(batch_size)
+    batch_size = check_count("batch_size", batch_size)
+    max_probes = None if max_probes is None else check_count("max_probes", max_probes, 1000)
+    check_mask_option(mask)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(producer, torch.nn.Module):
-        from iua_widget.torch_capture import TorchSource
+        from iua_widget.capture.source import TorchSource
 
-        return TorchSource(producer, loader, layers=layers, batch_size=batch_size)
-    for name, value in (("loader", loader), ("layers", layers)):
+        return TorchSource(
+            producer,
+            loader,
+            layers=layers,
+            batch_size=batch_size,
+            mask=mask,
+            forward=forward,
+            max_probes=max_probes,
+            mode=mode,
+        )
+    if isinstance(producer, type):
+        message = f"the class {producer.__name__} was given: give an instance of it."
+        raise ProducerError(message)
+    model_only = {"loader": loader, "layers": layers, "forward": forward}
+    for name, value in (model_only | {"mode": None if mode == "eval" else mode}).items():
         if value is not None:
             message = (
                 f"`{name}` goes with a torch.nn.Module, and {type(producer).__name__} is none. "
                 "Pass the model first, or leave it out and give responses."
             )
             raise ProducerError(message)
-    return as_source(producer, batch_size)
+    return as_source(producer, batch_size, max_probes=max_probes, mask=mask)
+
+
+def _all_stops(stops: Iterable[float] | None, atol: float) -> Stops:
+    if stops is None:
+        return Stops(default_stops(atol))
+    if isinstance(stops, str) or not isinstance(stops, Iterable):
+        message = f"stops={stops!r} is no list of tolerances: write stops=[0, 1e-3, 0.05]."
+        raise ToleranceError(message)
+    return Stops([*stops, atol])

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from iua_widget.counting.engine import BatchCounts
 from iua_widget.errors import ProducerError
 from iua_widget.responses import Response, as_response
 from iua_widget.tally import Tally
+from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
 
-NewTally = Callable[[str, tuple[int, ...]], Tally]
-"""Makes the tally of a layer seen for the first time, from its name and unit shape."""
+NewTally = Callable[[tuple[int, ...], str, UnitPlan], Tally]
+"""Makes the tally of a layer seen for the first time, from its unit shape, kind and plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingLayer:
+    tally: Tally
+    counts: BatchCounts
+    shape: tuple[int, ...]
+    dtype: str
+    masked: int
+    fits_mask: bool
 
 
 class PendingBatch:
@@ -25,18 +38,32 @@ class PendingBatch:
     number : int
         The batch, counted from 0.
     tallies : mapping of str to Tally
-        The tallies so far; where there are none, this batch decides the layers and their shapes.
+        The tallies so far.
+    rule : UnitRule
+        What a unit is, in layers seen for the first time.
     new_tally : callable
-        Used where there are none.
+        Makes the tallies of these.
+    steady : bool
+        Whether every batch must give the layers of the first. A model may route a batch past some.
     """
 
-    def __init__(self, number: int, tallies: Mapping[str, Tally], new_tally: NewTally) -> None:
+    def __init__(
+        self,
+        number: int,
+        tallies: Mapping[str, Tally],
+        *,
+        rule: UnitRule,
+        new_tally: NewTally,
+        steady: bool = True,
+    ) -> None:
         self.number = number
         self._known = tallies
+        self._rule = rule
         self._new_tally = new_tally
-        self._layers: dict[str, tuple[Tally, BatchCounts, str]] = {}
+        self._steady = steady
+        self._layers: dict[str, list[_PendingLayer]] = {}
 
-    def record(self, layer: str, value: Any) -> None:
+    def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
         """Check and classify one layer's response; nothing refers to `value` afterwards.
 
         Raises
@@ -44,21 +71,45 @@ class PendingBatch:
         ProducerError
             If it is not an array of numbers, comes twice, comes late, or has another shape than in
             the batches before.
+        UnitsError
+            If the user's choice of units does not fit it.
         """
+        self._check_expected(layer)
         response = as_response(value, layer=layer, batch=self.number)
-        tally = self._tally(layer, response)
-        self._layers[layer] = (tally, tally.classify(response.values), response.dtype)
+        plan = self._plan(layer, response, origin)
+        arranged = arrange(response.values, plan, origin.mask)
+        tally = self._tally(layer)
+        if tally is None:
+            tally = self._new_tally(arranged.unit_shape, origin.kind, plan)
+        elif tally.unit_shape != arranged.unit_shape:
+            raise self._shape_error(layer, tally, response)
+        counts = tally.classify(arranged.values)
+        counts = replace(counts, entries=counts.entries - arranged.zeroed)
+        self._layers.setdefault(layer, []).append(
+            _PendingLayer(
+                tally,
+                counts,
+                response.values.shape[1:],
+                response.dtype,
+                arranged.masked,
+                arranged.fits_mask,
+            )
+        )
 
     def check_complete(self) -> None:
-        """Check that every layer of the batches before has come.
+        """Check that every layer of the batches before has come, where that is promised.
 
         Raises
         ------
         ProducerError
             If one has not.
+        UnitsError
+            If this is the first batch and the user chose units for a layer that is not there.
         """
+        if not self._known and self._layers:
+            self._rule.check_used(self._layers)
         missing = [layer for layer in self._known if layer not in self._layers]
-        if missing:
+        if missing and self._steady:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             message = (
                 f"layer {missing[0]!r}{more} vanished: batch {self.number} has no response of it, "
@@ -68,29 +119,74 @@ class PendingBatch:
 
     def commit(self) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order the layers came."""
-        for tally, counts, dtype in self._layers.values():
-            tally.add(counts)
-            tally.dtypes.add(dtype)
-        return {layer: tally for layer, (tally, _, _) in self._layers.items()}
+        for pending in chain.from_iterable(self._layers.values()):
+            pending.tally.add(pending.counts, masked=pending.masked)
+            pending.tally.saw(pending.shape, pending.dtype)
+            pending.tally.mask_missed |= not pending.fits_mask
+        new = {layer: parts[0].tally for layer, parts in self._layers.items()}
+        if not self._known:
+            return new
+        return {
+            layer: self._known.get(layer) or new[layer] for layer in _merged_order(self._known, new)
+        }
 
-    def _tally(self, layer: str, response: Response) -> Tally:
-        if layer in self._layers:
+    def _check_expected(self, layer: str) -> None:
+        if self._steady and layer in self._layers:
             message = f"layer {layer!r} comes twice in batch {self.number}."
             raise ProducerError(message, layer=layer, batch=self.number)
-        if layer not in self._known:
-            if self._known:
-                message = (
-                    f"layer {layer!r} appears late: batch {self.number} has a response of it, and "
-                    "the batches before had none. Every batch must give the same layers."
-                )
-                raise ProducerError(message, layer=layer, batch=self.number)
-            return self._new_tally(layer, response.unit_shape)
-        tally = self._known[layer]
-        if tally.unit_shape != response.unit_shape:
+        if self._steady and self._known and layer not in self._known:
             message = (
-                f"layer {layer!r}: a probe's response has shape {response.unit_shape} in batch "
-                f"{self.number} and had {tally.unit_shape} before. Units can be followed only "
-                "where the shape stays: crop or pad the inputs to one size."
+                f"layer {layer!r} appears late: batch {self.number} has a response of it, and "
+                "the batches before had none. Every batch must give the same layers."
             )
             raise ProducerError(message, layer=layer, batch=self.number)
-        return tally
+
+    def _plan(self, layer: str, response: Response, origin: Origin) -> UnitPlan:
+        tally, ndim = self._tally(layer), response.values.ndim
+        if tally is None:
+            return self._rule.plan(layer, response.values.shape, origin)
+        known = tally.response_shape
+        before = 1 + len(self._layers[layer][0].shape if known is None else known)
+        if ndim == before or tally.plan.choice == "element":
+            return tally.plan
+        if tally.plan.channel_axis == before - 1:
+            return replace(tally.plan, channel_axis=ndim - 1)
+        raise self._shape_error(layer, tally, response)
+
+    def _tally(self, layer: str) -> Tally | None:
+        if layer in self._layers:
+            return self._layers[layer][0].tally
+        return self._known.get(layer)
+
+    def _shape_error(self, layer: str, tally: Tally, response: Response) -> ProducerError:
+        shape = response.values.shape[1:]
+        if tally.plan.choice == "element":
+            advice = (
+                "Every entry is a unit here, and can be followed only where the shape stays. For "
+                f"sequences or images of several sizes count by channel: units={{{layer!r}: "
+                "'token'}} (each position is a probe) or 'channel' (inactive at every position); "
+                "or crop or pad the inputs to one size."
+            )
+        else:
+            advice = (
+                "The number of channels must stay; say which axis counts them with "
+                f"channel_axis={{{layer!r}: ...}}."
+            )
+        message = (
+            f"layer {layer!r}: a probe's response has shape {shape} in batch {self.number} and "
+            f"had {tally.response_shape} before. {advice}"
+        )
+        return ProducerError(message, layer=layer, batch=self.number)
+
+
+def _merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
+    """The known layers, with new ones after that which came before them in this batch."""
+    order = list(known)
+    after = 0
+    for layer in batch:
+        if layer in order:
+            after = order.index(layer) + 1
+        else:
+            order.insert(after, layer)
+            after += 1
+    return order

@@ -10,10 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from iua_widget.errors import ProducerError
+from iua_widget.masks import MaskOption, asked_masks
+from iua_widget.units import UNKNOWN, Origin
 
-Record = Callable[[str, Any], None]
-"""Takes the name of a layer and its response for the batch at hand; must be done with the
-response before it returns, because a model may overwrite it next."""
+
+class Record(Protocol):
+    """Takes a layer's response for the batch at hand, and is done with it when it returns."""
+
+    def __call__(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
+        """Take one response: a model may overwrite it next."""
+        ...
 
 
 class Source(Protocol):
@@ -23,18 +29,24 @@ class Source(Protocol):
     ----------
     label : str
         What it is, in a few words, for display.
-    total : int or None
-        Probes it will give, where that is known beforehand.
     restartable : bool
         Whether `batches` can be called again for the same stream from its beginning.
+    steady : bool
+        Whether every batch gives the same layers.
     """
 
     label: str
-    total: int | None
     restartable: bool
+    steady: bool
 
-    def kind(self, layer: str) -> str:
-        """What makes the responses of a layer, such as ``"ReLU"``."""
+    @property
+    def total(self) -> int | None:
+        """Probes it will give, where known: perhaps only after the first batch."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the figures should know about the stream so far."""
         ...
 
     def batches(self, record: Record) -> Generator[int]:
@@ -60,7 +72,13 @@ class MappingSource:
         Probes, where known.
     restartable : bool
         Whether `open_stream` can be called again.
+    max_probes : int, optional
+        Where to end; the batch that goes beyond is cut.
+    mask : callable, optional
+        Given a batch, says which positions are real: see `iua_widget.masks`.
     """
+
+    steady = True
 
     def __init__(
         self,
@@ -69,32 +87,64 @@ class MappingSource:
         label: str,
         total: int | None = None,
         restartable: bool = True,
+        max_probes: int | None = None,
+        mask: MaskOption | None = None,
     ) -> None:
         self.label = label
-        self.total = total
         self.restartable = restartable
+        self._total = total
         self._open_stream = open_stream
+        self._max_probes = max_probes
+        self._mask = mask
 
-    def kind(self, layer: str) -> str:  # noqa: ARG002  (arrays do not tell what made them)
-        """Nothing is known of what made an array."""
-        return "array"
+    @property
+    def total(self) -> int | None:
+        """Probes it will give, where known."""
+        return at_most(self._total, self._max_probes)
+
+    @property
+    def notes(self) -> list[str]:
+        """Nothing is known of arrays beyond what they hold."""
+        return []
 
     def batches(self, record: Record) -> Generator[int]:
         """Stream once; see `Source.batches`."""
+        left = self._max_probes
         stream = _iterate(self._open_stream(), self.label)
         try:
             for number, batch in enumerate(stream):
                 fields = _fields(batch, number)
+                probes = _probes(fields, number)
+                masks = None if self._mask is None else asked_masks(self._mask, batch, number)
+                if left is not None and probes > left:
+                    fields = {layer: response[:left] for layer, response in fields.items()}
+                    masks = masks.rows(left) if masks else None
+                    probes = left
                 for layer, response in fields.items():
-                    record(layer, response)
-                yield _probes(fields, number)
+                    record(layer, response, Origin(mask=masks.of(layer) if masks else None))
+                yield probes
+                if left is not None:
+                    left -= probes
+                    if not left:
+                        return
         finally:
             close = getattr(stream, "close", None)
             if close is not None:
                 close()
 
 
-def as_source(producer: Any, batch_size: int) -> Source:
+def at_most(total: int | None, most: int | None) -> int | None:
+    """The smaller of two numbers of probes, of which None is one not known or not set."""
+    return min(total, most) if total is not None and most is not None else total
+
+
+def as_source(
+    producer: Any,
+    batch_size: int,
+    *,
+    max_probes: int | None = None,
+    mask: MaskOption | None = None,
+) -> Source:
     """Make a source of any producer that is not a model.
 
     Parameters
@@ -106,6 +156,10 @@ def as_source(producer: Any, batch_size: int) -> Source:
         `fields` is one.
     batch_size : int
         Probes a batch, where we cut or ask.
+    max_probes : int, optional
+        Where to end.
+    mask : callable, optional
+        Given a batch, says which positions are real: see `iua_widget.masks`.
 
     Returns
     -------
@@ -120,16 +174,19 @@ def as_source(producer: Any, batch_size: int) -> Source:
     --------
     >>> import numpy as np
     >>> source = as_source({"relu": np.zeros((100, 8))}, batch_size=32)
-    >>> source.total, list(source.batches(lambda layer, response: None))
+    >>> source.total, list(source.batches(lambda layer, value, origin: None))
     (100, [32, 32, 32, 4])
     """
     label = type(producer).__name__
     if isinstance(producer, Mapping):
-        return _mapping_source(producer, batch_size)
+        return _mapping_source(producer, batch_size, max_probes, mask)
     if callable(producer):
-        if _takes_an_argument(producer):
-            return MappingSource(lambda: producer(batch_size), label=_callable_label(producer))
-        return MappingSource(producer, label=_callable_label(producer))
+        return MappingSource(
+            _opener(producer, batch_size),
+            label=_callable_label(producer),
+            max_probes=max_probes,
+            mask=mask,
+        )
     if isinstance(producer, (np.ndarray, str, bytes)) or not isinstance(producer, Iterable):
         message = (
             f"a producer of responses was expected, and {label} is none. Give a mapping "
@@ -142,10 +199,12 @@ def as_source(producer: Any, batch_size: int) -> Source:
         label=label,
         total=_sequence_total(producer),
         restartable=not isinstance(producer, Iterator),
+        max_probes=max_probes,
+        mask=mask,
     )
 
 
-def check_batch_size(value: object) -> int:
+def check_count(name: str, value: object, example: int = 32) -> int:
     """Return `value` if it is a whole number above 0.
 
     Raises
@@ -155,11 +214,13 @@ def check_batch_size(value: object) -> int:
     """
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 0:
         return int(value)
-    message = f"batch_size must be a whole number above 0, and is {value!r}: try batch_size=32."
+    message = f"{name} must be a whole number above 0, and is {value!r}: try {name}={example}."
     raise ProducerError(message)
 
 
-def _mapping_source(mapping: Mapping[str, Any], batch_size: int) -> Source:
+def _mapping_source(
+    mapping: Mapping[str, Any], batch_size: int, max_probes: int | None, mask: MaskOption | None
+) -> Source:
     if not mapping:
         message = "the mapping of layer to array is empty: there is nothing to count."
         raise ProducerError(message)
@@ -172,25 +233,35 @@ def _mapping_source(mapping: Mapping[str, Any], batch_size: int) -> Source:
             rows = slice(start, start + batch_size)
             yield {layer: response[rows] for layer, response in mapping.items()}
 
-    return MappingSource(cut, label=f"{len(mapping)} arrays", total=total)
+    label = f"{len(mapping)} array{'' if len(mapping) == 1 else 's'}"
+    return MappingSource(cut, label=label, total=total, max_probes=max_probes, mask=mask)
 
 
-def _takes_an_argument(producer: Callable[..., Any]) -> bool:
+def _opener(producer: Callable[..., Any], batch_size: int) -> Callable[[], Any]:
+    """How to call a producer: with the batch size where it has a parameter for it, or bare."""
     try:
         signature = inspect.signature(producer)
     except (TypeError, ValueError):
-        return True
+        return lambda: producer(batch_size)
+    keywords = {"batch_size": batch_size}
+    parameter = signature.parameters.get("batch_size")
+    if parameter is not None and parameter.kind is parameter.KEYWORD_ONLY:
+        return lambda: producer(**keywords)
+    if parameter is None and _binds(signature):
+        return producer
+    if _binds(signature, 1):
+        return lambda: producer(batch_size)
+    message = (
+        f"{_callable_label(producer)}{signature} cannot be called as producer(batch_size) "
+        "nor as producer(). Give it one parameter, the batch size, or none."
+    )
+    raise ProducerError(message)
+
+
+def _binds(signature: inspect.Signature, *args: object) -> bool:
     try:
-        signature.bind(1)
+        signature.bind(*args)
     except TypeError:
-        try:
-            signature.bind()
-        except TypeError:
-            message = (
-                f"{_callable_label(producer)}{signature} cannot be called as producer(batch_size) "
-                "nor as producer(). Give it one parameter, the batch size, or none."
-            )
-            raise ProducerError(message) from None
         return False
     return True
 

@@ -17,17 +17,14 @@ class Response:
 
     Attributes
     ----------
-    values : numpy.ndarray, shape (probes, units)
+    values : numpy.ndarray, shape (probes, ...)
         In the dtype in which `numpy.isclose` compares it: the response's own for floating and
         complex ones, float64 for integers and booleans, float32 for bfloat16.
-    unit_shape : tuple of int
-        The shape of one probe's response, as the producer gave it.
     dtype : str
         The name of the dtype the producer gave.
     """
 
     values: np.ndarray
-    unit_shape: tuple[int, ...]
     dtype: str
 
 
@@ -57,9 +54,7 @@ def as_response(value: Any, *, layer: str, batch: int) -> Response:
             "has no batch axis. Give an array whose first axis counts the probes."
         )
         raise ProducerError(message, layer=layer, batch=batch)
-    unit_shape = array.shape[1:]
-    units = int(np.prod(unit_shape, dtype=np.int64))
-    return Response(array.reshape(array.shape[0], units), unit_shape, dtype)
+    return Response(array, dtype)
 
 
 def _as_array(value: Any, *, layer: str, batch: int) -> tuple[np.ndarray, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iua_widget.errors import LayerSelectionError, NoProbesError, ToleranceError
 from iua_widget.tally import LayerCurves, Tally
 from iua_widget.tolerances import Bracket, Scale
+from iua_widget.units import UnitChoice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,15 @@ class LayerResult:
         Responses that were NaN or infinite: never inactive, and a sign that the net diverged.
     kind : str
         What made the response, such as ``"ReLU"``; ``"array"`` where only an array was given.
+    unit : {"element", "channel", "token"}
+        What a unit is: see `IUA.introspect`.
+    response_shape : tuple of int or None
+        Shape of one item's response; None where the length varies.
+    masked : int
+        Positions left out as padding.
+    channels, dead_channels, dead_channels_upper : int or None
+        Where a channel has several units: how many channels there are, in how many of them no unit
+        was ever active, and the bound above on that. None elsewhere.
     """
 
     mean_inactive: float
@@ -66,6 +76,12 @@ class LayerResult:
     nan: int
     infinite: int
     kind: str
+    unit: UnitChoice
+    response_shape: tuple[int | None, ...]
+    masked: int
+    channels: int | None
+    dead_channels: int | None
+    dead_channels_upper: int | None
     _inactive: list[int] | None = field(repr=False)
     _inactive_at: float | None = field(repr=False)
 
@@ -125,6 +141,7 @@ def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
     if inactive is not None:
         # NumPy's own rounding, so that DNIKit's figures are met to the last bit.
         mean, std = float(np.mean(inactive)), float(np.std(inactive))
+    dead_channels = tally.dead_channels()
     lower = tally.unit_counts(bracket.lower)
     upper = lower if bracket.exact else tally.unit_counts(bracket.upper)
     return LayerResult(
@@ -144,6 +161,12 @@ def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
         nan=tally.nan_total,
         infinite=tally.infinite_total,
         kind=tally.kind,
+        unit=tally.plan.choice,
+        response_shape=tally.response_shape or tally.unit_shape,
+        masked=tally.masked,
+        channels=tally.channels,
+        dead_channels=None if dead_channels is None else int(dead_channels[bracket.lower]),
+        dead_channels_upper=None if dead_channels is None else int(dead_channels[bracket.upper]),
         _inactive=inactive,
         _inactive_at=tally.inactive_at,
     )
@@ -208,9 +231,12 @@ class Reading:
         -------
         pandas.DataFrame
             Columns as DNIKit's: ``response``, ``mean inactive``, ``std inactive``; then ours:
-            ``inactive share``, ``units``, ``dead units``, ``dead share``, ``kind``, ``shape``,
-            ``probes``, ``nan``, ``infinite``. Where a threshold falls between stops there are
-            also ``mean inactive upper`` and ``dead units upper``: the true figure lies between.
+            ``inactive share``, ``units``, ``dead units``, ``dead share``, ``kind``, ``unit`` (what
+            one is), ``shape`` (of one item's response; None where it varies), ``probes``,
+            ``masked`` (positions left out as padding), ``nan``, ``infinite``; and, where a channel
+            of some layer has several units, ``channels`` and ``dead channels``. Where a threshold
+            falls between stops there are also ``mean inactive upper`` and ``dead units upper``: the
+            true figure lies between.
 
         Raises
         ------
@@ -221,7 +247,7 @@ class Reading:
 
         names = self.select(response_names)
         rows = {name: self.results[name] for name in names}
-        columns: dict[str, list[object]] = {
+        columns: dict[str, Any] = {
             "response": list(rows),
             "mean inactive": [row.mean_inactive for row in rows.values()],
             "std inactive": [row.std_inactive for row in rows.values()],
@@ -230,11 +256,16 @@ class Reading:
             "dead units": [row.dead for row in rows.values()],
             "dead share": [_share(row.dead, row.units) for row in rows.values()],
             "kind": [row.kind for row in rows.values()],
-            "shape": [row.lower.shape for row in rows.values()],
+            "unit": [row.unit for row in rows.values()],
+            "shape": [row.response_shape for row in rows.values()],
             "probes": [row.probes for row in rows.values()],
+            "masked": [row.masked for row in rows.values()],
             "nan": [row.nan for row in rows.values()],
             "infinite": [row.infinite for row in rows.values()],
         }
+        if any(row.channels is not None for row in rows.values()):
+            columns["channels"] = _integers([row.channels for row in rows.values()])
+            columns["dead channels"] = _integers([row.dead_channels for row in rows.values()])
         if not self.exact:
             columns["mean inactive upper"] = [row.mean_inactive_upper for row in rows.values()]
             columns["dead units upper"] = [row.dead_upper for row in rows.values()]
@@ -279,6 +310,13 @@ def unknown_layer(name: object, known: list[str]) -> LayerSelectionError:
     more = f" ({len(known)} in all)" if len(known) > len(near) else ""
     message = f"no layer is named {name!r}. Try one of: {', '.join(map(repr, near))}{more}."
     return LayerSelectionError(message)
+
+
+def _integers(values: list[int | None]) -> Any:
+    """A column of whole numbers, some of which are missing."""
+    import pandas as pd
+
+    return pd.array(values, dtype="Int64")
 
 
 def _share(count: float, units: int) -> float:

@@ -79,15 +79,19 @@ def table_snapshot(tallies: Mapping[str, Tally], stops: Stops) -> bytes:
     -------
     bytes
         Arrays ``mean`` and ``std`` (float64) and ``dead`` (uint32), each of shape
-        (layers, K + 1): a column for each stop, then one for "any finite value".
+        (layers, K + 1): a column for each stop, then one for "any finite value"; and
+        ``dead_channels`` likewise, zero for layers without ``channels`` in their meta.
     """
     columns = len(stops) + 1
     mean, std = np.zeros((2, len(tallies), columns))
-    dead = np.zeros((len(tallies), columns), np.uint32)
+    dead, dead_channels = np.zeros((2, len(tallies), columns), np.uint32)
     for row, tally in enumerate(tallies.values()):
         if tally.probes:
             curves = tally.curves()
             mean[row], std[row], dead[row] = curves.mean, curves.std, curves.dead
+            by_channel = tally.dead_channels()
+            if by_channel is not None:
+                dead_channels[row] = by_channel
     meta = {
         "kind": "table",
         "stops": stops.values,
@@ -95,7 +99,13 @@ def table_snapshot(tallies: Mapping[str, Tally], stops: Stops) -> bytes:
         "probes": max((tally.probes for tally in tallies.values()), default=0),
         "layers": [_layer_meta(name, tally) for name, tally in tallies.items()],
     }
-    return pack(meta, {"mean": mean, "std": std, "dead": dead})
+    arrays: dict[str, np.ndarray] = {
+        "mean": mean,
+        "std": std,
+        "dead": dead,
+        "dead_channels": dead_channels,
+    }
+    return pack(meta, arrays)
 
 
 def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> bytes:
@@ -122,6 +132,7 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
         "kind": "units",
         "layer": layer,
         "shape": tally.unit_shape,
+        "channel_axis": tally.channel_axis,
         "units": tally.units,
         "probes": tally.probes,
         "stops": tally.stops.values,
@@ -181,6 +192,10 @@ def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
         "kind": tally.kind,
         "dtype": ", ".join(sorted(tally.dtypes)),
         "shape": tally.unit_shape,
+        "response_shape": tally.response_shape or tally.unit_shape,
+        "unit": tally.plan.choice,
+        "channels": tally.channels,
+        "masked": tally.masked,
         "units": tally.units,
         "probes": tally.probes,
         "nan": tally.nan_total,

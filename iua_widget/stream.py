@@ -66,8 +66,8 @@ class Run:
     ----------
     open_steps : callable
         Gives the generator: each step counts one batch and yields its probes.
-    total : int, optional
-        Probes to come, where known.
+    total : callable, optional
+        Gives the probes to come, where known.
     on_step : callable, optional
         Called after each step, on the run's thread.
     on_status : callable, optional
@@ -81,7 +81,7 @@ class Run:
 
     Examples
     --------
-    >>> run = Run(lambda: (probes for probes in [32, 32]), total=64)
+    >>> run = Run(lambda: (probes for probes in [32, 32]), total=lambda: 64)
     >>> run.start()
     >>> run.wait(), run.status, run.progress.probes
     (True, 'done', 64)
@@ -91,7 +91,7 @@ class Run:
         self,
         open_steps: Callable[[], Generator[int]],
         *,
-        total: int | None = None,
+        total: Callable[[], int | None] = lambda: None,
         on_step: Callable[[], None] = lambda: None,
         on_status: Callable[[], None] = lambda: None,
     ) -> None:
@@ -122,7 +122,7 @@ class Run:
         with self._changed:
             since = self._running_since
             running = 0.0 if since is None else time.monotonic() - since
-            return Progress(self._probes, self._total, self._elapsed + running)
+            return Progress(self._probes, self._total(), self._elapsed + running)
 
     @property
     def active(self) -> bool:

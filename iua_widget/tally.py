@@ -13,6 +13,7 @@ from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.tolerances import Stops
+from iua_widget.units import UNKNOWN, UnitPlan, UnitRule
 
 _COUNTER_DTYPES: Final = (np.uint16, np.uint32, np.uint64)
 _BLOCK_UNITS: Final = 2**14
@@ -55,6 +56,8 @@ class Tally:
         Shape of one probe's response; ``()`` for a single unit.
     kind : str, optional
         What made the response, such as ``"ReLU"``, for display.
+    plan : UnitPlan, optional
+        What a unit is; every entry where left out.
     inactive_at : float, optional
         A stop at which the number of inactive units on each probe is kept as a list (DNIKit's
         ``inactive``): the only thing that grows with the number of probes. None keeps none.
@@ -64,7 +67,15 @@ class Tally:
     Attributes
     ----------
     probes : int
-        Probes counted so far.
+        Probes counted so far: tokens, where these are the probes.
+    entries : int
+        Responses of each unit so far: probes times positions.
+    masked : int
+        Positions left out as padding.
+    mask_missed : bool
+        Whether a mask was given that cannot belong to this layer's responses.
+    response_shape : tuple of int or None
+        Shape of one batch item's response as it came; None for an axis whose length varies.
     counts : numpy.ndarray of unsigned integers, shape (units, K + 1)
         Probes on which the unit fell into each bin: between one stop and the next. Counters are
         widened before they could wrap.
@@ -92,6 +103,7 @@ class Tally:
         unit_shape: tuple[int, ...],
         *,
         kind: str = "array",
+        plan: UnitPlan | None = None,
         inactive_at: float | None = None,
         engine: Engine | None = None,
     ) -> None:
@@ -100,8 +112,11 @@ class Tally:
         self.unit_shape = tuple(unit_shape)
         self.units = math.prod(self.unit_shape)
         self.kind = kind
+        self.plan = plan or UnitPlan("element", _conventional_axis(self.unit_shape))
+        self.response_shape: tuple[int | None, ...] | None = None
+        self.mask_missed = False
         self.dtypes: set[str] = set()
-        self.probes = 0
+        self.probes = self.entries = self.masked = 0
         self.counts: np.ndarray = np.zeros((self.units, columns), _COUNTER_DTYPES[0])
         self.abs_sum, self.square_sum, self.abs_max = (np.zeros(self.units) for _ in range(3))
         self.nan_count, self.infinite_count = np.zeros((2, self.units), np.int64)
@@ -120,8 +135,8 @@ class Tally:
 
         Parameters
         ----------
-        values : numpy.ndarray, shape (probes, units)
-            Real floating or complex.
+        values : numpy.ndarray, shape (probes, units) or (probes, positions, units)
+            Real floating or complex; see `Engine.classify`.
 
         Returns
         -------
@@ -131,12 +146,14 @@ class Tally:
         dtype = np.empty(0, values.dtype).real.dtype
         return self._engine.classify(values, self.stops.thresholds(dtype))
 
-    def add(self, batch: BatchCounts) -> None:
-        """Count a classified batch."""
+    def add(self, batch: BatchCounts, *, masked: int = 0) -> None:
+        """Count a classified batch, of which `masked` positions are padding, left out or zeros."""
         probes = batch.bins.shape[0]
         self._widen(self.probes + probes)
         self._engine.accumulate(batch.bins, self.counts)
         self.probes += probes
+        self.entries += batch.entries
+        self.masked += masked
         if probes:
             np.maximum(self._highest_bin, batch.bins.max(axis=0), out=self._highest_bin)
         self.abs_sum += batch.abs_sum
@@ -151,13 +168,18 @@ class Tally:
             column = self.stops.locate(self._inactive_at).lower
             self._inactive.append(batch.inactive[:, column].copy())
 
+    def saw(self, shape: tuple[int, ...], dtype: str) -> None:
+        """Note the shape and the dtype in which a batch's response came."""
+        self.dtypes.add(dtype)
+        self.response_shape = _common_shape(self.response_shape, shape)
+
     def merged(self, other: Tally) -> Tally:
         """A new tally of both streams, this one's probes first.
 
         Raises
         ------
         MergeError
-            If the stops or the units differ.
+            If the stops or the units differ, or what a unit is.
         """
         if self.stops != other.stops:
             message = (
@@ -169,7 +191,12 @@ class Tally:
         if self.unit_shape != other.unit_shape:
             message = f"the units differ: shape {self.unit_shape} here, {other.unit_shape} there."
             raise MergeError(message)
-        merged = Tally(self.stops, self.unit_shape, kind=self.kind, engine=self._engine)
+        if self.plan != other.plan:
+            message = f"what a unit is differs: {self.plan} here, {other.plan} there."
+            raise MergeError(message)
+        merged = Tally(
+            self.stops, self.unit_shape, kind=self.kind, plan=self.plan, engine=self._engine
+        )
         merged._widen(self.probes + other.probes)
         for part in (self, other):
             merged._absorb(part)
@@ -184,7 +211,12 @@ class Tally:
 
     def _absorb(self, part: Tally) -> None:
         self.dtypes |= part.dtypes
+        if part.response_shape is not None:
+            self.response_shape = _common_shape(self.response_shape, part.response_shape)
         self.probes += part.probes
+        self.entries += part.entries
+        self.masked += part.masked
+        self.mask_missed |= part.mask_missed
         np.add(self.counts, part.counts, out=self.counts, casting="unsafe")
         self.abs_sum += part.abs_sum
         self.square_sum += part.square_sum
@@ -200,8 +232,21 @@ class Tally:
     @property
     def mean_abs(self) -> float:
         """Mean of ``abs(x)`` over all finite responses of the layer; 0.0 where there is none."""
-        finite = self.probes * self.units - self.nan_total - self.infinite_total
+        finite = self.entries * self.units - self.nan_total - self.infinite_total
         return float(self.abs_sum.sum()) / finite if finite else 0.0
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of a layer whose units are the entries of several channels; otherwise None."""
+        axis = self.channel_axis
+        return None if axis is None else self.unit_shape[axis]
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis of `unit_shape` that counts channels, where a channel has several units."""
+        axis = self.plan.channel_axis
+        several = self.plan.choice == "element" and len(self.unit_shape) > 1
+        return axis - 1 if several and axis is not None else None
 
     @property
     def nan_total(self) -> int:
@@ -281,10 +326,45 @@ class Tally:
             dead=self._dead(),
         )
 
+    def dead_channels(self) -> np.ndarray | None:
+        """Channels none of whose units was ever active, at every column.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (K + 1,), or None
+            None where `channels` is.
+        """
+        if (highest := self._highest_by_channel()) is None:
+            return None
+        return self._at_or_below(highest)
+
+    def channel_dead(self, column: int) -> np.ndarray | None:
+        """Which channels have no unit that was ever active, at one column.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (channels,), or None
+            None where `channels` is.
+        """
+        highest = self._highest_by_channel()
+        return None if highest is None else highest <= column
+
+    def _highest_by_channel(self) -> np.ndarray | None:
+        axis = self.channel_axis
+        if axis is None:
+            return None
+        by_entry = self._highest_bin.reshape(self.unit_shape)
+        others = tuple(other for other in range(by_entry.ndim) if other != axis)
+        highest: np.ndarray = by_entry.max(axis=others, initial=0)
+        return highest
+
     def _dead(self) -> np.ndarray:
         """Units whose every response lies at or below each column."""
+        return self._at_or_below(self._highest_bin)
+
+    def _at_or_below(self, bins: np.ndarray) -> np.ndarray:
         columns = self.counts.shape[1]
-        return np.bincount(self._highest_bin, minlength=columns + 1)[:columns].cumsum()
+        return np.bincount(bins, minlength=columns + 1)[:columns].cumsum()
 
     def _widen(self, probes: int) -> None:
         for dtype in _COUNTER_DTYPES:
@@ -309,3 +389,16 @@ class Tally:
 
 def _first_difference(here: Sequence[float], there: Sequence[float]) -> float:
     return min(set(here) ^ set(there))
+
+
+def _conventional_axis(unit_shape: tuple[int, ...]) -> int | None:
+    """The channel axis of a response by convention: see `UnitRule`."""
+    return UnitRule().plan("", (0, *unit_shape), UNKNOWN).channel_axis
+
+
+def _common_shape(
+    known: tuple[int | None, ...] | None, shape: tuple[int | None, ...]
+) -> tuple[int | None, ...]:
+    if known is None or len(known) != len(shape):
+        return shape
+    return tuple(one if one == other else None for one, other in zip(known, shape, strict=True))

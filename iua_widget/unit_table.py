@@ -18,13 +18,13 @@ def unit_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
         If the layer has seen no probe.
     """
     result = read_layer(layer, tally, threshold)
-    finite = tally.probes - tally.nan_count - tally.infinite_count
+    finite = tally.entries - tally.nan_count - tally.infinite_count
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = tally.abs_sum / finite
         rms = np.sqrt(tally.square_sum / finite)
     lower = result.lower.ravel()
     columns: dict[str, np.ndarray] = {"unit": np.arange(tally.units)}
-    columns |= _axes(tally.unit_shape)
+    columns |= _axes(tally)
     columns |= {
         "inactive count": lower,
         "inactive share": lower / tally.probes,
@@ -40,12 +40,39 @@ def unit_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _axes(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def channel_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
+    """One row a channel; columns as `IUA.channels` says.
+
+    Raises
+    ------
+    NoProbesError
+        If the layer has seen no probe.
+    """
+    result = read_layer(layer, tally, threshold)
+    bracket = tally.stops.locate(threshold)
+    dead, dead_upper = (tally.channel_dead(column) for column in (bracket.lower, bracket.upper))
+    if dead is None or dead_upper is None or tally.plan.channel_axis is None:
+        units = unit_table(layer, tally, threshold)
+        return units.rename(columns={"unit": "channel"})
+    by_channel = np.moveaxis(result.lower, tally.plan.channel_axis - 1, 0).reshape(len(dead), -1)
+    columns = {
+        "channel": np.arange(len(dead)),
+        "units": np.full(len(dead), by_channel.shape[1]),
+        "dead units": (by_channel == tally.probes).sum(axis=1),
+        "inactive share": by_channel.mean(axis=1) / tally.probes,
+        "dead": dead,
+    }
+    if not result.exact:
+        columns["dead upper"] = dead_upper
+    return pd.DataFrame(columns)
+
+
+def _axes(tally: Tally) -> dict[str, np.ndarray]:
+    shape = tally.unit_shape
     if len(shape) <= 1:
         return {}
-    names = (
-        ["channel", "row", "column"]
-        if len(shape) == 3  # noqa: PLR2004
-        else [f"axis {axis}" for axis in range(len(shape))]
-    )
+    names = [f"axis {axis}" for axis in range(len(shape))]
+    if len(shape) == 3 and tally.plan.channel_axis is not None:  # noqa: PLR2004
+        names = ["row", "column"]
+        names.insert(tally.plan.channel_axis - 1, "channel")
     return dict(zip(names, (index.ravel() for index in np.indices(shape)), strict=True))

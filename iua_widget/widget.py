@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import anywidget
@@ -12,6 +13,7 @@ import traitlets
 from iua_widget import html
 from iua_widget.errors import IUAError, NoProbesError, ProducerError
 from iua_widget.introspect import IUA, open_source, threshold_of
+from iua_widget.masks import MaskOption
 from iua_widget.pacing import FramePacer
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
@@ -41,8 +43,9 @@ class IUAWidget(anywidget.AnyWidget):
         A model, with its `loader`; any producer `IUA.introspect` takes; or a finished `IUA`.
     loader : iterable, Dataset, Tensor or numpy.ndarray, optional
         The model's inputs.
-    layers : str or iterable of str, optional
-        Names or globs of the model's modules; by default its activation modules.
+    layers : str, type, LayerKind, Module, callable, or iterable of these, optional
+        Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
+        `units`, `channel_axis`, `mask`, `forward`, `max_probes` and `mode`.
     rtol, atol : float
         Where the sliders stand at first. `atol` is made a stop.
     scale : {"layer mean", "zero"}
@@ -68,7 +71,7 @@ class IUAWidget(anywidget.AnyWidget):
 
     Raises
     ------
-    ToleranceError, ProducerError, LayerSelectionError
+    ToleranceError, ProducerError, LayerSelectionError, UnitsError
         As `IUA.introspect` for anything that can be told before the first batch. What goes wrong
         later shows in the widget, with what was counted before; `error` holds it.
 
@@ -98,13 +101,20 @@ class IUAWidget(anywidget.AnyWidget):
     _pacer: FramePacer | None = None
     _current: Run | None = None
     _stops_left_out = False
+    _units_chosen: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
         source: Any,
         loader: Any = None,
         *,
-        layers: str | Iterable[str] | None = None,
+        layers: Any = None,
+        units: str | Mapping[str, str] = "auto",
+        channel_axis: int | Mapping[str, int] | None = None,
+        mask: MaskOption | None = None,
+        forward: Callable[[Any, Any], Any] | None = None,
+        max_probes: int | None = None,
+        mode: str = "eval",
         rtol: float = 0.0,
         atol: float = 1e-8,
         scale: Scale = "layer mean",
@@ -115,12 +125,29 @@ class IUAWidget(anywidget.AnyWidget):
         scale = check_scale(scale)
         self._source: Source | None = None
         if isinstance(source, IUA):
-            if loader is not None or layers is not None:
-                message = "a finished IUA needs no `loader` and no `layers`: they go with a model."
-                raise ProducerError(message)
+            _check_unused(
+                loader=loader,
+                layers=layers,
+                mask=mask,
+                forward=forward,
+                max_probes=max_probes,
+                channel_axis=channel_axis,
+                units=None if units == "auto" else units,
+                mode=None if mode == "eval" else mode,
+            )
             self._iua = source
         else:
-            self._source = open_source(source, loader, layers=layers, batch_size=batch_size)
+            self._source = open_source(
+                source,
+                loader,
+                layers=layers,
+                batch_size=batch_size,
+                mask=mask,
+                forward=forward,
+                max_probes=max_probes,
+                mode=mode,
+            )
+            self._units_chosen = {"units": units, "channel_axis": channel_axis}
             self._iua = self._new_iua(rtol, atol, scale)
         self._background = background
         super().__init__(rtol=rtol, atol=atol, scale=scale)
@@ -292,8 +319,10 @@ class IUAWidget(anywidget.AnyWidget):
 
     @traitlets.observe("rtol", "atol", "scale")
     def _on_tolerance(self, _change: Any) -> None:
+        if self._pacer is None:
+            return
         # The page has every stop it needs, unless the layer was too large to send them all.
-        if self._pacer is not None and self._stops_left_out:
+        if self._stops_left_out or self._iua.notes_at(self.atol) != self._run.get("notes"):
             self._pacer.request(urgent=True)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
@@ -306,7 +335,7 @@ class IUAWidget(anywidget.AnyWidget):
             getattr(self, command)()
 
     def _new_iua(self, rtol: float, atol: float, scale: Scale) -> IUA:
-        return IUA(rtol=rtol, atol=atol, scale=scale, keep_inactive=False)
+        return IUA(rtol=rtol, atol=atol, scale=scale, keep_inactive=False, **self._units_chosen)
 
     def _launch(self, after: Run | None) -> None:
         source, iua = self._source, self._iua
@@ -314,7 +343,7 @@ class IUAWidget(anywidget.AnyWidget):
             return
         run = Run(
             lambda: iua.count(source),
-            total=source.total,
+            total=lambda: source.total,
             on_step=self._on_step,
             on_status=lambda: self._on_status(run),
         )
@@ -379,7 +408,7 @@ class IUAWidget(anywidget.AnyWidget):
             "rate": None,
             "remaining": None,
             "error": None if error is None else _explained(error),
-            "notes": [],
+            "notes": self._iua.notes_at(self.atol),
             "source": self._label(),
             "restartable": self._source is not None and self._source.restartable,
         }
@@ -398,6 +427,13 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _threshold(self, tally: Tally) -> float:
         return threshold_of(tally, self.atol, self.rtol, check_scale(self.scale))
+
+
+def _check_unused(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            message = f"a finished IUA is shown as it is, and takes no `{name}`."
+            raise ProducerError(message)
 
 
 def _explained(error: Exception) -> dict[str, str]:

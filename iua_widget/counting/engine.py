@@ -24,9 +24,12 @@ class BatchCounts:
     inactive : numpy.ndarray of int64, shape (probes, K + 1)
         Units of each probe in bins up to ``k``: inactive at stop ``k``, or finite at ``K``.
     abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
-        Sum of ``abs(x)``, sum of ``abs(x) ** 2`` and largest ``abs(x)`` over the finite responses.
+        Sum of ``abs(x)``, sum of ``abs(x) ** 2`` and largest ``abs(x)`` over the finite responses,
+        of every position.
     nan_count, infinite_count : numpy.ndarray of int64, shape (units,), or None
         How many responses were NaN or infinite; None where none was.
+    entries : int
+        Responses of each unit: probes times positions.
     """
 
     bins: np.ndarray
@@ -36,6 +39,7 @@ class BatchCounts:
     abs_max: np.ndarray
     nan_count: np.ndarray | None
     infinite_count: np.ndarray | None
+    entries: int
 
 
 class Engine(Protocol):
@@ -46,8 +50,10 @@ class Engine(Protocol):
 
         Parameters
         ----------
-        values : numpy.ndarray, shape (probes, units)
-            Real floating or complex; may be strided.
+        values : numpy.ndarray, shape (probes, units) or (probes, positions, units)
+            Real floating or complex; may be strided. With positions, a unit's bin on a probe is
+            that of its largest magnitude there (a NaN being larger than any): it is inactive only
+            where it is so at every position.
         thresholds : numpy.ndarray, shape (K,)
             Ascending (repeats allowed), in the dtype of ``abs(values)``.
         """

@@ -27,32 +27,43 @@ class ReferenceEngine:
 
     def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
-        probes, units = values.shape
+        positions = values if values.ndim == 3 else values[:, None, :]  # noqa: PLR2004
+        probes, _, units = positions.shape
+        entries = probes * positions.shape[1]
         overflow = len(thresholds)
         bins = np.empty((probes, units), np.uint8 if overflow + 1 < 2**8 else np.uint16)
         histogram = np.zeros((probes, overflow + 2), np.int64)
         abs_sum, square_sum, abs_max = (np.zeros(units) for _ in range(3))
         nan_count = infinite_count = None
-        for block in _unit_blocks(probes, units):
-            magnitudes = np.abs(values[:, block])
+        for block in _unit_blocks(entries, units):
+            magnitudes = np.abs(positions[:, :, block])
+            largest = magnitudes.max(axis=1, initial=0)
+            index = np.searchsorted(thresholds, largest, side="left")
             finite = np.isfinite(magnitudes)
-            index = np.searchsorted(thresholds, magnitudes, side="left")
             if not finite.all():
-                index[~finite & (index == overflow)] = overflow + 1
+                index[~np.isfinite(largest) & (index == overflow)] = overflow + 1
                 if nan_count is None or infinite_count is None:
                     nan_count, infinite_count = np.zeros((2, units), np.int64)
-                nan_count[block] = np.isnan(magnitudes).sum(axis=0)
-                infinite_count[block] = np.isinf(magnitudes).sum(axis=0)
+                nan_count[block] = np.isnan(magnitudes).sum(axis=(0, 1))
+                infinite_count[block] = np.isinf(magnitudes).sum(axis=(0, 1))
                 magnitudes = np.where(finite, magnitudes, 0)
             bins[:, block] = index
             histogram += _histogram(index, axis=0, bins=overflow + 2)
             wide = magnitudes.astype(np.float64)
             with np.errstate(over="ignore", under="ignore"):
-                abs_sum[block] = wide.sum(axis=0)
-                square_sum[block] = (wide * wide).sum(axis=0)
-            abs_max[block] = wide.max(axis=0, initial=0)
-        inactive = histogram[:, :-1].cumsum(axis=1)
-        return BatchCounts(bins, inactive, abs_sum, square_sum, abs_max, nan_count, infinite_count)
+                abs_sum[block] = wide.sum(axis=(0, 1))
+                square_sum[block] = (wide * wide).sum(axis=(0, 1))
+            abs_max[block] = wide.max(axis=(0, 1), initial=0)
+        return BatchCounts(
+            bins=bins,
+            inactive=histogram[:, :-1].cumsum(axis=1),
+            abs_sum=abs_sum,
+            square_sum=square_sum,
+            abs_max=abs_max,
+            nan_count=nan_count,
+            infinite_count=infinite_count,
+            entries=entries,
+        )
 
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
@@ -63,8 +74,8 @@ class ReferenceEngine:
             np.add(counts[block], added, out=counts[block], casting="unsafe")
 
 
-def _unit_blocks(probes: int, units: int) -> Iterator[slice]:
-    step = max(1, _BLOCK_VALUES // max(probes, 1))
+def _unit_blocks(entries: int, units: int) -> Iterator[slice]:
+    step = max(1, _BLOCK_VALUES // max(entries, 1))
     for start in range(0, units, step):
         yield slice(start, min(start + step, units))
 

@@ -15,6 +15,8 @@ from iua_widget.introspect import IUA
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*below the smallest float16")
+
 DTYPES = [
     np.float16,
     np.float32,

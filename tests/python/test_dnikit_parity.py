@@ -11,6 +11,8 @@ from dnikit.samples import StubProducer
 
 from iua_widget import IUA
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*below the smallest float16")
+
 RNG = np.random.default_rng(3)
 
 

@@ -44,7 +44,7 @@ def until(reached: Callable[[], bool]) -> None:
 def test_a_run_goes_through_to_its_end() -> None:
     seen: list[str] = []
     steps = Steps(3)
-    run = Run(steps.open, total=30, on_status=lambda: seen.append(run.status))
+    run = Run(steps.open, total=lambda: 30, on_status=lambda: seen.append(run.status))
     assert run.status == "idle"
     run.start()
     assert run.status == "running"

@@ -1,0 +1,1 @@
+"""What a PyTorch model computes, layer by layer, leaving no trace on it."""

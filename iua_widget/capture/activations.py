@@ -1,0 +1,212 @@
+"""Which modules and functions of PyTorch are activations, and of what kind layers are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from torch import nn
+
+from iua_widget.response_info import LayerKind
+
+ACTIVATION_MODULES: Final[tuple[type[nn.Module], ...]] = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.RReLU,
+    nn.Threshold,
+    nn.ELU,
+    nn.CELU,
+    nn.SELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Softplus,
+    nn.Hardswish,
+    nn.Hardtanh,
+    nn.Tanh,
+    nn.Sigmoid,
+    nn.Hardsigmoid,
+    nn.LogSigmoid,
+    nn.Softsign,
+    nn.Softshrink,
+    nn.Hardshrink,
+    nn.Tanhshrink,
+)
+"""PyTorch's own; `is_activation` knows more."""
+
+ACTIVATION_FUNCTIONS: Final = frozenset(
+    {
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "prelu",
+        "rrelu",
+        "threshold",
+        "elu",
+        "celu",
+        "selu",
+        "gelu",
+        "silu",
+        "mish",
+        "softplus",
+        "hardswish",
+        "hardtanh",
+        "tanh",
+        "sigmoid",
+        "hardsigmoid",
+        "logsigmoid",
+        "softsign",
+        "softshrink",
+        "hardshrink",
+        "tanhshrink",
+    }
+)
+"""Names as `function_name` gives them: `F.relu`, `torch.relu` and `x.relu_()` are all ``relu``."""
+
+_SYNONYMS: Final = {"log_sigmoid": "logsigmoid", "special_expit": "sigmoid", "expit": "sigmoid"}
+_LIKE_AN_ACTIVATION: Final = re.compile(
+    r"relu|gelu|elu|silu|swish|mish|softplus|softsign|sigmoid|tanh|shrink", re.IGNORECASE
+)
+_GATED: Final = re.compile(r"glu", re.IGNORECASE)
+_KINDS: Final = {
+    "Linear": LayerKind.LINEAR,
+    "Bilinear": LayerKind.LINEAR,
+    "Embedding": LayerKind.EMBEDDING,
+    "EmbeddingBag": LayerKind.EMBEDDING,
+    "Conv1d": LayerKind.CONV_1D,
+    "Conv2d": LayerKind.CONV_2D,
+    "Conv3d": LayerKind.CONV_3D,
+    "ConvTranspose1d": LayerKind.CONV_TRANSPOSE_1D,
+    "ConvTranspose2d": LayerKind.CONV_TRANSPOSE_2D,
+    "ConvTranspose3d": LayerKind.CONV_TRANSPOSE_3D,
+    "MaxPool1d": LayerKind.MAX_POOLING_1D,
+    "MaxPool2d": LayerKind.MAX_POOLING_2D,
+    "MaxPool3d": LayerKind.MAX_POOLING_3D,
+    "AdaptiveMaxPool1d": LayerKind.MAX_POOLING_1D,
+    "AdaptiveMaxPool2d": LayerKind.MAX_POOLING_2D,
+    "AdaptiveMaxPool3d": LayerKind.MAX_POOLING_3D,
+    "AvgPool1d": LayerKind.AVERAGE_POOLING_1D,
+    "AvgPool2d": LayerKind.AVERAGE_POOLING_2D,
+    "AvgPool3d": LayerKind.AVERAGE_POOLING_3D,
+    "AdaptiveAvgPool1d": LayerKind.AVERAGE_POOLING_1D,
+    "AdaptiveAvgPool2d": LayerKind.AVERAGE_POOLING_2D,
+    "AdaptiveAvgPool3d": LayerKind.AVERAGE_POOLING_3D,
+    "RNN": LayerKind.RNN,
+    "RNNCell": LayerKind.RNN,
+    "LSTM": LayerKind.LSTM,
+    "LSTMCell": LayerKind.LSTM,
+    "GRU": LayerKind.GRU,
+    "GRUCell": LayerKind.GRU,
+    "BatchNorm1d": LayerKind.BATCH_NORM,
+    "BatchNorm2d": LayerKind.BATCH_NORM_2D,
+    "BatchNorm3d": LayerKind.BATCH_NORM_3D,
+    "LayerNorm": LayerKind.LAYER_NORM,
+    "GroupNorm": LayerKind.GROUP_NORM,
+    "InstanceNorm1d": LayerKind.INSTANCE_NORM,
+    "InstanceNorm2d": LayerKind.INSTANCE_NORM,
+    "InstanceNorm3d": LayerKind.INSTANCE_NORM,
+    "RMSNorm": LayerKind.RMS_NORM,
+    "Dropout": LayerKind.DROPOUT,
+    "Dropout1d": LayerKind.DROPOUT,
+    "Dropout2d": LayerKind.DROPOUT_2D,
+    "Dropout3d": LayerKind.DROPOUT_3D,
+    "MultiheadAttention": LayerKind.ATTENTION,
+    "Softmax": LayerKind.SOFTMAX,
+    "Sigmoid": LayerKind.SIGMOID,
+    "Tanh": LayerKind.TANH,
+    "ReLU": LayerKind.RELU,
+    "LeakyReLU": LayerKind.LEAKY_RELU,
+    "PReLU": LayerKind.PRELU,
+    "ELU": LayerKind.ELU,
+    "ReLU6": LayerKind.RELU6,
+    "GELU": LayerKind.GELU,
+    "SiLU": LayerKind.SILU,
+    "SELU": LayerKind.SELU,
+    "CELU": LayerKind.CELU,
+    "Mish": LayerKind.MISH,
+    "Softplus": LayerKind.SOFTPLUS,
+    "Hardtanh": LayerKind.HARDTANH,
+    "Hardswish": LayerKind.HARDSWISH,
+    "Hardsigmoid": LayerKind.HARDSIGMOID,
+}
+_FUNCTION_KINDS: Final = {
+    name.lower(): kind for name, kind in _KINDS.items() if kind.value >= LayerKind.SIGMOID.value
+} | {
+    "leaky_relu": LayerKind.LEAKY_RELU,
+    "linear": LayerKind.LINEAR,
+    "conv1d": LayerKind.CONV_1D,
+    "conv2d": LayerKind.CONV_2D,
+    "conv3d": LayerKind.CONV_3D,
+    "scaled_dot_product_attention": LayerKind.ATTENTION,
+}
+_NAMED_KINDS: Final = (
+    ("gelu", LayerKind.GELU),
+    ("silu", LayerKind.SILU),
+    ("swish", LayerKind.SILU),
+    ("leakyrelu", LayerKind.LEAKY_RELU),
+    ("prelu", LayerKind.PRELU),
+    ("relu6", LayerKind.RELU6),
+    ("relu", LayerKind.RELU),
+    ("mish", LayerKind.MISH),
+    ("sigmoid", LayerKind.SIGMOID),
+    ("tanh", LayerKind.TANH),
+)
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether a module's output is the output of an activation.
+
+    PyTorch's activation modules; those of `transformers.activations`; and modules without
+    children and without weights whose class is named like one (timm's, or the user's ``Swish``).
+    Gated products (GLU and its kin) are not: what they multiply is.
+
+    Examples
+    --------
+    >>> is_activation(nn.ReLU()), is_activation(nn.Linear(2, 2)), is_activation(nn.GLU())
+    (True, False, False)
+    """
+    kind = type(module)
+    if isinstance(module, ACTIVATION_MODULES):
+        return True
+    if kind.__module__ == "transformers.activations":
+        return kind.__name__ != "LinearActivation"
+    named = _LIKE_AN_ACTIVATION.search(kind.__name__) and not _GATED.search(kind.__name__)
+    leaf = next(module.children(), None) is None
+    return bool(named) and leaf and all(weight.ndim < 2 for weight in module.parameters())  # noqa: PLR2004
+
+
+def function_name(function: Any) -> str:
+    """The name of a PyTorch function, the same for its in-place, method and operator forms.
+
+    Examples
+    --------
+    >>> import torch
+    >>> function_name(torch.relu_), function_name(torch.nn.functional.gelu)
+    ('relu', 'gelu')
+    """
+    name = str(getattr(function, "__name__", "")).split(".", 1)[0]
+    if not name.startswith("__"):
+        name = name.strip("_")
+    return _SYNONYMS.get(name, name)
+
+
+def module_kind(module: nn.Module) -> LayerKind:
+    """The kind of a module, by its class or the nearest class it is made from."""
+    for kind in type(module).__mro__:
+        if kind.__module__.startswith("torch.nn.modules") and kind.__name__ in _KINDS:
+            return _KINDS[kind.__name__]
+    if type(module).__module__ == "transformers.pytorch_utils":
+        return LayerKind.LINEAR  # its Conv1D, a linear layer with its weight turned round
+    if is_activation(module):
+        name = type(module).__name__.lower()
+        return next((k for part, k in _NAMED_KINDS if part in name), LayerKind.ACTIVATION)
+    return LayerKind.UNKNOWN
+
+
+def function_kind(name: str) -> LayerKind:
+    """The kind of a function, by its name as `function_name` gives it."""
+    if name in _FUNCTION_KINDS:
+        return _FUNCTION_KINDS[name]
+    return LayerKind.ACTIVATION if name in ACTIVATION_FUNCTIONS else LayerKind.UNKNOWN

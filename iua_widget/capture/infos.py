@@ -1,0 +1,145 @@
+"""What a model's responses are, told before any is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from iua_widget.capture.activations import module_kind
+from iua_widget.capture.inputs import arguments, read_batch
+from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.outputs import tensors
+from iua_widget.capture.randomness import OwnRandomness
+from iua_widget.capture.refusals import unwrapped
+from iua_widget.capture.selection import Selection
+from iua_widget.capture.source import place
+from iua_widget.capture.untouched import Untouched
+from iua_widget.capture.watch import Capture, Findings, Watch
+from iua_widget.errors import IUAError, ProducerError
+from iua_widget.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
+
+_INPUT: Final = "input"
+
+
+def response_infos(
+    model: nn.Module,
+    example: Any = None,
+    *,
+    forward: Callable[[Any, Any], Any] | None = None,
+) -> ResponseInfos:
+    """Every response that a model gives, by name, in the order of the network.
+
+    The outputs of all modules, and of the activations that are plain functions. With an example
+    the model is run on it without computing anything (on PyTorch's fake tensors), or, where the
+    model's course depends on the values, once in earnest, leaving no trace. Without an example the
+    modules are listed as they are defined, with no shapes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    example : torch.Tensor, tuple, mapping or Any, optional
+        One batch, as a loader gives it.
+    forward : callable, optional
+        ``forward(model, batch)``, where ``model(batch)`` is not the way.
+
+    Returns
+    -------
+    ResponseInfos
+        A mapping of name to `ResponseInfo`; a notebook shows it as a table.
+
+    Raises
+    ------
+    ProducerError
+        If the model cannot be watched, or fails on the example.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+    >>> infos = response_infos(model, torch.zeros(8, 1, 6, 6))
+    >>> [info.name for info in infos.values() if info.layer.kind == LayerKind.CONV_2D]
+    ['0']
+    >>> infos["1"].shape
+    (None, 4, 4, 4)
+    """
+    model = unwrapped(model)
+    names = ModuleNames(model)
+    if example is None:
+        return ResponseInfos({name: _of_module(name, m) for name, m in names.modules.items()})
+    with suppress(Exception):  # data decide the model's course, or it is no model of tensors alone
+        return _watched(model, names, example, forward, fake=True)
+    try:
+        return _watched(model, names, example, forward, fake=False)
+    except IUAError:
+        raise
+    except Exception as error:
+        message = (
+            f"{names.root} raised {type(error).__name__} on the example, which is "
+            f"{type(example).__name__}: {error}. Give one batch as the loader gives it, or say how "
+            "the model takes it: forward=lambda model, batch: ..."
+        )
+        raise ProducerError(message) from error
+
+
+def _watched(
+    model: nn.Module,
+    names: ModuleNames,
+    example: Any,
+    forward: Callable[[Any, Any], Any] | None,
+    *,
+    fake: bool,
+) -> ResponseInfos:
+    infos: dict[str, ResponseInfo] = {}
+
+    def take(capture: Capture) -> None:
+        infos.setdefault(capture.name, _of_capture(capture))
+
+    selection = Selection(model, names, everything=True)
+    with ExitStack() as exits:
+        exits.enter_context(OwnRandomness().window())
+        exits.enter_context(Untouched(model).batch())
+        device, dtype = place(model)
+        batch = read_batch(example, 0, device=device, dtype=dtype).batch
+        inputs = {
+            f"{_INPUT}{path}": _of_input(f"{_INPUT}{path}", tensor)
+            for path, tensor in tensors(batch)
+        }
+        if fake:
+            mode = exits.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+            batch = torch.utils._pytree.tree_map_only(  # noqa: SLF001
+                torch.Tensor, mode.from_tensor, batch
+            )
+        exits.enter_context(Watch(names, selection, take, Findings(), functions=True))
+        if forward is not None:
+            forward(model, batch)
+        else:
+            args, kwargs = arguments(model, batch, 0)
+            model(*args, **kwargs)
+    return ResponseInfos({**inputs, **infos})
+
+
+def _of_capture(capture: Capture) -> ResponseInfo:
+    return ResponseInfo(
+        capture.name, _dtype(capture.tensor), (None, *capture.tensor.shape[1:]), capture.layer
+    )
+
+
+def _of_input(name: str, tensor: torch.Tensor) -> ResponseInfo:
+    layer = LayerInfo(name, LayerKind.PLACEHOLDER, "input")
+    return ResponseInfo(name, _dtype(tensor), (None, *tensor.shape[1:]), layer)
+
+
+def _of_module(name: str, module: nn.Module) -> ResponseInfo:
+    layer = LayerInfo(name, module_kind(module), type(module).__name__)
+    return ResponseInfo(name, None, None, layer)
+
+
+def _dtype(tensor: torch.Tensor) -> np.dtype[Any]:
+    """NumPy's dtype of the same name; float32 for what NumPy has not."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    return np.dtype(getattr(np, name, np.float32))

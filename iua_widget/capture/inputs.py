@@ -1,0 +1,279 @@
+"""Batches of a model's inputs, as they come from any loader."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterable, Mapping, Sized
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+
+from iua_widget.capture.outputs import tensors
+from iua_widget.errors import ProducerError
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One batch, ready for the model.
+
+    Attributes
+    ----------
+    batch : Any
+        As the loader gave it, but for arrays made tensors, on the model's device.
+    probes : int
+    """
+
+    batch: Any
+    probes: int
+
+
+def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
+    """Make batches of whatever holds the model's inputs.
+
+    Parameters
+    ----------
+    loader : iterable, torch.utils.data.Dataset, torch.Tensor, numpy.ndarray or mapping
+        A tensor, array, dataset, or one mapping of keyword arguments is cut into batches.
+    batch_size : int
+
+    Raises
+    ------
+    ProducerError
+        If it gives no batches.
+    """
+    if loader is None:
+        message = (
+            "a model needs data: pass it as IUAWidget(model, loader) or "
+            "IUA.introspect(model, loader), with a DataLoader, a tensor, or any iterable of "
+            "batches."
+        )
+        raise ProducerError(message)
+    if isinstance(loader, (torch.Tensor, np.ndarray)):
+        return [_rows(loader, start, batch_size) for start in range(0, len(loader), batch_size)]
+    if isinstance(loader, Mapping):
+        return _cut(loader, batch_size)
+    if isinstance(loader, torch.utils.data.Dataset):
+        return torch.utils.data.DataLoader(loader, batch_size=batch_size)
+    if isinstance(loader, (str, bytes)) or not isinstance(loader, Iterable):
+        message = (
+            f"the loader is {type(loader).__name__}, which gives no batches. Pass a DataLoader, a "
+            "tensor, a dataset, or any iterable of batches."
+        )
+        raise ProducerError(message)
+    return loader
+
+
+def known_total(loader: Iterable[Any]) -> int | None:
+    """Probes a loader will give, where that can be told without loading anything."""
+    if isinstance(loader, (tuple, list)):
+        counts = [count_probes(batch) for batch in loader]
+        return sum(count for count in counts if count) if all(counts) else None
+    if isinstance(loader, torch.utils.data.DataLoader) and loader.batch_size is not None:
+        with contextlib.suppress(TypeError):
+            if not loader.drop_last:
+                return len(loader.sampler)  # type: ignore[arg-type]
+            return len(loader) * loader.batch_size
+    return None
+
+
+def batches_of(loader: Iterable[Any]) -> int | None:
+    """How many batches a loader says it has."""
+    try:
+        return len(loader) if isinstance(loader, Sized) else None
+    except TypeError:  # a DataLoader of a stream
+        return None
+
+
+def count_probes(batch: Any) -> int | None:
+    """The length of the first axis of the first tensor of a batch."""
+    if isinstance(batch, PackedSequence):
+        return int(batch.batch_sizes[0])
+    if isinstance(batch, np.ndarray):
+        return len(batch) if batch.ndim else None
+    if isinstance(batch, (tuple, list)) and batch:
+        return count_probes(batch[0])
+    if isinstance(batch, Mapping):
+        counts = (count_probes(item) for item in batch.values())
+        return next((count for count in counts if count is not None), None)
+    for _, tensor in tensors(batch):
+        if tensor.ndim:
+            return int(tensor.shape[0])
+    return None
+
+
+def read_batch(
+    batch: Any, number: int, *, device: torch.device | None, dtype: torch.dtype | None
+) -> Inputs:
+    """Make tensors of a batch's arrays, and move it to the model.
+
+    Parameters
+    ----------
+    batch : Any
+    number : int
+        For the error.
+    device : torch.device or None
+    dtype : torch.dtype or None
+        Of the model's parameters: what NumPy's float64 becomes. Tensors keep theirs.
+
+    Raises
+    ------
+    ProducerError
+        If it cannot be a batch.
+    """
+    if isinstance(batch, (str, bytes, int, float, complex, bool)) or batch is None:
+        message = (
+            f"batch {number} of the loader is {type(batch).__name__}. A batch is a tensor, a "
+            "tuple or list with the input first, or a mapping of keyword arguments."
+        )
+        raise ProducerError(message, batch=number)
+    moved = _moved(batch, device, dtype)
+    probes = count_probes(moved)
+    if probes is None:
+        probes = len(batch) if isinstance(batch, Sized) and not _is_plain(batch) else 1
+    return Inputs(moved, probes)
+
+
+def first_probes(inputs: Inputs, count: int) -> Inputs:
+    """A batch cut to its first probes, where all of it is cut alike."""
+    try:
+        return Inputs(_cut_rows(inputs.batch, inputs.probes, count), count)
+    except _NotCut:
+        return inputs
+
+
+def arguments(model: nn.Module, batch: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """How to call a model with a batch.
+
+    A mapping goes in by keyword, as far as the model's forward takes its keys. Of a tuple or list
+    the first entry goes in, or as many as forward requires; labels and the like stay out. Anything
+    else goes in as it is.
+
+    Raises
+    ------
+    ProducerError
+        If the model requires what the batch has not, or the input is no tensor.
+    """
+    if isinstance(batch, (tuple, list)) and batch and not isinstance(batch, PackedSequence):
+        required = sum(
+            parameter.default is parameter.empty
+            for parameter in _parameters(model)
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        )
+        if 1 < required <= len(batch):
+            return tuple(batch[:required]), {}
+        batch = batch[0]
+        if isinstance(batch, (tuple, list)):
+            return tuple(batch), {}
+    if isinstance(batch, Mapping):
+        return (), _keywords(model, batch, number)
+    if isinstance(batch, (str, bytes, int, float, bool)) or batch is None:
+        message = (
+            f"batch {number} of the loader is {type(batch).__name__} where the input is expected. "
+            "A batch is a tensor, a tuple or list with the input first, or a mapping of keyword "
+            "arguments; for anything else pass forward=lambda model, batch: ..."
+        )
+        raise ProducerError(message, batch=number)
+    return (batch,), {}
+
+
+def _keywords(model: nn.Module, batch: Mapping[Any, Any], number: int) -> dict[str, Any]:
+    parameters = _parameters(model)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) or not parameters:
+        return {str(key): value for key, value in batch.items()}
+    taken = {key: value for key, value in batch.items() if key in {p.name for p in parameters}}
+    missing = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and parameter.name not in taken
+    ]
+    if missing or not taken:
+        names = ", ".join(map(repr, missing)) or "none of them"
+        key = next(iter(batch), "x")
+        message = (
+            f"batch {number} is a mapping with the keys {list(batch)}, and "
+            f"{type(model).__name__}.forward takes {names}. Say how to call it: "
+            f"forward=lambda model, batch: model(batch[{key!r}])."
+        )
+        raise ProducerError(message, batch=number)
+    return taken
+
+
+def _parameters(model: nn.Module) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _cut(inputs: Mapping[str, Any], batch_size: int) -> list[Any]:
+    """Cut keyword arguments of the model, such as a tokenizer's encoding, into batches."""
+    probes = count_probes(inputs)
+    if not probes:
+        message = (
+            f"the loader is a {type(inputs).__name__} without a tensor in it. A mapping is the "
+            "model's keyword arguments, cut into batches along their first axis."
+        )
+        raise ProducerError(message)
+
+    def rows(value: Any, start: int) -> Any:
+        whole = isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim > 0
+        return _rows(value, start, batch_size) if whole and len(value) == probes else value
+
+    return [
+        {name: rows(value, start) for name, value in inputs.items()}
+        for start in range(0, probes, batch_size)
+    ]
+
+
+def _rows(value: Any, start: int, count: int) -> Any:
+    return value[start : start + count]
+
+
+def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
+        value = torch.as_tensor(value)
+        if value.dtype == torch.float64 and dtype is not None:
+            value = value.to(dtype)
+    if isinstance(value, (tuple, list)) and not isinstance(value, PackedSequence):
+        return _like(value, [_moved(item, device, dtype) for item in value])
+    move = getattr(value, "to", None)  # a tokenizer's encoding stays one
+    if isinstance(value, Mapping) and not callable(move):
+        return {key: _moved(item, device, dtype) for key, item in value.items()}
+    return move(device) if callable(move) and device is not None else value
+
+
+class _NotCut(Exception):  # noqa: N818  (never seen by the user)
+    """Some part of a batch has not as many rows as there are probes."""
+
+
+def _cut_rows(value: Any, probes: int, count: int) -> Any:
+    """The first rows of everything that has as many rows as there are probes."""
+    if isinstance(value, PackedSequence):
+        raise _NotCut
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        if value.ndim and len(value) != probes:
+            raise _NotCut
+        return value[:count] if value.ndim else value
+    if isinstance(value, Mapping):
+        return {key: _cut_rows(item, probes, count) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        if len(value) == probes and all(isinstance(item, (str, int, float)) for item in value):
+            return value[:count]
+        return _like(value, [_cut_rows(item, probes, count) for item in value])
+    return value
+
+
+def _like(value: Any, items: list[Any]) -> Any:
+    """A tuple, named tuple or list of the same type, of other items."""
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+
+
+def _is_plain(batch: Any) -> bool:
+    return isinstance(batch, (Mapping, tuple, list))

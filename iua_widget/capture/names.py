@@ -1,0 +1,55 @@
+"""The names of a model's modules, and of the calls of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from torch import nn
+
+_WRAPPERS: Final = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+"""Children under which a wrapper holds the module that the user wrote."""
+
+
+class ModuleNames:
+    """Names of modules, as the user wrote the model: wrappers left out, the root by its class.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Examples
+    --------
+    >>> relu = nn.ReLU()
+    >>> names = ModuleNames(nn.Sequential(relu, nn.Linear(2, 2), relu))
+    >>> names.of(relu)
+    ('0', '2')
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.root = type(model).__name__
+        self._names: defaultdict[int, list[str]] = defaultdict(list)
+        self.modules: dict[str, nn.Module] = {}
+        for path, module in model.named_modules(remove_duplicate=False):
+            name = ".".join(part for part in path.split(".") if part not in _WRAPPERS) or self.root
+            self._names[id(module)].append(name)
+            self.modules[name] = (
+                module  # a wrapper's name is the wrapped module's, which comes next
+            )
+
+    def of(self, module: nn.Module) -> tuple[str, ...]:
+        """All names of a module; none where it is not the model's."""
+        return tuple(self._names.get(id(module), ()))
+
+    def called_from(self, module: nn.Module, caller: str) -> str | None:
+        """The name under which a module is called, which may have several, by another."""
+        names = self._names.get(id(module))
+        if names is None:
+            return None
+        if len(names) == 1:
+            return names[0]
+        prefix = "" if caller == self.root else f"{caller}."
+        children = [name for name in names if name.startswith(prefix)]
+        direct = (name for name in children if "." not in name[len(prefix) :])
+        return next(direct, (children or names)[0])

@@ -1,0 +1,77 @@
+"""Models that cannot be watched, told so by name; and wrappers, taken off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from iua_widget.errors import ProducerError
+from iua_widget.notes import named
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module that the user wrote, out of `torch.compile`'s or DistributedDataParallel's hands.
+
+    What a DistributedDataParallel model counts is its own rank's share; nothing is synchronised.
+
+    Raises
+    ------
+    ProducerError
+        If the model is of a sort that cannot be watched; the message says what to do instead.
+    """
+    while True:
+        if isinstance(model, nn.DataParallel):
+            message = (
+                "nn.DataParallel runs copies of the model on threads of their own, which cannot "
+                "be watched together. Pass the model itself: model.module."
+            )
+            raise ProducerError(message)
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, nn.parallel.DistributedDataParallel):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            break
+        model = inner
+    _check(model)
+    return model
+
+
+def _check(model: nn.Module) -> None:
+    label = type(model).__name__
+    if isinstance(model, torch.jit.ScriptModule):
+        message = (
+            f"the model is a {label}: TorchScript runs its modules where nothing can watch them. "
+            "Pass the model as it was before torch.jit.script or torch.jit.trace."
+        )
+        raise ProducerError(message)
+    parallel = [name for name, m in model.named_modules() if isinstance(m, nn.DataParallel)]
+    if parallel:
+        message = (
+            f"{named(parallel)} of {label} is nn.DataParallel, which runs copies on threads of "
+            "their own that cannot be watched together. Put its .module in its place."
+        )
+        raise ProducerError(message)
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    lazy = _names(tensors, nn.parameter.is_lazy)
+    if lazy:
+        message = (
+            f"{label} has parameters that get their shape in the first forward pass ({named(lazy)})"
+            ", and to count would make them. Run the model once on a batch first."
+        )
+        raise ProducerError(message)
+    meta = _names(tensors, lambda tensor: tensor.is_meta)
+    if meta:
+        message = (
+            f"{len(meta)} of {label}'s parameters and buffers are on the meta device, without "
+            f"values: {named(meta)}. Load the weights first, e.g. model.to_empty(device='cpu') and "
+            "load_state_dict. For names and shapes alone, use response_infos on a real model."
+        )
+        raise ProducerError(message)
+
+
+def _names(
+    tensors: Iterable[tuple[str, torch.Tensor]], concerns: Callable[[torch.Tensor], bool]
+) -> list[str]:
+    return [name for name, tensor in tensors if concerns(tensor)]

@@ -1,0 +1,381 @@
+"""Which responses of a model are wanted."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from iua_widget.capture.activations import (
+    ACTIVATION_FUNCTIONS,
+    function_kind,
+    is_activation,
+    module_kind,
+)
+from iua_widget.capture.names import ModuleNames
+from iua_widget.errors import LayerSelectionError
+from iua_widget.response_info import LayerKind
+
+_CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?(\[[^\[\]]*\])*$")
+"""What follows a module's name in a response's: the second call, a part of the output."""
+
+
+class Choice:
+    """One entry of the user's `layers`.
+
+    Attributes
+    ----------
+    text : str
+        The entry as the user wrote it, for messages.
+    modules : set of int
+        Ids of the modules whose calls it may concern.
+    seen : bool
+        Whether a response has been captured for it.
+    """
+
+    def __init__(self, text: str, modules: Iterable[int]) -> None:
+        self.text = text
+        self.modules = set(modules)
+        self.seen = False
+
+    def wants_call(self, module: nn.Module, response: str) -> bool:  # noqa: ARG002
+        """Whether a response of a module's call is wanted."""
+        return id(module) in self.modules
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        """Whether a response of a function is wanted; `inside` a module that is an activation."""
+        return False
+
+
+class _Everything(Choice):
+    """Every module, and every activation function: what `response_infos` lists."""
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        return name in ACTIVATION_FUNCTIONS and not inside
+
+
+class _Activations(_Everything):
+    """The outputs of activations: the default."""
+
+
+class _ByKind(Choice):
+    def __init__(self, kind: LayerKind, modules: Iterable[int]) -> None:
+        super().__init__(f"LayerKind.{kind.name}", modules)
+        self._kind = kind
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        return not inside and function_kind(name) is self._kind
+
+
+class _ByResponse(Choice):
+    """A name or glob that goes beyond modules: a function, one call, or a part of an output."""
+
+    def wants_call(self, module: nn.Module, response: str) -> bool:
+        return super().wants_call(module, response) and self._matches(response)
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        call = _CALL_OR_PART.sub("", response)
+        return "/" in self.text and (self._matches(response) or self._matches(call))
+
+    def _matches(self, response: str) -> bool:
+        without_part = re.sub(r"(\[[^\[\]]*\])+$", "", response)
+        literal = self.text.replace("[", "[[]")
+        return self.text in (response, without_part) or any(
+            fnmatch.fnmatchcase(candidate, pattern)
+            for candidate in (response, without_part)
+            for pattern in (self.text, literal)
+        )
+
+
+class Selection:
+    """Which responses of a model are wanted, from the user's `layers`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    names : ModuleNames
+        Of the model.
+    layers : str, type, LayerKind, torch.nn.Module, callable, or iterable of these, optional
+        See `IUA.introspect`. By default the outputs of activations.
+    everything : bool
+        Take every module and every activation function instead.
+
+    Raises
+    ------
+    LayerSelectionError
+        If one of them matches no module, and cannot match a function; the message lists near
+        misses.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        names: ModuleNames,
+        layers: Any = None,
+        *,
+        everything: bool = False,
+    ) -> None:
+        self._names = names
+        self._label = type(model).__name__
+        self.default = layers is None
+        scripted = _inside_script_modules(model)
+        modules = {id(m): m for m in names.modules.values() if id(m) not in scripted}
+        self.activations = {key for key, module in modules.items() if is_activation(module)}
+        self._hidden = [name for name, m in names.modules.items() if id(m) in scripted]
+        if everything:
+            self._choices: list[Choice] = [_Everything("everything", modules)]
+        elif layers is None:
+            self._choices = [_Activations("activations", self.activations)]
+            if not self.activations and all(map(_calls_no_function, modules.values())):
+                raise self._no_activation(at_once=True)
+        else:
+            self._choices = [self._choice(entry, modules) for entry in _entries(layers)]
+        self._any_function = any("/" in choice.text for choice in self._choices)
+        wanted = {key for choice in self._choices for key in choice.modules}
+        self.modules = [module for key, module in modules.items() if key in wanted]
+
+    def may_want(self, function: str) -> bool:
+        """Whether a response of a function may be wanted, by the function's name alone."""
+        return (
+            self._any_function
+            or function in ACTIVATION_FUNCTIONS
+            or function_kind(function) is not LayerKind.UNKNOWN
+        )
+
+    def wants_call(self, module: nn.Module, response: str) -> bool:
+        """Whether a response of a module's call is wanted."""
+        found = [choice for choice in self._choices if choice.wants_call(module, response)]
+        return _mark(found)
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:
+        """Whether a response of a function is wanted.
+
+        Parameters
+        ----------
+        name : str
+            As `function_name` gives it.
+        response : str
+            ``"block/relu:1"``
+        inside : bool
+            Whether it is called within a module that is an activation itself.
+        """
+        found = [c for c in self._choices if c.wants_function(name, response, inside=inside)]
+        return _mark(found)
+
+    def check_seen(self, called: Sequence[str]) -> None:
+        """Check, when a batch has passed, that something of what was chosen has come.
+
+        Parameters
+        ----------
+        called : sequence of str
+            The responses the model gave, whether wanted or not.
+
+        Raises
+        ------
+        LayerSelectionError
+            If nothing has.
+        """
+        if any(choice.seen for choice in self._choices):
+            return
+        if self.default:
+            raise self._no_activation(at_once=False)
+        text = ", ".join(choice.text for choice in self._choices[:5])
+        message = (
+            f"layers={text} matches nothing that {self._label} called in its first batch."
+            f"{self._near(self._choices[0].text, called)}"
+        )
+        raise LayerSelectionError(message)
+
+    def unseen(self, called: Sequence[str], calls: Iterable[str]) -> list[str]:
+        """Sentences on chosen layers that were never called.
+
+        Parameters
+        ----------
+        called : sequence of str
+            The responses the model gave.
+        calls : iterable of str
+            The modules it called, by all their names.
+        """
+        calls = set(calls)
+        never = [
+            self._names.of(module)[0]
+            for module in self.modules
+            if not calls.intersection(self._names.of(module))
+        ]
+        notes = []
+        if never:
+            from iua_widget.notes import named
+
+            few = "was" if len(never) == 1 else "were"
+            chosen = "Activation modules" if self.default else "Chosen modules"
+            notes.append(
+                f"{chosen} that {few} never called and so have no counts: {named(never)}. A "
+                "direct call of .forward(), or a parent that uses the weights itself (as "
+                f"nn.MultiheadAttention does), goes unnoticed.{self._near(never[0], called)}"
+            )
+        notes.extend(
+            f"layers={choice.text} has matched no response.{self._near(choice.text, called)}"
+            for choice in self._choices
+            if not choice.seen and isinstance(choice, (_ByResponse, _ByKind))
+        )
+        if self._hidden and self.default:
+            notes.append(
+                f"{len(self._hidden)} modules inside a ScriptModule cannot be watched, such as "
+                f"{self._hidden[0]!r}."
+            )
+        return notes
+
+    def _no_activation(self, *, at_once: bool) -> LayerSelectionError:
+        what = "has no activation" if at_once else "called no activation in its first batch"
+        message = (
+            f"{self._label} {what}, neither a module (nn.ReLU, nn.GELU, ...) nor a function "
+            "(F.relu, ...), so there is nothing to capture by default. Name what you want with "
+            f"`layers=`: a module, such as {_last(self._names)!r}, a class, a glob, or a function, "
+            "such as '*/clamp'; layers='*' takes every module."
+        )
+        return LayerSelectionError(message)
+
+    def _near(self, text: str, called: Sequence[str]) -> str:
+        near = difflib.get_close_matches(text.strip("'\""), called, n=5, cutoff=0.4)
+        shown = near or list(called)[:5]
+        return f" It gave {_some(shown)}." if shown else ""
+
+    def _choice(self, entry: object, modules: dict[int, nn.Module]) -> Choice:
+        if isinstance(entry, str):
+            return self._by_name(entry, modules)
+        if isinstance(entry, LayerKind):
+            return _ByKind(entry, (k for k, m in modules.items() if module_kind(m) is entry))
+        if isinstance(entry, type):
+            if not issubclass(entry, nn.Module):
+                message = (
+                    f"layers={entry.__name__}: a class of modules was expected, such as nn.ReLU."
+                )
+                raise LayerSelectionError(message)
+            return self._found(
+                Choice(entry.__name__, (k for k, m in modules.items() if isinstance(m, entry)))
+            )
+        if isinstance(entry, nn.Module):
+            if id(entry) not in modules:
+                message = (
+                    f"layers={type(entry).__name__}(...) is a module, but none of this model's. "
+                    f"For all modules of its class pass the class: layers={type(entry).__name__}."
+                )
+                raise LayerSelectionError(message)
+            return Choice(self._names.of(entry)[0], [id(entry)])
+        if callable(entry):
+            return self._found(self._by_predicate(entry, modules))
+        message = (
+            f"layers={entry!r} is {type(entry).__name__}. Give names, globs ('encoder.*.relu'), "
+            "module classes (nn.ReLU), LayerKind members, a predicate, or a list of these."
+        )
+        raise LayerSelectionError(message)
+
+    def _by_name(self, entry: str, modules: dict[int, nn.Module]) -> Choice:
+        exact = [id(m) for m in modules.values() if entry in self._names.of(m)]
+        base = _CALL_OR_PART.sub("", entry)
+        of_base = [id(m) for m in modules.values() if base in self._names.of(m)]
+        if exact or not (of_base and base != entry):
+            found = exact or self._globbed(entry, modules)
+            if found:
+                return Choice(entry, found)
+        of_base = of_base or self._globbed(base, modules)
+        if "/" in entry or (base != entry and of_base):
+            return _ByResponse(entry, of_base)
+        if entry in self._hidden:
+            message = (
+                f"layers={entry!r} is inside a ScriptModule, which cannot be watched from outside. "
+                "Pass the model as it was before torch.jit, or choose the ScriptModule itself."
+            )
+            raise LayerSelectionError(message)
+        raise self._no_match(repr(entry), entry)
+
+    def _globbed(self, glob: str, modules: dict[int, nn.Module]) -> list[int]:
+        return [
+            key
+            for key, module in modules.items()
+            if any(fnmatch.fnmatchcase(name, glob) for name in self._names.of(module))
+        ]
+
+    def _by_predicate(self, entry: Callable[..., Any], modules: dict[int, nn.Module]) -> Choice:
+        text = getattr(entry, "__name__", type(entry).__name__)
+        both = _takes_two(entry)
+        found = []
+        for key, module in modules.items():
+            name = self._names.of(module)[0]
+            try:
+                if entry(name, module) if both else entry(module):
+                    found.append(key)
+            except Exception as error:
+                message = (
+                    f"the predicate {text} given as layers= raised {type(error).__name__} on "
+                    f"{name!r} ({type(module).__name__}): {error}. It is called with a module, or "
+                    "with its name and itself, and returns whether to capture it."
+                )
+                raise LayerSelectionError(message) from error
+        return Choice(text, found)
+
+    def _found(self, choice: Choice) -> Choice:
+        if choice.modules:
+            return choice
+        raise self._no_match(choice.text, choice.text)
+
+    def _no_match(self, shown: str, text: str) -> LayerSelectionError:
+        names = list(self._names.modules)
+        kinds = sorted({type(module).__name__ for module in self._names.modules.values()})
+        near = difflib.get_close_matches(text, names, n=5, cutoff=0.4)
+        message = (
+            f"layers={shown} matches no module of {self._label}. "
+            f"Modules there are: {_some(near or names)}; of the classes {_some(kinds)}."
+        )
+        return LayerSelectionError(message)
+
+
+def _mark(found: list[Choice]) -> bool:
+    for choice in found:
+        choice.seen = True
+    return bool(found)
+
+
+def _entries(layers: Any) -> list[Any]:
+    one = isinstance(layers, (str, nn.Module, type, LayerKind)) or not isinstance(layers, Iterable)
+    entries = [layers] if one else list(layers)
+    if not entries:
+        message = "layers=[] chooses nothing. Leave it out to capture every activation."
+        raise LayerSelectionError(message)
+    return entries
+
+
+def _calls_no_function(module: nn.Module) -> bool:
+    """Whether a module is one of PyTorch's own that calls no activation as a function."""
+    own = type(module).__module__.startswith("torch.nn.modules.")
+    return own and not isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer))
+
+
+def _takes_two(predicate: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(predicate).bind("name", None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
+def _inside_script_modules(model: nn.Module) -> set[int]:
+    scripts = (m for m in model.modules() if isinstance(m, torch.jit.ScriptModule))
+    return {id(inner) for script in scripts for inner in script.modules() if inner is not script}
+
+
+def _last(names: ModuleNames) -> str:
+    return list(names.modules)[-1]
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(map(repr, names[:most]))
+    return f"{shown}, ..." if len(names) > most else shown

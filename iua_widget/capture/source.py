@@ -1,0 +1,334 @@
+"""A model and its loader as a stream of responses, leaving no trace on either."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, Final, cast, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from iua_widget.capture.inputs import (
+    Inputs,
+    arguments,
+    as_loader,
+    batches_of,
+    first_probes,
+    known_total,
+    read_batch,
+)
+from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.randomness import OwnRandomness
+from iua_widget.capture.refusals import unwrapped
+from iua_widget.capture.selection import Selection
+from iua_widget.capture.untouched import Mode, Untouched
+from iua_widget.capture.watch import Capture, Findings, Watch
+from iua_widget.errors import ProducerError
+from iua_widget.masks import MaskOption, Masks, asked_masks
+from iua_widget.notes import named
+from iua_widget.producers import Record, at_most
+from iua_widget.units import Origin
+
+_END: Final = object()
+
+
+class TorchSource:
+    """The responses of a model, as it is fed by a loader.
+
+    A response is handed on while it is made, before a later in-place operation could change it.
+    Each call in one forward pass is a layer of its own: ``relu``, ``relu:1``, ``block/relu``.
+    Hooks, mode and private randomness are in place only while a batch passes; between batches, and
+    after an error, everything is as it was. Several runs take turns, batch by batch. Other use of
+    the model on another thread meanwhile is not counted, but may find it in evaluation mode: pause
+    the run before training.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    loader : iterable, torch.utils.data.Dataset, torch.Tensor, numpy.ndarray or mapping
+    layers, batch_size, mask, forward, max_probes, mode
+        See `IUA.introspect`.
+
+    Raises
+    ------
+    LayerSelectionError
+        If one of `layers` matches no module.
+    ProducerError
+        If the model cannot be watched, or `loader` cannot be iterated over.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+    >>> source = TorchSource(model, torch.zeros(10, 4), batch_size=5)
+    >>> list(source.batches(lambda layer, value, origin: print(layer, tuple(value.shape))))
+    1 (5, 8)
+    1 (5, 8)
+    [5, 5]
+    """
+
+    steady = False
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loader: Any,
+        *,
+        layers: Any = None,
+        batch_size: int = 32,
+        mask: MaskOption | None = None,
+        forward: Callable[[Any, Any], Any] | None = None,
+        max_probes: int | None = None,
+        mode: str = "eval",
+    ) -> None:
+        self._model = unwrapped(model)
+        self._names = ModuleNames(self._model)
+        self._selection = self._new_selection = Selection(self._model, self._names, layers)
+        self._layers = layers
+        self._loader = as_loader(loader, batch_size)
+        self._mask = mask
+        self._forward = _checked_forward(forward)
+        self._max_probes = max_probes
+        self._mode = _checked_mode(mode)
+        self._ambient = _Ambient()
+        self._total = known_total(self._loader)
+        self._findings = Findings()
+        self._untouched = Untouched(self._model, self._mode)
+        self.label = type(self._model).__name__
+        self.restartable = not isinstance(self._loader, Iterator)
+
+    @property
+    def total(self) -> int | None:
+        """Probes to come, where known: of a loader that knows its batches, after the first."""
+        return at_most(self._total, self._max_probes)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the figures should know about the model's passes."""
+        findings = self._findings
+        notes = self._selection.unseen(list(findings.responses), findings.calls)
+        if self._mode == "train":
+            notes.append(
+                "Counted in training mode: what dropout drops counts as inactive, and BatchNorm "
+                "normalises by each batch, so figures depend on the batches."
+            )
+        idle = [f"{name}.{e}" for name, of in findings.experts.items() for e in sorted(of)]
+        if idle:
+            notes.append(
+                f"No token was routed to {len(idle)} experts, which have no counts: {named(idle)}."
+            )
+        if findings.elsewhere:
+            notes.append(
+                f"Calls of {named(sorted(findings.elsewhere))} on another thread were not counted."
+            )
+        if self._untouched.changed_for_good:
+            notes.append(
+                f"The forward pass itself changes {named(self._untouched.changed_for_good)} in "
+                "place, and they were too large to copy and put back."
+            )
+        return notes
+
+    def batches(self, record: Record) -> Generator[int]:
+        """Feed the model once; see `Source.batches`."""
+        self._selection = Selection(self._model, self._names, self._layers)
+        self._findings = Findings()
+        self._untouched = Untouched(self._model, self._mode)
+        randomness = OwnRandomness()
+        left = self._max_probes
+        counted = number = 0
+        with randomness.window():
+            iterator = _iterate(self._loader)
+        try:
+            while left is None or left > 0:
+                with randomness.window():
+                    batch = self._next(iterator, number)
+                    if batch is _END:
+                        break
+                    probes = self._pass(batch, number, left, record)
+                if not number:
+                    self._selection.check_seen(list(self._findings.responses))
+                    self._estimate_total(probes)
+                counted += probes
+                number += 1
+                left = None if left is None else left - probes
+                yield probes
+            self._total = counted
+        finally:
+            close = getattr(iterator, "close", None)
+            if callable(close):
+                close()
+
+    def _pass(self, batch: Any, number: int, left: int | None, record: Record) -> int:
+        masks = self._masks(batch, number)
+        device, dtype = place(self._model)
+        inputs = read_batch(batch, number, device=device, dtype=dtype)
+        if left is not None and inputs.probes > left:
+            inputs = first_probes(inputs, left)
+            masks = masks.rows(inputs.probes)
+
+        def take(capture: Capture) -> None:
+            origin = Origin(
+                kind=capture.layer.typename,
+                traced=capture.sequence,
+                channel_axis=capture.channel_axis,
+                mask=_mask(masks.of(capture.name), capture),
+                tokens=capture.tokens is not None,
+            )
+            record(capture.name, capture.tensor, origin)
+
+        watch = Watch(
+            self._names,
+            self._selection,
+            take,
+            self._findings,
+            functions=not number or self._findings.functions,
+        )
+        with self._ambient.restored(), self._untouched.batch(), watch:
+            self._call(inputs, number)
+        return inputs.probes
+
+    def _call(self, inputs: Inputs, number: int) -> None:
+        try:
+            if self._forward is not None:
+                self._forward(self._model, inputs.batch)
+            else:
+                args, kwargs = arguments(self._model, inputs.batch, number)
+                self._model(*args, **kwargs)
+        except (RuntimeError, TypeError) as error:
+            hint = _hint(str(error), inputs, place(self._model)[1])
+            if not hint:
+                raise
+            message = (
+                f"{self.label} raised {type(error).__name__} in batch {number}: {error}. {hint}"
+            )
+            raise ProducerError(message, batch=number) from error
+
+    def _next(self, iterator: Iterator[Any], number: int) -> Any:
+        try:
+            return next(iterator, _END)
+        except ProducerError:
+            raise
+        except Exception as error:
+            kept = " What was counted before it is kept." if number else ""
+            message = f"the loader raised {type(error).__name__} at batch {number}: {error}.{kept}"
+            raise ProducerError(message, batch=number) from error
+
+    def _estimate_total(self, first: int) -> None:
+        batches = batches_of(self._loader)
+        if self._total is None and batches is not None:
+            self._total = batches * first
+
+    def _masks(self, batch: Any, number: int) -> Masks:
+        if self._mask is not None:
+            return asked_masks(self._mask, batch, number)
+        if isinstance(batch, (tuple, list)) and batch:
+            batch = batch[0]
+        if not isinstance(batch, Mapping):
+            return Masks({}, batch=number)
+        masks = {
+            f"{decoder}[./]*": _matrix(batch.get("decoder_attention_mask"))
+            for decoder in _decoders(self._names)
+        }
+        return Masks({**masks, "*": _matrix(batch.get("attention_mask"))}, batch=number)
+
+
+class _Ambient:
+    """The autocast under which the source was made, for a run on another thread."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        kinds = {"cpu", "cuda"} if torch.cuda.is_available() else {"cpu"}
+        self._casts = [
+            (kind, torch.get_autocast_dtype(kind))
+            for kind in kinds
+            if torch.is_autocast_enabled(kind)
+        ]
+
+    @contextlib.contextmanager
+    def restored(self) -> Iterator[None]:
+        with ExitStack() as exits:
+            if threading.get_ident() != self._thread:
+                for kind, dtype in self._casts:
+                    exits.enter_context(torch.autocast(kind, dtype=dtype))
+            yield
+
+
+def _mask(mask: np.ndarray | None, capture: Capture) -> np.ndarray | None:
+    """The mask of the rows of a response, where they are picked from the batch."""
+    if mask is None or capture.tokens is None:
+        return mask
+    tokens = capture.tokens.cpu().numpy()
+    return mask.ravel()[tokens] if tokens.max(initial=-1) < mask.size else mask
+
+
+def _iterate(loader: Any) -> Iterator[Any]:
+    try:
+        return iter(loader)
+    except Exception as error:
+        message = f"the loader raised {type(error).__name__} before its first batch: {error}"
+        raise ProducerError(message, batch=0) from error
+
+
+def place(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
+    """Where a model's inputs go: the device of its first parameter or buffer, and its precision."""
+    device: torch.device | None = None
+    for group in (model.parameters(), model.buffers()):
+        for tensor in group:
+            device = device or tensor.device
+            if tensor.is_floating_point():
+                return device, tensor.dtype
+    return device, None
+
+
+def _decoders(names: ModuleNames) -> list[str]:
+    """Modules called ``decoder`` that have an ``encoder`` beside them."""
+    beside = {name[: -len("decoder")] for name in names.modules if _last(name) == "decoder"}
+    return [f"{prefix}decoder" for prefix in sorted(beside) if f"{prefix}encoder" in names.modules]
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _matrix(mask: Any) -> Any:
+    """A mask of shape (items, positions); others (of pairs of positions, say) do not concern us."""
+    return mask if getattr(mask, "ndim", 0) == 2 else None  # noqa: PLR2004
+
+
+def _hint(message: str, inputs: Inputs, dtype: torch.dtype | None) -> str:
+    """What may help, where the model's own message does not say."""
+    if "dtype" in message or "same type" in message or "should be the same" in message:
+        return (
+            f"The model's parameters are {dtype}: convert the inputs in the loader, or with "
+            "forward=lambda model, batch: model(batch.to(...))."
+        )
+    if "positional argument" in message or "keyword argument" in message:
+        return (
+            f"The batch is {type(inputs.batch).__name__}; say how the model takes it: "
+            "forward=lambda model, batch: model(...)."
+        )
+    return ""
+
+
+def _checked_forward(forward: Any) -> Callable[[Any, Any], Any] | None:
+    if forward is None or callable(forward):
+        return cast("Callable[[Any, Any], Any] | None", forward)
+    message = (
+        f"forward= is {type(forward).__name__}, and must be a callable: "
+        "forward=lambda model, batch: model(batch['x'])."
+    )
+    raise ProducerError(message)
+
+
+def _checked_mode(mode: str) -> Mode:
+    if mode in get_args(Mode):
+        return cast("Mode", mode)
+    near = difflib.get_close_matches(str(mode), get_args(Mode), n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    message = f"mode must be 'eval' or 'train', and is {mode!r}.{hint}"
+    raise ProducerError(message)

@@ -1,0 +1,362 @@
+"""Watching one forward pass: every chosen response is handed on while it is still what it was."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+from iua_widget.capture.activations import (
+    ACTIVATION_FUNCTIONS,
+    function_kind,
+    function_name,
+    module_kind,
+)
+from iua_widget.capture.experts import Routing, routing_of
+from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.outputs import responses
+from iua_widget.capture.selection import Selection
+from iua_widget.errors import ProducerError
+from iua_widget.response_info import LayerInfo
+
+_CHANNELS_LAST: Final = {
+    "linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "bilinear", "embedding",
+    "layer_norm", "rms_norm", "lstm", "gru", "rnn_tanh", "rnn_relu", "grouped_mm",
+}  # fmt: skip
+_CHANNELS_SECOND: Final = {
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "batch_norm", "instance_norm", "group_norm",
+}  # fmt: skip
+_POSITION_AXES: Final = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+_TRANSFORMER_LAYERS: Final = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One response, as it was made.
+
+    Attributes
+    ----------
+    name : str
+        ``"layer1.0.relu:1[0]"``: the module (or module/function), the call, the part.
+    tensor : torch.Tensor
+        Probes first, where the model says which axis counts them. To be read at once: a later
+        in-place operation may change it.
+    layer : LayerInfo
+    channel_axis : int or None
+        Where the operations before it tell.
+    sequence : bool
+        False where it is known to be none, such as the last state of a recurrent net.
+    tokens : torch.Tensor of int64, shape (rows,), or None
+        Where the rows are tokens picked from the batch: which, flattened over items and positions.
+    """
+
+    name: str
+    tensor: torch.Tensor
+    layer: LayerInfo
+    channel_axis: int | None
+    sequence: bool = True
+    tokens: torch.Tensor | None = None
+
+
+@dataclass(slots=True)
+class _Frame:
+    module: nn.Module
+    name: str
+    caller: _Frame | None
+    inside_activation: bool
+    time_major: bool
+    routing: Routing | None
+
+    def experts(self) -> _Frame | None:
+        """The module of experts that this call is part of, itself included."""
+        frame: _Frame | None = self
+        while frame is not None and frame.routing is None:
+            frame = frame.caller
+        return frame
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is known of a model's passes so far, beyond the responses.
+
+    Attributes
+    ----------
+    calls : set of str
+        Modules called.
+    responses : dict of str to None
+        Responses of activations and of chosen modules, in the order they came.
+    functions : bool
+        Whether a wanted function was called: whether to intercept them in later batches.
+    elsewhere : set of str
+        Chosen modules called on another thread meanwhile.
+    experts : dict of str to set of int
+        The experts of each module of experts that no token has been routed to.
+    channel_axes : dict of str to int or None
+        By response, as the first batch told.
+    """
+
+    calls: set[str] = field(default_factory=set)
+    responses: dict[str, None] = field(default_factory=dict)
+    functions: bool = False
+    elsewhere: set[str] = field(default_factory=set)
+    experts: dict[str, set[int]] = field(default_factory=dict)
+    channel_axes: dict[str, int | None] = field(default_factory=dict)
+
+
+_watching = threading.local()
+
+
+class Watch:
+    """A context in which a model's forward pass is watched, on this thread.
+
+    Parameters
+    ----------
+    names : ModuleNames
+    selection : Selection
+    take : callable
+        Given each `Capture`.
+    findings : Findings
+        Added to.
+    functions : bool
+        Whether to intercept functions, too. It costs a few microseconds for each that is called,
+        and tells where channels are.
+    """
+
+    def __init__(
+        self,
+        names: ModuleNames,
+        selection: Selection,
+        take: Callable[[Capture], None],
+        findings: Findings,
+        *,
+        functions: bool,
+    ) -> None:
+        self._names = names
+        self._selection = selection
+        self._take = take
+        self._findings = findings
+        self._functions = functions
+        self._thread = threading.get_ident()
+        self._frames: list[_Frame] = []
+        self._called_as: dict[int, _Frame] = {}
+        self._calls: Counter[str] = Counter()
+        self._last_channels: tuple[int, int] | None = None
+        self._outer: Watch | None = None
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._outer = getattr(_watching, "innermost", None)
+        _watching.innermost = self
+        handles: list[RemovableHandle] = [
+            register_module_forward_pre_hook(self._enter_module),
+            register_module_forward_hook(self._leave_module, always_call=True),
+        ]
+        handles += [m.register_forward_hook(self._see_module) for m in self._selection.modules]
+        for handle in handles:
+            self._exits.callback(handle.remove)
+        if self._functions:
+            self._exits.enter_context(_FunctionMode(self._see_function))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._exits.close()
+        _watching.innermost = self._outer
+
+    @property
+    def _here(self) -> bool:
+        """Whether what happens is this watch's: not another thread's, nor a nested run's."""
+        return getattr(_watching, "innermost", None) is self
+
+    def _enter_module(self, module: nn.Module, args: Any) -> None:
+        if not self._here:
+            return
+        caller = self._frames[-1] if self._frames else None
+        if caller is None and module is self._names.model:
+            self._calls.clear()  # one more pass, as each token of model.generate takes
+        name = self._names.called_from(module, caller.name if caller else self._names.root)
+        if name is None:
+            return
+        self._findings.calls.add(name)
+        inside = id(module) in self._selection.activations or (
+            caller is not None and caller.inside_activation
+        )
+        time_major = _time_major(module, caller is not None and caller.time_major)
+        routing = routing_of(module, args)
+        if routing is not None:
+            self._findings.experts.setdefault(name, set(range(routing.experts)))
+        self._frames.append(_Frame(module, name, caller, inside, time_major, routing))
+
+    def _leave_module(self, module: nn.Module, _args: Any, output: Any) -> None:
+        if not self._here or not any(frame.module is module for frame in self._frames):
+            return
+        while (frame := self._frames.pop()).module is not module:
+            pass
+        self._called_as[id(module)] = frame
+        axes = next((n for kind, n in _POSITION_AXES.items() if isinstance(module, kind)), None)
+        if axes is not None and isinstance(output, torch.Tensor) and output.ndim == axes + 1:
+            message = (
+                f"{frame.name!r} ({type(module).__name__}) was given one input without a batch "
+                f"axis, and returned {tuple(output.shape)}. Feed batches: add an axis with "
+                "x.unsqueeze(0), or pass the dataset or a DataLoader."
+            )
+            raise ProducerError(message, layer=frame.name)
+
+    def _see_module(self, module: nn.Module, _args: Any, output: Any) -> None:
+        if not self._here:
+            if threading.get_ident() != self._thread:
+                self._findings.elsewhere.add(self._names.of(module)[0])
+            return
+        frame = self._called_as.get(id(module))
+        if frame is None:
+            return
+        layer = LayerInfo(frame.name, module_kind(module), type(module).__name__)
+        call = self._call(frame.name)
+        for path, tensor in responses(output):
+            self._findings.responses[call + path] = None
+            if not self._selection.wants_call(module, call + path):
+                continue
+            second = path.startswith("[1]")
+            state = isinstance(module, nn.RNNBase) and second
+            weights = isinstance(module, nn.MultiheadAttention) and second
+            if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
+                tensor = tensor.transpose(0, 1)  # noqa: PLW2901
+            self._hand_on(call + path, tensor, layer, frame, sequence=not state)
+
+    def _see_function(self, function: Any, result: Any) -> None:
+        if not self._here:
+            return
+        name = function_name(function)
+        self._note_channels(name, result)
+        if not self._selection.may_want(name):
+            return
+        frame = self._frames[-1] if self._frames else None
+        caller = frame.name if frame else self._names.root
+        inside = frame is not None and frame.inside_activation
+        base = f"{caller}/{name}"
+        response = f"{base}:{self._calls[base]}" if self._calls[base] else base
+        found = responses(result) if isinstance(result, (torch.Tensor, tuple, list)) else []
+        wanted = [
+            (path, tensor)
+            for path, tensor in found
+            if self._selection.wants_function(name, response + path, inside=inside)
+        ]
+        if not found:
+            return
+        self._call(base)
+        if name in ACTIVATION_FUNCTIONS and not inside:
+            self._findings.responses[response] = None
+        layer = LayerInfo(base, function_kind(name), name)
+        for path, tensor in wanted:
+            self._findings.functions = True
+            if tensor.ndim == 3 and frame is not None and frame.time_major:  # noqa: PLR2004
+                tensor = tensor.transpose(0, 1)  # noqa: PLW2901
+            self._hand_on(response + path, tensor, layer, frame)
+
+    def _hand_on(
+        self,
+        name: str,
+        tensor: torch.Tensor,
+        layer: LayerInfo,
+        frame: _Frame | None,
+        *,
+        sequence: bool = True,
+    ) -> None:
+        axes = self._findings.channel_axes
+        if name not in axes:
+            axes[name] = self._channel_axis(tensor)
+        before = getattr(_watching, "innermost", None)
+        _watching.innermost = None  # what counting itself calls is not the model's
+        try:
+            by_expert = self._by_expert(name, tensor, layer, frame.experts() if frame else None)
+            for capture in by_expert or [Capture(name, tensor, layer, axes[name], sequence)]:
+                self._take(capture)
+        finally:
+            _watching.innermost = before
+
+    def _by_expert(
+        self, name: str, tensor: torch.Tensor, layer: LayerInfo, experts: _Frame | None
+    ) -> list[Capture]:
+        """One capture for each expert, named as if it were a module of its own."""
+        if experts is None or experts.routing is None or layer.name == experts.name:
+            return []
+        part = name[len(layer.name) :]
+        call = re.match(r":(\d+)", part)
+        rows = experts.routing.split(tensor, int(call[1]) if call else 0)
+        if rows is None:
+            return []
+        captures = []
+        for of in rows:
+            self._findings.experts[experts.name].discard(of.expert)
+            inner = f"{experts.name}.{of.expert}{layer.name[len(experts.name) :]}"
+            captures.append(
+                Capture(
+                    inner,
+                    of.tensor,
+                    replace(layer, name=inner),
+                    channel_axis=of.tensor.ndim - 1,
+                    tokens=of.tokens,
+                )
+            )
+        return captures
+
+    def _call(self, base: str) -> str:
+        """The name of one more call: ``relu``, then ``relu:1``."""
+        number = self._calls[base]
+        self._calls[base] += 1
+        return f"{base}:{number}" if number else base
+
+    def _note_channels(self, name: str, result: Any) -> None:
+        axis = -1 if name in _CHANNELS_LAST else 1 if name in _CHANNELS_SECOND else None
+        if axis is None:
+            return
+        output = result[0] if isinstance(result, tuple) and result else result
+        if isinstance(output, torch.Tensor) and output.ndim > 1:
+            self._last_channels = (axis, output.shape[axis])
+
+    def _channel_axis(self, tensor: torch.Tensor) -> int | None:
+        """Where the channels are that the last convolution, linear layer or the like made."""
+        if self._last_channels is None or tensor.ndim < 3:  # noqa: PLR2004
+            return None
+        axis, channels = self._last_channels
+        if tensor.shape[axis] == channels:
+            return axis % tensor.ndim
+        same = [place for place in range(1, tensor.ndim) if tensor.shape[place] == channels]
+        if len(same) == 1:
+            return same[0]
+        part = tensor.shape[axis] and channels % tensor.shape[axis] == 0  # half of it, in a gate
+        return axis % tensor.ndim if part else None
+
+
+class _FunctionMode(TorchFunctionMode):
+    """Tells of every function of PyTorch that is called, with its result."""
+
+    def __init__(self, see: Callable[[Any, Any], None]) -> None:
+        super().__init__()
+        self._see = see
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self._see(func, result)
+        return result
+
+
+def _time_major(module: nn.Module, inherited: bool) -> bool:  # noqa: FBT001
+    """Whether what a module is given counts time first, as PyTorch's sequence layers do."""
+    if isinstance(module, _TRANSFORMER_LAYERS):
+        return not module.self_attn.batch_first
+    if isinstance(module, (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)):
+        return not module.batch_first
+    return inherited

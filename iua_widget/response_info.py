@@ -1,0 +1,165 @@
+"""What a model can tell of its responses before any is counted."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class LayerKind(enum.Enum):
+    """Kinds of layers; names and values are DNIKit's, where it has them."""
+
+    UNKNOWN = 0
+
+    LINEAR = 1000
+    DENSE = 1000  # noqa: PIE796  (two names for one kind)
+    PLACEHOLDER = 1001
+    EMBEDDING = 1002
+
+    CONV_1D = 2000
+    CONV_2D = 2001
+    CONV_3D = 2002
+    CONV_TRANSPOSE_1D = 2003
+    CONV_TRANSPOSE_2D = 2004
+    CONV_TRANSPOSE_3D = 2005
+
+    MAX_POOLING_1D = 3000
+    MAX_POOLING_2D = 3001
+    MAX_POOLING_3D = 3003
+    AVERAGE_POOLING_1D = 3004
+    AVERAGE_POOLING_2D = 3005
+    AVERAGE_POOLING_3D = 3006
+
+    RNN = 4000
+    LSTM = 4001
+    GRU = 4002
+
+    BATCH_NORM = 5000
+    BATCH_NORM_2D = 5001
+    BATCH_NORM_3D = 5002
+    LAYER_NORM = 5003
+    GROUP_NORM = 5004
+    INSTANCE_NORM = 5005
+    RMS_NORM = 5006
+
+    DROPOUT = 6000
+    DROPOUT_2D = 6001
+    DROPOUT_3D = 6002
+
+    SIGMOID = 8000
+    TANH = 8001
+    RELU = 8002
+    LEAKY_RELU = 8003
+    PRELU = 8004
+    ELU = 8005
+    SOFTMAX = 8006
+    ATTENTION = 8007
+    RELU6 = 8008
+    GELU = 8009
+    SILU = 8010
+    SELU = 8011
+    CELU = 8012
+    MISH = 8013
+    SOFTPLUS = 8014
+    HARDTANH = 8015
+    HARDSWISH = 8016
+    HARDSIGMOID = 8017
+    ACTIVATION = 8099
+    """An activation that has no kind of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """The layer that gives a response.
+
+    Attributes
+    ----------
+    name : str
+        The module, or the module and the function it calls: ``"layer1.0.relu"``, ``"block/relu"``.
+    kind : LayerKind
+    typename : str
+        The module's class, or the function's name.
+    """
+
+    name: str
+    kind: LayerKind
+    typename: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseInfo:
+    """One response of a model, as DNIKit describes it.
+
+    Attributes
+    ----------
+    name : str
+        As it appears in results: a second call is ``"relu:1"``, a part of an output ``"lstm[0]"``.
+    dtype : numpy.dtype or None
+        float32 for bfloat16, which NumPy has not; None where no example was given.
+    shape : tuple of int or None, or None
+        The first axis, which counts the probes, is None. None where no example was given.
+    layer : LayerInfo
+    """
+
+    LayerKind: ClassVar = LayerKind
+    Layer: ClassVar = LayerInfo
+
+    name: str
+    dtype: np.dtype | None
+    shape: tuple[int | None, ...] | None
+    layer: LayerInfo
+
+
+class ResponseInfos(Mapping[str, ResponseInfo]):
+    """All responses of a model by name, in the order of the network; a notebook shows a table.
+
+    Parameters
+    ----------
+    infos : iterable of ResponseInfo
+    """
+
+    def __init__(self, infos: Mapping[str, ResponseInfo]) -> None:
+        self._infos = dict(infos)
+
+    def __getitem__(self, name: str) -> ResponseInfo:
+        return self._infos[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._infos)
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def __repr__(self) -> str:
+        return f"ResponseInfos({list(self._infos)!r})"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(max_rows=60, notebook=True))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a response.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``name``, ``kind``, ``typename``, ``shape``, ``dtype``.
+        """
+        import pandas as pd
+
+        infos = self._infos.values()
+        return pd.DataFrame(
+            {
+                "name": [info.name for info in infos],
+                "kind": [info.layer.kind.name for info in infos],
+                "typename": [info.layer.typename for info in infos],
+                "shape": [info.shape for info in infos],
+                "dtype": [None if info.dtype is None else info.dtype.name for info in infos],
+            }
+        )
