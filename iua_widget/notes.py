@@ -48,13 +48,17 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
             f"The padding mask has another shape than the positions of {named(missed)}, where "
             "padding is counted, too. Give mask= a mapping of layer globs to masks, or None."
         )
-    if other := where(lambda tally: tally.plan.choice != "token" and tally.probes != inputs):
+    if other := where(lambda tally: _counts_items(tally) and tally.probes != inputs):
         probes = tallies[other[0]].probes
         notes.append(
             f"{named(other)}: {probes:,} responses for {inputs:,} inputs, and each counts as a "
             "probe. The first axis is not that of the batch, or not every input passes there."
         )
     return notes
+
+
+def _counts_items(tally: Tally) -> bool:
+    return tally.plan.choice != "token" and not tally.masked
 
 
 def vanishes(atol: float, tally: Tally) -> bool:

@@ -181,12 +181,13 @@ class PendingBatch:
 
 def _merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
     """The known layers, with new ones after that which came before them in this batch."""
-    order = list(known)
-    after = 0
+    order, batch = list(known), list(batch)
+    first_known = next((layer for layer in batch if layer in order), None)
+    place = 0 if first_known is None else order.index(first_known)
     for layer in batch:
         if layer in order:
-            after = order.index(layer) + 1
+            place = order.index(layer) + 1
         else:
-            order.insert(after, layer)
-            after += 1
+            order.insert(place, layer)
+            place += 1
     return order

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,8 @@ from iua_widget.capture.watch import Capture, Findings, Watch
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
 
+Forward = Callable[[Any, Any], Any] | None
+
 _INPUT: Final = "input"
 
 
@@ -31,7 +34,7 @@ def response_infos(
     model: nn.Module,
     example: Any = None,
     *,
-    forward: Callable[[Any, Any], Any] | None = None,
+    forward: Forward = None,
 ) -> ResponseInfos:
     """Every response that a model gives, by name, in the order of the network.
 
@@ -71,10 +74,11 @@ def response_infos(
     names = ModuleNames(model)
     if example is None:
         return ResponseInfos({name: _of_module(name, m) for name, m in names.modules.items()})
-    with suppress(Exception):  # data decide the model's course, or it is no model of tensors alone
-        return _watched(model, names, example, forward, fake=True)
+    # What fails without values: a course that data decide, or a model of more than tensors.
+    with suppress(Exception), OwnRandomness().window():
+        return _without_computing(model, example, forward)
     try:
-        return _watched(model, names, example, forward, fake=False)
+        return _by_one_batch(model, example, forward)
     except IUAError:
         raise
     except Exception as error:
@@ -86,41 +90,47 @@ def response_infos(
         raise ProducerError(message) from error
 
 
-def _watched(
-    model: nn.Module,
-    names: ModuleNames,
-    example: Any,
-    forward: Callable[[Any, Any], Any] | None,
-    *,
-    fake: bool,
-) -> ResponseInfos:
-    infos: dict[str, ResponseInfo] = {}
+def _without_computing(model: nn.Module, example: Any, forward: Forward) -> ResponseInfos:
+    """Watch a copy of the model that has shapes and no values."""
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    batch = torch.utils._pytree.tree_map_only(  # noqa: SLF001
+        torch.Tensor, fake.from_tensor, _read(model, example)
+    )
+    held = [value for module in model.modules() for value in vars(module).values()]
+    values = [*model.parameters(), *model.buffers(), *held]
+    shapes = {id(v): fake.from_tensor(v) for v in values if isinstance(v, torch.Tensor)}
+    model = copy.deepcopy(model, shapes).eval()
+    with fake, torch.no_grad():
+        return _watched(model, batch, forward)
+
+
+def _by_one_batch(model: nn.Module, example: Any, forward: Forward) -> ResponseInfos:
+    with OwnRandomness().window(), Untouched(model).batch():
+        return _watched(model, _read(model, example), forward)
+
+
+def _read(model: nn.Module, example: Any) -> Any:
+    device, dtype = place(model)
+    return read_batch(example, 0, device=device, dtype=dtype).batch
+
+
+def _watched(model: nn.Module, batch: Any, forward: Forward) -> ResponseInfos:
+    infos = {
+        f"{_INPUT}{path}": _of_input(f"{_INPUT}{path}", tensor) for path, tensor in tensors(batch)
+    }
 
     def take(capture: Capture) -> None:
         infos.setdefault(capture.name, _of_capture(capture))
 
+    names = ModuleNames(model)
     selection = Selection(model, names, everything=True)
-    with ExitStack() as exits:
-        exits.enter_context(OwnRandomness().window())
-        exits.enter_context(Untouched(model).batch())
-        device, dtype = place(model)
-        batch = read_batch(example, 0, device=device, dtype=dtype).batch
-        inputs = {
-            f"{_INPUT}{path}": _of_input(f"{_INPUT}{path}", tensor)
-            for path, tensor in tensors(batch)
-        }
-        if fake:
-            mode = exits.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-            batch = torch.utils._pytree.tree_map_only(  # noqa: SLF001
-                torch.Tensor, mode.from_tensor, batch
-            )
-        exits.enter_context(Watch(names, selection, take, Findings(), functions=True))
+    with Watch(names, selection, take, Findings(), functions=True):
         if forward is not None:
             forward(model, batch)
         else:
             args, kwargs = arguments(model, batch, 0)
             model(*args, **kwargs)
-    return ResponseInfos({**inputs, **infos})
+    return ResponseInfos(infos)
 
 
 def _of_capture(capture: Capture) -> ResponseInfo:

@@ -42,11 +42,9 @@ class ModuleNames:
         """All names of a module; none where it is not the model's."""
         return tuple(self._names.get(id(module), ()))
 
-    def called_from(self, module: nn.Module, caller: str) -> str | None:
+    def called_from(self, module: nn.Module, caller: str) -> str:
         """The name under which a module is called, which may have several, by another."""
-        names = self._names.get(id(module))
-        if names is None:
-            return None
+        names = self._names[id(module)]
         if len(names) == 1:
             return names[0]
         prefix = "" if caller == self.root else f"{caller}."

@@ -22,7 +22,7 @@ from iua_widget.capture.names import ModuleNames
 from iua_widget.errors import LayerSelectionError
 from iua_widget.response_info import LayerKind
 
-_CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?(\[[^\[\]]*\])*$")
+_CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?((\[[^\[\]]*\])+\*?)?$")
 """What follows a module's name in a response's: the second call, a part of the output."""
 
 
@@ -62,6 +62,22 @@ class _Everything(Choice):
 
 class _Activations(_Everything):
     """The outputs of activations: the default."""
+
+
+class _ByName(Choice):
+    """A name or glob of modules. Of a module of several names, the calls by a name that matches."""
+
+    def __init__(self, text: str, modules: Iterable[int], names: ModuleNames) -> None:
+        super().__init__(text, modules)
+        self._names = names
+
+    def wants_call(self, module: nn.Module, response: str) -> bool:
+        if not super().wants_call(module, response):
+            return False
+        if len(self._names.of(module)) == 1:
+            return True
+        called = _CALL_OR_PART.sub("", response)
+        return called == self.text or fnmatch.fnmatchcase(called, self.text)
 
 
 class _ByKind(Choice):
@@ -137,6 +153,7 @@ class Selection:
         else:
             self._choices = [self._choice(entry, modules) for entry in _entries(layers)]
         self._any_function = any("/" in choice.text for choice in self._choices)
+        self.watchable = list(modules.values())
         wanted = {key for choice in self._choices for key in choice.modules}
         self.modules = [module for key, module in modules.items() if key in wanted]
 
@@ -283,7 +300,7 @@ class Selection:
         if exact or not (of_base and base != entry):
             found = exact or self._globbed(entry, modules)
             if found:
-                return Choice(entry, found)
+                return _ByName(entry, found, self._names)
         of_base = of_base or self._globbed(base, modules)
         if "/" in entry or (base != entry and of_base):
             return _ByResponse(entry, of_base)

@@ -12,9 +12,7 @@ from typing import Any, Final, Self
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from iua_widget.capture.activations import (
     ACTIVATION_FUNCTIONS,
@@ -75,6 +73,7 @@ class _Frame:
     name: str
     caller: _Frame | None
     inside_activation: bool
+    own_leaf: bool
     time_major: bool
     routing: Routing | None
 
@@ -149,7 +148,7 @@ class Watch:
         self._functions = functions
         self._thread = threading.get_ident()
         self._frames: list[_Frame] = []
-        self._called_as: dict[int, _Frame] = {}
+        self._wanted = {id(module) for module in selection.modules}
         self._calls: Counter[str] = Counter()
         self._last_channels: tuple[int, int] | None = None
         self._outer: Watch | None = None
@@ -158,13 +157,12 @@ class Watch:
     def __enter__(self) -> Self:
         self._outer = getattr(_watching, "innermost", None)
         _watching.innermost = self
-        handles: list[RemovableHandle] = [
-            register_module_forward_pre_hook(self._enter_module),
-            register_module_forward_hook(self._leave_module, always_call=True),
-        ]
-        handles += [m.register_forward_hook(self._see_module) for m in self._selection.modules]
-        for handle in handles:
-            self._exits.callback(handle.remove)
+        for module in self._selection.watchable:
+            # Last of all hooks, so that what the user's own hooks change is seen as changed.
+            enter = module.register_forward_pre_hook(self._enter_module, with_kwargs=True)
+            leave = module.register_forward_hook(self._leave_module, always_call=True)
+            self._exits.callback(enter.remove)
+            self._exits.callback(leave.remove)
         if self._functions:
             self._exits.enter_context(_FunctionMode(self._see_function))
         return self
@@ -178,48 +176,39 @@ class Watch:
         """Whether what happens is this watch's: not another thread's, nor a nested run's."""
         return getattr(_watching, "innermost", None) is self
 
-    def _enter_module(self, module: nn.Module, args: Any) -> None:
+    def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if not self._here:
             return
         caller = self._frames[-1] if self._frames else None
         if caller is None and module is self._names.model:
             self._calls.clear()  # one more pass, as each token of model.generate takes
         name = self._names.called_from(module, caller.name if caller else self._names.root)
-        if name is None:
-            return
         self._findings.calls.add(name)
         inside = id(module) in self._selection.activations or (
             caller is not None and caller.inside_activation
         )
         time_major = _time_major(module, caller is not None and caller.time_major)
-        routing = routing_of(module, args)
+        routing = routing_of(module, (*args, *kwargs.values()))
         if routing is not None:
             self._findings.experts.setdefault(name, set(range(routing.experts)))
-        self._frames.append(_Frame(module, name, caller, inside, time_major, routing))
+        self._frames.append(
+            _Frame(module, name, caller, inside, _is_own_leaf(module), time_major, routing)
+        )
 
     def _leave_module(self, module: nn.Module, _args: Any, output: Any) -> None:
-        if not self._here or not any(frame.module is module for frame in self._frames):
-            return
-        while (frame := self._frames.pop()).module is not module:
-            pass
-        self._called_as[id(module)] = frame
-        axes = next((n for kind, n in _POSITION_AXES.items() if isinstance(module, kind)), None)
-        if axes is not None and isinstance(output, torch.Tensor) and output.ndim == axes + 1:
-            message = (
-                f"{frame.name!r} ({type(module).__name__}) was given one input without a batch "
-                f"axis, and returned {tuple(output.shape)}. Feed batches: add an axis with "
-                "x.unsqueeze(0), or pass the dataset or a DataLoader."
-            )
-            raise ProducerError(message, layer=frame.name)
-
-    def _see_module(self, module: nn.Module, _args: Any, output: Any) -> None:
         if not self._here:
-            if threading.get_ident() != self._thread:
+            if threading.get_ident() != self._thread and module in self._selection.modules:
                 self._findings.elsewhere.add(self._names.of(module)[0])
             return
-        frame = self._called_as.get(id(module))
-        if frame is None:
-            return
+        if not any(frame.module is module for frame in self._frames):
+            return  # a hook before ours raised
+        while (frame := self._frames.pop()).module is not module:
+            pass  # a module that raised, and whose error was caught
+        _check_batched(frame.name, module, output)
+        if id(module) in self._wanted:
+            self._see_module(frame, module, output)
+
+    def _see_module(self, frame: _Frame, module: nn.Module, output: Any) -> None:
         layer = LayerInfo(frame.name, module_kind(module), type(module).__name__)
         call = self._call(frame.name)
         for path, tensor in responses(output):
@@ -241,6 +230,8 @@ class Watch:
         if not self._selection.may_want(name):
             return
         frame = self._frames[-1] if self._frames else None
+        if frame is not None and frame.own_leaf:
+            return  # the module is the layer
         caller = frame.name if frame else self._names.root
         inside = frame is not None and frame.inside_activation
         base = f"{caller}/{name}"
@@ -351,6 +342,23 @@ class _FunctionMode(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         self._see(func, result)
         return result
+
+
+def _check_batched(name: str, module: nn.Module, output: Any) -> None:
+    axes = next((n for kind, n in _POSITION_AXES.items() if isinstance(module, kind)), None)
+    if axes is not None and isinstance(output, torch.Tensor) and output.ndim == axes + 1:
+        message = (
+            f"{name!r} ({type(module).__name__}) was given one input without a batch axis, and "
+            f"returned {tuple(output.shape)}. Feed batches: add an axis with x.unsqueeze(0), or "
+            "pass the dataset or a DataLoader."
+        )
+        raise ProducerError(message, layer=name)
+
+
+def _is_own_leaf(module: nn.Module) -> bool:
+    """Whether a module is PyTorch's own and has no children: one function, given a name."""
+    own = type(module).__module__.startswith("torch.nn.modules.")
+    return own and next(module.children(), None) is None
 
 
 def _time_major(module: nn.Module, inherited: bool) -> bool:  # noqa: FBT001

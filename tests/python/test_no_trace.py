@@ -1,0 +1,346 @@
+"""After a run everything is as it was: the model, and the process's randomness."""
+
+from __future__ import annotations
+
+import copy
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from by_hand import assert_untouched, everything
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError, response_infos
+
+
+class Stateful(nn.Module):
+    """Every way a forward pass can leave something behind, whatever the mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+        self.norm = nn.BatchNorm1d(6)
+        self.drop = nn.Dropout(0.5)
+        self.relu = nn.ReLU()
+        self.embed = nn.Embedding(5, 6, max_norm=0.5)
+        self.register_buffer("steps", torch.zeros(1))
+        self.register_buffer("ema", torch.zeros(6))
+        self.passes = 0
+        self.log: list[int] = []
+        self.cache: dict[int, torch.Tensor] = {}
+        self.hidden: torch.Tensor | None = None
+        self.scratch = torch.zeros(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.steps += 1
+        self.ema = 0.9 * self.ema + 0.1 * x.mean(dim=0)
+        self.passes += 1
+        self.log.append(len(x))
+        self.cache[len(self.log)] = x
+        self.scratch.add_(1)
+        if not hasattr(self, "lazy"):
+            self.lazy = x.std()
+        x = self.fc(x) + self.embed(torch.tensor([1, 2])).sum(dim=0)
+        if self.hidden is not None:
+            x = x + self.hidden.mean()
+        self.hidden = x
+        self.fc.weight.data.mul_(0.99)
+        self.fc.bias.data = self.fc.bias.data + 1
+        noise = torch.rand(1) + random.random() + np.random.rand()  # noqa: NPY002
+        return self.relu(self.drop(self.norm(x)) + 0 * noise)
+
+
+class Augmented(Dataset[torch.Tensor]):
+    """Draws from all three generators for every item."""
+
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        noise = torch.randn(6) + random.random() + np.random.rand()  # noqa: NPY002
+        return noise * 0.01 + index
+
+
+@pytest.fixture
+def model() -> Stateful:
+    torch.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    model = Stateful()
+    model.drop.eval()
+    model.embed.weight.requires_grad_(requires_grad=False)
+    model.fc.weight.grad = torch.ones(6, 6)
+    return model
+
+
+def loader() -> DataLoader[Any]:
+    return DataLoader(Augmented(), batch_size=10, shuffle=True)
+
+
+RUNS: dict[str, Callable[[nn.Module], Any]] = {
+    "introspect": lambda model: IUA.introspect(model, loader()),
+    "train mode": lambda model: IUA.introspect(model, loader(), mode="train"),
+    "widget": lambda model: IUAWidget(model, loader()).wait(),
+    "foreground widget": lambda model: IUAWidget(model, loader(), background=False),
+    "widget in train mode": lambda model: IUAWidget(model, loader(), mode="train").wait(),
+    "response_infos": lambda model: response_infos(model, torch.randn(3, 6, generator=own())),
+    "max_probes": lambda model: IUA.introspect(model, loader(), max_probes=13),
+    "all modules": lambda model: IUA.introspect(model, loader(), layers="*"),
+}
+
+
+def own() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.filterwarnings("ignore:.*responses for:iua_widget.IUAWarning")
+@pytest.mark.filterwarnings("ignore:Counted in training mode")
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_leaves_no_trace(model: Stateful, run: str) -> None:
+    twin = copy.deepcopy(model)
+    before = everything(model)
+    RUNS[run](model)
+    assert_untouched(before, everything(model))
+    assert not hasattr(model, "lazy")
+    state = torch.get_rng_state()
+    x = torch.randn(4, 6, generator=own())
+    output = model.train()(x)
+    torch.set_rng_state(state)
+    assert torch.equal(output, twin.train()(x))
+
+
+def test_the_trap_without_care_all_of_that_moves(model: Stateful) -> None:
+    before = everything(model)
+    model.eval()
+    with torch.no_grad():
+        for batch in loader():
+            model(batch)
+    after = everything(model)
+    changed = {what for what in before if repr(before[what]) != repr(after[what])}
+    assert {"modes", "tensors", "ids", "attributes", "random"} <= changed
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("where", ["model", "loader", "hook"])
+def test_a_run_that_breaks_off_leaves_no_trace(
+    model: Stateful, where: str, error: type[BaseException]
+) -> None:
+    def fail(*_: Any) -> None:
+        if model.passes or where == "loader":
+            raise error
+
+    def failing() -> Iterator[torch.Tensor]:
+        yield torch.rand(3, 6)
+        fail()
+
+    handle = None
+    if where == "model":
+        handle = model.relu.register_forward_pre_hook(fail)
+    if where == "hook":
+        handle = model.register_forward_hook(fail)
+    data = failing() if where == "loader" else loader()
+    before = everything(model)
+    with pytest.raises(ProducerError if error is RuntimeError else error):
+        IUA.introspect(model, data)
+    after = everything(model)
+    if where == "loader":
+        before.pop("random")  # the generator's own draw, made when Python closed it or before
+    assert_untouched(before, {name: after[name] for name in before})
+    if handle is not None:
+        handle.remove()
+
+
+def test_between_two_batches_the_model_is_as_its_owner_left_it(model: Stateful) -> None:
+    before = everything(model)
+    before.pop("random")
+
+    def batches() -> Iterator[torch.Tensor]:
+        for _ in range(3):
+            now = everything(model)
+            assert_untouched(before, {name: now[name] for name in before})
+            yield torch.zeros(2, 6)
+
+    IUA.introspect(model, batches())
+
+
+def test_stopping_and_pausing_leave_no_trace(model: Stateful) -> None:
+    before = everything(model)
+    batches = [torch.zeros(2, 6)] * 400
+    widget = IUAWidget(model, batches)
+    widget.pause()
+    assert_untouched(before, everything(model))
+    widget.resume()
+    widget.stop()
+    assert_untouched(before, everything(model))
+
+
+def test_a_run_draws_what_the_program_would_have_drawn_by_hand(model: Stateful) -> None:
+    model.eval()
+    torch.manual_seed(8)
+    by_hand = [sorted(batch[:, 0].tolist()) for batch in _batches_of(loader())]
+    torch.manual_seed(8)
+    seen: list[list[float]] = []
+    handle = model.register_forward_pre_hook(
+        lambda _module, args: seen.append(sorted(args[0][:, 0].tolist()))
+    )
+    random.seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    IUA.introspect(model, loader())
+    handle.remove()
+    assert np.allclose(seen, by_hand, atol=0.2)
+    assert [len(part) for part in seen] == [10, 10, 10]
+
+
+def _batches_of(data: DataLoader[Any]) -> list[torch.Tensor]:
+    random.seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    return list(data)
+
+
+def test_numbers_drawn_beside_a_background_run_are_not_drawn_again() -> None:
+    drawing, drawn = threading.Event(), threading.Event()
+
+    class Slow(Augmented):
+        def __getitem__(self, index: int) -> torch.Tensor:
+            if index == 5:
+                drawing.set()
+                drawn.wait(10)
+            return super().__getitem__(index)
+
+    torch.manual_seed(0)
+    expected = torch.rand(4)
+    torch.manual_seed(0)
+    widget = IUAWidget(Stateful(), DataLoader(Slow(), batch_size=10))
+    assert drawing.wait(10)
+    beside = torch.rand(4)
+    drawn.set()
+    widget.wait()
+    assert not torch.equal(beside, torch.rand(4))
+    del expected
+
+
+def test_a_seed_set_beside_a_background_run_stands() -> None:
+    drawing, seeded = threading.Event(), threading.Event()
+
+    class Slow(Augmented):
+        def __getitem__(self, index: int) -> torch.Tensor:
+            if index == 29:
+                drawing.set()
+                seeded.wait(10)
+            return torch.zeros(6)
+
+    model = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
+    widget = IUAWidget(model, DataLoader(Slow(), batch_size=10))
+    assert drawing.wait(10)
+    torch.manual_seed(123)
+    seeded.set()
+    widget.wait()
+    after = torch.rand(3)
+    torch.manual_seed(123)
+    assert torch.equal(after, torch.rand(3))
+
+
+def test_what_the_owner_changes_beside_a_background_run_is_kept() -> None:
+    model = Stateful()
+    reached, changed = threading.Event(), threading.Event()
+    batches = 0
+
+    def wait(_module: nn.Module, _args: Any) -> None:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            reached.set()
+            changed.wait(10)
+
+    model.register_forward_pre_hook(wait)
+    widget = IUAWidget(model, [torch.zeros(2, 6)] * 4)
+    assert reached.wait(10)
+    model.norm.running_mean.add_(7)
+    model.note = "mine"
+    handle = model.fc.register_forward_hook(lambda *_: None)
+    changed.set()
+    widget.wait()
+    assert model.norm.running_mean.mean() == 7
+    assert model.note == "mine"
+    assert handle.id in model.fc._forward_hooks
+    assert (model.passes, model.log, model.hidden) == (0, [], None)
+
+
+def test_gradients_still_flow_through_what_the_model_caches() -> None:
+    class Caching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+            self.mask: torch.Tensor | None = None
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.mask is None:
+                self.mask = torch.ones(3)
+            return F.relu(self.fc(x) * self.mask)
+
+    model = Caching()
+    graph = model(torch.ones(2, 3)).sum()
+    IUA.introspect(model, torch.ones(4, 3))
+    graph.backward()
+    model(torch.ones(2, 3)).sum().backward()
+    assert model.fc.weight.grad is not None
+
+
+def test_a_run_on_a_model_within_a_run_on_it() -> None:
+    inner: list[IUA] = []
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU())
+    data = torch.randn(8, 3)
+
+    def nested(_module: nn.Module, _args: Any, _output: Any) -> None:
+        if len(inner) < 1:
+            inner.append(None)  # type: ignore[arg-type]
+            inner[0] = IUA.introspect(model, data[:5])
+
+    handle = model[0].register_forward_hook(nested)
+    outer = IUA.introspect(model, data)
+    handle.remove()
+    alone = IUA.introspect(model, data)
+    assert (outer.probes, inner[0].probes) == (8, 5)
+    for layer in ("1", "3"):
+        assert (
+            outer.results[layer].unit_inactive_count.tolist()
+            == alone.results[layer].unit_inactive_count.tolist()
+        )
+
+
+def test_runs_at_once_leave_no_trace(model: Stateful) -> None:
+    before = everything(model)
+    widgets = [IUAWidget(model, loader()) for _ in range(3)]
+    for widget in widgets:
+        assert widget.wait(60)
+        assert (widget.status, widget.iua.probes) == ("done", 30)
+    assert_untouched(before, everything(model))
+
+
+def test_training_mode_counts_dropped_units_and_says_what_it_means() -> None:
+    model = nn.Sequential(nn.Linear(4, 50), nn.ReLU(), nn.Dropout(0.5)).eval()
+    nn.init.ones_(model[0].weight)
+    data = TensorDataset(torch.ones(200, 4))
+    calm = IUA.introspect(model, data, layers=nn.Dropout)
+    assert calm.results["2"].mean_inactive == 0
+    torch.manual_seed(0)
+    with pytest.warns(IUAWarning, match=r"Counted in training mode"):
+        train = IUA.introspect(model, data, layers=nn.Dropout, mode="train")
+    assert train.results["2"].mean_inactive == pytest.approx(25, abs=2)
+    assert not any(module.training for module in model.modules())
+    torch.manual_seed(0)
+    model.train()
+    batches = DataLoader(data, batch_size=32)
+    expected = torch.cat([model(part) == 0 for (part,) in batches]).sum(dim=0)
+    assert train.results["2"].unit_inactive_count.tolist() == expected.tolist()
+
+
+def test_a_mode_that_is_none_is_told_so() -> None:
+    with pytest.raises(ProducerError, match=r"'eval' or 'train', and is 'trian'.*Did you mean"):
+        IUA.introspect(nn.Sequential(nn.ReLU()), torch.zeros(2, 2), mode="trian")
