@@ -238,7 +238,7 @@ def _rows(value: Any, start: int, count: int) -> Any:
 
 def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
-        value = torch.as_tensor(value)
+        value = torch.as_tensor(value if value.flags.writeable else value.copy())
         if value.dtype == torch.float64 and dtype is not None:
             value = value.to(dtype)
     if isinstance(value, (tuple, list)) and not isinstance(value, PackedSequence):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -100,5 +101,5 @@ def _inputs(batch: Any) -> Any:
         return batch
     if len(fields) == 1:
         only = next(iter(fields.values()))
-        return only if isinstance(only, torch.Tensor) else torch.as_tensor(only)
+        return only if isinstance(only, torch.Tensor) else np.asarray(only)
     return dict(fields)

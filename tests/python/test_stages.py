@@ -1,0 +1,232 @@
+"""Looking before running, and pipelines as DNIKit's documentation has them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from by_hand import assert_counts, assert_untouched, everything, outputs_by_hand
+from dnikit.base import ResponseInfo as DNIKitResponseInfo
+from dnikit.samples import StubProducer
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from iua_widget import (
+    IUA,
+    Batch,
+    LayerKind,
+    LayerSelectionError,
+    Producer,
+    ProducerError,
+    ResponseInfo,
+    TorchModel,
+    pipeline,
+    pool,
+    rename,
+    response_infos,
+    transpose,
+)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3)
+        self.conv2 = nn.Conv2d(4, 5, 3)
+        self.relu = nn.ReLU()
+        self.fc = nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.conv2(self.relu(self.conv1(x))))
+        return torch.tanh(self.fc(x.mean(dim=(2, 3))))
+
+
+IMAGES = torch.randn(25, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def model() -> Net:
+    torch.manual_seed(0)
+    return Net()
+
+
+def test_the_flow_of_the_reference_documentation_works_as_it_reads_there(model: Net) -> None:
+    dnikit_model = TorchModel(model)
+
+    response_infos = dnikit_model.response_infos()
+    conv_response_names = [
+        info.name
+        for info in response_infos.values()
+        if info.layer.kind == ResponseInfo.LayerKind.CONV_2D
+    ]
+    assert conv_response_names == ["conv1", "conv2"]
+    producer = pipeline(
+        {"images": IMAGES.numpy()},
+        rename({"images": "x"}),
+        dnikit_model(conv_response_names),
+        pool("max"),
+    )
+    iua = IUA.introspect(producer, batch_size=10, rtol=1e-05, atol=1e-08)
+    expected = outputs_by_hand(model, [IMAGES], ["conv1", "conv2"])
+    assert iua.layers == conv_response_names
+    for name in conv_response_names:
+        assert_counts(iua, name, expected[name][0].max(axis=(2, 3)), 1e-8)
+    assert len(IUA.show(iua)) == 2
+    assert IUA.show(iua, vis_type=IUA.VisType.CHART).shape == (2,)
+
+
+def test_kinds_are_dnikits_by_name_and_value() -> None:
+    theirs = DNIKitResponseInfo.LayerKind.__members__
+    assert {name: LayerKind[name].value for name in theirs} == {
+        name: kind.value for name, kind in theirs.items()
+    }
+    assert LayerKind.DENSE is LayerKind.LINEAR
+
+
+@pytest.mark.parametrize("example", [IMAGES[:2], IMAGES[:2].numpy(), (IMAGES[:2], None)])
+def test_infos_tell_name_kind_class_shape_and_dtype(model: Net, example: Any) -> None:
+    before = everything(model)
+    infos = response_infos(model, example)
+    assert_untouched(before, everything(model))
+    responses = [name for name in infos if not name.startswith("input")]
+    assert responses == ["conv1", "relu", "conv2", "relu:1", "fc", "Net/tanh", "Net"]
+    relu = infos["relu:1"]
+    assert (relu.shape, relu.dtype) == ((None, 5, 4, 4), np.dtype("float32"))
+    assert (relu.layer.name, relu.layer.kind, relu.layer.typename) == (
+        "relu",
+        LayerKind.RELU,
+        "ReLU",
+    )
+    assert infos["Net/tanh"].layer.kind is LayerKind.TANH
+    table = infos.to_pandas()
+    assert table.columns.tolist() == ["name", "kind", "typename", "shape", "dtype"]
+    assert table.loc[table["name"] == "fc", "kind"].item() == "LINEAR"
+    assert "relu:1" in infos._repr_html_()
+
+
+def test_infos_compute_nothing_where_the_model_allows_it(model: Net) -> None:
+    seen: list[str] = []
+    model.relu.register_forward_hook(lambda _m, _a, out: seen.append(type(out).__name__))
+    response_infos(model, IMAGES[:2])
+    assert set(seen) == {"FakeTensor"}
+
+
+def test_infos_run_one_batch_where_the_values_decide_the_course() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.down = nn.ReLU(), nn.Tanh()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.up(x) if x.sum() > 0 else self.down(x)
+
+    assert list(response_infos(Branches(), torch.ones(2, 3))) == ["input", "up", "Branches"]
+    assert list(response_infos(Branches(), -torch.ones(2, 3))) == ["input", "down", "Branches"]
+
+
+def test_infos_without_an_example_list_the_modules(model: Net) -> None:
+    infos = response_infos(model)
+    assert list(infos) == ["Net", "conv1", "conv2", "relu", "fc"]
+    assert infos["conv1"].shape is None
+
+
+def test_a_wrong_example_is_told_so(model: Net) -> None:
+    with pytest.raises(ProducerError, match=r"Net raised RuntimeError on the example.*Tensor"):
+        response_infos(model, torch.zeros(2, 5, 8, 8))
+    with pytest.raises(ProducerError, match=r"str"):
+        response_infos(model, "image")
+
+
+def test_names_of_infos_choose_layers(model: Net) -> None:
+    infos = response_infos(model, IMAGES[:2])
+    names = [name for name, info in infos.items() if info.layer.kind is LayerKind.RELU]
+    assert names == ["relu", "relu:1"]
+    assert IUA.introspect(model, IMAGES, layers=names).layers == names
+    assert IUA.introspect(model, IMAGES, layers="Net/tanh").layers == ["Net/tanh"]
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        IMAGES,
+        IMAGES.numpy(),
+        {"x": IMAGES},
+        TensorDataset(IMAGES, torch.zeros(25)),
+        DataLoader(TensorDataset(IMAGES, torch.zeros(25)), batch_size=6),
+        list(IMAGES.split(6)),
+        StubProducer({"x": IMAGES.numpy()}),
+        lambda batch_size: (Batch({"x": part}) for part in IMAGES.split(batch_size)),
+    ],
+    ids=["tensor", "array", "mapping", "dataset", "loader", "list", "DNIKit", "callable"],
+)
+def test_a_pipeline_begins_with_any_dataset(model: Net, dataset: Any) -> None:
+    producer = pipeline(dataset, TorchModel(model)("relu"))
+    assert isinstance(producer, Producer)
+    iua = IUA.introspect(producer, batch_size=7, atol=1e-3)
+    again = IUA.introspect(producer, batch_size=7, atol=1e-3)
+    expected = outputs_by_hand(model, [IMAGES], ["relu"])["relu"]
+    for name, values in zip(["relu", "relu:1"], expected, strict=True):
+        counts = np.isclose(values, 0, atol=1e-3).sum(axis=0)
+        for result in (iua.results[name], again.results[name]):
+            assert result.probes == 25
+            assert np.abs(result.unit_inactive_count - counts).max() <= 1
+
+
+def test_any_callable_is_a_stage() -> None:
+    producer = pipeline(
+        {"a": np.arange(12.0).reshape(6, 2)},
+        lambda batch: {"b": batch.fields["a"] * 0},
+        lambda fields: SimpleNamespace(fields={"c": fields["b"]}),
+    )
+    assert IUA.introspect(producer).results["c"].dead == 2
+
+
+def test_stages_rename_transpose_and_pool() -> None:
+    fields = {"maps": np.random.default_rng(0).normal(size=(4, 5, 6, 3)), "flat": np.ones((4, 7))}
+    batch = Batch(fields)
+    assert (batch.batch_size, repr(batch)) == (4, "Batch(4 probes: maps (5, 6, 3), flat (7,))")
+    moved = transpose((0, 3, 1, 2))(batch)
+    np.testing.assert_array_equal(moved.fields["maps"], fields["maps"].transpose(0, 3, 1, 2))
+    assert moved.fields["flat"] is fields["flat"]
+    for how, function in (("max", np.max), ("mean", np.mean)):
+        pooled = pool(how)(moved)  # type: ignore[arg-type]
+        np.testing.assert_allclose(pooled.fields["maps"], function(fields["maps"], axis=(1, 2)))
+        last = pool(how, axes=(1, 2), names="maps")(batch)  # type: ignore[arg-type]
+        np.testing.assert_allclose(last.fields["maps"], pooled.fields["maps"])
+    assert list(rename({"maps": "conv"})(batch).fields) == ["conv", "flat"]
+    tensors = Batch({"maps": torch.as_tensor(fields["maps"])})
+    np.testing.assert_allclose(
+        pool("max")(transpose((0, 3, 1, 2))(tensors)).fields["maps"],
+        fields["maps"].max(axis=(1, 2)),
+    )
+
+
+MISTAKES: list[tuple[Any, str]] = [
+    (lambda: pipeline({"a": np.ones((2, 2))}, "relu"), "stage 0 of the pipeline is str"),
+    (lambda: rename({"b": "c"}), r"no field 'b' in the batch.*\['a', 'd'\]"),
+    (lambda: rename({"a": "d"}), "one name"),
+    (lambda: transpose((1, 0)), "the first, of the probes, first"),
+    (lambda: transpose((0, 2, 1), names="a"), r"field 'a' has shape \(4, 2\)"),
+    (lambda: pool("median"), "'max' or 'mean'"),  # type: ignore[arg-type]
+    (lambda: pool("max", axes=5, names="a"), r"field 'a' has shape \(4, 2\)"),
+    (lambda: pool("max", names=["b"]), "no field 'b'"),
+    (lambda: lambda batch: batch["a"], r"stage 0 .*<lambda>.* raised TypeError on batch 0"),
+    (lambda: TorchModel(Net())("cnv1"), r"layers='cnv1' matches no module.*'conv1'"),
+]
+
+
+@pytest.mark.parametrize(("stage", "message"), MISTAKES)
+def test_a_mistake_in_a_stage_is_told_where_it_is(stage: Any, message: str) -> None:
+    data = {"a": np.ones((4, 2)), "d": np.ones((4, 3))}
+    with pytest.raises((ProducerError, LayerSelectionError), match=message):
+        IUA.introspect(pipeline(data, stage()))
+
+
+def test_a_stage_that_needs_fields_and_gets_none_is_told_so() -> None:
+    with pytest.raises(ProducerError, match=r"works on named fields, and was given ndarray"):
+        IUA.introspect(pipeline(np.ones((4, 2)), pool("max")))
+    with pytest.raises(ProducerError, match=r"begins with a dataset, and int gives no batches"):
+        IUA.introspect(pipeline(3))
