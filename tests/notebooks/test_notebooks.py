@@ -1,4 +1,4 @@
-"""The quickstart notebook and the demonstration do what they say."""
+"""The notebooks and the demonstration do what they say."""
 
 from __future__ import annotations
 
@@ -34,8 +34,17 @@ def test_the_quickstart_runs_from_top_to_bottom(folder: Path) -> None:
     assert (folder / "digits.html").stat().st_size > 100_000
 
 
-def test_the_committed_notebook_holds_no_output_that_could_go_stale() -> None:
-    book = nbformat.read(NOTEBOOKS / "quickstart.ipynb", as_version=4)
+def test_plain_numpy_feeds_the_widget(folder: Path) -> None:
+    book = nbformat.read(folder / "any_framework.ipynb", as_version=4)
+    NotebookClient(book, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    outputs = str([cell.get("outputs", []) for cell in book.cells])
+    assert "application/vnd.jupyter.widget-view+json" in outputs
+    assert "20 dead units, by hand 20" in outputs
+
+
+@pytest.mark.parametrize("name", ["quickstart", "any_framework"])
+def test_a_committed_notebook_holds_no_output_that_could_go_stale(name: str) -> None:
+    book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     assert all(not cell.get("outputs") for cell in book.cells)
 
 
