@@ -159,6 +159,7 @@ class TorchSource:
                 yield probes
             self._total = counted
         finally:
+            self._untouched.finish()
             close = getattr(iterator, "close", None)
             if callable(close):
                 close()

@@ -17,8 +17,9 @@ Mode = Literal["eval", "train"]
 
 _COPIED_PARAMETERS: Final = 2**30
 """Bytes of parameters that are copied in the first batch, to put back what it changes."""
+_COPIED_ENTRIES: Final = 10_000
+"""Entries of a container that are compared before and after; larger ones are data or vocabulary."""
 _REGISTRIES: Final = ("_buffers", "_parameters", "_modules")
-_Key = tuple[int, Hashable]
 
 # One for all models: they may share modules, and a run on a part would save the whole's modes.
 _one_at_a_time = threading.RLock()
@@ -28,9 +29,9 @@ class Untouched:
     """Holds a model in one mode for a batch at a time, and puts back what the batch changed.
 
     Between batches the model is as its owner left it. Put back are every module's mode, buffers,
-    plain attributes (a cache, a counter, a hidden state) and the parameters. On a thread beside
-    the main one, where the owner may be changing the model meanwhile, only what the first batch
-    was seen to change is put back later: all else may be the owner's doing.
+    plain attributes (a cache, a counter, a hidden state) and the parameters: all of them after the
+    first batch, and after later ones what the first was seen to change. `finish` compares all once
+    more, but on a thread beside the main one, where it may be the owner who has changed the rest.
 
     Parameters
     ----------
@@ -48,72 +49,79 @@ class Untouched:
         self._model = model
         self._mode = mode
         self._first = True
-        self._volatile: set[_Key] = set()
+        self._at_first: list[_Attributes | _Parameter] = []
+        self._changed_attributes: dict[nn.Module, set[Hashable]] = {}
+        self._changed_parameters: dict[nn.Parameter, str] = {}
         self.changed_for_good: list[str] = []
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
         """Let one batch pass, without gradients, and alone."""
         with _one_at_a_time, ExitStack() as exits:
-            modules = list(self._model.modules())
-            for restore in self._snapshots(modules):
-                exits.callback(restore)
-            self._set_modes(modules, exits)
+            snapshots = list(self._all() if self._first else self._seen_to_change())
+            for snapshot in snapshots:
+                exits.callback(snapshot.restore)
+            if self._first and threading.current_thread() is threading.main_thread():
+                self._at_first = snapshots
+            self._set_modes(exits)
             exits.enter_context(_eager())
             exits.enter_context(torch.no_grad())
             yield
         self._first = False
+        for snapshot in self._at_first:
+            if isinstance(snapshot, _Parameter):
+                snapshot.drop_copy()
 
-    def _set_modes(self, modules: list[nn.Module], exits: ExitStack) -> None:
+    def finish(self) -> None:
+        """Put back what a later batch was the first to change."""
+        with _one_at_a_time:
+            for snapshot in self._at_first:
+                snapshot.restore()
+        self._at_first = []
+
+    def _set_modes(self, exits: ExitStack) -> None:
         if self._mode == "train" and self._model.training:
             return
-        modes = [(module, module.training) for module in modules]
-        exits.callback(_put_back_modes, modes)
-        for module in modules:
-            # Not module.train(): what a class makes of that may change weights.
-            module.training = self._mode == "train"
+        training = self._mode == "train"
+        others = [module for module in self._model.modules() if module.training != training]
+        exits.callback(_set_training, others, not training)
+        _set_training(others, training)
 
-    def _snapshots(self, modules: list[nn.Module]) -> Iterator[Any]:
-        alone = threading.current_thread() is threading.main_thread()
-        only = None if self._first or alone else self._volatile
-        if only is not None and not only:
-            return
-        for module in modules:
-            keep = None if only is None else {name for key, name in only if key == id(module)}
-            if keep is None or keep:
-                yield _Attributes(module, keep, self._volatile, first=self._first).restore
-        yield from self._parameter_snapshots(only)
-
-    def _parameter_snapshots(self, only: set[_Key] | None) -> Iterator[Any]:
+    def _all(self) -> Iterator[_Attributes | _Parameter]:
+        for module in self._model.modules():
+            yield _Attributes(self, module, None)
         parameters = dict(self._model.named_parameters())
         size = sum(p.numel() * p.element_size() for p in parameters.values())
         for name, parameter in parameters.items():
-            key = (id(parameter), "")
-            copied = size <= _COPIED_PARAMETERS if self._first else key in self._volatile
-            if only is None or key in only:
-                yield _Parameter(self, name, parameter, copied=copied).restore
+            yield _Parameter(self, name, parameter, copied=size <= _COPIED_PARAMETERS)
+
+    def _seen_to_change(self) -> Iterator[_Attributes | _Parameter]:
+        for module, names in self._changed_attributes.items():
+            yield _Attributes(self, module, names)
+        for parameter, name in self._changed_parameters.items():
+            yield _Parameter(self, name, parameter, copied=name not in self.changed_for_good)
+
+    def note_attribute(self, module: nn.Module, name: Hashable) -> None:
+        """Remember that the forward pass changes an attribute, or ``("_buffers", name)``."""
+        changed = self._changed_attributes.setdefault(module, set())
+        changed.add(name)
+        if isinstance(name, tuple):
+            changed.add(name[0])
 
     def note_parameter(self, name: str, parameter: nn.Parameter, *, put_back: bool) -> None:
         """Remember that the forward pass changes a parameter."""
-        self._volatile.add((id(parameter), ""))
+        self._changed_parameters[parameter] = name
         if not put_back and name not in self.changed_for_good:
             self.changed_for_good.append(name)
 
 
 class _Attributes:
-    """What a module holds beside its parameters: as it was, and as it was found."""
+    """What a module holds beside its parameters: all of it, or only what is named."""
 
-    def __init__(
-        self,
-        module: nn.Module,
-        keep: set[Hashable] | None,
-        volatile: set[_Key],
-        *,
-        first: bool,
-    ) -> None:
+    def __init__(self, owner: Untouched, module: nn.Module, keep: set[Hashable] | None) -> None:
+        self._owner = owner
         self._module = module
-        self._keep = keep
-        self._volatile = volatile
+        self._keep = None if keep is None else frozenset(keep)
         self._values = {
             name: value
             for name, value in _attributes(module).items()
@@ -133,8 +141,6 @@ class _Attributes:
         self._tensors: list[tuple[Hashable, torch.Tensor, torch.Tensor]] = [
             (name, value, value.detach().clone())
             for name, value in (buffers | plain).items()
-            # To compare on another device means to wait for it: only what the first batch showed.
-            if first or value.device.type == "cpu" or (id(module), name) in volatile
             if not value.is_meta
         ]
 
@@ -159,9 +165,7 @@ class _Attributes:
                 self._changed(name)
 
     def _changed(self, name: Hashable) -> None:
-        self._volatile.add((id(self._module), name))
-        if isinstance(name, tuple):
-            self._volatile.add((id(self._module), name[0]))
+        self._owner.note_attribute(self._module, name)
 
 
 class _Parameter:
@@ -178,6 +182,11 @@ class _Parameter:
         self._copy = parameter.detach().clone() if copied and not parameter.is_meta else None
         self._requires_grad = parameter.requires_grad
         self._grad = parameter.grad
+
+    def drop_copy(self) -> None:
+        """Keep the parameter's version only: a copy of all for a whole run is too much."""
+        self._copy = None
+        self._version = self._parameter._version  # noqa: SLF001
 
     def restore(self) -> None:
         parameter = self._parameter
@@ -207,18 +216,21 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
     return {name: value for name, value in vars(module).items() if name != "training"}
 
 
-def _put_back_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    for module, training in modes:
+def _set_training(modules: list[nn.Module], training: bool) -> None:  # noqa: FBT001
+    for module in modules:
+        # Not module.train(): what a class makes of that may change weights.
         module.training = training
 
 
 def _contents(name: str, value: Any) -> Any:
-    """A copy of what a container holds, one level deep; None where it is none."""
-    if isinstance(value, dict) or name in _REGISTRIES:
+    """A copy of what a container holds, one level deep; None where it is none, or a huge one."""
+    if name in _REGISTRIES:
         return dict(value)
-    if isinstance(value, (list, deque)):
-        return list(value)
-    return set(value) if isinstance(value, set) else None
+    if not isinstance(value, (dict, list, deque, set)) or len(value) > _COPIED_ENTRIES:
+        return None
+    if isinstance(value, dict):
+        return dict(value)
+    return set(value) if isinstance(value, set) else list(value)
 
 
 def _same(value: Any, copied: Any) -> bool:

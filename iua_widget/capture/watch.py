@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
@@ -103,6 +103,9 @@ class Findings:
         The experts of each module of experts that no token has been routed to.
     channel_axes : dict of str to int or None
         By response, as the first batch told.
+    callers : set of torch.nn.Module
+        Modules that are not wanted themselves and whose calls decide on those that are: their names
+        among several, their experts, or which axis counts time.
     """
 
     calls: set[str] = field(default_factory=set)
@@ -111,6 +114,7 @@ class Findings:
     elsewhere: set[str] = field(default_factory=set)
     experts: dict[str, set[int]] = field(default_factory=dict)
     channel_axes: dict[str, int | None] = field(default_factory=dict)
+    callers: set[nn.Module] = field(default_factory=set)
 
 
 _watching = threading.local()
@@ -157,7 +161,7 @@ class Watch:
     def __enter__(self) -> Self:
         self._outer = getattr(_watching, "innermost", None)
         _watching.innermost = self
-        for module in self._selection.watchable:
+        for module in self._watched():
             # Last of all hooks, so that what the user's own hooks change is seen as changed.
             enter = module.register_forward_pre_hook(self._enter_module, with_kwargs=True)
             leave = module.register_forward_hook(self._leave_module, always_call=True)
@@ -166,6 +170,12 @@ class Watch:
         if self._functions:
             self._exits.enter_context(_FunctionMode(self._see_function))
         return self
+
+    def _watched(self) -> Iterable[nn.Module]:
+        """Every module where functions are named by their callers, and otherwise what matters."""
+        if self._functions:
+            return self._selection.watchable
+        return {self._names.model, *self._selection.modules, *self._findings.callers}
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
@@ -263,6 +273,8 @@ class Watch:
         *,
         sequence: bool = True,
     ) -> None:
+        if self._functions and frame is not None:
+            self._note_callers(frame)
         axes = self._findings.channel_axes
         if name not in axes:
             axes[name] = self._channel_axis(tensor)
@@ -274,6 +286,15 @@ class Watch:
                 self._take(capture)
         finally:
             _watching.innermost = before
+
+    def _note_callers(self, frame: _Frame) -> None:
+        several_names = len(self._names.of(frame.module)) > 1
+        if not (several_names or frame.time_major or frame.experts() is not None):
+            return
+        caller: _Frame | None = frame
+        while caller is not None:
+            self._findings.callers.add(caller.module)
+            caller = caller.caller
 
     def _by_expert(
         self, name: str, tensor: torch.Tensor, layer: LayerInfo, experts: _Frame | None

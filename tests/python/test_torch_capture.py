@@ -315,20 +315,35 @@ def test_bfloat16_and_half_models_count_in_their_own_precision() -> None:
         assert 0 < iua.results["1"].mean_inactive < 6
 
 
-@pytest.mark.parametrize(("inner", "expected"), [((2, 1), 0.25), ((2, 2), 0.125), ((3, 3), 0.0625)])
-def test_dead_units_of_random_nets_are_as_often_as_theory_says(
-    inner: tuple[int, int], expected: float
-) -> None:
-    """P(a second-layer ReLU is dead for every input) = 2^-(n1 + 1): arXiv 2412.06829."""
-    n0, n1 = inner
+class RandomNets(nn.Module):
+    """Many independent nets of two ReLU layers, the second of one unit, on the same inputs."""
+
+    def __init__(self, nets: int, n0: int, n1: int) -> None:
+        super().__init__()
+        self.first, self.first_bias = self._normal(nets, n0, n1), self._normal(nets, n1)
+        self.second, self.second_bias = self._normal(nets, n1), self._normal(nets)
+        self.relu = nn.ReLU()
+
+    def _normal(self, *shape: int) -> nn.Parameter:
+        return nn.Parameter(torch.randn(*shape))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = torch.einsum("bi,nij->bnj", x, self.first) + self.first_bias
+        return self.relu((hidden.clamp(min=0) * self.second).sum(dim=-1) + self.second_bias)
+
+
+def theory(n0: int, n1: int) -> float:
+    """P(a second-layer ReLU is dead for every input): arXiv 2412.06829."""
+    return 2.0 ** -(n1 + 1) if n1 <= n0 else (2**n0 + 1) / 4 ** (n0 + 1)
+
+
+@pytest.mark.parametrize(("n0", "n1"), [(2, 1), (2, 2), (3, 3), (1, 2), (2, 3)])
+def test_units_of_random_nets_are_dead_as_often_as_theory_says(n0: int, n1: int) -> None:
     torch.manual_seed(5)
-    nets, outputs = 150, 40
-    probes = torch.randn(4000, n0) * torch.logspace(-3, 3, 4000)[:, None]
-    dead = 0
-    for _ in range(nets):
-        model = nn.Sequential(nn.Linear(n0, n1), nn.ReLU(), nn.Linear(n1, outputs), nn.ReLU())
-        for parameter in model.parameters():
-            nn.init.normal_(parameter)
-        iua = IUA.introspect(model, probes, batch_size=4000, layers="3", stops=[0], atol=0)
-        dead += iua.results["3"].dead
-    assert dead / (nets * outputs) == pytest.approx(expected, abs=0.05)
+    nets, inputs = 3000, 6000
+    probes = torch.randn(inputs, n0) * torch.logspace(-3, 3, inputs)[:, None]
+    model = RandomNets(nets, n0, n1)
+    iua = IUA.introspect(model, probes, batch_size=1000, stops=[0], atol=0)
+    expected = theory(n0, n1)
+    sampling_error = (expected * (1 - expected) / nets) ** 0.5
+    assert iua.results["relu"].dead / nets == pytest.approx(expected, abs=3.5 * sampling_error)
