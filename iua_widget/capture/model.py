@@ -76,19 +76,15 @@ class TorchModel:
         LayerSelectionError
             If one of `layers` matches no module.
         """
-        TorchSource(self._model, (), layers=layers, forward=self._forward)
+        source = TorchSource(self._model, (), layers=layers, forward=self._forward)
 
         def stage(batch: Any) -> Batch:
-            source = TorchSource(
-                self._model, [_inputs(batch)], layers=layers, forward=self._forward
-            )
             fields: dict[str, Any] = {}
 
             def record(layer: str, value: Any, _origin: Origin = UNKNOWN, /) -> None:
                 fields[layer] = value.detach().clone()
 
-            for _ in source.batches(record):
-                pass
+            source.one_batch(_inputs(batch), record)
             return Batch(fields)
 
         stage.__name__ = type(self._model).__name__

@@ -33,7 +33,8 @@ class OwnRandomness:
     On the main thread a run draws what the program would have drawn next, so it can be repeated by
     hand. Beside the main thread, where the program may be drawing meanwhile, the run begins from a
     state derived from that, so that no number is drawn twice, and stops swapping when two batches
-    have drawn nothing. If the program seeds itself meanwhile, its seed stands.
+    have drawn nothing. If the program seeds itself meanwhile, its seed stands; if it
+    has drawn or seeded between two batches, the run begins again from there.
 
     Examples
     --------
@@ -46,6 +47,7 @@ class OwnRandomness:
 
     def __init__(self) -> None:
         self._alone = threading.current_thread() is threading.main_thread()
+        self._before: _State | None = None
         self._state: _State | None = None
         self._quiet = 0
 
@@ -61,8 +63,10 @@ class OwnRandomness:
             _inside += 1
             if outermost:
                 _owners_state = _read()
-                if self._state is None:
+                moved = self._before is None or not _same(self._before, _owners_state)
+                if self._state is None or moved:
                     self._state = _owners_state if self._alone else _derived(_owners_state)
+                self._before = _owners_state
                 _write(self._state)
         entered = self._state
         try:

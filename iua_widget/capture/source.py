@@ -88,7 +88,7 @@ class TorchSource:
     ) -> None:
         self._model = unwrapped(model)
         self._names = ModuleNames(self._model)
-        self._selection = self._new_selection = Selection(self._model, self._names, layers)
+        self._selection = Selection(self._model, self._names, layers)
         self._layers = layers
         self._loader = as_loader(loader, batch_size)
         self._mask = mask
@@ -99,6 +99,8 @@ class TorchSource:
         self._total = known_total(self._loader)
         self._findings = Findings()
         self._untouched = Untouched(self._model, self._mode)
+        self._randomness = OwnRandomness()
+        self._singles = 0
         self.label = type(self._model).__name__
         self.restartable = not isinstance(self._loader, Iterator)
 
@@ -163,6 +165,22 @@ class TorchSource:
             close = getattr(iterator, "close", None)
             if callable(close):
                 close()
+
+    def one_batch(self, batch: Any, record: Record) -> None:
+        """Feed a single batch, for which there need be no loader.
+
+        Raises
+        ------
+        LayerSelectionError
+            If none of the chosen layers is called.
+        ProducerError
+            If the batch does not fit the model.
+        """
+        with self._randomness.window():
+            self._pass(batch, self._singles, None, record)
+        self._untouched.forget()
+        self._selection.check_seen(list(self._findings.responses))
+        self._singles += 1
 
     def _pass(self, batch: Any, number: int, left: int | None, record: Record) -> int:
         masks = self._masks(batch, number)

@@ -79,6 +79,10 @@ class Untouched:
                 snapshot.restore()
         self._at_first = []
 
+    def forget(self) -> None:
+        """Let go of what the model was at first: there is no telling when the last batch comes."""
+        self._at_first = []
+
     def _set_modes(self, exits: ExitStack) -> None:
         if self._mode == "train" and self._model.training:
             return
