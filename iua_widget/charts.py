@@ -37,7 +37,7 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
     """One heatmap a layer.
 
     Dense layers are laid out as a near-square grid, two-dimensional responses as they are, and
-    feature maps as a mosaic of channels (channels first). Lighter units have been active more
+    feature maps as a mosaic of channels. Lighter units have been active more
     often, as DNIKit's documentation has it. A layer of more units than a chart can hold is pooled:
     each cell shows the most inactive of a square of units, and the title says so.
 
@@ -70,7 +70,7 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
 
 
 def _heatmap(name: str, result: LayerResult) -> alt.Chart:
-    cells = _unit_grid(result.lower.shape)
+    cells = _unit_grid(result.lower.shape, result.channel_axis)
     side = math.ceil(math.sqrt(cells.size / _MOST_CELLS))
     note = f"each cell: the most inactive of {side} × {side} units" if side > 1 else ""
     table = _cell_table(cells, result, side)
@@ -79,6 +79,8 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
         alt.Tooltip("count:Q", title=f"inactive, of {result.probes:,} probes", format=","),
         alt.Tooltip("share:Q", title="inactive share", format=".1%"),
     ]
+    probes = "tokens" if result.unit == "token" else "probes"
+    unit = "unit" if result.unit == "element" else "channel"
     bound = "" if result.exact else " at least (the threshold is between stops)"
     height, width = (-(-extent // side) for extent in cells.shape)
     step = max(1, int(min(_CHART_WIDTH / width, _CHART_HEIGHT / height)))
@@ -97,7 +99,7 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
         )
         .properties(
             title=alt.TitleParams(
-                f"{name}: share of probes on which each unit is inactive{bound}",
+                f"{name}: share of {probes} on which each {unit} is inactive{bound}",
                 subtitle=[f"|x| ≤ {result.threshold:g}; {result.dead:,} of {result.units:,} dead"]
                 + ([note] if note else []),
             ),
@@ -113,7 +115,7 @@ def _places(count: int) -> alt.Scale:
     return alt.Scale(domain=list(range(count)), paddingInner=0, paddingOuter=0)
 
 
-def _unit_grid(shape: tuple[int, ...]) -> np.ndarray:
+def _unit_grid(shape: tuple[int, ...], channel_axis: int | None = 0) -> np.ndarray:
     """Flat unit indices as a picture: (rows, columns), with -1 where there is no unit."""
     units = math.prod(shape)
     index = np.arange(units)
@@ -121,7 +123,8 @@ def _unit_grid(shape: tuple[int, ...]) -> np.ndarray:
         return index.reshape(shape)
     if len(shape) < 2:  # noqa: PLR2004
         return _tiled(index.reshape(units, 1, 1), gap=0)
-    return _tiled(index.reshape(shape[0], -1, shape[-1]), gap=1)
+    tiles = np.moveaxis(index.reshape(shape), channel_axis or 0, 0)
+    return _tiled(tiles.reshape(len(tiles), -1, tiles.shape[-1]), gap=1)
 
 
 def _tiled(tiles: np.ndarray, gap: int) -> np.ndarray:

@@ -55,6 +55,8 @@ class LayerResult:
         Shape of one item's response; None where the length varies.
     masked : int
         Positions left out as padding.
+    channel_axis : int or None
+        Which axis of the unit counts counts channels, where a channel has several units.
     channels, dead_channels, dead_channels_upper : int or None
         Where a channel has several units: how many channels there are, in how many of them no unit
         was ever active, and the bound above on that. None elsewhere.
@@ -79,6 +81,7 @@ class LayerResult:
     unit: UnitChoice
     response_shape: tuple[int | None, ...]
     masked: int
+    channel_axis: int | None
     channels: int | None
     dead_channels: int | None
     dead_channels_upper: int | None
@@ -164,6 +167,7 @@ def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
         unit=tally.plan.choice,
         response_shape=tally.response_shape or tally.unit_shape,
         masked=tally.masked,
+        channel_axis=tally.channel_axis,
         channels=tally.channels,
         dead_channels=None if dead_channels is None else int(dead_channels[bracket.lower]),
         dead_channels_upper=None if dead_channels is None else int(dead_channels[bracket.upper]),

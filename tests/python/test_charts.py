@@ -11,8 +11,10 @@ from iua_widget import IUA
 from iua_widget.charts import ChartArray
 
 
-def chart_of(values: np.ndarray, **tolerances: float) -> dict[str, Any]:
-    reading = IUA.introspect({"layer": values}).at(**tolerances)
+def chart_of(
+    values: np.ndarray, options: dict[str, Any] | None = None, **tolerances: float
+) -> dict[str, Any]:
+    reading = IUA.introspect({"layer": values}, **options or {}).at(**tolerances)
     return IUA.show(reading, vis_type=IUA.VisType.CHART).to_dict()
 
 
@@ -47,6 +49,24 @@ def test_feature_maps_are_tiles_with_a_gap_between() -> None:
         channel, within = divmod(row["unit"], 9)
         assert row["row"] == channel // 2 * 4 + within // 3
         assert row["column"] == channel % 2 * 4 + within % 3
+
+
+def test_channels_last_are_tiles_of_a_channel_each() -> None:
+    for row in rows_of(chart_of(np.zeros((1, 3, 3, 4)), {"channel_axis": -1})):
+        within, channel = divmod(row["unit"], 4)
+        assert row["row"] == channel // 2 * 4 + within // 3
+        assert row["column"] == channel % 2 * 4 + within % 3
+
+
+def test_the_title_says_what_a_unit_and_a_probe_are() -> None:
+    values = np.zeros((2, 3, 4))
+    titles = {
+        "element": "share of probes on which each unit is inactive",
+        "channel": "share of probes on which each channel is inactive",
+        "token": "share of tokens on which each channel is inactive",
+    }
+    for units, title in titles.items():
+        assert title in chart_of(values, {"units": units})["title"]["text"]
 
 
 def test_a_large_layer_is_pooled_and_says_so_and_keeps_a_lone_dead_unit() -> None:
