@@ -20,10 +20,11 @@ import numpy as np
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Bracket, Stops, default_stops
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 _MAGIC: Final = b"IUAW"
 _ALIGNMENT: Final = 8
 _PREFIX: Final = 16
+_MOSAIC_AXES: Final = 3
 _FEWEST_COLUMNS: Final = 4
 
 
@@ -123,22 +124,30 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
     Returns
     -------
     bytes
-        One array ``counts`` of shape (columns, units).
+        One array ``counts`` of shape (columns, units). Units of three axes and more come channel
+        by channel, as they are drawn; ``channel_axis`` says where that axis is in the layer.
     """
     dtype = _counts_dtype(tally.probes)
     most = _columns_within(budget, tally)
     columns = choose_columns(len(tally.stops) + 1, most, tally.stops.locate(threshold))
+    counts = tally.cumulative(columns).astype(dtype, copy=False)
+    axis = tally.channel_axis if len(tally.unit_shape) >= _MOSAIC_AXES else None
+    if axis:
+        by_channel = np.moveaxis(counts.reshape(-1, *tally.unit_shape), axis + 1, 1)
+        shape, counts = by_channel.shape[1:], by_channel.reshape(len(columns), -1)
+    else:
+        shape = tally.unit_shape
     meta = {
         "kind": "units",
         "layer": layer,
-        "shape": tally.unit_shape,
-        "channel_axis": tally.channel_axis,
+        "shape": shape,
+        "channel_axis": axis or 0,
         "units": tally.units,
         "probes": tally.probes,
         "stops": tally.stops.values,
         "columns": columns,
     }
-    return pack(meta, {"counts": tally.cumulative(columns).astype(dtype, copy=False)})
+    return pack(meta, {"counts": counts})
 
 
 def sends_all_columns(tally: Tally, budget: int) -> bool:

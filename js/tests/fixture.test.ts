@@ -9,6 +9,7 @@ interface Expected {
   readonly mean: number;
   readonly std: number;
   readonly dead: number;
+  readonly dead_channels: number;
   readonly counts: readonly number[];
 }
 
@@ -57,6 +58,7 @@ describe.each(layers)("layer %s", (name, layer) => {
     expect(reading.lower).toEqual(reading.upper);
     expect(reading.lower.mean).toBe(expected.mean);
     expect(reading.lower.dead).toBe(expected.dead);
+    expect(reading.lower.deadChannels).toBe(expected.dead_channels);
     expect(Math.abs(reading.lower.std - expected.std)).toBeLessThanOrEqual(1e-9 * expected.std);
     const counts = readUnitsAt(table, units, tolerances);
     expect(counts.exact).toBe(true);

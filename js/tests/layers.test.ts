@@ -42,6 +42,11 @@ const TABLE = decodeTable(
         shape: [4, 4],
         values: [0, 1, 2, 4, 0, 0, 1, 2, 0, 0, 0, 0, 0, 1, 2, 4],
       },
+      dead_channels: {
+        dtype: "u4",
+        shape: [4, 4],
+        values: [0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+      },
     },
   ),
 );
@@ -67,7 +72,7 @@ describe("readLayer", () => {
   it("takes the column of a stop", () => {
     const reading = readLayer(TABLE, 0, AT);
     expect(reading.exact).toBe(true);
-    expect(reading.lower).toEqual({ mean: 2, std: 1 / 8, dead: 1 });
+    expect(reading.lower).toEqual({ mean: 2, std: 1 / 8, dead: 1, deadChannels: 0 });
     expect(reading.upper).toEqual(reading.lower);
   });
 

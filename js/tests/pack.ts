@@ -33,7 +33,7 @@ function write(view: DataView, array: PackedArray, offset: number): void {
 export function pack(
   meta: object,
   arrays: Readonly<Record<string, PackedArray>>,
-  { magic = "IUAW", version = 1, byteOffset = 0 }: PackOptions = {},
+  { magic = "IUAW", version = 2, byteOffset = 0 }: PackOptions = {},
 ): DataView {
   const room = 512 + JSON.stringify(meta).length;
   const headerLength = roundUp(16 + room) - 16;
@@ -64,6 +64,10 @@ export function layerMeta(name: string, units: number, changes: object = {}): ob
     kind: "ReLU",
     dtype: "float32",
     shape: [units],
+    response_shape: [units],
+    unit: "element",
+    channels: null,
+    masked: 0,
     units,
     probes: 10,
     nan: 0,

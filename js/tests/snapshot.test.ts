@@ -31,7 +31,7 @@ describe("decode", () => {
   });
 
   it("names a newer version and says what to do", () => {
-    expect(() => decode(pack({}, {}, { version: 2 }))).toThrow(/format 2.*[Uu]pdate/);
+    expect(() => decode(pack({}, {}, { version: 3 }))).toThrow(/format 3.*[Uu]pdate/);
   });
 
   it("refuses data that is cut off", () => {
@@ -56,6 +56,7 @@ describe("decodeTable and decodeUnits", () => {
     mean: { dtype: "f8", shape: [1, 3], values: [0, 1, 2] },
     std: { dtype: "f8", shape: [1, 3], values: [0, 0, 0] },
     dead: { dtype: "u4", shape: [1, 3], values: [0, 1, 2] },
+    dead_channels: { dtype: "u4", shape: [1, 3], values: [0, 0, 1] },
   } as const;
   const meta = {
     kind: "table",

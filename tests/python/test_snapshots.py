@@ -49,6 +49,35 @@ def test_the_table_holds_every_layers_curves_at_every_stop() -> None:
     assert arrays["mean"][:, -1].tolist() == [5 - 1 / 20, 6]
 
 
+def test_the_table_says_what_a_unit_is_and_which_channels_are_dead() -> None:
+    maps = np.maximum(RNG.normal(size=(20, 3, 4, 4)), 0)
+    maps[:, 1] = 0.02
+    text = [RNG.normal(size=(2, length, 5)) for length in (3, 4)]
+    stream = [{"maps": maps[:2], "text": text[0]}, {"maps": maps[2:4], "text": text[1]}]
+    mask = {"text": np.array([[1, 1, 0], [1, 1, 1]])}
+    iua = IUA.introspect(
+        stream, units={"text": "token"}, mask=lambda batch: mask if batch is stream[0] else None
+    )
+    meta, arrays = unpack(table_snapshot({n: iua.tally(n) for n in iua.layers}, iua.grid))
+    first, second = meta["layers"]
+    assert (first["unit"], first["channels"], first["masked"]) == ("element", 3, 0)
+    assert first["response_shape"] == [3, 4, 4]
+    assert (second["unit"], second["channels"], second["masked"]) == ("token", None, 1)
+    assert (second["response_shape"], second["probes"]) == ([None, 5], 13)
+    for column, stop in enumerate(iua.stops):
+        expected = np.isclose(maps[:4], 0, atol=stop).all(axis=(0, 2, 3)).sum()
+        assert arrays["dead_channels"][:, column].tolist() == [expected, 0]
+
+
+def test_units_come_channel_by_channel_whatever_axis_counts_them() -> None:
+    values = np.maximum(RNG.normal(size=(9, 4, 5, 3)), 0)
+    tally = IUA.introspect({"a": values}, channel_axis=-1).tally("a")
+    meta, arrays = unpack(units_snapshot("a", tally, 0.0, 10**6))
+    assert (meta["shape"], meta["channel_axis"]) == ([3, 4, 5], 2)
+    expected = (values == 0).sum(axis=0).transpose(2, 0, 1).ravel()
+    assert arrays["counts"][0].tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize(
     ("probes", "dtype"), [(255, "u1"), (256, "u2"), (2**16, "u4"), (2**32, "f8")]
 )

@@ -55,8 +55,9 @@ export function formatBracket(
   return /^\d/.test(high) ? `${low}–${high}` : `${low} – ${high}`;
 }
 
-export function formatShape(shape: readonly number[]): string {
-  return shape.length === 0 ? "1" : shape.join(" × ");
+/** A shape, with an asterisk for an axis whose length varies: "* × 768". */
+export function formatShape(shape: readonly (number | null)[]): string {
+  return shape.length === 0 ? "1" : shape.map((size) => size ?? "*").join(" × ");
 }
 
 /** Seconds as "0.8 s", "42 s", "3 min 05 s" or "2 h 07 min". */

@@ -7,6 +7,7 @@ export interface LayerBound {
   readonly mean: number;
   readonly std: number;
   readonly dead: number;
+  readonly deadChannels: number;
 }
 
 export interface LayerReading {
@@ -38,6 +39,7 @@ export function readLayer(
     mean: table.mean[row + column] as number,
     std: table.std[row + column] as number,
     dead: table.dead[row + column] as number,
+    deadChannels: table.deadChannels[row + column] as number,
   });
   return {
     meta,

@@ -151,6 +151,15 @@ export function indexOf(shape: readonly number[], unit: number): number[] {
   return index;
 }
 
+/** A unit's index in its layer's own order, where channels are the given axis and not the first. */
+export function ownIndex(shape: readonly number[], channelAxis: number, unit: number): number {
+  const index = indexOf(shape, unit);
+  const sizes = [...shape];
+  index.splice(channelAxis, 0, ...index.splice(0, 1));
+  sizes.splice(channelAxis, 0, ...sizes.splice(0, 1));
+  return index.reduce((flat, place, axis) => flat * (sizes[axis] as number) + place, 0);
+}
+
 /** A unit's place in words: "unit 17", "row 2, column 9", "channel 3, row 4, column 5". */
 export function describeUnit(shape: readonly number[], unit: number): string {
   const index = indexOf(shape, unit);

@@ -1,7 +1,7 @@
 /** What the kernel sends in bulk: a JSON header and typed arrays in one block of bytes. */
 
 export const MAGIC = "IUAW";
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 const PREAMBLE_BYTES = 16;
 
 export type NumericArray = Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
@@ -17,6 +17,13 @@ export interface LayerMeta {
   readonly dtype: string;
   /** The unit shape: without the batch axis; empty for a single unit. */
   readonly shape: readonly number[];
+  /** What one input gives; null where the length varies. */
+  readonly response_shape: readonly (number | null)[];
+  readonly unit: "element" | "channel" | "token";
+  /** How many channels, where one has several units. */
+  readonly channels: number | null;
+  /** Positions left out as padding. */
+  readonly masked: number;
   readonly units: number;
   readonly probes: number;
   readonly nan: number;
@@ -33,12 +40,17 @@ export interface TableSnapshot {
   readonly mean: NumericArray;
   readonly std: NumericArray;
   readonly dead: NumericArray;
+  /** Zero for layers without `channels`. */
+  readonly deadChannels: NumericArray;
 }
 
 /** Stop-major cumulative counts of one layer, for those columns that were sent. */
 export interface UnitsSnapshot {
   readonly layer: string;
+  /** Of the units as they come here: channels first where there are several axes besides. */
   readonly shape: readonly number[];
+  /** Where in the layer's own order the axis of channels is that comes first here. */
+  readonly channel_axis: number;
   readonly units: number;
   readonly probes: number;
   readonly stops: readonly number[];
@@ -160,6 +172,7 @@ export function decodeTable(data: DataView): TableSnapshot {
     mean: take(snapshot, "table", "mean", cells),
     std: take(snapshot, "table", "std", cells),
     dead: take(snapshot, "table", "dead", cells),
+    deadChannels: take(snapshot, "table", "dead_channels", cells),
   };
 }
 
@@ -170,6 +183,7 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
   return {
     layer: meta.layer,
     shape: meta.shape,
+    channel_axis: meta.channel_axis,
     units: meta.units,
     probes: meta.probes,
     stops: meta.stops,

@@ -1,6 +1,6 @@
 /** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
 
-import { type LayerReading, readTable, readUnitsAt } from "../core/layers";
+import { type LayerReading, readLayer, readTable, readUnitsAt } from "../core/layers";
 import {
   decodeTable,
   decodeUnits,
@@ -199,7 +199,11 @@ export class App {
     if (absent !== null) return message(absent);
     if (units?.layer !== layer) return message(`Waiting for units of ${layer}…`);
     if (units.probes === 0) return message(`No probe has reached ${layer} yet.`);
-    const reading = readUnitsAt(this.#tableData, units, this.#host.tolerances());
-    return { kind: "units", units, reading };
+    const tolerances = this.#host.tolerances();
+    const reading = readUnitsAt(this.#tableData, units, tolerances);
+    const row = this.#tableData.layers.findIndex((meta) => meta.name === layer);
+    if (row < 0) return message(`Waiting for units of ${layer}…`);
+    const inTable = readLayer(this.#tableData, row, tolerances);
+    return { kind: "units", units, reading, layer: inTable };
   }
 }

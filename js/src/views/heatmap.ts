@@ -1,17 +1,11 @@
 /** The units of the selected layer: heading, picture, controls, tooltip and legend. */
 
 import { shareLevels } from "../core/colour";
-import {
-  formatBracket,
-  formatInteger,
-  formatShape,
-  formatShare,
-  formatTolerance,
-  plural,
-} from "../core/format";
-import { totalUnits, type UnitsReading } from "../core/layers";
-import { describeUnit } from "../core/layout";
+import { formatBracket, formatInteger, formatShare, formatTolerance, plural } from "../core/format";
+import { type LayerReading, totalUnits, type UnitsReading } from "../core/layers";
+import { describeUnit, ownIndex } from "../core/layout";
 import type { UnitsSnapshot } from "../core/snapshot";
+import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
 import { element, setAttribute, setText } from "./dom";
 import { Legend } from "./legend";
 import { Tooltip, type TooltipText } from "./tooltip";
@@ -26,7 +20,12 @@ const REST_HINT = "Click the picture, then scroll to zoom, drag to pan";
 
 export type HeatmapState =
   | { readonly kind: "message"; readonly layer: string; readonly text: string }
-  | { readonly kind: "units"; readonly units: UnitsSnapshot; readonly reading: UnitsReading };
+  | {
+      readonly kind: "units";
+      readonly units: UnitsSnapshot;
+      readonly reading: UnitsReading;
+      readonly layer: LayerReading;
+    };
 
 function button(text: string, name: string): HTMLButtonElement {
   return element("button", {
@@ -50,6 +49,7 @@ export class Heatmap {
   readonly #node: HTMLElement;
   #units: UnitsSnapshot | null = null;
   #reading: UnitsReading | null = null;
+  #layer: LayerReading | null = null;
   #pointer: Point | null = null;
   #cursor: number | null = null;
   #hintTimer: ReturnType<typeof setTimeout> | undefined;
@@ -200,32 +200,36 @@ export class Heatmap {
 
   #describe(unit: number): TooltipText | null {
     if (this.#units === null || this.#reading === null || unit >= this.#units.units) return null;
-    const { shape, probes } = this.#units;
+    const { unit: kind } = (this.#layer as LayerReading).meta;
+    const { shape, probes, channel_axis: channelAxis } = this.#units;
     const lower = this.#reading.lower[unit] as number;
     const upper = this.#reading.upper[unit] as number;
     const lines: string[] = [];
-    if (shape.length > 1) lines.push(`flat index ${formatInteger(unit)}`);
+    if (shape.length > 1)
+      lines.push(`flat index ${formatInteger(ownIndex(shape, channelAxis, unit))}`);
     lines.push(
-      `${formatBracket(lower, upper, formatInteger)} of ${plural(probes, "probe")} inactive`,
+      `${formatBracket(lower, upper, formatInteger)} of ${plural(probes, kind === "token" ? "token" : "probe")} inactive`,
       formatBracket(lower / probes, upper / probes, formatShare),
     );
     const alarm =
       lower === probes
-        ? "dead: inactive on every probe"
+        ? `dead: inactive on every ${kind === "token" ? "token" : "probe"}`
         : upper === probes
           ? "may be dead: the threshold lies between stops"
           : null;
-    return { title: describeUnit(shape, unit), lines, alarm };
+    const title = kind === "element" ? describeUnit(shape, unit) : `channel ${unit}`;
+    return { title, lines, alarm };
   }
 
   update(state: HeatmapState): void {
     if (state.kind === "message") this.#showMessage(state.layer, state.text);
-    else this.#showUnits(state.units, state.reading);
+    else this.#showUnits(state.units, state.reading, state.layer);
   }
 
   #showMessage(layer: string, text: string): void {
     this.#units = null;
     this.#reading = null;
+    this.#layer = null;
     this.#cursor = null;
     setText(this.#name, layer);
     this.#name.title = layer;
@@ -245,7 +249,7 @@ export class Heatmap {
     this.#tools.hidden = !shown;
   }
 
-  #showUnits(units: UnitsSnapshot, reading: UnitsReading): void {
+  #showUnits(units: UnitsSnapshot, reading: UnitsReading, layer: LayerReading): void {
     const keepView = this.#units?.layer === units.layer;
     const changed =
       this.#units !== units ||
@@ -254,8 +258,9 @@ export class Heatmap {
     if (!keepView) this.#cursor = null;
     this.#units = units;
     this.#reading = reading;
+    this.#layer = layer;
     this.#toggle(true);
-    this.#describeLayer(units, reading);
+    this.#describeLayer(units, reading, layer);
     this.#resize();
     if (changed) {
       this.#picture.setUnits(units.shape, shareLevels(reading.lower, units.probes), keepView);
@@ -263,14 +268,16 @@ export class Heatmap {
     this.#point();
   }
 
-  #describeLayer(units: UnitsSnapshot, reading: UnitsReading): void {
+  #describeLayer(units: UnitsSnapshot, reading: UnitsReading, layer: LayerReading): void {
     const lower = totalUnits(reading.lower, units.probes);
     const upper = reading.exact ? lower : totalUnits(reading.upper, units.probes);
     setText(this.#name, units.layer);
     this.#name.title = units.layer;
-    const shape = units.shape.length > 1 ? ` (${formatShape(units.shape)})` : "";
     const dead = formatBracket(lower.dead, upper.dead, formatInteger);
-    setText(this.#summary, `${plural(units.units, "unit")}${shape} · ${dead} dead`);
+    const channels = deadChannels(layer);
+    const parts = [unitSummary(layer.meta), `${dead} dead`, maskedNote(layer.meta)];
+    if (channels !== "") parts.splice(2, 0, `${channels} dead`);
+    setText(this.#summary, parts.filter((part) => part !== "").join(" · "));
     const missing = units.stops.length + 1 - units.columns.length;
     this.#note.hidden = missing === 0 || reading.exact;
     if (!this.#note.hidden) {

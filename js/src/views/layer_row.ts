@@ -1,16 +1,10 @@
 /** One layer's row: made once, then patched in place. */
 
-import {
-  formatBracket,
-  formatInteger,
-  formatMean,
-  formatShape,
-  formatShare,
-  NOTHING,
-} from "../core/format";
+import { formatBracket, formatInteger, formatMean, formatShare, NOTHING } from "../core/format";
 import { type ColumnKey, cellValue, type LayerReading } from "../core/layers";
 import type { LayerMeta } from "../core/snapshot";
 import { positionAmong } from "../core/threshold";
+import { deadChannels, unitNote, unitSentence } from "../core/unit_words";
 import { element, setAttribute, setText, setVariable } from "./dom";
 import { Sparkline } from "./sparkline";
 
@@ -26,6 +20,8 @@ const FORMATS: Readonly<Record<NumericKey, (value: number) => string>> = {
   "dead-share": formatShare,
 };
 
+const DEAD_CHANNELS = "Channels that were never active at any position.";
+
 const BARS: ReadonlySet<NumericKey> = new Set<NumericKey>(["share", "dead-share"]);
 
 /** A deviation between two stops is not bounded by theirs, so it is not shown as a range. */
@@ -39,6 +35,7 @@ function formatDeviations(lower: number, upper: number): string {
 export class NumberCell {
   readonly #key: NumericKey;
   readonly #text = element("span", { class: "iua-number" });
+  readonly #aside = element("span", { class: "iua-shape" });
   readonly #bar: HTMLElement | null;
   readonly #node: HTMLTableCellElement;
 
@@ -79,6 +76,14 @@ export class NumberCell {
       setText(this.#text, formatBracket(low, high, FORMATS[this.#key]));
     }
     this.#node.classList.toggle("iua-is-zero", this.#key.startsWith("dead") && high === 0);
+  }
+
+  /** A quiet word before the number, or none. */
+  setAside(text: string, title: string): void {
+    if (text !== "" && !this.#aside.isConnected) this.#node.prepend(this.#aside);
+    if (text === "") this.#aside.remove();
+    setText(this.#aside, text);
+    setAttribute(this.#aside, "title", title);
   }
 
   node(): HTMLTableCellElement {
@@ -143,7 +148,8 @@ export class LayerRow {
     const { meta, lower, upper, exact } = reading;
     setText(this.#kind, meta.kind);
     setAttribute(this.#kind, "title", `${meta.kind}, ${meta.dtype}`);
-    setText(this.#shape, meta.shape.length > 1 ? formatShape(meta.shape) : "");
+    setText(this.#shape, unitNote(meta));
+    setAttribute(this.#unitsCell, "title", unitSentence(meta));
     setText(this.#units, formatInteger(meta.units));
     setAttribute(this.#unitsCell, "data-value", String(meta.units));
     const bad = meta.nan + meta.infinite > 0;
@@ -160,6 +166,7 @@ export class LayerRow {
         exact,
       );
     }
+    this.#numbers.get("dead")?.setAside(deadChannels(reading), DEAD_CHANNELS);
     const counted = meta.probes > 0;
     this.#curve.node().classList.toggle("iua-nothing", !counted);
     if (counted) {

@@ -1,0 +1,51 @@
+/** What a unit of a layer is, in a few words and in a sentence. */
+
+import { formatBracket, formatInteger, formatShape, plural } from "./format";
+import type { LayerReading } from "./layers";
+import type { LayerMeta } from "./snapshot";
+
+/** Beside the number of units: "64 × 56 × 56", "channels of 64 × 56 × 56", "tokens of * × 768". */
+export function unitNote(meta: LayerMeta): string {
+  const shape = formatShape(meta.response_shape);
+  if (meta.unit === "channel") return `channels of ${shape}`;
+  if (meta.unit === "token") return `tokens of ${shape}`;
+  return meta.shape.length > 1 ? shape : "";
+}
+
+/** "1,024 padded positions left out", or nothing where none was. */
+export function maskedNote(meta: LayerMeta): string {
+  return meta.masked > 0 ? `${plural(meta.masked, "padded position")} left out` : "";
+}
+
+export function unitSentence(meta: LayerMeta): string {
+  const shape = `One input gives ${formatShape(meta.response_shape)}.`;
+  const masked = meta.masked > 0 ? ` ${maskedNote(meta)}.` : "";
+  if (meta.unit === "channel") {
+    return `A unit is a channel: inactive on an input only where it is so at every position. ${shape}${masked}`;
+  }
+  if (meta.unit === "token") {
+    const probes = `${plural(meta.probes, "token")} counted so far`;
+    return `A unit is a channel, and every token is a probe: ${probes}. ${shape}${masked}`;
+  }
+  return `Every entry of a response is a unit. ${shape}`;
+}
+
+/** After the number of units in the heatmap's heading. */
+export function unitSummary(meta: LayerMeta): string {
+  if (meta.unit === "channel") {
+    return `${plural(meta.units, "channel")}, inactive where every position is`;
+  }
+  if (meta.unit === "token") {
+    return `${plural(meta.units, "channel")}, every token a probe`;
+  }
+  const shape = meta.shape.length > 1 ? ` (${formatShape(meta.shape)})` : "";
+  return `${plural(meta.units, "unit")}${shape}`;
+}
+
+/** "3 of 64 channels" where some are, or may be, dead as a whole; otherwise empty. */
+export function deadChannels(reading: LayerReading): string {
+  const { meta, lower, upper } = reading;
+  if (meta.channels === null || upper.deadChannels === 0) return "";
+  const dead = formatBracket(lower.deadChannels, upper.deadChannels, formatInteger);
+  return `${dead} of ${plural(meta.channels, "channel")}`;
+}
