@@ -265,7 +265,8 @@ def _fitted(mask: np.ndarray | None, positions: tuple[int, ...]) -> tuple[np.nda
     if positions == (mask.size,):
         return mask.ravel(), True
     pooled = len(positions) == 1 and positions[0] == len(mask)
-    return None, pooled
+    images = len(positions) > mask.ndim
+    return None, pooled or images
 
 
 def _rows_are_tokens(rows: int, origin: Origin) -> bool:

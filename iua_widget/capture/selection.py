@@ -229,12 +229,11 @@ class Selection:
         if never:
             from iua_widget.notes import named
 
-            few = "was" if len(never) == 1 else "were"
-            chosen = "Activation modules" if self.default else "Chosen modules"
             notes.append(
-                f"{chosen} that {few} never called and so have no counts: {named(never)}. A "
-                "direct call of .forward(), or a parent that uses the weights itself (as "
-                f"nn.MultiheadAttention does), goes unnoticed.{self._near(never[0], called)}"
+                f"{'Never' if self.default else 'Chosen, but never'} called, so without counts: "
+                f"{named(never)}. (A direct call of .forward(), or a parent that uses the weights "
+                "itself, as nn.MultiheadAttention does, goes unnoticed.)"
+                f"{'' if self.default else self._near(never[0], called)}"
             )
         notes.extend(
             f"layers={choice.text} has matched no response.{self._near(choice.text, called)}"
@@ -259,9 +258,10 @@ class Selection:
         return LayerSelectionError(message)
 
     def _near(self, text: str, called: Sequence[str]) -> str:
-        near = difflib.get_close_matches(text.strip("'\""), called, n=5, cutoff=0.4)
-        shown = near or list(called)[:5]
-        return f" It gave {_some(shown)}." if shown else ""
+        near = difflib.get_close_matches(text.strip("'\""), called, n=3, cutoff=0.4)
+        if near:
+            return f" Near it: {_some(near)}."
+        return f" It gave {_some(called, most=5)}." if called else ""
 
     def _choice(self, entry: object, modules: dict[int, nn.Module]) -> Choice:
         if isinstance(entry, str):

@@ -330,7 +330,7 @@ def test_a_direct_call_of_forward_goes_unnoticed_and_is_told() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.tanh(self.relu.forward(self.fc(x)))
 
-    with pytest.warns(IUAWarning, match=r"never called.*'relu'.*\.forward\(\)"):
+    with pytest.warns(IUAWarning, match=r"[Nn]ever called.*'relu'.*\.forward\(\)"):
         iua = IUA.introspect(Direct(), torch.randn(4, 3))
     assert iua.layers == ["Direct/relu", "tanh"], "the function inside is seen all the same"
 
