@@ -71,6 +71,31 @@ describe("decodeTable and decodeUnits", () => {
     expect(snapshot.rtolStops).toEqual([0, 0.1]);
     expect(snapshot.layers[0]?.name).toBe("a");
     expect(Array.from(snapshot.dead)).toEqual([0, 1, 2]);
+    expect(Array.from(snapshot.deadChannels)).toEqual([0, 0, 1]);
+  });
+
+  it("reads what a unit is, and lengths that vary", () => {
+    const tokens = { unit: "token", response_shape: [null, 2], masked: 7 };
+    const layers = [layerMeta("a", 2, tokens)];
+    expect(decodeTable(pack({ ...meta, layers }, table)).layers[0]).toMatchObject(tokens);
+  });
+
+  it("reads units that come channel by channel, and where their own axis is", () => {
+    const units = {
+      kind: "units",
+      layer: "a",
+      shape: [2, 1, 3],
+      channel_axis: 2,
+      units: 6,
+      probes: 10,
+      stops: [0],
+      columns: [1],
+    };
+    const counts = { dtype: "u1", shape: [1, 6], values: [0, 1, 2, 3, 4, 5] } as const;
+    const snapshot = decodeUnits(pack(units, { counts }));
+    expect(snapshot.shape).toEqual([2, 1, 3]);
+    expect(snapshot.channel_axis).toBe(2);
+    expect(Array.from(snapshot.counts)).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
   it("refuses the other kind, a missing array and one of the wrong length", () => {

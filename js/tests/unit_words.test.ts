@@ -32,12 +32,17 @@ describe("unit words", () => {
     const maps = { shape: [4, 5, 6], response_shape: [4, 5, 6] };
     expect(unitNote(meta(maps))).toBe("4 × 5 × 6");
     expect(unitSummary(meta({ ...maps, units: 120 }))).toBe("120 units (4 × 5 × 6)");
+    expect(unitSentence(meta(maps))).toBe(
+      "Every entry of a response is a unit. One input gives 4 × 5 × 6. 10 probes counted so far.",
+    );
   });
 
   it("say what a channel and a token are, and of what", () => {
     const channel = meta({ unit: "channel", response_shape: [64, 7, 7] });
     expect(unitNote(channel)).toBe("channels of 64 × 7 × 7");
-    expect(unitSentence(channel)).toContain("at every position. One input gives 64 × 7 × 7.");
+    expect(unitSentence(channel)).toContain(
+      "at every position. One input gives 64 × 7 × 7. 10 probes counted so far.",
+    );
     const token = meta({ unit: "token", response_shape: [null, 64], masked: 1024, probes: 5000 });
     expect(unitNote(token)).toBe("tokens of * × 64");
     expect(unitSentence(token)).toBe(

@@ -483,3 +483,58 @@ def test_the_widget_follows_the_theme_of_its_host(finished: tuple[Any, Panel]) -
     expect(panel.canvas).to_be_visible()
     overflow = panel.root.evaluate("(root) => root.scrollWidth - root.clientWidth")
     assert overflow <= 0, "something is clipped at the side"
+
+
+TOKENS = """
+import transformers
+
+config = transformers.BertConfig(
+    vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+    intermediate_size=24, hidden_act="relu",
+)
+class Captioner(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 8, 3)
+        self.text = transformers.BertModel(config, add_pooling_layer=False)
+        self.unused = torch.nn.Tanh()
+
+    def forward(self, pixels, input_ids, attention_mask):
+        torch.relu(self.conv(pixels))
+        return self.text(input_ids=input_ids, attention_mask=attention_mask)
+
+torch.manual_seed(0)
+captioner = Captioner()
+with torch.no_grad():
+    captioner.conv.bias[2:5] = -9.0
+batch = {
+    "pixels": images[:40],
+    "input_ids": torch.randint(0, 50, (40, 9)),
+    "attention_mask": (torch.arange(9) < torch.arange(40)[:, None] % 9 + 1).long(),
+}
+w = IUAWidget(captioner, batch)
+w
+"""
+
+
+def test_the_page_says_what_a_unit_is_and_what_was_left_out(
+    open_notebook: Any,
+) -> None:
+    book = open_notebook(SETUP, TOKENS)
+    book.run_all()
+    panel = Panel(book.page)
+    panel.wait_for_status("done")
+    token = "text.encoder.layer.0.intermediate.intermediate_act_fn"
+    assert panel.layers() == ["Captioner/relu", token, token.replace("0", "1", 1)]
+    maps, text = panel.row("Captioner/relu"), panel.row(token)
+    expect(maps.locator('[data-column="units"]')).to_contain_text("8 × 6 × 6")
+    expect(maps.locator('[data-column="dead"]')).to_contain_text("3 of 8 channels")
+    units = text.locator('[data-column="units"]')
+    expect(units).to_contain_text("tokens of 9 × 24")
+    masked = book.python("it = w.iua.results[w.iua.layers[1]].masked")
+    assert masked == book.python("it = int((batch['attention_mask'] == 0).sum())")
+    assert f"{masked} padded positions left out" in (units.get_attribute("title") or "")
+    expect(panel.root).to_contain_text("Never called, so without counts: 'unused'.")
+    text.click()
+    expect(panel.root).to_contain_text(f"24 channels, every token a probe · 0 dead · {masked} pad")
+    assert book.python("it = w.layer") == token

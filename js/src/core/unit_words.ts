@@ -19,15 +19,16 @@ export function maskedNote(meta: LayerMeta): string {
 
 export function unitSentence(meta: LayerMeta): string {
   const shape = `One input gives ${formatShape(meta.response_shape)}.`;
+  const probes = ` ${plural(meta.probes, "probe")} counted so far.`;
   const masked = meta.masked > 0 ? ` ${maskedNote(meta)}.` : "";
   if (meta.unit === "channel") {
-    return `A unit is a channel: inactive on an input only where it is so at every position. ${shape}${masked}`;
+    return `A unit is a channel: inactive on an input only where it is so at every position. ${shape}${probes}${masked}`;
   }
   if (meta.unit === "token") {
-    const probes = `${plural(meta.probes, "token")} counted so far`;
-    return `A unit is a channel, and every token is a probe: ${probes}. ${shape}${masked}`;
+    const tokens = `${plural(meta.probes, "token")} counted so far`;
+    return `A unit is a channel, and every token is a probe: ${tokens}. ${shape}${masked}`;
   }
-  return `Every entry of a response is a unit. ${shape}`;
+  return `Every entry of a response is a unit. ${shape}${probes}`;
 }
 
 /** After the number of units in the heatmap's heading. */

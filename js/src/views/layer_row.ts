@@ -20,7 +20,7 @@ const FORMATS: Readonly<Record<NumericKey, (value: number) => string>> = {
   "dead-share": formatShare,
 };
 
-const DEAD_CHANNELS = "Channels that were never active at any position.";
+const DEAD_CHANNELS = "A channel is dead when no position of it was ever active";
 
 const BARS: ReadonlySet<NumericKey> = new Set<NumericKey>(["share", "dead-share"]);
 
@@ -44,7 +44,7 @@ export class NumberCell {
     this.#node = element(
       "td",
       { class: "iua-numeric", attributes: { "data-column": key } },
-      this.#text,
+      element("span", { class: "iua-figure" }, this.#aside, this.#text),
     );
     this.#bar = BARS.has(key)
       ? element("span", { class: "iua-bar", attributes: { "aria-hidden": "true" } })
@@ -80,10 +80,8 @@ export class NumberCell {
 
   /** A quiet word before the number, or none. */
   setAside(text: string, title: string): void {
-    if (text !== "" && !this.#aside.isConnected) this.#node.prepend(this.#aside);
-    if (text === "") this.#aside.remove();
     setText(this.#aside, text);
-    setAttribute(this.#aside, "title", title);
+    setAttribute(this.#node, "title", text === "" ? null : `${text}. ${title}.`);
   }
 
   node(): HTMLTableCellElement {
@@ -108,8 +106,7 @@ export class LayerRow {
   readonly #unitsCell = element(
     "td",
     { class: "iua-numeric iua-units", attributes: { "data-column": "units" } },
-    this.#shape,
-    this.#units,
+    element("span", { class: "iua-figure" }, this.#shape, this.#units),
   );
   readonly #numbers = new Map(NUMERIC_KEYS.map((key) => [key, new NumberCell(key)]));
   readonly #curve = new Sparkline();
