@@ -238,9 +238,14 @@ def _rows(value: Any, start: int, count: int) -> Any:
 
 def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
-        value = torch.as_tensor(value if value.flags.writeable else value.copy())
+        value = torch.tensor(value)
         if value.dtype == torch.float64 and dtype is not None:
             value = value.to(dtype)
+        return value.to(device)
+    if isinstance(value, torch.Tensor):
+        moved = value if device is None else value.to(device)
+        # Not the loader's own: a model may begin with an in-place operation.
+        return moved.clone() if moved is value else moved
     if isinstance(value, (tuple, list)) and not isinstance(value, PackedSequence):
         return _like(value, [_moved(item, device, dtype) for item in value])
     move = getattr(value, "to", None)  # a tokenizer's encoding stays one

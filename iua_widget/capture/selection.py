@@ -185,13 +185,15 @@ class Selection:
         found = [c for c in self._choices if c.wants_function(name, response, inside=inside)]
         return _mark(found)
 
-    def check_seen(self, called: Sequence[str]) -> None:
+    def check_seen(self, called: Sequence[str], *, elsewhere: Sequence[str] = ()) -> None:
         """Check, when a batch has passed, that something of what was chosen has come.
 
         Parameters
         ----------
         called : sequence of str
             The responses the model gave, whether wanted or not.
+        elsewhere : sequence of str
+            Modules that were called on another thread.
 
         Raises
         ------
@@ -200,6 +202,13 @@ class Selection:
         """
         if any(choice.seen for choice in self._choices):
             return
+        if elsewhere:
+            message = (
+                f"{self._label} calls {elsewhere[0]!r} on a thread of its own, where it cannot be "
+                "told from other use of the model. Let it run its modules on the thread that "
+                "calls it."
+            )
+            raise LayerSelectionError(message)
         if self.default:
             raise self._no_activation(at_once=False)
         text = ", ".join(choice.text for choice in self._choices[:5])

@@ -153,7 +153,7 @@ class TorchSource:
                         break
                     probes = self._pass(batch, number, left, record)
                 if not number:
-                    self._selection.check_seen(list(self._findings.responses))
+                    self._check_seen()
                     self._estimate_total(probes)
                 counted += probes
                 number += 1
@@ -179,8 +179,13 @@ class TorchSource:
         with self._randomness.window():
             self._pass(batch, self._singles, None, record)
         self._untouched.forget()
-        self._selection.check_seen(list(self._findings.responses))
+        self._check_seen()
         self._singles += 1
+
+    def _check_seen(self) -> None:
+        self._selection.check_seen(
+            list(self._findings.responses), elsewhere=sorted(self._findings.elsewhere)
+        )
 
     def _pass(self, batch: Any, number: int, left: int | None, record: Record) -> int:
         masks = self._masks(batch, number)
@@ -325,6 +330,11 @@ def _hint(message: str, inputs: Inputs, dtype: torch.dtype | None) -> str:
         return (
             f"The model's parameters are {dtype}: convert the inputs in the loader, or with "
             "forward=lambda model, batch: model(batch.to(...))."
+        )
+    if "does not require grad" in message:
+        return (
+            "The model runs without gradients. Where it takes some itself, as an energy does, let "
+            "it do so in torch.enable_grad()."
         )
     if "positional argument" in message or "keyword argument" in message:
         return (

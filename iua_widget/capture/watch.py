@@ -273,6 +273,7 @@ class Watch:
         *,
         sequence: bool = True,
     ) -> None:
+        _check_whole(name, tensor)
         if self._functions and frame is not None:
             self._note_callers(frame)
         axes = self._findings.channel_axes
@@ -372,6 +373,17 @@ def _check_batched(name: str, module: nn.Module, output: Any) -> None:
             f"{name!r} ({type(module).__name__}) was given one input without a batch axis, and "
             f"returned {tuple(output.shape)}. Feed batches: add an axis with x.unsqueeze(0), or "
             "pass the dataset or a DataLoader."
+        )
+        raise ProducerError(message, layer=name)
+
+
+def _check_whole(name: str, tensor: torch.Tensor) -> None:
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # noqa: SLF001
+        message = (
+            f"{name!r} is computed inside torch.func (vmap, grad, ...), where a tensor stands for "
+            "a part of a batch and has no values of its own to count. Choose layers outside with "
+            "`layers=`, or use a forward pass without the transform: forward=lambda model, batch: "
+            "..."
         )
         raise ProducerError(message, layer=name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -398,3 +399,65 @@ def test_exported_and_traced_graphs_are_models_too(tmp_path: Path) -> None:
     (layer,) = iua.layers
     assert layer.endswith("/relu")
     assert_counts(iua, layer, expected, 1e-8)
+
+
+def test_what_a_transform_computes_in_part_is_refused_by_name() -> None:
+    class Mapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.vmap(self.relu)(x)
+
+    with pytest.raises(ProducerError, match=r"'relu' is computed inside torch.func.*layers="):
+        IUA.introspect(Mapped(), torch.randn(4, 3))
+    assert IUA.introspect(Mapped(), torch.randn(4, 3), layers="Mapped").layers == ["Mapped"]
+
+
+def test_modules_run_on_a_thread_of_the_models_own_are_refused_by_name() -> None:
+    class Threaded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(self.relu, x).result()
+
+    with pytest.raises(ValueError, match=r"Threaded calls 'relu' on a thread of its own"):
+        IUA.introspect(Threaded(), torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("form", ["tensor", "array", "list", "loader"])
+def test_inputs_are_not_changed_by_a_model_that_begins_in_place(form: str) -> None:
+    x = torch.randn(20, 3)
+    kept = x.clone()
+    data: Any = {
+        "tensor": x,
+        "array": x.numpy(),
+        "list": list(x.split(5)),
+        "loader": DataLoader([(row,) for row in x], batch_size=20, collate_fn=lambda _: (x,)),
+    }[form]
+    model = nn.Sequential(nn.ReLU(inplace=True))
+    first = IUA.introspect(model, data)
+    assert torch.equal(x, kept)
+    again = IUA.introspect(model, data)
+    assert_counts(first, "0", kept.clamp(min=0).numpy(), 1e-8)
+    assert_counts(again, "0", kept.clamp(min=0).numpy(), 1e-8)
+
+
+def test_gradients_taken_inside_say_how() -> None:
+    class Energy(nn.Module):
+        def __init__(self, *, enabled: bool) -> None:
+            super().__init__()
+            self.softplus, self.enabled = nn.Softplus(), enabled
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.set_grad_enabled(self.enabled):
+                x = x.clone().requires_grad_()
+                return torch.autograd.grad(self.softplus(x).sum(), x)[0]
+
+    assert IUA.introspect(Energy(enabled=True), torch.randn(4, 3)).layers == ["softplus"]
+    with pytest.raises(ProducerError, match=r"let it do so in torch.enable_grad\(\)"):
+        IUA.introspect(Energy(enabled=False), torch.randn(4, 3))
