@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
@@ -16,11 +15,12 @@ from iua_widget.errors import (
     ProducerError,
     ToleranceError,
 )
-from iua_widget.masks import MaskOption, check_mask_option
+from iua_widget.masks import MaskOption
 from iua_widget.notes import tally_notes
 from iua_widget.pending import PendingBatch
-from iua_widget.producers import Source, as_source, check_count
+from iua_widget.producers import Source
 from iua_widget.results import LayerResult, Reading, read_layer
+from iua_widget.sources import open_source
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Scale, Stops, check_scale, check_tolerance, default_stops
 from iua_widget.turn_lock import TurnLock
@@ -644,64 +644,6 @@ def threshold_of(tally: Tally, atol: float, rtol: float, scale: Scale) -> float:
     if scale == "zero" or not rtol:
         return atol
     return atol + rtol * tally.mean_abs
-
-
-def open_source(
-    producer: Any,
-    loader: Any = None,
-    *,
-    layers: Any = None,
-    batch_size: int = 32,
-    mask: MaskOption | None = None,
-    forward: Callable[[Any, Any], Any] | None = None,
-    max_probes: int | None = None,
-    mode: str = "eval",
-) -> Source:
-    """Make a source of a model with its loader, or of any other producer.
-
-    Parameters
-    ----------
-    producer, loader, layers, batch_size, mask, forward, max_probes, mode
-        As in `IUA.introspect`.
-
-    Returns
-    -------
-    Source
-
-    Raises
-    ------
-    ProducerError, LayerSelectionError
-        If they do not fit together.
-    """
-    batch_size = check_count("batch_size", batch_size)
-    max_probes = None if max_probes is None else check_count("max_probes", max_probes, 1000)
-    check_mask_option(mask)
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(producer, torch.nn.Module):
-        from iua_widget.capture.source import TorchSource
-
-        return TorchSource(
-            producer,
-            loader,
-            layers=layers,
-            batch_size=batch_size,
-            mask=mask,
-            forward=forward,
-            max_probes=max_probes,
-            mode=mode,
-        )
-    if isinstance(producer, type):
-        message = f"the class {producer.__name__} was given: give an instance of it."
-        raise ProducerError(message)
-    model_only = {"loader": loader, "layers": layers, "forward": forward}
-    for name, value in (model_only | {"mode": None if mode == "eval" else mode}).items():
-        if value is not None:
-            message = (
-                f"`{name}` goes with a torch.nn.Module, and {type(producer).__name__} is none. "
-                "Pass the model first, or leave it out and give responses."
-            )
-            raise ProducerError(message)
-    return as_source(producer, batch_size, max_probes=max_probes, mask=mask)
 
 
 def _all_stops(stops: Iterable[float] | None, atol: float) -> Stops:

@@ -164,7 +164,7 @@ class PendingBatch:
             advice = (
                 "Every entry is a unit here, and can be followed only where the shape stays. For "
                 f"sequences or images of several sizes count by channel: units={{{layer!r}: "
-                "'token'}} (each position is a probe) or 'channel' (inactive at every position); "
+                "'token'} (each position is a probe) or 'channel' (inactive at every position); "
                 "or crop or pad the inputs to one size."
             )
         else:

@@ -192,8 +192,8 @@ class UnitRule:
                     raise UnitsError(message)
 
     def _axis(self, layer: str, ndim: int, origin: Origin) -> int | None:
-        if ndim < 2:  # noqa: PLR2004  (probes alone: one unit)
-            return None
+        if ndim <= 2:  # noqa: PLR2004  (one unit a probe, or one axis that can count channels)
+            return ndim - 1 or None
         axis = _of(self._axes, layer, None)
         if axis is None:
             axis = origin.channel_axis

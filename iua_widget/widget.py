@@ -12,12 +12,13 @@ import traitlets
 
 from iua_widget import html
 from iua_widget.errors import IUAError, NoProbesError, ProducerError
-from iua_widget.introspect import IUA, open_source, threshold_of
+from iua_widget.introspect import IUA, threshold_of
 from iua_widget.masks import MaskOption
 from iua_widget.pacing import FramePacer
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
 from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
+from iua_widget.sources import open_source
 from iua_widget.static_files import script, styles
 from iua_widget.stream import Run, Status
 from iua_widget.tally import Tally

@@ -118,7 +118,7 @@ def read_batch(
         For the error.
     device : torch.device or None
     dtype : torch.dtype or None
-        Of the model's parameters: what NumPy's float64 becomes. Tensors keep theirs.
+        Of the model's parameters: what floating arrays become. Tensors keep theirs.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def _rows(value: Any, start: int, count: int) -> Any:
 def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
         value = torch.tensor(value)
-        if value.dtype == torch.float64 and dtype is not None:
+        if value.is_floating_point() and dtype is not None:
             value = value.to(dtype)
         return value.to(device)
     if isinstance(value, torch.Tensor):
