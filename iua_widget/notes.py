@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from iua_widget.tally import Tally
-
-_NAMES_SHOWN = 5
-
-
-def named(layers: Sequence[str]) -> str:
-    """The names of some layers, in quotes, and how many more there are."""
-    shown = ", ".join(map(repr, layers[:_NAMES_SHOWN]))
-    more = len(layers) - _NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+from iua_widget.wording import named
 
 
 def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from iua_widget.errors import ProducerError
-from iua_widget.notes import named
+from iua_widget.wording import named
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

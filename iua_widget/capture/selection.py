@@ -21,6 +21,7 @@ from iua_widget.capture.activations import (
 from iua_widget.capture.names import ModuleNames
 from iua_widget.errors import LayerSelectionError
 from iua_widget.response_info import LayerKind
+from iua_widget.wording import named
 
 _CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?((\[[^\[\]]*\])+\*?)?$")
 """What follows a module's name in a response's: the second call, a part of the output."""
@@ -236,8 +237,6 @@ class Selection:
         ]
         notes = []
         if never:
-            from iua_widget.notes import named
-
             notes.append(
                 f"{'Never' if self.default else 'Chosen, but never'} called, so without counts: "
                 f"{named(never)}. (A direct call of .forward(), or a parent that uses the weights "
@@ -269,8 +268,8 @@ class Selection:
     def _near(self, text: str, called: Sequence[str]) -> str:
         near = difflib.get_close_matches(text.strip("'\""), called, n=3, cutoff=0.4)
         if near:
-            return f" Near it: {_some(near)}."
-        return f" It gave {_some(called, most=5)}." if called else ""
+            return f" Near it: {named(near)}."
+        return f" It gave {named(called)}." if called else ""
 
     def _choice(self, entry: object, modules: dict[int, nn.Module]) -> Choice:
         if isinstance(entry, str):
@@ -357,7 +356,8 @@ class Selection:
         near = difflib.get_close_matches(text, names, n=5, cutoff=0.4)
         message = (
             f"layers={shown} matches no module of {self._label}. "
-            f"Modules there are: {_some(near or names)}; of the classes {_some(kinds)}."
+            f"Modules there are: {named(near or names, most=8)}; of the classes "
+            f"{named(kinds, most=8)}."
         )
         return LayerSelectionError(message)
 
@@ -400,8 +400,3 @@ def _inside_script_modules(model: nn.Module) -> set[int]:
 
 def _last(names: ModuleNames) -> str:
     return list(names.modules)[-1]
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(map(repr, names[:most]))
-    return f"{shown}, ..." if len(names) > most else shown

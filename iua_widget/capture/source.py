@@ -30,9 +30,9 @@ from iua_widget.capture.untouched import Mode, Untouched
 from iua_widget.capture.watch import Capture, Findings, Watch
 from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, Masks, asked_masks
-from iua_widget.notes import named
 from iua_widget.producers import Record, at_most
 from iua_widget.units import Origin
+from iua_widget.wording import named
 
 _END: Final = object()
 

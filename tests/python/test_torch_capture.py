@@ -1,4 +1,4 @@
-"""PyTorch capture: what the model computes, counted; and the model as it was."""
+"""PyTorch models: what they compute, counted."""
 
 from __future__ import annotations
 
