@@ -128,10 +128,10 @@ class TorchSource:
             notes.append(
                 f"Calls of {named(sorted(findings.elsewhere))} on another thread were not counted."
             )
-        if self._untouched.changed_for_good:
+        if self._untouched.left_changed:
             notes.append(
-                f"The forward pass itself changes {named(self._untouched.changed_for_good)} in "
-                "place, and they were too large to copy and put back."
+                f"{named(self._untouched.left_changed)} changed during the run, by the forward "
+                "pass or by you, and was left so."
             )
         return notes
 
@@ -178,7 +178,7 @@ class TorchSource:
         """
         with self._randomness.window():
             self._pass(batch, self._singles, None, record)
-        self._untouched.forget()
+        self._untouched.start_again()
         self._check_seen()
         self._singles += 1
 
