@@ -9,7 +9,16 @@ if TYPE_CHECKING:
 
 
 class IUAError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Attributes
+    ----------
+    partial : IUA or None
+        What had been counted before a run broke off: whole batches only, ready to show, merge or
+        read.
+    """
+
+    partial: IUA | None = None
 
 
 class ToleranceError(IUAError, ValueError):
@@ -45,12 +54,9 @@ class ProducerError(IUAError, ValueError):
         The layer concerned, where there is one.
     batch : int or None
         The batch concerned, counted from 0, where there is one.
-    partial : IUA or None
-        What had been counted before: whole batches only, ready to show, merge or read.
     """
 
     def __init__(self, message: str, *, layer: str | None = None, batch: int | None = None) -> None:
         super().__init__(message)
         self.layer = layer
         self.batch = batch
-        self.partial: IUA | None = None

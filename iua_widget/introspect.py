@@ -273,8 +273,12 @@ class IUA:
         def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
             pending.record(layer, value, origin)
 
+        def restart() -> None:
+            nonlocal pending
+            pending = self._pending(source, number)
+
         try:
-            with closing(source.batches(record)) as batches:
+            with closing(source.batches(record, restart)) as batches:
                 for probes in batches:
                     pending.check_complete()
                     with self._lock:
@@ -286,10 +290,12 @@ class IUA:
                     yield probes
             self._check_counted(source)
             self._source_notes = dict.fromkeys(source.notes)
-        except ProducerError as error:
+        except IUAError as error:
             error.partial = self
             raise
-        except IUAError:
+        except KeyboardInterrupt as error:
+            error.partial = self  # type: ignore[attr-defined]
+            error.add_note("What was counted before is kept, as `partial` of this exception.")
             raise
         except Exception as error:
             kept = " What was counted before it is kept." if number else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from iua_widget.errors import ProducerError
+from iua_widget.wording import named
 
 MaskOption = Callable[[Any], Any]
 """Takes a batch as the loader gave it; returns an array of shape (items, positions), zero where
@@ -48,6 +50,23 @@ class Masks:
             if glob == layer or fnmatch.fnmatchcase(layer, glob):
                 return mask
         return None
+
+    def check_used(self, layers: Iterable[str], *, batch: int) -> None:
+        """Check that every name and glob of the user's matches a layer.
+
+        Raises
+        ------
+        ProducerError
+            If one matches none.
+        """
+        layers = list(layers)
+        for glob in self._by_glob:
+            if glob != "*" and not any(
+                glob == layer or fnmatch.fnmatchcase(layer, glob) for layer in layers
+            ):
+                near = difflib.get_close_matches(glob, layers, n=5, cutoff=0.4) or layers
+                message = f"mask= names {glob!r}, which matches no layer. There are: {named(near)}."
+                raise ProducerError(message, batch=batch)
 
     def rows(self, count: int) -> Masks:
         """The masks of the first items of the batch."""

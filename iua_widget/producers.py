@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Protocol
 
@@ -49,8 +50,11 @@ class Source(Protocol):
         """What the reader of the figures should know about the stream so far."""
         ...
 
-    def batches(self, record: Record) -> Generator[int]:
+    def batches(self, record: Record, restart: Callable[[], None] = ...) -> Generator[int]:
         """Stream once: `record` every response of a batch, then yield its number of probes.
+
+        A source that has to begin a batch again calls `restart`, which forgets what was recorded
+        of it.
 
         Raises
         ------
@@ -76,9 +80,9 @@ class MappingSource:
         Where to end; the batch that goes beyond is cut.
     mask : callable, optional
         Given a batch, says which positions are real: see `iua_widget.masks`.
+    steady : bool
+        Whether every batch gives the same layers.
     """
-
-    steady = True
 
     def __init__(
         self,
@@ -89,8 +93,10 @@ class MappingSource:
         restartable: bool = True,
         max_probes: int | None = None,
         mask: MaskOption | None = None,
+        steady: bool = True,
     ) -> None:
         self.label = label
+        self.steady = steady
         self.restartable = restartable
         self._total = total
         self._open_stream = open_stream
@@ -107,21 +113,28 @@ class MappingSource:
         """Nothing is known of arrays beyond what they hold."""
         return []
 
-    def batches(self, record: Record) -> Generator[int]:
+    def batches(
+        self,
+        record: Record,
+        restart: Callable[[], None] = lambda: None,  # noqa: ARG002  (arrays come once)
+    ) -> Generator[int]:
         """Stream once; see `Source.batches`."""
         left = self._max_probes
         stream = _iterate(self._open_stream(), self.label)
         try:
             for number, batch in enumerate(stream):
                 fields = _fields(batch, number)
-                probes = _probes(fields, number)
+                origins = getattr(batch, "origins", {})
+                probes = batch.batch_size if origins else _probes(fields, number)
                 masks = None if self._mask is None else asked_masks(self._mask, batch, number)
                 if left is not None and probes > left:
                     fields = {layer: response[:left] for layer, response in fields.items()}
                     masks = masks.rows(left) if masks else None
                     probes = left
                 for layer, response in fields.items():
-                    record(layer, response, Origin(mask=masks.of(layer) if masks else None))
+                    origin = origins.get(layer, UNKNOWN)
+                    mask = masks.of(layer) if masks else origin.mask
+                    record(layer, response, replace(origin, mask=mask))
                 yield probes
                 if left is not None:
                     left -= probes
@@ -186,6 +199,7 @@ def as_source(
             label=_callable_label(producer),
             max_probes=max_probes,
             mask=mask,
+            steady=getattr(producer, "steady", True) is True,
         )
     if isinstance(producer, (np.ndarray, str, bytes)) or not isinstance(producer, Iterable):
         message = (

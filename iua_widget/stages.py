@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from iua_widget.errors import IUAError, ProducerError
+from iua_widget.units import Origin
 
 Stage = Callable[[Any], Any]
 """Takes a batch and returns one: any callable."""
@@ -19,6 +20,10 @@ class Batch:
     Parameters
     ----------
     fields : mapping of str to array_like or torch.Tensor
+    origins : mapping of str to Origin, optional
+        What a model told of the fields beside their values.
+    probes : int, optional
+        How many there are, where fields may have other lengths, as a model's may.
 
     Examples
     --------
@@ -26,12 +31,21 @@ class Batch:
     Batch(8 probes: image (3, 4, 4))
     """
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        origins: Mapping[str, Origin] | None = None,
+        probes: int | None = None,
+    ) -> None:
         self.fields = dict(fields)
+        self.origins = dict(origins or {})
+        self._probes = probes
 
     @property
     def batch_size(self) -> int:
         """Probes."""
+        if self._probes is not None:
+            return self._probes
         return next((len(field) for field in self.fields.values()), 0)
 
     def __repr__(self) -> str:
@@ -54,6 +68,7 @@ class Pipeline:
     def __init__(self, dataset: Any, stages: Sequence[Stage]) -> None:
         self._dataset = dataset
         self._stages = stages
+        self.steady = all(getattr(stage, "steady", True) for stage in stages)
         self.__name__ = "the pipeline"
 
     def __call__(self, batch_size: int) -> Iterator[Any]:
@@ -122,7 +137,9 @@ def rename(names: Mapping[str, str]) -> Stage:
         if len(renamed) < len(fields):
             message = f"rename({dict(names)!r}) gives two fields of {list(fields)} one name."
             raise ProducerError(message)
-        return Batch(renamed)
+        origins = getattr(batch, "origins", {})
+        told = {names.get(name, name): origin for name, origin in origins.items()}
+        return Batch(renamed, told, _probes_of(batch))
 
     return stage
 
@@ -142,6 +159,9 @@ def transpose(axes: Sequence[int], names: Iterable[str] | str | None = None) -> 
     ProducerError
         If `axes` moves the first, or, on use, if a field named has not as many axes.
     """
+    if not isinstance(axes, Sequence):
+        message = f"transpose({axes!r}): give the order of the axes, such as (0, 3, 1, 2)."
+        raise ProducerError(message)
     axes = tuple(axes)
     if not axes or axes[0] != 0 or sorted(axes) != list(range(len(axes))):
         message = f"transpose({axes!r}): give every axis once, the first, of the probes, first."
@@ -157,7 +177,7 @@ def transpose(axes: Sequence[int], names: Iterable[str] | str | None = None) -> 
                 )
                 raise ProducerError(message)
         moved = {name: _permuted(fields[name], axes) for name in chosen}
-        return Batch(fields | moved)
+        return Batch(fields | moved, _others(batch, moved), _probes_of(batch))
 
     return stage
 
@@ -201,7 +221,7 @@ def pool(
             except (ValueError, np.exceptions.AxisError) as error:
                 message = f"pool over axes {over}: field {name!r} has shape {field.shape}: {error}"
                 raise ProducerError(message) from error
-        return Batch(fields | pooled)
+        return Batch(fields | pooled, _others(batch, pooled), _probes_of(batch))
 
     return stage
 
@@ -288,6 +308,16 @@ def _check_names(names: Iterable[str], fields: Mapping[str, Any]) -> None:
         if name not in fields:
             message = f"there is no field {name!r} in the batch. Fields there are: {list(fields)}."
             raise ProducerError(message)
+
+
+def _others(batch: Any, changed: Mapping[str, Any]) -> dict[str, Origin]:
+    """What was told of fields that a stage has left as they were."""
+    origins = getattr(batch, "origins", {})
+    return {name: origin for name, origin in origins.items() if name not in changed}
+
+
+def _probes_of(batch: Any) -> int | None:
+    return batch.batch_size if isinstance(batch, Batch) and batch.origins else None
 
 
 def _permuted(field: Any, axes: tuple[int, ...]) -> Any:

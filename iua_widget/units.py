@@ -132,6 +132,10 @@ class UnitRule:
     ) -> None:
         self._units = units if isinstance(units, Mapping) else {"*": units}
         self._axes = channel_axis if isinstance(channel_axis, Mapping) else {"*": channel_axis}
+        for pattern in (*self._units, *self._axes):
+            if not isinstance(pattern, str):
+                message = f"layers are named by strings, and {pattern!r} in units= is not one."
+                raise UnitsError(message)
         for choice in self._units.values():
             if choice not in CHOICES:
                 near = difflib.get_close_matches(str(choice), CHOICES, n=1, cutoff=0.5)

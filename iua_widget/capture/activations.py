@@ -69,7 +69,7 @@ _SYNONYMS: Final = {"log_sigmoid": "logsigmoid", "special_expit": "sigmoid", "ex
 _LIKE_AN_ACTIVATION: Final = re.compile(
     r"relu|gelu|elu|silu|swish|mish|softplus|softsign|sigmoid|tanh|shrink", re.IGNORECASE
 )
-_GATED: Final = re.compile(r"glu", re.IGNORECASE)
+_GATED: Final = re.compile(r"glu|gate", re.IGNORECASE)
 _KINDS: Final = {
     "Linear": LayerKind.LINEAR,
     "Bilinear": LayerKind.LINEAR,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,7 @@ from iua_widget.response_info import LayerInfo, LayerKind, ResponseInfo, Respons
 Forward = Callable[[Any, Any], Any] | None
 
 _INPUT: Final = "input"
+_FAKE_LOG: Final = logging.getLogger("torch._subclasses.fake_tensor")
 
 
 def response_infos(
@@ -75,7 +77,7 @@ def response_infos(
     if example is None:
         return ResponseInfos({name: _of_module(name, m) for name, m in names.modules.items()})
     # What fails without values: a course that data decide, or a model of more than tensors.
-    with suppress(Exception), OwnRandomness().window():
+    with suppress(Exception), OwnRandomness().window(), _silenced(_FAKE_LOG):
         return _without_computing(model, example, forward)
     try:
         return _by_one_batch(model, example, forward)
@@ -107,6 +109,16 @@ def _without_computing(model: nn.Module, example: Any, forward: Forward) -> Resp
 def _by_one_batch(model: nn.Module, example: Any, forward: Forward) -> ResponseInfos:
     with OwnRandomness().window(), Untouched(model).batch():
         return _watched(model, _read(model, example), forward)
+
+
+@contextmanager
+def _silenced(log: logging.Logger) -> Iterator[None]:
+    """Without the log of an attempt that may fail."""
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _read(model: nn.Module, example: Any) -> Any:

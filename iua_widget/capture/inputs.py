@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, MutableMapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from iua_widget.capture.outputs import tensors
 from iua_widget.errors import ProducerError
@@ -89,16 +90,18 @@ def batches_of(loader: Iterable[Any]) -> int | None:
         return None
 
 
-def count_probes(batch: Any) -> int | None:
-    """The length of the first axis of the first tensor of a batch."""
+def count_probes(batch: Any, axis: int = 0) -> int | None:
+    """The length of the first axis of the first tensor of a batch, or of another axis."""
     if isinstance(batch, PackedSequence):
         return int(batch.batch_sizes[0])
-    if isinstance(batch, np.ndarray):
-        return len(batch) if batch.ndim else None
+    if isinstance(batch, (torch.Tensor, np.ndarray)):
+        if isinstance(batch, torch.Tensor) and batch.is_nested:
+            return len(batch.unbind())
+        return int(batch.shape[axis]) if batch.ndim > axis else None
     if isinstance(batch, (tuple, list)) and batch:
-        return count_probes(batch[0])
+        return count_probes(batch[0], axis)
     if isinstance(batch, Mapping):
-        counts = (count_probes(item) for item in batch.values())
+        counts = (count_probes(item, axis) for item in batch.values())
         return next((count for count in counts if count is not None), None)
     for _, tensor in tensors(batch):
         if tensor.ndim:
@@ -107,7 +110,12 @@ def count_probes(batch: Any) -> int | None:
 
 
 def read_batch(
-    batch: Any, number: int, *, device: torch.device | None, dtype: torch.dtype | None
+    batch: Any,
+    number: int,
+    *,
+    device: torch.device | None,
+    dtype: torch.dtype | None,
+    axis: int = 0,
 ) -> Inputs:
     """Make tensors of a batch's arrays, and move it to the model.
 
@@ -119,6 +127,8 @@ def read_batch(
     device : torch.device or None
     dtype : torch.dtype or None
         Of the model's parameters: what floating arrays become. Tensors keep theirs.
+    axis : int
+        Which axis counts the probes.
 
     Raises
     ------
@@ -132,16 +142,16 @@ def read_batch(
         )
         raise ProducerError(message, batch=number)
     moved = _moved(batch, device, dtype)
-    probes = count_probes(moved)
+    probes = count_probes(moved, axis)
     if probes is None:
         probes = len(batch) if isinstance(batch, Sized) and not _is_plain(batch) else 1
     return Inputs(moved, probes)
 
 
-def first_probes(inputs: Inputs, count: int) -> Inputs:
-    """A batch cut to its first probes, where all of it is cut alike."""
+def first_probes(inputs: Inputs, count: int, axis: int = 0) -> Inputs:
+    """A batch cut to its first probes, or the whole of it where it cannot be cut."""
     try:
-        return Inputs(_cut_rows(inputs.batch, inputs.probes, count), count)
+        return Inputs(_cut_rows(inputs.batch, inputs.probes, count, axis), count)
     except _NotCut:
         return inputs
 
@@ -237,42 +247,59 @@ def _rows(value: Any, start: int, count: int) -> Any:
 
 
 def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
+    """On the model's device, and no longer the loader's own: a model may begin in place."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
-        value = torch.tensor(value)
-        if value.is_floating_point() and dtype is not None:
-            value = value.to(dtype)
-        return value.to(device)
+        value = torch.tensor(np.ascontiguousarray(value, value.dtype.newbyteorder("=")))
+        value = value.to(dtype) if value.is_floating_point() and dtype is not None else value
     if isinstance(value, torch.Tensor):
         moved = value if device is None else value.to(device)
-        # Not the loader's own: a model may begin with an in-place operation.
         return moved.clone() if moved is value else moved
-    if isinstance(value, (tuple, list)) and not isinstance(value, PackedSequence):
+    if isinstance(value, PackedSequence):
+        packed = value if device is None else value.to(device)  # type: ignore[arg-type]
+        return packed._replace(data=packed.data.clone())
+    return _moved_object(value, device, dtype)
+
+
+def _moved_object(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
+    if isinstance(value, (tuple, list)):
         return _like(value, [_moved(item, device, dtype) for item in value])
-    move = getattr(value, "to", None)  # a tokenizer's encoding stays one
-    if isinstance(value, Mapping) and not callable(move):
+    if isinstance(value, MutableMapping):
+        # A copy, not the loader's own; and of the same type, as a tokenizer's encoding must be.
+        copied = copy.copy(value)
+        for key, item in value.items():
+            copied[key] = _moved(item, device, dtype)
+        return copied
+    if isinstance(value, Mapping):
         return {key: _moved(item, device, dtype) for key, item in value.items()}
+    move = getattr(value, "to", None)
     return move(device) if callable(move) and device is not None else value
 
 
 class _NotCut(Exception):  # noqa: N818  (never seen by the user)
-    """Some part of a batch has not as many rows as there are probes."""
+    """A batch is an object of the user's own, of which only the user knows the first part."""
 
 
-def _cut_rows(value: Any, probes: int, count: int) -> Any:
+def _cut_rows(value: Any, probes: int, count: int, axis: int) -> Any:
     """The first rows of everything that has as many rows as there are probes."""
     if isinstance(value, PackedSequence):
-        raise _NotCut
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        if value.ndim and len(value) != probes:
+        padded, lengths = pad_packed_sequence(value, batch_first=True)
+        return pack_padded_sequence(
+            padded[:count], lengths[:count], batch_first=True, enforce_sorted=False
+        )
+    if isinstance(value, torch.Tensor):
+        if value.is_nested:
             raise _NotCut
-        return value[:count] if value.ndim else value
+        rows = value.ndim > axis and value.shape[axis] == probes
+        return value.narrow(axis, 0, count) if rows else value
     if isinstance(value, Mapping):
-        return {key: _cut_rows(item, probes, count) for key, item in value.items()}
+        return {key: _cut_rows(item, probes, count, axis) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         if len(value) == probes and all(isinstance(item, (str, int, float)) for item in value):
             return value[:count]
-        return _like(value, [_cut_rows(item, probes, count) for item in value])
-    return value
+        return _like(value, [_cut_rows(item, probes, count, axis) for item in value])
+    if isinstance(value, (str, bytes, int, float, complex, type(None))):
+        return value
+    raise _NotCut
 
 
 def _like(value: Any, items: list[Any]) -> Any:

@@ -11,6 +11,7 @@ from torch import nn
 
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
+from iua_widget.errors import ProducerError
 from iua_widget.response_info import ResponseInfos
 from iua_widget.stages import Batch, Stage
 from iua_widget.units import UNKNOWN, Origin
@@ -79,16 +80,33 @@ class TorchModel:
         source = TorchSource(self._model, (), layers=layers, forward=self._forward)
 
         def stage(batch: Any) -> Batch:
-            fields: dict[str, Any] = {}
+            parts: dict[str, list[torch.Tensor]] = {}
+            origins: dict[str, Origin] = {}
 
-            def record(layer: str, value: Any, _origin: Origin = UNKNOWN, /) -> None:
-                fields[layer] = value.detach().clone()
+            def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
+                parts.setdefault(layer, []).append(value.detach().clone())
+                origins[layer] = origin
 
-            source.one_batch(_inputs(batch), record)
-            return Batch(fields)
+            probes = source.one_batch(_inputs(batch), record, parts.clear)
+            fields = {name: _joined(name, tensors) for name, tensors in parts.items()}
+            return Batch(fields, origins, probes)
 
+        stage.steady = False  # type: ignore[attr-defined]
         stage.__name__ = type(self._model).__name__
         return stage
+
+
+def _joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
+    """The responses of several passes, as `model.generate` makes them, one after another."""
+    try:
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+    except RuntimeError as error:
+        message = (
+            f"layer {name!r}: the passes of one batch give shapes "
+            f"{sorted({tuple(part.shape) for part in parts})}, which are not one array. Count it "
+            "with IUA.introspect(model, loader, forward=...) itself."
+        )
+        raise ProducerError(message, layer=name) from error
 
 
 def _inputs(batch: Any) -> Any:

@@ -29,6 +29,8 @@ class ModuleNames:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.root = type(model).__name__
+        if self.root in dict(model.named_modules()):
+            self.root += "()"
         self._names: defaultdict[int, list[str]] = defaultdict(list)
         self.modules: dict[str, nn.Module] = {}
         for path, module in model.named_modules(remove_duplicate=False):

@@ -32,9 +32,9 @@ class OwnRandomness:
 
     On the main thread a run draws what the program would have drawn next, so it can be repeated by
     hand. Beside the main thread, where the program may be drawing meanwhile, the run begins from a
-    state derived from that, so that no number is drawn twice, and stops swapping when two batches
-    have drawn nothing. If the program seeds itself meanwhile, its seed stands; if it
-    has drawn or seeded between two batches, the run begins again from there.
+    state derived from that, so that no number is drawn twice, and leaves off around the model when
+    two batches have drawn nothing there. If the program seeds itself meanwhile, its seed stands; if
+    it has drawn or seeded between two batches, the run begins again from there.
 
     Examples
     --------
@@ -52,9 +52,15 @@ class OwnRandomness:
         self._quiet = 0
 
     @contextlib.contextmanager
-    def window(self) -> Iterator[None]:
-        """Draw from the run's own state, and put back the program's afterwards."""
-        if not self._alone and self._quiet > 1:
+    def window(self, *, always: bool = False) -> Iterator[None]:
+        """Draw from the run's own state, and put back the program's afterwards.
+
+        Parameters
+        ----------
+        always : bool
+            Also where the windows before have drawn nothing.
+        """
+        if not self._alone and self._quiet > 1 and not always:
             yield
             return
         global _inside, _owners_state  # noqa: PLW0603  (the generators are the process's, too)
@@ -76,7 +82,8 @@ class OwnRandomness:
                 _inside -= 1
                 now = _read()
                 if entered is not None and outermost:
-                    self._quiet = self._quiet + 1 if _same(entered, now) else 0
+                    if not always:
+                        self._quiet = self._quiet + 1 if _same(entered, now) else 0
                     self._state = now
                 if not _inside and _owners_state is not None:
                     seeded = entered is not None and _seed(now) != _seed(entered)

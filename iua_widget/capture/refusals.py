@@ -21,6 +21,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
     ProducerError
         If the model is of a sort that cannot be watched; the message says what to do instead.
     """
+    if not isinstance(model, nn.Module):
+        made = " Give an instance of it." if isinstance(model, type) else ""
+        message = f"a torch.nn.Module was expected, and {model!r} is none.{made}"
+        raise ProducerError(message)
     while True:
         if isinstance(model, nn.DataParallel):
             message = (

@@ -19,6 +19,7 @@ from iua_widget.capture.activations import (
     module_kind,
 )
 from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.sequences import decides_on_calls
 from iua_widget.errors import LayerSelectionError
 from iua_widget.response_info import LayerKind
 from iua_widget.wording import named
@@ -155,6 +156,9 @@ class Selection:
             self._choices = [self._choice(entry, modules) for entry in _entries(layers)]
         self._any_function = any("/" in choice.text for choice in self._choices)
         self.watchable = list(modules.values())
+        self.by_caller = any(map(decides_on_calls, self.watchable)) or any(
+            len(names.of(module)) > 1 for module in self.watchable
+        )
         wanted = {key for choice in self._choices for key in choice.modules}
         self.modules = [module for key, module in modules.items() if key in wanted]
 
@@ -185,6 +189,11 @@ class Selection:
         """
         found = [c for c in self._choices if c.wants_function(name, response, inside=inside)]
         return _mark(found)
+
+    @property
+    def may_come_later(self) -> bool:
+        """Whether a later batch may give what is wanted, though the first has not."""
+        return self.default and bool(self.modules)
 
     def check_seen(self, called: Sequence[str], *, elsewhere: Sequence[str] = ()) -> None:
         """Check, when a batch has passed, that something of what was chosen has come.
@@ -256,7 +265,7 @@ class Selection:
         return notes
 
     def _no_activation(self, *, at_once: bool) -> LayerSelectionError:
-        what = "has no activation" if at_once else "called no activation in its first batch"
+        what = "has no activation" if at_once else "called no activation"
         message = (
             f"{self._label} {what}, neither a module (nn.ReLU, nn.GELU, ...) nor a function "
             "(F.relu, ...), so there is nothing to capture by default. Name what you want with "
@@ -317,6 +326,9 @@ class Selection:
                 f"layers={entry!r} is inside a ScriptModule, which cannot be watched from outside. "
                 "Pass the model as it was before torch.jit, or choose the ScriptModule itself."
             )
+            raise LayerSelectionError(message)
+        if entry == "input" or entry.startswith("input["):
+            message = f"layers={entry!r} is an input of the model, and no layer computes it."
             raise LayerSelectionError(message)
         raise self._no_match(repr(entry), entry)
 

@@ -23,11 +23,13 @@ from iua_widget.capture.inputs import (
     read_batch,
 )
 from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.outputs import tensors
 from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
+from iua_widget.capture.sequences import time_major
 from iua_widget.capture.untouched import Mode, Untouched
-from iua_widget.capture.watch import Capture, Findings, Watch
+from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
 from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, Masks, asked_masks
 from iua_widget.producers import Record, at_most
@@ -98,6 +100,9 @@ class TorchSource:
         self._ambient = _Ambient()
         self._total = known_total(self._loader)
         self._findings = Findings()
+        self._shapes: set[str] = set()
+        self._overshot = False
+        self._batch_axis = 1 if forward is None and time_major(self._model) else 0
         self._untouched = Untouched(self._model, self._mode)
         self._randomness = OwnRandomness()
         self._singles = 0
@@ -124,6 +129,11 @@ class TorchSource:
             notes.append(
                 f"No token was routed to {len(idle)} experts, which have no counts: {named(idle)}."
             )
+        if self._overshot:
+            notes.append(
+                f"The last batch could not be cut to max_probes={self._max_probes}, and is counted "
+                "as a whole."
+            )
         if findings.elsewhere:
             notes.append(
                 f"Calls of {named(sorted(findings.elsewhere))} on another thread were not counted."
@@ -135,39 +145,46 @@ class TorchSource:
             )
         return notes
 
-    def batches(self, record: Record) -> Generator[int]:
+    def batches(self, record: Record, restart: Callable[[], None] = lambda: None) -> Generator[int]:
         """Feed the model once; see `Source.batches`."""
         self._selection = Selection(self._model, self._names, self._layers)
         self._findings = Findings()
+        self._shapes = set()
         self._untouched = Untouched(self._model, self._mode)
         randomness = OwnRandomness()
         left = self._max_probes
         counted = number = 0
-        with randomness.window():
+        generators = [(one, one.get_state()) for one in _generators(self._loader)]
+        with randomness.window(always=True):
             iterator = _iterate(self._loader)
         try:
             while left is None or left > 0:
-                with randomness.window():
+                with randomness.window(always=True):
                     batch = self._next(iterator, number)
-                    if batch is _END:
-                        break
-                    probes = self._pass(batch, number, left, record)
+                if batch is _END:
+                    break
+                with randomness.window():
+                    probes = self._pass(batch, number, left, record, restart)
                 if not number:
-                    self._check_seen()
+                    self._check_seen(first=True)
                     self._estimate_total(probes)
                 counted += probes
                 number += 1
-                left = None if left is None else left - probes
+                left = None if left is None else max(left - probes, 0)
                 yield probes
             self._total = counted
+            if number:
+                self._check_seen()
         finally:
             self._untouched.finish()
+            for generator, state in generators:
+                generator.set_state(state)
             close = getattr(iterator, "close", None)
             if callable(close):
                 close()
 
-    def one_batch(self, batch: Any, record: Record) -> None:
-        """Feed a single batch, for which there need be no loader.
+    def one_batch(self, batch: Any, record: Record, restart: Callable[[], None]) -> int:
+        """Feed a single batch, for which there need be no loader, and return its probes.
 
         Raises
         ------
@@ -177,23 +194,47 @@ class TorchSource:
             If the batch does not fit the model.
         """
         with self._randomness.window():
-            self._pass(batch, self._singles, None, record)
+            probes = self._pass(batch, self._singles, None, record, restart)
         self._untouched.start_again()
-        self._check_seen()
+        self._check_seen(first=True)
         self._singles += 1
+        return probes
 
-    def _check_seen(self) -> None:
+    def _check_seen(self, *, first: bool = False) -> None:
+        if first and self._selection.may_come_later:
+            return
         self._selection.check_seen(
             list(self._findings.responses), elsewhere=sorted(self._findings.elsewhere)
         )
 
-    def _pass(self, batch: Any, number: int, left: int | None, record: Record) -> int:
+    def _pass(
+        self,
+        batch: Any,
+        number: int,
+        left: int | None,
+        record: Record,
+        restart: Callable[[], None],
+    ) -> int:
+        shapes = str([tuple(tensor.shape) for _, tensor in tensors(batch)])
+        new = not number or shapes not in self._shapes
+        self._shapes.add(shapes)
+        try:
+            return self._watched_pass(batch, number, left, record, functions=new)
+        except LookAgain:
+            restart()
+            return self._watched_pass(batch, number, left, record, functions=True)
+
+    def _watched_pass(
+        self, batch: Any, number: int, left: int | None, record: Record, *, functions: bool
+    ) -> int:
         masks = self._masks(batch, number)
         device, dtype = place(self._model)
-        inputs = read_batch(batch, number, device=device, dtype=dtype)
+        axis = self._batch_axis
+        inputs = read_batch(batch, number, device=device, dtype=dtype, axis=axis)
         if left is not None and inputs.probes > left:
-            inputs = first_probes(inputs, left)
+            inputs = first_probes(inputs, left, axis)
             masks = masks.rows(inputs.probes)
+            self._overshot |= inputs.probes > left
 
         def take(capture: Capture) -> None:
             origin = Origin(
@@ -210,10 +251,14 @@ class TorchSource:
             self._selection,
             take,
             self._findings,
-            functions=not number or self._findings.functions,
+            functions=functions or self._findings.functions,
         )
         with self._ambient.restored(), self._untouched.batch(), watch:
             self._call(inputs, number)
+        if watch.failure is not None:
+            raise watch.failure  # the model has swallowed it
+        if not number and self._mask is not None:
+            masks.check_used(list(self._findings.responses), batch=number)
         return inputs.probes
 
     def _call(self, inputs: Inputs, number: int) -> None:
@@ -288,6 +333,14 @@ def _mask(mask: np.ndarray | None, capture: Capture) -> np.ndarray | None:
         return mask
     tokens = capture.tokens.cpu().numpy()
     return mask.ravel()[tokens] if tokens.max(initial=-1) < mask.size else mask
+
+
+def _generators(loader: Any) -> list[torch.Generator]:
+    """The generators of a DataLoader's own, which another run is to find as this one did."""
+    batches = getattr(loader, "batch_sampler", None)
+    holders = (loader, batches, *(getattr(one, "sampler", None) for one in (loader, batches)))
+    found = {id(g): g for g in (getattr(holder, "generator", None) for holder in holders)}
+    return [one for one in found.values() if isinstance(one, torch.Generator)]
 
 
 def _iterate(loader: Any) -> Iterator[Any]:

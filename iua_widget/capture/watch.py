@@ -24,6 +24,7 @@ from iua_widget.capture.experts import Routing, routing_of
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import responses
 from iua_widget.capture.selection import Selection
+from iua_widget.capture.sequences import time_major
 from iua_widget.errors import ProducerError
 from iua_widget.response_info import LayerInfo
 
@@ -36,7 +37,6 @@ _CHANNELS_SECOND: Final = {
     "batch_norm", "instance_norm", "group_norm",
 }  # fmt: skip
 _POSITION_AXES: Final = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
-_TRANSFORMER_LAYERS: Final = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class _Frame:
     module: nn.Module
     name: str
     caller: _Frame | None
-    inside_activation: bool
-    own_leaf: bool
-    time_major: bool
-    routing: Routing | None
+    inside_activation: bool = False
+    own_leaf: bool = False
+    time_major: bool = False
+    routing: Routing | None = None
 
     def experts(self) -> _Frame | None:
         """The module of experts that this call is part of, itself included."""
@@ -103,9 +103,6 @@ class Findings:
         The experts of each module of experts that no token has been routed to.
     channel_axes : dict of str to int or None
         By response, as the first batch told.
-    callers : set of torch.nn.Module
-        Modules that are not wanted themselves and whose calls decide on those that are: their names
-        among several, their experts, or which axis counts time.
     """
 
     calls: set[str] = field(default_factory=set)
@@ -114,7 +111,10 @@ class Findings:
     elsewhere: set[str] = field(default_factory=set)
     experts: dict[str, set[int]] = field(default_factory=dict)
     channel_axes: dict[str, int | None] = field(default_factory=dict)
-    callers: set[nn.Module] = field(default_factory=set)
+
+
+class LookAgain(BaseException):
+    """A response came that no batch before had: functions must be intercepted to judge it."""
 
 
 _watching = threading.local()
@@ -134,6 +134,11 @@ class Watch:
     functions : bool
         Whether to intercept functions, too. It costs a few microseconds for each that is called,
         and tells where channels are.
+
+    Attributes
+    ----------
+    failure : Exception or None
+        What was wrong with a response, even where the model has swallowed that error.
     """
 
     def __init__(
@@ -155,6 +160,7 @@ class Watch:
         self._wanted = {id(module) for module in selection.modules}
         self._calls: Counter[str] = Counter()
         self._last_channels: tuple[int, int] | None = None
+        self.failure: Exception | None = None
         self._outer: Watch | None = None
         self._exits = ExitStack()
 
@@ -163,19 +169,23 @@ class Watch:
         _watching.innermost = self
         for module in self._watched():
             # Last of all hooks, so that what the user's own hooks change is seen as changed.
-            enter = module.register_forward_pre_hook(self._enter_module, with_kwargs=True)
-            leave = module.register_forward_hook(self._leave_module, always_call=True)
-            self._exits.callback(enter.remove)
-            self._exits.callback(leave.remove)
+            if not isinstance(module, torch.jit.ScriptModule):
+                enter = module.register_forward_pre_hook(self._enter_module, with_kwargs=True)
+                self._exits.callback(enter.remove)
+                leave = module.register_forward_hook(self._leave_module, always_call=True)
+                self._exits.callback(leave.remove)
+            elif id(module) in self._wanted:
+                seen = module.register_forward_hook(self._see_script)
+                self._exits.callback(seen.remove)
         if self._functions:
             self._exits.enter_context(_FunctionMode(self._see_function))
         return self
 
     def _watched(self) -> Iterable[nn.Module]:
-        """Every module where functions are named by their callers, and otherwise what matters."""
-        if self._functions:
+        """Every module where a call is named by its callers, and otherwise what is wanted."""
+        if self._functions or self._selection.by_caller:
             return self._selection.watchable
-        return {self._names.model, *self._selection.modules, *self._findings.callers}
+        return {self._names.model, *self._selection.modules}
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
@@ -197,12 +207,12 @@ class Watch:
         inside = id(module) in self._selection.activations or (
             caller is not None and caller.inside_activation
         )
-        time_major = _time_major(module, caller is not None and caller.time_major)
+        time = time_major(module, inherited=caller is not None and caller.time_major)
         routing = routing_of(module, (*args, *kwargs.values()))
         if routing is not None:
             self._findings.experts.setdefault(name, set(range(routing.experts)))
         self._frames.append(
-            _Frame(module, name, caller, inside, _is_own_leaf(module), time_major, routing)
+            _Frame(module, name, caller, inside, _is_own_leaf(module), time, routing)
         )
 
     def _leave_module(self, module: nn.Module, _args: Any, output: Any) -> None:
@@ -217,6 +227,14 @@ class Watch:
         _check_batched(frame.name, module, output)
         if id(module) in self._wanted:
             self._see_module(frame, module, output)
+
+    def _see_script(self, module: nn.Module, _args: Any, output: Any) -> None:
+        """A ScriptModule takes no other hook: it is one step, by its first name."""
+        if self._here:
+            caller = self._frames[-1] if self._frames else None
+            name = self._names.called_from(module, caller.name if caller else self._names.root)
+            self._findings.calls.add(name)
+            self._see_module(_Frame(module, name, caller, own_leaf=True), module, output)
 
     def _see_module(self, frame: _Frame, module: nn.Module, output: Any) -> None:
         layer = LayerInfo(frame.name, module_kind(module), type(module).__name__)
@@ -274,10 +292,10 @@ class Watch:
         sequence: bool = True,
     ) -> None:
         _check_whole(name, tensor)
-        if self._functions and frame is not None:
-            self._note_callers(frame)
         axes = self._findings.channel_axes
         if name not in axes:
+            if not self._functions:
+                raise LookAgain
             axes[name] = self._channel_axis(tensor)
         before = getattr(_watching, "innermost", None)
         _watching.innermost = None  # what counting itself calls is not the model's
@@ -285,17 +303,11 @@ class Watch:
             by_expert = self._by_expert(name, tensor, layer, frame.experts() if frame else None)
             for capture in by_expert or [Capture(name, tensor, layer, axes[name], sequence)]:
                 self._take(capture)
+        except Exception as error:
+            self.failure = error
+            raise
         finally:
             _watching.innermost = before
-
-    def _note_callers(self, frame: _Frame) -> None:
-        several_names = len(self._names.of(frame.module)) > 1
-        if not (several_names or frame.time_major or frame.experts() is not None):
-            return
-        caller: _Frame | None = frame
-        while caller is not None:
-            self._findings.callers.add(caller.module)
-            caller = caller.caller
 
     def _by_expert(
         self, name: str, tensor: torch.Tensor, layer: LayerInfo, experts: _Frame | None
@@ -392,12 +404,3 @@ def _is_own_leaf(module: nn.Module) -> bool:
     """Whether a module is PyTorch's own and has no children: one function, given a name."""
     own = type(module).__module__.startswith("torch.nn.modules.")
     return own and next(module.children(), None) is None
-
-
-def _time_major(module: nn.Module, inherited: bool) -> bool:  # noqa: FBT001
-    """Whether what a module is given counts time first, as PyTorch's sequence layers do."""
-    if isinstance(module, _TRANSFORMER_LAYERS):
-        return not module.self_attn.batch_first
-    if isinstance(module, (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)):
-        return not module.batch_first
-    return inherited

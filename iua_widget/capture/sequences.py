@@ -1,0 +1,35 @@
+"""Modules whose calls decide how those within are read: which axis is time, which expert it is."""
+
+from __future__ import annotations
+
+from torch import nn
+
+_TRANSFORMER_LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+def time_major(module: nn.Module, *, inherited: bool = False) -> bool:
+    """Whether what a module is given counts time first, as PyTorch's sequence layers do.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    inherited : bool
+        The answer for modules that do not say.
+
+    Examples
+    --------
+    >>> time_major(nn.LSTM(2, 2)), time_major(nn.LSTM(2, 2, batch_first=True))
+    (True, False)
+    """
+    if isinstance(module, _TRANSFORMER_LAYERS):
+        return not module.self_attn.batch_first
+    if isinstance(module, (nn.TransformerEncoder, nn.TransformerDecoder)):
+        return time_major(module.layers[0], inherited=inherited)
+    if isinstance(module, (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)):
+        return not module.batch_first
+    return inherited
+
+
+def decides_on_calls(module: nn.Module) -> bool:
+    """Whether a module's call has to be watched for what is called within it."""
+    return time_major(module) or isinstance(getattr(module, "num_experts", None), int)
