@@ -135,6 +135,8 @@ class MappingSource:
                     origin = origins.get(layer, UNKNOWN)
                     mask = masks.of(layer) if masks else origin.mask
                     record(layer, response, replace(origin, mask=mask))
+                if masks and not number:
+                    masks.check_used(list(fields), batch=number)
                 yield probes
                 if left is not None:
                     left -= probes

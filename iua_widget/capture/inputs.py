@@ -86,7 +86,7 @@ def batches_of(loader: Iterable[Any]) -> int | None:
     """How many batches a loader says it has."""
     try:
         return len(loader) if isinstance(loader, Sized) else None
-    except TypeError:  # a DataLoader of a stream
+    except Exception:  # noqa: BLE001  (a DataLoader of a stream, or a length of the user's own)
         return None
 
 
@@ -94,19 +94,16 @@ def count_probes(batch: Any, axis: int = 0) -> int | None:
     """The length of the first axis of the first tensor of a batch, or of another axis."""
     if isinstance(batch, PackedSequence):
         return int(batch.batch_sizes[0])
+    if isinstance(batch, torch.Tensor) and batch.is_nested:
+        return len(batch.unbind())
     if isinstance(batch, (torch.Tensor, np.ndarray)):
-        if isinstance(batch, torch.Tensor) and batch.is_nested:
-            return len(batch.unbind())
         return int(batch.shape[axis]) if batch.ndim > axis else None
-    if isinstance(batch, (tuple, list)) and batch:
-        return count_probes(batch[0], axis)
-    if isinstance(batch, Mapping):
-        counts = (count_probes(item, axis) for item in batch.values())
+    if isinstance(batch, (tuple, list, Mapping)):
+        items = batch.values() if isinstance(batch, Mapping) else batch[:1]
+        counts = (count_probes(item, axis) for item in items)
         return next((count for count in counts if count is not None), None)
-    for _, tensor in tensors(batch):
-        if tensor.ndim:
-            return int(tensor.shape[0])
-    return None
+    sizes = (int(tensor.shape[0]) for _, tensor in tensors(batch) if tensor.ndim)
+    return next(sizes, None)
 
 
 def read_batch(

@@ -12,7 +12,14 @@ from by_hand import assert_counts
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from iua_widget import IUA, IUAWarning, LayerKind, LayerSelectionError, response_infos
+from iua_widget import (
+    IUA,
+    IUAWarning,
+    LayerKind,
+    LayerSelectionError,
+    ProducerError,
+    response_infos,
+)
 
 
 class Inception(nn.Module):
@@ -392,3 +399,95 @@ def test_a_layer_that_some_batches_pass_by_counts_those_that_do_not() -> None:
     assert iua.layers == ["early", "late", "last"]
     assert [iua.results[name].probes for name in iua.layers] == [8, 4, 12]
     assert iua.results["late"].dead == 2
+
+
+class Half(nn.Module):
+    def __init__(self, act: nn.Module, offset: float) -> None:
+        super().__init__()
+        self.act, self.offset = act, offset
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(x + self.offset)
+
+
+class Shared(nn.Module):
+    """One activation in two places: dead in one, always active in the other."""
+
+    def __init__(self, *, branch: bool = False) -> None:
+        super().__init__()
+        act = nn.ReLU()
+        self.dead, self.alive, self.branch = Half(act, -100), Half(act, 100), branch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.branch:
+            return self.dead(x) if len(x) == 4 else self.alive(x)
+        return self.alive(x) + self.dead(x)
+
+
+@pytest.mark.parametrize(("layers", "dead"), [("dead.act", 4), ("alive.act", 0), ("dead.*", 4)])
+def test_a_shared_module_chosen_in_one_place_is_counted_there_in_every_batch(
+    layers: str, dead: int
+) -> None:
+    iua = IUA.introspect(Shared(), torch.randn(12, 4), batch_size=4, layers=layers)
+    assert iua.layers == [layers.replace("*", "act")]
+    assert (iua.results[iua.layers[0]].dead, iua.results[iua.layers[0]].probes) == (dead, 12)
+
+
+@pytest.mark.filterwarnings("ignore:.*responses for")
+def test_what_a_later_batch_is_the_first_to_reach_is_named_and_read_as_in_the_first() -> None:
+    data = [torch.randn(4, 4), torch.randn(3, 4)]
+    iua = IUA.introspect(Shared(branch=True), data)
+    assert {name: iua.results[name].probes for name in iua.layers} == {
+        "dead.act": 4,
+        "alive.act": 3,
+    }
+
+    class Later(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu, self.conv, self.late = nn.ReLU(), nn.Conv1d(3, 5, 3), nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.relu(x)
+            if x.sum() > 1000:
+                return self.late(self.conv(x))
+            return F.gelu(x) if len(x) == 3 else x
+
+    small, large = torch.randn(4, 3, 8), torch.full((4, 3, 8), 100.0)
+    iua = IUA.introspect(Later(), [small, small[:3], small, large], units={"relu": "element"})
+    assert {name: iua.results[name].probes for name in iua.layers} == {
+        "relu": 15,
+        "late": 4,
+        "Later/gelu": 3,
+    }
+    assert (iua.results["late"].unit, iua.results["late"].response_shape) == ("element", (5, 6))
+
+
+def test_a_first_batch_without_an_activation_is_not_yet_an_error() -> None:
+    class Exits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if len(x) == 4 else self.relu(x)
+
+    with pytest.warns(IUAWarning, match=r"'relu': 3 responses for 7 inputs"):
+        iua = IUA.introspect(Exits(), [torch.ones(4, 2), torch.ones(3, 2)])
+    assert iua.results["relu"].probes == 3
+
+
+def test_a_response_that_cannot_be_counted_is_told_though_the_model_swallows_errors() -> None:
+    class Swallows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu, self.tanh = nn.ReLU(), nn.Tanh()
+
+        def forward(self, x: torch.Tensor) -> Any:
+            try:
+                return self.relu(x)
+            except Exception:  # noqa: BLE001
+                return self.tanh(x)
+
+    with pytest.raises(ProducerError, match=r"'relu'.*shape \(5,\) in batch 1"):
+        IUA.introspect(Swallows(), [torch.ones(2, 4), torch.ones(2, 5)])

@@ -14,8 +14,9 @@ from by_hand import assert_counts, outputs_by_hand
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from transformers import BatchEncoding
 
-from iua_widget import IUA, IUAWidget, ProducerError
+from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError
 from iua_widget.capture.source import TorchSource
 
 
@@ -297,3 +298,72 @@ def test_model_options_without_a_model_are_told_so() -> None:
     for name, value in {"forward": print, "mode": "train", "layers": "relu"}.items():
         with pytest.raises(ProducerError, match=rf"`{name}` goes with a torch.nn.Module"):
             IUA.introspect({"a": np.zeros((2, 2))}, **{name: value})
+
+
+@pytest.mark.parametrize("most", [None, 2])
+@pytest.mark.parametrize("kind", ["LSTM", "encoder"])
+def test_a_model_that_takes_time_first_counts_items_all_the_same(
+    kind: str, most: int | None
+) -> None:
+    torch.manual_seed(0)
+    encoder = nn.TransformerEncoderLayer(4, 2, 8)
+    model = nn.LSTM(4, 6) if kind == "LSTM" else encoder
+    layers = "LSTM" if kind == "LSTM" else None
+    data = [torch.randn(5, 3, 4)]
+    iua = IUA.introspect(model, data, layers=layers, max_probes=most)
+    assert iua.probes == (most or 3)
+    assert iua.results[iua.layers[0]].probes == 5 * (most or 3)
+
+
+def test_a_tokenizers_encoding_is_left_as_it_was() -> None:
+    encoding = BatchEncoding({"x": torch.randn(5, 4)})
+    before = encoding["x"].clone()
+    net = nn.Sequential(nn.ReLU(inplace=True))
+    net.forward = lambda x: nn.Sequential.forward(net, x)  # type: ignore[method-assign]
+    iua = IUA.introspect(net, [encoding])
+    assert iua.probes == 5
+    assert torch.equal(encoding["x"], before)
+    seen: list[type] = []
+    IUA.introspect(
+        net, [encoding], forward=lambda m, b: (seen.append(type(b)), m(b.x if 0 else b["x"]))
+    )
+    assert seen == [BatchEncoding]
+
+
+@pytest.mark.parametrize("form", ["reversed", "big-endian", "read-only", "Fortran"])
+def test_arrays_in_any_order_of_bytes_and_strides(model: Net, form: str) -> None:
+    x = X.numpy()
+    array = {
+        "reversed": lambda: x[:, ::-1],
+        "big-endian": lambda: x.astype(">f4"),
+        "read-only": lambda: np.broadcast_to(x, x.shape),
+        "Fortran": lambda: np.asfortranarray(x),
+    }[form]()
+    expected = outputs_by_hand(model, [torch.tensor(np.array(array, "=f4"))], ["relu"])["relu"][0]
+    assert_counts(IUA.introspect(model, array, batch_size=23), "relu", expected, 1e-3)
+
+
+def test_a_batch_is_cut_where_some_of_it_is_no_probe() -> None:
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+            assert len(table) == 7
+            return self.relu(x)
+
+    batches = [{"x": part, "table": torch.zeros(7, 2)} for part in parts()]
+    assert IUA.introspect(Table(), batches, max_probes=15).probes == 15
+    packed = [pack_sequence([torch.randn(length, 4) for length in (5, 3, 2)])]
+    iua = IUA.introspect(nn.GRU(4, 3), packed, layers="GRU", units="token", max_probes=2)
+    assert (iua.probes, iua.results["GRU[0]"].probes) == (2, 8)
+
+
+def test_a_batch_of_the_users_own_that_cannot_be_cut_is_told() -> None:
+    def forward(model: nn.Module, batch: Graph) -> None:
+        model(batch.nodes)
+
+    with pytest.warns(IUAWarning, match=r"could not be cut to max_probes=5"):
+        iua = IUA.introspect(nn.Sequential(nn.ReLU()), [Graph(X)], forward=forward, max_probes=5)
+    assert iua.probes == 23

@@ -6,6 +6,7 @@ import copy
 import random
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,15 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError, response_infos
+from iua_widget import (
+    IUA,
+    IUAWarning,
+    IUAWidget,
+    ProducerError,
+    TorchModel,
+    pipeline,
+    response_infos,
+)
 
 
 class Stateful(nn.Module):
@@ -344,3 +353,173 @@ def test_training_mode_counts_dropped_units_and_says_what_it_means() -> None:
 def test_a_mode_that_is_none_is_told_so() -> None:
     with pytest.raises(ProducerError, match=r"'eval' or 'train', and is 'trian'.*Did you mean"):
         IUA.introspect(nn.Sequential(nn.ReLU()), torch.zeros(2, 2), mode="trian")
+
+
+class Holder(nn.Module):
+    """Things a forward pass may change that are no attribute itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.relu = nn.Linear(3, 3), nn.ReLU()
+        self.states = [torch.zeros(3)]
+        self.nested = {"a": {"b": [torch.zeros(3)]}}
+        self.array = np.zeros(3)
+        self.box = SimpleNamespace(count=0, inner=SimpleNamespace(values=[1]))
+        self.loose = [nn.BatchNorm1d(3)]
+        self.generator = torch.Generator().manual_seed(1)
+        self.rng = np.random.default_rng(2)
+        self.python = random.Random(3)
+        self.register_buffer("sign", torch.tensor([-0.0, 1.0, float("nan")]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.states[0].add_(1)
+        self.nested["a"]["b"][0].add_(1)
+        self.nested["a"]["new"] = [x]
+        self.array += 1
+        self.box.count += 1
+        self.box.inner.values.append(2)
+        self.loose[0](x)
+        torch.rand(2, generator=self.generator)
+        self.rng.random()
+        self.python.random()
+        self.sign.abs_()
+        return self.relu(self.fc(x))
+
+    def report(self) -> str:
+        torch.set_printoptions(precision=8)
+        norm = self.loose[0]
+        parts = (
+            self.states, self.nested, self.array, self.box, norm.running_mean, norm.training,
+            norm.num_batches_tracked, self.generator.get_state().sum(),
+            self.rng.bit_generator.state, hash(self.python.getstate()), torch.signbit(self.sign), self.sign,
+        )  # fmt: skip
+        return repr(parts)
+
+
+@pytest.mark.parametrize("how", ["introspect", "widget", "pipeline"])
+def test_what_attributes_hold_is_put_back_levels_deep(how: str) -> None:
+    model, data = Holder(), torch.randn(9, 3)
+    before = model.report()
+    if how == "introspect":
+        IUA.introspect(model, data, batch_size=3)
+    elif how == "widget":
+        assert IUAWidget(model, data, batch_size=3).wait()
+    else:
+        IUA.introspect(pipeline(data, TorchModel(model)()), batch_size=3)
+    assert model.report() == before
+
+
+def test_what_a_later_batch_is_the_first_to_change_is_put_back_too() -> None:
+    class Later(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.relu = nn.Embedding(5, 3, max_norm=1.0), nn.ReLU()
+            self.register_buffer("longest", torch.zeros(1))
+            self.cache: dict[int, int] = {}
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[1] > 2:
+                self.longest.fill_(x.shape[1])
+                self.cache[x.shape[1]] = 1
+                self.embed.weight.data[0].mul_(2)
+            return self.relu(self.embed(x))
+
+    model = Later()
+    with torch.no_grad():
+        model.embed.weight[4] = 5.0
+    before = everything(model)
+    IUA.introspect(model, [torch.tensor([[0, 1]]), torch.tensor([[1, 2, 4]])])
+    assert_untouched(before, everything(model))
+
+
+def test_beside_the_main_thread_what_a_later_batch_changes_is_told() -> None:
+    class Grows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu, self.longest = nn.ReLU(), 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.longest = max(self.longest, x.shape[1] - 3)
+            return self.relu(x)
+
+    widget = IUAWidget(Grows(), [torch.ones(2, 3, 2), torch.ones(2, 9, 2)], units="token")
+    widget.wait()
+    assert "'Grows.longest' changed during the run" in str(widget._run["notes"])
+
+
+@pytest.mark.filterwarnings("ignore:Counted in training mode")
+def test_a_graph_that_waits_for_its_backward_pass_still_can() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU()).eval()
+    x = torch.randn(6, 4)
+    loss = model(x).sum()
+    IUA.introspect(model, x, mode="train")
+    loss.backward()
+    assert model[0].weight.grad is not None
+
+
+def test_gradients_and_flags_changed_inside_are_put_back() -> None:
+    class Learns(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.relu = nn.Linear(3, 3), nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                self.fc(x).sum().backward()
+            self.fc.bias.requires_grad_(requires_grad=False)
+            return self.relu(self.fc(x))
+
+    for gradient in (None, torch.ones(3, 3)):
+        model = Learns()
+        model.fc.weight.grad = gradient
+        for run in (lambda m: IUA.introspect(m, torch.ones(4, 3), batch_size=2),
+                    lambda m: IUAWidget(m, torch.ones(4, 3), batch_size=2).wait()):  # fmt: skip
+            before = everything(model)
+            run(model)
+            assert_untouched(before, everything(model))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("run", ["introspect", "response_infos", "widget"])
+def test_buffers_that_a_forward_pass_resizes_are_put_back(run: str) -> None:
+    model = nn.Sequential(torch.ao.quantization.QuantStub(), nn.Linear(4, 4), nn.ReLU())
+    model.qconfig = torch.ao.quantization.get_default_qat_qconfig("fbgemm")
+    model = torch.ao.quantization.prepare_qat(model.train())
+    x = torch.randn(5, 4)
+    before = everything(model)
+    {
+        "introspect": lambda: IUA.introspect(model, x, batch_size=2),
+        "response_infos": lambda: response_infos(model, x),
+        "widget": lambda: IUAWidget(model, x, batch_size=2).wait(),
+    }[run]()
+    assert_untouched(before, everything(model))
+    assert model(x).shape == (5, 4)
+
+
+def test_a_loaders_own_generator_is_put_back() -> None:
+    data = TensorDataset(torch.randn(12, 3))
+    loader = DataLoader(data, batch_size=4, shuffle=True, generator=own())
+    before = loader.generator.get_state()
+    IUA.introspect(nn.Sequential(nn.ReLU()), loader)
+    assert torch.equal(before, loader.generator.get_state())
+
+
+def test_epochs_within_one_stream_do_not_move_the_programs_randomness() -> None:
+    def epochs() -> Iterator[Any]:
+        for _ in range(4):
+            yield from DataLoader(torch.randn(8, 3, generator=own()), batch_size=2, shuffle=True)
+
+    before = everything(nn.ReLU())
+    IUAWidget(nn.Sequential(nn.ReLU()), epochs()).wait()
+    assert_untouched(before, everything(nn.ReLU()))
+
+
+def test_an_interrupt_keeps_what_was_counted() -> None:
+    def batches() -> Iterator[torch.Tensor]:
+        yield torch.ones(4, 3)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        IUA.introspect(nn.Sequential(nn.ReLU()), batches())
+    assert caught.value.partial.probes == 4  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from by_hand import assert_counts, assert_untouched, everything, outputs_by_hand
 from dnikit.base import ResponseInfo as DNIKitResponseInfo
 from dnikit.samples import StubProducer
@@ -230,3 +231,51 @@ def test_a_stage_that_needs_fields_and_gets_none_is_told_so() -> None:
         IUA.introspect(pipeline(np.ones((4, 2)), pool("max")))
     with pytest.raises(ProducerError, match=r"begins with a dataset, and int gives no batches"):
         IUA.introspect(pipeline(3))
+
+
+def test_what_a_model_tells_of_its_responses_goes_through_a_pipeline() -> None:
+    torch.manual_seed(0)
+    config = transformers.MixtralConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2,
+        bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    model = transformers.MixtralModel(config)
+    batches = []
+    for length in (6, 8):
+        mask = torch.ones(2, length, dtype=torch.long)
+        mask[1, 3:] = 0
+        batches.append({"input_ids": torch.randint(3, 50, (2, length)), "attention_mask": mask})
+    alone = IUA.introspect(model, batches)
+    through = IUA.introspect(pipeline(batches, TorchModel(model)(), rename({})))
+    assert (through.probes, through.layers) == (alone.probes, alone.layers)
+    for name, result in alone.results.items():
+        other = through.results[name]
+        assert (other.unit, other.masked, other.probes) == ("token", result.masked, result.probes)
+        assert other.unit_inactive_count.tolist() == result.unit_inactive_count.tolist()
+
+
+def test_every_pass_of_a_batch_goes_through_a_pipeline() -> None:
+    def twice(model: nn.Module, batch: torch.Tensor) -> None:
+        model(batch)
+        model(-batch)
+
+    stage = TorchModel(nn.ReLU(), forward=twice)()
+    data = torch.randn(12, 4)
+    iua = IUA.introspect(pipeline(data, stage), batch_size=5, units="token")
+    assert iua.results["ReLU"].probes == 24
+    both = torch.cat([data, -data]).clamp(min=0)
+    assert iua.results["ReLU"].unit_inactive_count.tolist() == (both == 0).sum(dim=0).tolist()
+
+
+@pytest.mark.parametrize("model", [3, Net, "net"])
+def test_what_is_no_model_is_told_so(model: Any) -> None:
+    with pytest.raises(ProducerError, match=r"a torch.nn.Module was expected"):
+        response_infos(model, IMAGES[:2])
+    with pytest.raises(ProducerError, match=r"a torch.nn.Module was expected"):
+        TorchModel(model)("relu")
+
+
+def test_an_input_named_as_a_layer_is_told_so(model: Net) -> None:
+    with pytest.raises(LayerSelectionError, match=r"'input' is an input of the model"):
+        IUA.introspect(model, IMAGES, layers="input")

@@ -174,6 +174,7 @@ def test_a_mapping_chooses_by_name_first_then_by_glob_and_leaves_the_rest_to_aut
         ({"units": 3}, "units must be one of"),
         ({"units": {"cnv": "channel"}}, r"units=\{'cnv': ...\} matches no layer.*'conv'"),
         ({"channel_axis": {"cnv": 1}}, r"channel_axis=\{'cnv': ...\} matches no layer.*'conv'"),
+        ({"units": {3: "token"}}, "named by strings, and 3"),
         ({"channel_axis": 0}, "Axis 0 counts the probes"),
         ({"channel_axis": "last"}, "channel_axis is 'last'"),
         ({"channel_axis": 7}, "channel_axis=7 and the response has 4 axes"),
@@ -190,6 +191,7 @@ def test_a_choice_of_units_that_is_none_is_told_so(options: dict[str, Any], mess
         (lambda _: "text", "the mask of batch 0 has shape"),
         (lambda _: np.ones(3), r"shape \(3,\)"),
         (lambda batch: batch["mask"], "mask= raised KeyError on batch 0, which is dict"),
+        (lambda _: {"b*": np.ones((3, 2))}, r"mask= names 'b\*', which matches no layer.*'a'"),
         ([[1, 0]], "mask= is list, and must be a callable"),
     ],
 )
