@@ -386,13 +386,15 @@ class Holder(nn.Module):
         return self.relu(self.fc(x))
 
     def report(self) -> str:
-        torch.set_printoptions(precision=8)
         norm = self.loose[0]
-        parts = (
-            self.states, self.nested, self.array, self.box, norm.running_mean, norm.training,
-            norm.num_batches_tracked, self.generator.get_state().sum(),
-            self.rng.bit_generator.state, hash(self.python.getstate()), torch.signbit(self.sign), self.sign,
-        )  # fmt: skip
+        randomness = (
+            self.generator.get_state().sum(),
+            self.rng.bit_generator.state,
+            hash(self.python.getstate()),
+        )
+        held = (self.states, self.nested, self.array, self.box)
+        loose = (norm.running_mean, norm.training, norm.num_batches_tracked)
+        parts = (*held, *loose, *randomness, torch.signbit(self.sign), self.sign)
         return repr(parts)
 
 
