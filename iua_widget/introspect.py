@@ -159,7 +159,8 @@ class IUA:
             probe's response (DNIKit's meaning). ``"channel"``: the channel, inactive on a probe
             only where it is inactive at every position. ``"token"``: the channel, every position
             of every item being a probe. ``"auto"``: token for sequences inside a model (three
-            axes, channels last), element for everything else.
+            axes, channels last or as long as the text), channel for maps over the positions of a
+            text (attention), element for everything else.
         channel_axis : int, or mapping of str to int, optional
             Which axis of a response counts the channels, the batch axis included. By default what
             the model tells, or else 1 for four axes and more, and the last for fewer.

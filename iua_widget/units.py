@@ -37,6 +37,8 @@ class Origin:
         Which positions are real, and not padding.
     tokens : bool
         Whether the rows of the response are known to be tokens.
+    length : int or None
+        Positions of each item, where the model was given text.
     """
 
     kind: str = "array"
@@ -44,6 +46,7 @@ class Origin:
     channel_axis: int | None = None
     mask: np.ndarray | None = None
     tokens: bool = False
+    length: int | None = None
 
 
 UNKNOWN: Final = Origin()
@@ -98,10 +101,12 @@ class UnitRule:
     """Decides what a unit is, from the user's choice.
 
     With ``"auto"`` every entry is a unit, but for sequences inside a model (three axes, channels
-    last; or rows that are known to be tokens), where the channel is, and every token is a probe.
-    The channel axis is the user's, or what
-    the model tells (the last convolution, linear layer or the like before), or by convention: the
-    second for responses of four axes and more, otherwise the last.
+    last, or second where the third is as long as the text; or rows that are known to be tokens),
+    where the channel is, and every token is a probe; and for maps over the positions of a text
+    (four axes: attention), whose size changes with its length, where the channel is, too. The
+    channel axis is the user's, or the second where the last, and not it, is as long as the text, or
+    what the model tells (the last convolution, linear layer or the like before), or by
+    convention: the second for responses of four axes and more, otherwise the last.
 
     Parameters
     ----------
@@ -167,13 +172,10 @@ class UnitRule:
         UnitsError
             If the response has no such channel axis.
         """
-        ndim = len(shape)
-        axis = self._axis(layer, ndim, origin)
+        axis = self._axis(layer, shape, origin)
         choice = _of(self._units, layer, "auto")
         if choice == "auto":
-            sequence = origin.traced and ndim == _SEQUENCE_AXES and axis == ndim - 1
-            rows = ndim == _SEQUENCE_AXES - 1 and _rows_are_tokens(shape[0], origin)
-            choice = "token" if sequence or rows else "element"
+            choice = _automatic(shape, axis, origin)
         return UnitPlan(cast("UnitChoice", choice), axis)
 
     def check_used(self, layers: Iterable[str]) -> None:
@@ -195,10 +197,13 @@ class UnitRule:
                     )
                     raise UnitsError(message)
 
-    def _axis(self, layer: str, ndim: int, origin: Origin) -> int | None:
+    def _axis(self, layer: str, shape: tuple[int, ...], origin: Origin) -> int | None:
+        ndim = len(shape)
         if ndim <= 2:  # noqa: PLR2004  (one unit a probe, or one axis that can count channels)
             return ndim - 1 or None
         axis = _of(self._axes, layer, None)
+        if axis is None and shape[-1] == origin.length != shape[1]:
+            axis = 1  # a product of matrices may have been taken for a linear layer
         if axis is None:
             axis = origin.channel_axis
         if axis is None:
@@ -271,6 +276,19 @@ def _fitted(mask: np.ndarray | None, positions: tuple[int, ...]) -> tuple[np.nda
     pooled = len(positions) == 1 and positions[0] == len(mask)
     images = len(positions) > mask.ndim
     return None, pooled or images
+
+
+def _automatic(shape: tuple[int, ...], axis: int | None, origin: Origin) -> UnitChoice:
+    ndim = len(shape)
+    if ndim == _SEQUENCE_AXES - 1:
+        return "token" if _rows_are_tokens(shape[0], origin) else "element"
+    if not origin.traced or axis is None:
+        return "element"
+    positions = [size for place, size in enumerate(shape) if place not in (0, axis)]
+    of_text = origin.length is not None and origin.length in positions
+    if ndim == _SEQUENCE_AXES:
+        return "token" if axis == ndim - 1 or of_text else "element"
+    return "channel" if of_text else "element"
 
 
 def _rows_are_tokens(rows: int, origin: Origin) -> bool:

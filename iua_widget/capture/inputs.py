@@ -153,6 +153,20 @@ def first_probes(inputs: Inputs, count: int, axis: int = 0) -> Inputs:
         return inputs
 
 
+def text_length(batch: Any) -> int | None:
+    """Positions of each item of a batch of text: its first tensor is of whole numbers, in rows.
+
+    Examples
+    --------
+    >>> text_length({"input_ids": torch.zeros(2, 7, dtype=torch.long)})
+    7
+    """
+    first = next((tensor for _, tensor in tensors(batch)), None)
+    if first is None or first.ndim != 2 or first.is_floating_point():  # noqa: PLR2004
+        return None
+    return int(first.shape[1])
+
+
 def arguments(model: nn.Module, batch: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How to call a model with a batch.
 

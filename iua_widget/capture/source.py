@@ -21,6 +21,7 @@ from iua_widget.capture.inputs import (
     first_probes,
     known_total,
     read_batch,
+    text_length,
 )
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import tensors
@@ -236,6 +237,8 @@ class TorchSource:
             masks = masks.rows(inputs.probes)
             self._overshot |= inputs.probes > left
 
+        length = text_length(inputs.batch)
+
         def take(capture: Capture) -> None:
             origin = Origin(
                 kind=capture.layer.typename,
@@ -243,6 +246,7 @@ class TorchSource:
                 channel_axis=capture.channel_axis,
                 mask=_mask(masks.of(capture.name), capture),
                 tokens=capture.tokens is not None,
+                length=length,
             )
             record(capture.name, capture.tensor, origin)
 

@@ -165,6 +165,22 @@ def assert_tokens(
     assert iua.results[layer].masked == masked
 
 
+def test_text_of_several_lengths_takes_what_is_as_long_as_the_text_by_channel() -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, **TOKENS}
+    mamba = transformers.MambaModel(transformers.MambaConfig(state_size=4, **sizes))
+    with pytest.warns(IUAWarning, match=r"Never called.*'layers.0.mixer.act'"):
+        iua = IUA.introspect(mamba, texts())  # convolutions over the tokens: channels second
+    assert {iua.results[layer].unit for layer in iua.layers} == {"token"}
+    assert {iua.results[layer].probes for layer in iua.layers} == {3 * 7 - 3 + 2 * 9 - 5}
+    config = transformers.Gemma2Config(
+        num_attention_heads=2, num_key_value_heads=2, head_dim=8, intermediate_size=24, **sizes
+    )
+    iua = IUA.introspect(transformers.Gemma2Model(config), texts())
+    maps = iua.results["layers.0.self_attn/tanh"]  # softcapped scores: (items, heads, text, text)
+    assert (maps.unit, maps.units, maps.probes) == ("channel", 2, 5)
+
+
 def test_an_encoder_decoder_takes_the_mask_of_each_side() -> None:
     torch.manual_seed(0)
     made = t5()
