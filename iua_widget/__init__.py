@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from iua_widget.capture.infos import response_infos
     from iua_widget.capture.model import TorchModel
     from iua_widget.errors import (
+        EngineError,
         IUAError,
         IUAWarning,
         LayerSelectionError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IUA",
     "Batch",
+    "EngineError",
     "IUAError",
     "IUAWarning",
     "IUAWidget",
@@ -68,6 +70,7 @@ __all__ = [
 _HOMES = {
     "IUA": "introspect",
     "Batch": "stages",
+    "EngineError": "errors",
     "IUAError": "errors",
     "IUAWarning": "errors",
     "IUAWidget": "widget",

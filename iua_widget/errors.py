@@ -33,6 +33,10 @@ class UnitsError(IUAError, ValueError):
     """A choice of what a unit is that is unknown, or does not fit a layer's responses."""
 
 
+class EngineError(IUAError, ValueError):
+    """A counting engine that there is not, or not here."""
+
+
 class IUAWarning(UserWarning):
     """Something about a run that its figures alone do not tell, such as a layer never called."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from iua_widget.counting.choice import choose_engine
 from iua_widget.errors import (
     IUAError,
     IUAWarning,
@@ -55,6 +56,8 @@ class IUA:
         What a unit is, for all layers or by layer name or glob: see `introspect`.
     channel_axis : int, or mapping of str to int, optional
         Which axis of a response counts the channels: see `introspect`.
+    engine : {"auto", "cpu", "reference"}
+        What counts: see `introspect`.
 
     Raises
     ------
@@ -62,6 +65,8 @@ class IUA:
         If a tolerance is negative, NaN, infinite or not a number, or the scale is unknown.
     UnitsError
         If the choice of units is unknown.
+    EngineError
+        If there is no such engine.
 
     References
     ----------
@@ -95,6 +100,7 @@ class IUA:
         keep_inactive: bool = True,
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
+        engine: str = "auto",
     ) -> None:
         self.rtol = check_tolerance("rtol", rtol)
         self.atol = check_tolerance("atol", atol)
@@ -102,6 +108,7 @@ class IUA:
         self._stops = _all_stops(stops, self.atol)
         self._keep_inactive = keep_inactive
         self._unit_rule = UnitRule(units, channel_axis)
+        self._engine = choose_engine(engine)
         self._probes = 0
         self._source_notes: dict[str, None] = {}
         self._tallies: dict[str, Tally] = {}
@@ -125,6 +132,7 @@ class IUA:
         mode: str = "eval",
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
+        engine: str = "auto",
         progress: bool = False,
     ) -> IUA:
         """Stream a producer and count every layer's inactive units at all stops.
@@ -182,6 +190,10 @@ class IUA:
             The tolerances at which counts are exact: see `default_stops`.
         keep_inactive : bool
             Whether to keep each probe's number of inactive units, at `atol`.
+        engine : {"auto", "cpu", "reference"}
+            What counts; all give the same, bit for bit. ``"cpu"`` is compiled by numba and uses all
+            cores; ``"reference"`` is plain NumPy, some forty times slower. ``"auto"`` takes the
+            first as soon as there is enough to count, where numba is there.
         progress : bool
             Whether to draw a progress bar.
 
@@ -198,6 +210,8 @@ class IUA:
             If `layers` matches nothing in the model, or nothing that it calls.
         UnitsError
             If `units` or `channel_axis` is unknown, or does not fit.
+        EngineError
+            If there is no such engine, or not here.
         ProducerError
             If the stream breaks off, changes its layers or shapes, gives something that is not
             numeric, or gives no batch, or if the model is of a sort that cannot be watched. Its
@@ -224,6 +238,7 @@ class IUA:
             keep_inactive=keep_inactive,
             units=units,
             channel_axis=channel_axis,
+            engine=engine,
         )
         source = open_source(
             producer,
@@ -320,6 +335,7 @@ class IUA:
                 kind=kind,
                 plan=plan,
                 inactive_at=self.atol if self._keep_inactive else None,
+                engine=self._engine,
             )
 
         return PendingBatch(

@@ -46,7 +46,7 @@ class IUAWidget(anywidget.AnyWidget):
         The model's inputs.
     layers : str, type, LayerKind, Module, callable, or iterable of these, optional
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
-        `units`, `channel_axis`, `mask`, `forward`, `max_probes` and `mode`.
+        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode` and `engine`.
     rtol, atol : float
         Where the sliders stand at first. `atol` is made a stop.
     scale : {"layer mean", "zero"}
@@ -72,7 +72,7 @@ class IUAWidget(anywidget.AnyWidget):
 
     Raises
     ------
-    ToleranceError, ProducerError, LayerSelectionError, UnitsError
+    ToleranceError, ProducerError, LayerSelectionError, UnitsError, EngineError
         As `IUA.introspect` for anything that can be told before the first batch. What goes wrong
         later shows in the widget, with what was counted before; `error` holds it.
 
@@ -102,7 +102,7 @@ class IUAWidget(anywidget.AnyWidget):
     _pacer: FramePacer | None = None
     _current: Run | None = None
     _stops_left_out = False
-    _units_chosen: Mapping[str, Any] = MappingProxyType({})
+    _counted_how: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -116,6 +116,7 @@ class IUAWidget(anywidget.AnyWidget):
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
         mode: str = "eval",
+        engine: str = "auto",
         rtol: float = 0.0,
         atol: float = 1e-8,
         scale: Scale = "layer mean",
@@ -135,6 +136,7 @@ class IUAWidget(anywidget.AnyWidget):
                 channel_axis=channel_axis,
                 units=None if units == "auto" else units,
                 mode=None if mode == "eval" else mode,
+                engine=None if engine == "auto" else engine,
             )
             self._iua = source
         else:
@@ -148,7 +150,7 @@ class IUAWidget(anywidget.AnyWidget):
                 max_probes=max_probes,
                 mode=mode,
             )
-            self._units_chosen = {"units": units, "channel_axis": channel_axis}
+            self._counted_how = {"units": units, "channel_axis": channel_axis, "engine": engine}
             self._iua = self._new_iua(rtol, atol, scale)
         self._background = background
         super().__init__(rtol=rtol, atol=atol, scale=scale)
@@ -336,7 +338,7 @@ class IUAWidget(anywidget.AnyWidget):
             getattr(self, command)()
 
     def _new_iua(self, rtol: float, atol: float, scale: Scale) -> IUA:
-        return IUA(rtol=rtol, atol=atol, scale=scale, keep_inactive=False, **self._units_chosen)
+        return IUA(rtol=rtol, atol=atol, scale=scale, keep_inactive=False, **self._counted_how)
 
     def _launch(self, after: Run | None) -> None:
         source, iua = self._source, self._iua

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
+
+LANES: Final = 8
+"""Position ``s`` of a unit is added to the ``s % LANES``-th of its partial sums, in the order of
+the probes; these are then added in pairs, the first half to the second. So the sums are the same to
+the last bit whichever engine adds, and several can be added at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class BatchCounts:
         Units of each probe in bins up to ``k``: inactive at stop ``k``, or finite at ``K``.
     abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
         Sum of ``abs(x)``, sum of ``abs(x) ** 2`` and largest ``abs(x)`` over the finite responses,
-        of every position.
+        of every position; the sums in the order that `LANES` lays down.
     nan_count, infinite_count : numpy.ndarray of int64, shape (units,), or None
         How many responses were NaN or infinite; None where none was.
     entries : int

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from iua_widget.counting.engine import BatchCounts
+from iua_widget.counting.engine import LANES, BatchCounts
 
 _BLOCK_VALUES = 2**19
 """Responses worked on at once: bounds the temporaries to a few MiB, whatever the layer's size."""
@@ -51,8 +51,8 @@ class ReferenceEngine:
             histogram += _histogram(index, axis=0, bins=overflow + 2)
             wide = magnitudes.astype(np.float64)
             with np.errstate(over="ignore", under="ignore"):
-                abs_sum[block] = wide.sum(axis=(0, 1))
-                square_sum[block] = (wide * wide).sum(axis=(0, 1))
+                abs_sum[block] = _sum(wide)
+                square_sum[block] = _sum(wide * wide)
             abs_max[block] = wide.max(axis=(0, 1), initial=0)
         return BatchCounts(
             bins=bins,
@@ -78,6 +78,21 @@ def _unit_blocks(entries: int, units: int) -> Iterator[slice]:
     step = max(1, _BLOCK_VALUES // max(entries, 1))
     for start in range(0, units, step):
         yield slice(start, min(start + step, units))
+
+
+def _sum(values: np.ndarray) -> np.ndarray:
+    """The sum of each unit, values of shape (probes, positions, units), in the order of `LANES`."""
+    probes, positions, units = values.shape
+    lanes = LANES if positions > 1 else 1
+    missing = -positions % lanes
+    padded = np.pad(values, ((0, 0), (0, missing), (0, 0))) if missing else values
+    rows = padded.reshape(probes * (positions + missing) // lanes, lanes, units)
+    parts = rows.cumsum(axis=0)[-1] if len(rows) else np.zeros((lanes, units))
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = parts[:half] + parts[half:]
+    total: np.ndarray = parts[0]
+    return total
 
 
 def _histogram(index: np.ndarray, *, axis: int, bins: int) -> np.ndarray:

@@ -1,0 +1,180 @@
+"""The engine for CPUs: compiled loops over the responses' bits, on all cores.
+
+The bin of a magnitude is found by its bits as an unsigned integer, which order as the magnitudes
+do: the upper ones choose a cell of a small table, and one addition tells on which side of the stop
+in that cell the magnitude lies.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from iua_widget.counting import kernels
+from iua_widget.counting.engine import BatchCounts
+from iua_widget.counting.reference import ReferenceEngine
+from iua_widget.counting.threads import in_parallel
+
+_BITS: Final[dict[np.dtype, type[np.uint32 | np.uint64]]] = {
+    np.dtype(np.float32): np.uint32,
+    np.dtype(np.float64): np.uint64,
+}
+_FEWEST_CELL_BITS: Final = 3
+_MOST_CELL_BITS: Final = 8
+_UNIT_ALIGNMENT: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """How to find a bin: see `kernels.carry_bins`."""
+
+    cells: np.ndarray
+    shift: np.uint32 | np.uint64
+    magnitude: np.uint32 | np.uint64
+    columns: np.ndarray
+    """The bin that each step of `cells` stands for, where stops repeat in this dtype."""
+
+    @property
+    def direct(self) -> bool:
+        return bool(len(self.columns) == self.columns[-1] + 1)
+
+
+class CPUEngine:
+    """Counting by table lookup, compiled by numba and spread over the cores.
+
+    What it cannot do (`numpy.longdouble`, stops closer to each other than a 2,000th, stops that
+    are infinite in the responses' dtype) goes to the reference engine.
+
+    Raises
+    ------
+    ImportError
+        If numba is not there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = CPUEngine().classify(np.array([[0.0, 0.5, 9.0]]), np.array([0.0, 1.0]))
+    >>> batch.bins
+    array([[0, 1, 2]], dtype=uint8)
+    """
+
+    def __init__(self) -> None:
+        self._reference = ReferenceEngine()
+
+    def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
+        """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
+        plain = _plain(values)
+        bits = _BITS.get(plain.dtype)
+        table = (
+            None if bits is None else _table(thresholds.tobytes(), thresholds.dtype, plain.dtype)
+        )
+        if bits is None or table is None or not plain.size:
+            return self._reference.classify(values, thresholds)
+        units = plain.shape[-1]
+        abs_sum, square_sum, abs_max = (np.empty(units) for _ in range(3))
+        if plain.ndim == 2:  # noqa: PLR2004
+            largest = np.ascontiguousarray(plain)
+            _over_units(kernels.sums, units, plain.size, largest, abs_sum, square_sum, abs_max)
+        else:
+            by_unit = np.moveaxis(plain, 1, 2)
+            largest = np.empty(by_unit.shape[:2], plain.dtype)
+            _over_units(
+                kernels.position_sums, units, plain.size, by_unit, largest, abs_sum, square_sum
+            )
+            abs_max[:] = largest.max(axis=0)
+        nan_count = infinite_count = None
+        odd = np.flatnonzero(~np.isfinite(abs_sum))
+        if odd.size:
+            careful = self._reference.classify(plain[..., odd], thresholds[:1].astype(plain.dtype))
+            abs_sum[odd], square_sum[odd] = careful.abs_sum, careful.square_sum
+            abs_max[odd] = careful.abs_max
+            if careful.nan_count is not None and careful.infinite_count is not None:
+                nan_count, infinite_count = np.zeros((2, units), np.int64)
+                nan_count[odd], infinite_count[odd] = careful.nan_count, careful.infinite_count
+                if plain.ndim == 3:  # noqa: PLR2004
+                    largest[:, odd] = np.abs(plain[..., odd]).max(axis=1)
+        bins, histogram = _bins(largest.view(bits), table, len(thresholds))
+        return BatchCounts(
+            bins=bins,
+            inactive=histogram[:, :-1].cumsum(axis=1),
+            abs_sum=abs_sum,
+            square_sum=square_sum,
+            abs_max=abs_max,
+            nan_count=nan_count,
+            infinite_count=infinite_count,
+            entries=plain.size // units,
+        )
+
+    def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
+        """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
+        _over_units(kernels.count_bins, len(counts), bins.size, bins, counts)
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """The values, or what they compare as: magnitudes of complex ones, float32 for float16."""
+    if values.dtype.kind == "c":
+        values = np.abs(values)
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    return values
+
+
+def _bins(bits: np.ndarray, table: _Table, overflow: int) -> tuple[np.ndarray, np.ndarray]:
+    probes, units = bits.shape
+    bins = np.empty(bits.shape, np.uint8 if overflow + 1 < 2**8 else np.uint16)
+    steps = len(table.columns)
+
+    def work(start: int, stop: int) -> np.ndarray:
+        part = np.zeros((probes, steps), np.int64)
+        kernels.carry_bins(bits, table.magnitude, table.cells, table.shift, bins, part, start, stop)
+        return part
+
+    by_step = np.sum(in_parallel(work, units, bits.size, _UNIT_ALIGNMENT), axis=0)
+    if table.direct:
+        return bins, by_step
+    histogram = np.zeros((probes, overflow + 2), np.int64)
+    histogram[:, table.columns] = by_step
+    return table.columns.astype(bins.dtype)[bins], histogram
+
+
+def _over_units(kernel: Callable[..., None], units: int, size: int, *arguments: np.ndarray) -> None:
+    in_parallel(lambda start, stop: kernel(*arguments, start, stop), units, size, _UNIT_ALIGNMENT)
+
+
+@functools.lru_cache(maxsize=64)
+def _table(stops: bytes, dtype: np.dtype, plain: np.dtype) -> _Table | None:
+    """The cells of a tolerance grid, or None where no table of reasonable size can hold it."""
+    info = np.finfo(plain)
+    integer = _BITS[plain]
+    unsigned = np.dtype(integer)
+    limit = np.finfo(dtype).max.astype(plain)
+    thresholds = np.append(np.frombuffer(stops, dtype).astype(plain), limit)
+    edges, columns = np.unique(thresholds, return_index=True)
+    if not np.isfinite(thresholds).all() or edges[-1] != limit:
+        return None
+    columns = np.append(columns, len(thresholds))
+    edge_bits = edges.view(unsigned).astype(np.uint64)
+    sign = unsigned.itemsize * 8 - 1
+    for cell_bits in range(_FEWEST_CELL_BITS, _MOST_CELL_BITS + 1):
+        shift = int(info.nmant) - cell_bits
+        cell = (edge_bits >> np.uint64(shift)).astype(np.int64)
+        if len(set(cell.tolist())) == len(cell) and len(edges) < 2 ** (sign + 1 - shift):
+            break
+    else:
+        return None
+    low = np.uint64(2**shift - 1)
+    first = np.searchsorted(cell, np.arange(2 ** (sign - shift)), side="left")
+    cells = first.astype(np.uint64) << np.uint64(shift)
+    cells[cell] += low - (edge_bits & low)
+    return _Table(
+        cells.astype(unsigned),
+        integer(shift),
+        integer(2**sign - 1),
+        columns,
+    )

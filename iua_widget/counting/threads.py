@@ -1,0 +1,81 @@
+"""A plain pool of threads for loops that let go of the interpreter's lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+Part = TypeVar("Part")
+
+_SMALL: Final = 2**16
+"""Responses below which another thread costs more than it saves."""
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_parallel(
+    work: Callable[[int, int], Part], units: int, size: int, alignment: int
+) -> list[Part]:
+    """Call ``work(start, stop)`` for ranges that together are all units, one for each core.
+
+    Parameters
+    ----------
+    work : callable
+        Lets go of the interpreter's lock, and writes nothing another range writes.
+    units : int
+    size : int
+        Responses in all, which decides whether threads are worth it.
+    alignment : int
+        Ranges begin at its multiples, so that no two share a line of the cache.
+
+    Returns
+    -------
+    list
+        What the calls returned, in the order of the ranges.
+
+    Examples
+    --------
+    >>> in_parallel(lambda start, stop: (start, stop), 100, 10, 64)
+    [(0, 100)]
+    """
+    parts = cores() if size >= _SMALL else 1
+    step = max(-(-units // (parts * alignment)) * alignment, alignment)
+    starts = list(range(0, units, step))
+    if len(starts) <= 1:
+        return [work(0, units)]
+    others = [_threads().submit(work, start, min(start + step, units)) for start in starts[1:]]
+    try:
+        first = work(0, step)
+    finally:
+        # Nothing is returned, nor raised, while another thread still writes.
+        done = [other.exception() for other in others]
+    for error in done:
+        if error is not None:
+            raise error
+    return [first, *(other.result() for other in others)]
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool  # noqa: PLW0603
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(cores() - 1, 1), thread_name_prefix="iua_widget count")
+    return _pool
+
+
+def _forget() -> None:
+    """A forked process has none of its parent's threads."""
+    global _pool  # noqa: PLW0603
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
