@@ -23,7 +23,8 @@ class LayerResult:
 
     Where the threshold is a stop everything is exact. Where it falls between two stops the fields
     below are those at the stop just below, and `lower` and `upper` bound what is true at the
-    threshold itself; nothing is interpolated.
+    threshold itself; nothing is interpolated. Where memory was short (`IUA.plan`), counts of units
+    are held at fewer stops than means, standard deviations and what is dead.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class LayerResult:
     unit_inactive_proportion : numpy.ndarray of float64
         The same as a share of the probes, 0 to 1.
     exact : bool
-        Whether the threshold is a stop.
+        Whether the threshold is a stop at which everything is held.
     threshold : float
         ``atol + rtol * scale``, in the responses' own units.
     lower, upper : numpy.ndarray of int64
@@ -55,6 +56,8 @@ class LayerResult:
         Shape of one item's response; None where the length varies.
     masked : int
         Positions left out as padding.
+    stops : int
+        At how many stops counts of units are held: all, where memory was not short.
     channel_axis : int or None
         Which axis of the unit counts counts channels, where a channel has several units.
     channels, dead_channels, dead_channels_upper : int or None
@@ -81,6 +84,7 @@ class LayerResult:
     unit: UnitChoice
     response_shape: tuple[int | None, ...]
     masked: int
+    stops: int
     channel_axis: int | None
     channels: int | None
     dead_channels: int | None
@@ -145,14 +149,15 @@ def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
         # NumPy's own rounding, so that DNIKit's figures are met to the last bit.
         mean, std = float(np.mean(inactive)), float(np.std(inactive))
     dead_channels = tally.dead_channels()
-    lower = tally.unit_counts(bracket.lower)
-    upper = lower if bracket.exact else tally.unit_counts(bracket.upper)
+    held = tally.locate_counts(threshold)
+    lower = tally.unit_counts(held.lower)
+    upper = lower if held.exact else tally.unit_counts(held.upper)
     return LayerResult(
         mean_inactive=mean,
         std_inactive=std,
         unit_inactive_count=lower,
         unit_inactive_proportion=lower / tally.probes,
-        exact=bracket.exact,
+        exact=held.exact,
         threshold=threshold,
         lower=lower,
         upper=upper,
@@ -167,6 +172,7 @@ def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
         unit=tally.plan.choice,
         response_shape=tally.response_shape or tally.unit_shape,
         masked=tally.masked,
+        stops=len(tally.columns) - 1,
         channel_axis=tally.channel_axis,
         channels=tally.channels,
         dead_channels=None if dead_channels is None else int(dead_channels[bracket.lower]),
@@ -237,7 +243,8 @@ class Reading:
             Columns as DNIKit's: ``response``, ``mean inactive``, ``std inactive``; then ours:
             ``inactive share``, ``units``, ``dead units``, ``dead share``, ``kind``, ``unit`` (what
             one is), ``shape`` (of one item's response; None where it varies), ``probes``,
-            ``masked`` (positions left out as padding), ``nan``, ``infinite``; and, where a channel
+            ``masked`` (positions left out as padding), ``stops`` (at which counts of units are
+            held), ``nan``, ``infinite``; and, where a channel
             of some layer has several units, ``channels`` and ``dead channels``. Where a threshold
             falls between stops there are also ``mean inactive upper`` and ``dead units upper``: the
             true figure lies between.
@@ -264,6 +271,7 @@ class Reading:
             "shape": [row.response_shape for row in rows.values()],
             "probes": [row.probes for row in rows.values()],
             "masked": [row.masked for row in rows.values()],
+            "stops": [row.stops for row in rows.values()],
             "nan": [row.nan for row in rows.values()],
             "infinite": [row.infinite for row in rows.values()],
         }

@@ -129,7 +129,10 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
     """
     dtype = _counts_dtype(tally.probes)
     most = _columns_within(budget, tally)
-    columns = choose_columns(len(tally.stops) + 1, most, tally.stops.locate(threshold))
+    bracket = tally.locate_counts(threshold)
+    in_view = Bracket(*(tally.columns.index(column) for column in (bracket.lower, bracket.upper)))
+    places = choose_columns(len(tally.columns), most, in_view)
+    columns = [tally.columns[place] for place in places]
     counts = tally.cumulative(columns).astype(dtype, copy=False)
     axis = tally.channel_axis if len(tally.unit_shape) >= _MOSAIC_AXES else None
     if axis:
@@ -152,7 +155,7 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
 
 def sends_all_columns(tally: Tally, budget: int) -> bool:
     """Whether `units_snapshot` sends every column within `budget` bytes."""
-    return _columns_within(budget, tally) > len(tally.stops)
+    return _columns_within(budget, tally) >= len(tally.columns)
 
 
 def choose_columns(columns: int, most: int, bracket: Bracket) -> list[int]:
@@ -205,6 +208,7 @@ def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
         "unit": tally.plan.choice,
         "channels": tally.channels,
         "masked": tally.masked,
+        "stops": len(tally.columns) - 1,
         "units": tally.units,
         "probes": tally.probes,
         "nan": tally.nan_total,

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any
 
 import numpy as np
 
 from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import MergeError, NoProbesError
-from iua_widget.tolerances import Stops
+from iua_widget.probe_moments import ProbeMoments
+from iua_widget.tolerances import Bracket, Stops
+from iua_widget.unit_counts import UnitCounts
+from iua_widget.unit_magnitudes import UnitMagnitudes
 from iua_widget.units import UNKNOWN, UnitPlan, UnitRule
-
-_COUNTER_DTYPES: Final = (np.uint16, np.uint32, np.uint64)
-_BLOCK_UNITS: Final = 2**14
-_LIMB_BITS: Final = 40
-_LIMB_MASK: Final = (1 << _LIMB_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,21 @@ class LayerCurves:
     mean: np.ndarray
     std: np.ndarray
     dead: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class TallyState:
+    """A tally taken apart, to be kept or sent.
+
+    Attributes
+    ----------
+    facts : dict
+        Numbers, strings, and tuples of them: what JSON can hold.
+    arrays : dict of str to numpy.ndarray
+    """
+
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray]
 
 
 class Tally:
@@ -66,8 +80,6 @@ class Tally:
 
     Attributes
     ----------
-    probes : int
-        Probes counted so far: tokens, where these are the probes.
     entries : int
         Responses of each unit so far: probes times positions.
     masked : int
@@ -76,13 +88,6 @@ class Tally:
         Whether a mask was given that cannot belong to this layer's responses.
     response_shape : tuple of int or None
         Shape of one batch item's response as it came; None for an axis whose length varies.
-    counts : numpy.ndarray of unsigned integers, shape (units, K + 1)
-        Probes on which the unit fell into each bin: between one stop and the next. Counters are
-        widened before they could wrap.
-    abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
-        Sum of ``abs(x)``, sum of ``abs(x) ** 2``, largest ``abs(x)``, over finite responses.
-    nan_count, infinite_count : numpy.ndarray of int64, shape (units,)
-        Responses that were NaN or infinite.
     dtypes : set of str
         The dtypes the responses came in.
 
@@ -107,7 +112,6 @@ class Tally:
         inactive_at: float | None = None,
         engine: Engine | None = None,
     ) -> None:
-        columns = len(stops) + 1
         self.stops = stops
         self.unit_shape = tuple(unit_shape)
         self.units = math.prod(self.unit_shape)
@@ -116,19 +120,90 @@ class Tally:
         self.response_shape: tuple[int | None, ...] | None = None
         self.mask_missed = False
         self.dtypes: set[str] = set()
-        self.probes = self.entries = self.masked = 0
-        self.counts: np.ndarray = np.zeros((self.units, columns), _COUNTER_DTYPES[0])
-        self.abs_sum, self.square_sum, self.abs_max = (np.zeros(self.units) for _ in range(3))
-        self.nan_count, self.infinite_count = np.zeros((2, self.units), np.int64)
-        # The bin of each unit's largest response: a unit is dead at every column from there on.
-        self._highest_bin = np.zeros(self.units, np.min_scalar_type(columns))
-        self._inactive_sum = np.zeros(columns, np.int64)
-        # Sum of squared inactive units per probe, in two limbs: 10 million units on 10^10 probes
-        # take 84 bits.
-        self._square_low, self._square_high = np.zeros((2, columns), np.int64)
+        self.entries = self.masked = 0
+        columns = len(stops) + 1
+        self._columns: tuple[int, ...] = tuple(range(columns))
+        self._moments = ProbeMoments(columns)
+        self._held: tuple[UnitCounts, UnitMagnitudes] | None = None
         self._inactive_at = inactive_at
         self._inactive: list[np.ndarray] | None = None if inactive_at is None else []
         self._engine = engine or ReferenceEngine()
+
+    @property
+    def probes(self) -> int:
+        """Probes counted so far: tokens, where these are the probes."""
+        return self._moments.probes
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns at which counts of units are held: all, where memory was not short."""
+        return self._columns
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Probes on which each unit fell into each bin, between one held column and the next.
+
+        Returns
+        -------
+        numpy.ndarray of uint16, uint32 or uint64, shape (units, len(columns))
+        """
+        return self._unit_counts.counts
+
+    @property
+    def abs_sum(self) -> np.ndarray:
+        """Sum of ``abs(x)`` over each unit's finite responses: float64, shape (units,)."""
+        return self._magnitudes.abs_sum
+
+    @property
+    def square_sum(self) -> np.ndarray:
+        """Sum of ``abs(x) ** 2``, likewise."""
+        return self._magnitudes.square_sum
+
+    @property
+    def abs_max(self) -> np.ndarray:
+        """Largest ``abs(x)``, likewise."""
+        return self._magnitudes.abs_max
+
+    @property
+    def nan_count(self) -> np.ndarray:
+        """Responses of each unit that were NaN: int64, shape (units,)."""
+        return self._magnitudes.nan_count
+
+    @property
+    def infinite_count(self) -> np.ndarray:
+        """Responses of each unit that were infinite: int64, shape (units,)."""
+        return self._magnitudes.infinite_count
+
+    @property
+    def _unit_counts(self) -> UnitCounts:
+        return self._allocated()[0]
+
+    @property
+    def _magnitudes(self) -> UnitMagnitudes:
+        return self._allocated()[1]
+
+    def _allocated(self) -> tuple[UnitCounts, UnitMagnitudes]:
+        # Not before they are needed: by then it is known how many stops there is memory for.
+        if self._held is None:
+            self._held = (
+                UnitCounts(self.units, self._columns),
+                UnitMagnitudes(self.units, len(self.stops) + 1),
+            )
+        return self._held
+
+    def thin(self, columns: Sequence[int]) -> None:
+        """Hold counts of units at these columns only, some of those held, with the last of them.
+
+        Means, standard deviations and what is dead stay exact at every stop; counts of units are
+        known within bounds at the stops left out.
+        """
+        self._columns = tuple(columns)
+        if self._held is not None:
+            self._unit_counts.thin(self._columns)
+
+    def reserve(self, probes: int) -> None:
+        """Make room for this many further probes: what `add` then does needs no more memory."""
+        self._unit_counts.reserve(self.probes + probes)
 
     def classify(self, values: np.ndarray) -> BatchCounts:
         """Sort a batch's magnitudes into bins, without counting them yet.
@@ -148,25 +223,88 @@ class Tally:
 
     def add(self, batch: BatchCounts, *, masked: int = 0) -> None:
         """Count a classified batch, of which `masked` positions are padding, left out or zeros."""
-        probes = batch.bins.shape[0]
-        self._widen(self.probes + probes)
-        self._engine.accumulate(batch.bins, self.counts)
-        self.probes += probes
+        self.reserve(len(batch.bins))
+        self._unit_counts.add(batch.bins, self._engine)
+        self._magnitudes.add(batch)
+        self._moments.add(batch.inactive)
         self.entries += batch.entries
         self.masked += masked
-        if probes:
-            np.maximum(self._highest_bin, batch.bins.max(axis=0), out=self._highest_bin)
-        self.abs_sum += batch.abs_sum
-        self.square_sum += batch.square_sum
-        np.maximum(self.abs_max, batch.abs_max, out=self.abs_max)
-        if batch.nan_count is not None and batch.infinite_count is not None:
-            self.nan_count += batch.nan_count
-            self.infinite_count += batch.infinite_count
-        self._inactive_sum += batch.inactive.sum(axis=0)
-        self._add_squares(batch.inactive)
         if self._inactive is not None and self._inactive_at is not None:
             column = self.stops.locate(self._inactive_at).lower
             self._inactive.append(batch.inactive[:, column].copy())
+
+    def state(self) -> TallyState:
+        """Everything that is needed to go on from here, or to merge.
+
+        Returns
+        -------
+        TallyState
+            Its arrays are the tally's own where it had seen a probe: copy what is to last.
+        """
+        inactive = self._inactive
+        facts = {
+            "kind": self.kind,
+            "unit": self.plan.choice,
+            "channel_axis": self.plan.channel_axis,
+            "unit_shape": self.unit_shape,
+            "response_shape": self.response_shape,
+            "dtypes": sorted(self.dtypes),
+            "probes": self.probes,
+            "entries": self.entries,
+            "masked": self.masked,
+            "mask_missed": self.mask_missed,
+            "columns": self.columns,
+            "inactive_at": self._inactive_at,
+        }
+        moments, magnitudes = self._moments, self._magnitudes
+        arrays = {
+            "counts": self.counts,
+            "abs_sum": magnitudes.abs_sum,
+            "square_sum": magnitudes.square_sum,
+            "abs_max": magnitudes.abs_max,
+            "highest_bin": magnitudes.highest_bin,
+            "inactive_sum": moments.inactive_sum,
+            "square_low": moments.square_low,
+            "square_high": moments.square_high,
+        }
+        if not magnitudes.all_finite:
+            arrays |= {
+                "nan_count": magnitudes.nan_count,
+                "infinite_count": magnitudes.infinite_count,
+            }
+        if inactive is not None:
+            arrays["inactive"] = np.concatenate([np.zeros(0, np.int64), *inactive])
+        return TallyState(facts, arrays)
+
+    @classmethod
+    def restored(cls, stops: Stops, state: TallyState, engine: Engine | None = None) -> Tally:
+        """The tally of a state, which is believed: the arrays become the tally's own."""
+        facts, arrays = state.facts, state.arrays
+        tally = cls(
+            stops,
+            tuple(facts["unit_shape"]),
+            kind=facts["kind"],
+            plan=UnitPlan(facts["unit"], facts["channel_axis"]),
+            inactive_at=facts["inactive_at"],
+            engine=engine,
+        )
+        shape = facts["response_shape"]
+        tally.response_shape = None if shape is None else tuple(shape)
+        tally.dtypes = set(facts["dtypes"])
+        tally.entries, tally.masked = facts["entries"], facts["masked"]
+        tally.mask_missed = facts["mask_missed"]
+        tally.thin(facts["columns"])
+        tally._unit_counts.counts = arrays["counts"]
+        magnitudes, moments = tally._magnitudes, tally._moments
+        for name in ("abs_sum", "square_sum", "abs_max", "highest_bin"):
+            setattr(magnitudes, name, arrays[name])
+        magnitudes.add_non_finite(arrays.get("nan_count"), arrays.get("infinite_count"))
+        moments.probes = facts["probes"]
+        for name in ("inactive_sum", "square_low", "square_high"):
+            setattr(moments, name, arrays[name])
+        if tally._inactive is not None:
+            tally._inactive.append(arrays["inactive"])
+        return tally
 
     def saw(self, shape: tuple[int, ...], dtype: str) -> None:
         """Note the shape and the dtype in which a batch's response came."""
@@ -197,7 +335,8 @@ class Tally:
         merged = Tally(
             self.stops, self.unit_shape, kind=self.kind, plan=self.plan, engine=self._engine
         )
-        merged._widen(self.probes + other.probes)
+        merged.thin([column for column in self.columns if column in other.columns])
+        merged.reserve(self.probes + other.probes)
         for part in (self, other):
             merged._absorb(part)
         if (
@@ -213,21 +352,12 @@ class Tally:
         self.dtypes |= part.dtypes
         if part.response_shape is not None:
             self.response_shape = _common_shape(self.response_shape, part.response_shape)
-        self.probes += part.probes
         self.entries += part.entries
         self.masked += part.masked
         self.mask_missed |= part.mask_missed
-        np.add(self.counts, part.counts, out=self.counts, casting="unsafe")
-        self.abs_sum += part.abs_sum
-        self.square_sum += part.square_sum
-        np.maximum(self.abs_max, part.abs_max, out=self.abs_max)
-        np.maximum(self._highest_bin, part._highest_bin, out=self._highest_bin)
-        self.nan_count += part.nan_count
-        self.infinite_count += part.infinite_count
-        self._inactive_sum += part._inactive_sum
-        self._square_low += part._square_low
-        self._square_high += part._square_high
-        self._carry()
+        self._unit_counts.absorb(part._unit_counts.thinned(self.columns))
+        self._magnitudes.absorb(part._magnitudes)
+        self._moments.absorb(part._moments)
 
     @property
     def mean_abs(self) -> float:
@@ -270,6 +400,16 @@ class Tally:
             return None
         return [count for part in self._inactive for count in part.tolist()]
 
+    def locate_counts(self, threshold: float) -> Bracket:
+        """The held columns that bound every unit's count at a threshold.
+
+        They are those of `Stops.locate`, or further apart where fewer stops are held.
+        """
+        exact = self.stops.locate(threshold)
+        lower = self._columns[bisect.bisect_right(self._columns, exact.lower) - 1]
+        upper = self._columns[bisect.bisect_left(self._columns, exact.upper)]
+        return Bracket(lower, upper)
+
     def unit_counts(self, column: int) -> np.ndarray:
         """Probes on which each unit was inactive at a column.
 
@@ -277,8 +417,7 @@ class Tally:
         -------
         numpy.ndarray of int64, shape `unit_shape`
         """
-        total: np.ndarray = self.counts[:, : column + 1].sum(axis=1, dtype=np.int64)
-        return total.reshape(self.unit_shape)
+        return self._unit_counts.up_to(column).reshape(self.unit_shape)
 
     def cumulative(self, columns: Sequence[int]) -> np.ndarray:
         """The counts of `unit_counts` for several columns at once, units flattened.
@@ -292,19 +431,10 @@ class Tally:
         -------
         numpy.ndarray of the counters' dtype, shape (len(columns), units), C-contiguous
         """
-        result = np.empty((len(columns), self.units), self.counts.dtype)
-        for start in range(0, self.units, _BLOCK_UNITS):
-            block = slice(start, start + _BLOCK_UNITS)
-            totals = self.counts[block].cumsum(axis=1, dtype=self.counts.dtype)
-            result[:, block] = totals[:, columns].T
-        return result
+        return self._unit_counts.cumulative(columns)
 
     def curves(self) -> LayerCurves:
         """Mean and std of inactive units, and dead units, at every column.
-
-        The variance is ``(n * S2 - S1 ** 2) / n ** 2`` in exact integers, with ``S1`` and ``S2``
-        the sums over n probes of the inactive units and of their squares; only the square root
-        and the division round.
 
         Raises
         ------
@@ -317,14 +447,21 @@ class Tally:
                 "the producer gave only empty batches."
             )
             raise NoProbesError(message)
-        sums = self._inactive_sum.astype(object)
-        squares = self._square_high.astype(object) * (1 << _LIMB_BITS) + self._square_low
-        variance = self.probes * squares - sums * sums
         return LayerCurves(
-            mean=sums.astype(np.float64) / self.probes,
-            std=np.sqrt(variance.astype(np.float64)) / self.probes,
-            dead=self._dead(),
+            mean=self._moments.mean(),
+            std=self._moments.std(),
+            dead=self._at_or_below(self._magnitudes.highest_bin),
         )
+
+    def unit_dead(self, column: int) -> np.ndarray:
+        """Which units were inactive on every probe, at any column.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape `unit_shape`
+        """
+        dead: np.ndarray = self._magnitudes.highest_bin <= column
+        return dead.reshape(self.unit_shape)
 
     def dead_channels(self) -> np.ndarray | None:
         """Channels none of whose units was ever active, at every column.
@@ -353,38 +490,14 @@ class Tally:
         axis = self.channel_axis
         if axis is None:
             return None
-        by_entry = self._highest_bin.reshape(self.unit_shape)
+        by_entry = self._magnitudes.highest_bin.reshape(self.unit_shape)
         others = tuple(other for other in range(by_entry.ndim) if other != axis)
         highest: np.ndarray = by_entry.max(axis=others, initial=0)
         return highest
 
-    def _dead(self) -> np.ndarray:
-        """Units whose every response lies at or below each column."""
-        return self._at_or_below(self._highest_bin)
-
     def _at_or_below(self, bins: np.ndarray) -> np.ndarray:
-        columns = self.counts.shape[1]
+        columns = len(self.stops) + 1
         return np.bincount(bins, minlength=columns + 1)[:columns].cumsum()
-
-    def _widen(self, probes: int) -> None:
-        for dtype in _COUNTER_DTYPES:
-            if probes <= np.iinfo(dtype).max:
-                if np.dtype(dtype).itemsize > self.counts.dtype.itemsize:
-                    self.counts = self.counts.astype(dtype)
-                return
-
-    def _add_squares(self, inactive: np.ndarray) -> None:
-        # A square is below 2^62 (fewer than 2^31 units), so as many as fit are summed at a time.
-        largest = int(inactive.max(initial=1)) ** 2
-        step = max(1, (1 << 62) // largest)
-        for start in range(0, len(inactive), step):
-            part = inactive[start : start + step]
-            self._square_low += np.einsum("pk,pk->k", part, part)
-            self._carry()
-
-    def _carry(self) -> None:
-        self._square_high += self._square_low >> _LIMB_BITS
-        self._square_low &= _LIMB_MASK
 
 
 def _first_difference(here: Sequence[float], there: Sequence[float]) -> float:

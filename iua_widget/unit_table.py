@@ -28,7 +28,7 @@ def unit_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
     columns |= {
         "inactive count": lower,
         "inactive share": lower / tally.probes,
-        "dead": lower == tally.probes,
+        "dead": tally.unit_dead(tally.stops.locate(threshold).lower).ravel(),
         "mean |x|": mean,
         "rms": rms,
         "max |x|": tally.abs_max.copy(),
@@ -51,15 +51,20 @@ def channel_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
     result = read_layer(layer, tally, threshold)
     bracket = tally.stops.locate(threshold)
     dead, dead_upper = (tally.channel_dead(column) for column in (bracket.lower, bracket.upper))
-    if dead is None or dead_upper is None or tally.plan.channel_axis is None:
+    axis = tally.channel_axis
+    if dead is None or dead_upper is None or axis is None:
         units = unit_table(layer, tally, threshold)
         return units.rename(columns={"unit": "channel"})
-    by_channel = np.moveaxis(result.lower, tally.plan.channel_axis - 1, 0).reshape(len(dead), -1)
+
+    def by_channel(units: np.ndarray) -> np.ndarray:
+        return np.moveaxis(units, axis, 0).reshape(len(dead), -1)
+
+    unit_dead = by_channel(tally.unit_dead(bracket.lower))
     columns = {
         "channel": np.arange(len(dead)),
-        "units": np.full(len(dead), by_channel.shape[1]),
-        "dead units": (by_channel == tally.probes).sum(axis=1),
-        "inactive share": by_channel.mean(axis=1) / tally.probes,
+        "units": np.full(len(dead), unit_dead.shape[1]),
+        "dead units": unit_dead.sum(axis=1),
+        "inactive share": by_channel(result.lower).mean(axis=1) / tally.probes,
         "dead": dead,
     }
     if not result.exact:

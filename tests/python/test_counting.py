@@ -230,9 +230,10 @@ def test_the_moments_hold_past_sixty_four_bits() -> None:
     """Ten million units on 10^10 probes: the sum of squares takes 84 bits."""
     tally = Tally(Stops([0.0]), (1,))
     tally.add(tally.classify(np.zeros((1, 1), np.float32)))
-    tally._inactive_sum[:] = 10_000_000
-    tally._square_low[:] = 10_000_000**2 % 2**40
-    tally._square_high[:] = 10_000_000**2 // 2**40
+    moments = tally._moments
+    moments.inactive_sum[:] = 10_000_000
+    moments.square_low[:] = 10_000_000**2 % 2**40
+    moments.square_high[:] = 10_000_000**2 // 2**40
     while tally.probes < 10**10:
         tally = tally.merged(tally)
     assert tally.curves().mean[0] == 10_000_000

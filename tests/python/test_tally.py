@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -124,3 +126,78 @@ def test_cumulative_columns_are_the_unit_counts() -> None:
     cumulative = tally.cumulative(columns)
     for row, column in enumerate(columns):
         np.testing.assert_array_equal(cumulative[row], tally.unit_counts(column))
+
+
+magnitudes = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.just(5)),
+    elements=st.sampled_from([0.0, 1e-8, 2e-4, -0.02, 0.5, 1.0, 99.0, np.nan, np.inf]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_thinned_counts_are_exact_where_they_are_held_and_bounds_elsewhere(
+    data: st.DataObject,
+) -> None:
+    stops = Stops(default_stops())
+    before, after = data.draw(magnitudes), data.draw(magnitudes)
+    full, thinned = tally_of(before, stops), tally_of(before, stops)
+    top = len(stops)
+    inner = data.draw(st.sets(st.integers(1, top - 1), max_size=8))
+    thinned.thin([0, *sorted(inner), top])
+    for tally in (full, thinned):
+        tally.add(tally.classify(after))
+    for threshold in (*stops.values, 1.5e-7, 0.77, 50.0):
+        bracket, held = stops.locate(threshold), thinned.locate_counts(threshold)
+        assert held.lower <= bracket.lower <= bracket.upper <= held.upper
+        assert (full.unit_counts(bracket.lower) >= thinned.unit_counts(held.lower)).all()
+        assert (full.unit_counts(bracket.upper) <= thinned.unit_counts(held.upper)).all()
+    for column in thinned.columns:
+        np.testing.assert_array_equal(thinned.unit_counts(column), full.unit_counts(column))
+    for field in ("mean", "std", "dead"):
+        np.testing.assert_array_equal(
+            getattr(full.curves(), field), getattr(thinned.curves(), field)
+        )
+
+
+def test_tallies_held_at_different_stops_merge_to_those_they_share() -> None:
+    stops = Stops([0, 1, 2, 3])
+    one, other = tally_of(np.eye(3) * 2.5, stops), tally_of(np.ones((2, 3)), stops)
+    one.thin([0, 1, 3, 4])
+    other.thin([0, 2, 3, 4])
+    merged = one.merged(other)
+    assert merged.columns == (0, 3, 4)
+    assert merged.unit_counts(3).tolist() == [5, 5, 5]
+    assert one.columns == (0, 1, 3, 4)
+
+
+@pytest.mark.parametrize("last", [2**16, 2**32, 2**40])
+def test_counters_are_wide_enough_at_every_boundary(last: int) -> None:
+    tally = tally_of(np.array([[0.0, 0.5]]), Stops([0, 1]), inactive_at=None)
+    doubles = [tally]
+    while doubles[-1].probes < last:
+        doubles.append(doubles[-1].merged(doubles[-1]))
+    below = doubles[0]
+    for part in doubles[1:-1]:
+        below = below.merged(part)
+    assert below.probes == last - 1
+    for whole in (below, doubles[-1], below.merged(tally), doubles[-1].merged(tally)):
+        assert whole.unit_counts(0).tolist() == [whole.probes, 0]
+        assert whole.unit_counts(1).tolist() == [whole.probes, whole.probes]
+    continued = below.merged(Tally(Stops([0, 1]), (2,)))
+    continued.add(continued.classify(np.zeros((3, 2))))
+    assert continued.unit_counts(0).tolist() == [last + 2, 3]
+
+
+@settings(max_examples=50, deadline=None)
+@given(magnitudes, magnitudes)
+def test_a_tally_goes_on_from_its_state(before: np.ndarray, after: np.ndarray) -> None:
+    stops = Stops(default_stops())
+    tally = tally_of(before, stops)
+    tally.saw((5,), "float32")
+    restored = Tally.restored(stops, copy.deepcopy(tally.state()))
+    for one in (tally, restored):
+        one.add(one.classify(after))
+    assert_equal(restored, tally)
+    assert restored.state().facts == tally.state().facts

@@ -1,0 +1,81 @@
+"""How large the responses of every unit of one layer were, and which were no numbers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from iua_widget.counting.engine import BatchCounts
+
+BYTES_PER_UNIT: Final = 5 * 8 + 2
+"""At the most: three sums and two counts of 8 bytes, and a bin of up to 2."""
+
+
+class UnitMagnitudes:
+    """Sums, largest values and counts of NaN and infinities, unit by unit.
+
+    Parameters
+    ----------
+    units : int
+    columns : int
+        Of the tally.
+
+    Attributes
+    ----------
+    abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
+        Sum of ``abs(x)``, sum of ``abs(x) ** 2``, largest ``abs(x)``, over finite responses.
+    highest_bin : numpy.ndarray of uint8 or uint16, shape (units,)
+        The bin of each unit's largest response: it is dead at every column from there on.
+    """
+
+    def __init__(self, units: int, columns: int) -> None:
+        self.abs_sum, self.square_sum, self.abs_max = (np.zeros(units) for _ in range(3))
+        self.highest_bin = np.zeros(units, np.min_scalar_type(columns))
+        self._nan_count: np.ndarray | None = None
+        self._infinite_count: np.ndarray | None = None
+
+    @property
+    def nan_count(self) -> np.ndarray:
+        """Responses that were NaN: int64, shape (units,)."""
+        return self._or_zeros(self._nan_count)
+
+    @property
+    def infinite_count(self) -> np.ndarray:
+        """Responses that were infinite: int64, shape (units,)."""
+        return self._or_zeros(self._infinite_count)
+
+    @property
+    def all_finite(self) -> bool:
+        """Whether no response was NaN or infinite."""
+        return self._nan_count is None
+
+    def add(self, batch: BatchCounts) -> None:
+        """Add a classified batch."""
+        if len(batch.bins):
+            np.maximum(self.highest_bin, batch.bins.max(axis=0), out=self.highest_bin)
+        self.abs_sum += batch.abs_sum
+        self.square_sum += batch.square_sum
+        np.maximum(self.abs_max, batch.abs_max, out=self.abs_max)
+        self.add_non_finite(batch.nan_count, batch.infinite_count)
+
+    def absorb(self, other: UnitMagnitudes) -> None:
+        """Add those of another part of the stream."""
+        np.maximum(self.highest_bin, other.highest_bin, out=self.highest_bin)
+        self.abs_sum += other.abs_sum
+        self.square_sum += other.square_sum
+        np.maximum(self.abs_max, other.abs_max, out=self.abs_max)
+        self.add_non_finite(other._nan_count, other._infinite_count)
+
+    def add_non_finite(self, nan: np.ndarray | None, infinite: np.ndarray | None) -> None:
+        """Add counts of NaN and infinities, of shape (units,); None where there were none."""
+        if nan is None or infinite is None:
+            return
+        if self._nan_count is None or self._infinite_count is None:
+            # Kept only once there are any: they take as much as eight stops.
+            self._nan_count, self._infinite_count = np.zeros((2, len(self.abs_sum)), np.int64)
+        self._nan_count += nan
+        self._infinite_count += infinite
+
+    def _or_zeros(self, counts: np.ndarray | None) -> np.ndarray:
+        return np.zeros(len(self.abs_sum), np.int64) if counts is None else counts
