@@ -37,6 +37,20 @@ class EngineError(IUAError, ValueError):
     """A counting engine that there is not, or not here."""
 
 
+class MemoryBudgetError(IUAError, ValueError):
+    """An amount of memory that is none, or that is not enough for the layers to be counted.
+
+    Attributes
+    ----------
+    layer : str or None
+        The largest layer, where layers are the trouble.
+    """
+
+    def __init__(self, message: str, *, layer: str | None = None) -> None:
+        super().__init__(message)
+        self.layer = layer
+
+
 class IUAWarning(UserWarning):
     """Something about a run that its figures alone do not tell, such as a layer never called."""
 

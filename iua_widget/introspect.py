@@ -16,7 +16,10 @@ from iua_widget.errors import (
     ProducerError,
     ToleranceError,
 )
+from iua_widget.interrupts import interrupts_held
 from iua_widget.masks import MaskOption
+from iua_widget.memory_budget import MemoryBudget
+from iua_widget.memory_plan import plan_table
 from iua_widget.notes import tally_notes
 from iua_widget.pending import PendingBatch
 from iua_widget.producers import Source
@@ -26,6 +29,7 @@ from iua_widget.tally import Tally
 from iua_widget.tolerances import Scale, Stops, check_scale, check_tolerance, default_stops
 from iua_widget.turn_lock import TurnLock
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule
+from iua_widget.wording import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +62,8 @@ class IUA:
         Which axis of a response counts the channels: see `introspect`.
     engine : {"auto", "cpu", "reference"}
         What counts: see `introspect`.
+    memory : str or int, optional
+        What the run may hold: see `introspect`.
 
     Raises
     ------
@@ -67,6 +73,8 @@ class IUA:
         If the choice of units is unknown.
     EngineError
         If there is no such engine.
+    MemoryBudgetError
+        If `memory` is no amount of memory.
 
     References
     ----------
@@ -101,6 +109,7 @@ class IUA:
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
         engine: str = "auto",
+        memory: str | int | None = None,
     ) -> None:
         self.rtol = check_tolerance("rtol", rtol)
         self.atol = check_tolerance("atol", atol)
@@ -109,6 +118,7 @@ class IUA:
         self._keep_inactive = keep_inactive
         self._unit_rule = UnitRule(units, channel_axis)
         self._engine = choose_engine(engine)
+        self._budget = MemoryBudget(memory, self._stops, [self.atol])
         self._probes = 0
         self._source_notes: dict[str, None] = {}
         self._tallies: dict[str, Tally] = {}
@@ -133,6 +143,7 @@ class IUA:
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
         engine: str = "auto",
+        memory: str | int | None = None,
         progress: bool = False,
     ) -> IUA:
         """Stream a producer and count every layer's inactive units at all stops.
@@ -194,6 +205,12 @@ class IUA:
             What counts; all give the same, bit for bit. ``"cpu"`` is compiled by numba and uses all
             cores; ``"reference"`` is plain NumPy, some forty times slower. ``"auto"`` takes the
             first as soon as there is enough to count, where numba is there.
+        memory : str or int, optional
+            What the run may hold, tallies and the batch at hand: ``"2 GiB"``, ``"500 MB"`` or a
+            number of bytes; by default half of what is free on the machine, or in the container,
+            when the first batch comes. Where it does not do, the largest layers hold counts of
+            units at fewer stops, evenly on the logarithmic scale, zero and `atol` always among
+            them: see `plan`. Means, standard deviations and what is dead stay exact at every stop.
         progress : bool
             Whether to draw a progress bar.
 
@@ -212,6 +229,8 @@ class IUA:
             If `units` or `channel_axis` is unknown, or does not fit.
         EngineError
             If there is no such engine, or not here.
+        MemoryBudgetError
+            If `memory` is no amount of memory, or does not do for three stops a layer.
         ProducerError
             If the stream breaks off, changes its layers or shapes, gives something that is not
             numeric, or gives no batch, or if the model is of a sort that cannot be watched. Its
@@ -239,6 +258,7 @@ class IUA:
             units=units,
             channel_axis=channel_axis,
             engine=engine,
+            memory=memory,
         )
         source = open_source(
             producer,
@@ -297,11 +317,17 @@ class IUA:
             with closing(source.batches(record, restart)) as batches:
                 for probes in batches:
                     pending.check_complete()
-                    with self._lock:
+                    with interrupts_held(), self._lock:
+                        self._budget.fit(
+                            self._tallies,
+                            pending.coming,
+                            inputs=self._probes + probes,
+                            total=source.total,
+                        )
                         self._tallies = pending.commit()
                         self._probes += probes
                         self._source_notes = dict.fromkeys(source.notes)
-                    number += 1
+                        number += 1
                     pending = self._pending(source, number)
                     yield probes
             self._check_counted(source)
@@ -343,6 +369,7 @@ class IUA:
             self._tallies,
             rule=self._unit_rule,
             new_tally=new_tally,
+            budget=self._budget,
             steady=source.steady,
         )
 
@@ -355,6 +382,36 @@ class IUA:
     def grid(self) -> Stops:
         """The stops as the grid on which thresholds are located."""
         return self._stops
+
+    @property
+    def plan(self) -> pd.DataFrame:
+        """What each layer takes in memory: an estimate made before the first batch is counted.
+
+        It is made again when the needs change: when a layer comes late, a batch is larger than
+        all before it, or counters must be widened.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns: ``layer``; ``units``; ``stops``, at how many counts of units are held; ``of``,
+            how many there are; ``counter width`` in bits, when all probes to come are counted, as
+            far as their number is known; ``bytes`` of the tally then; ``batch bytes``, what a
+            batch takes until it is counted. Empty before the first batch.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"a": np.zeros((8, 1000), np.float32)}, memory="1 MB")
+        >>> iua.plan[["layer", "units", "stops", "of", "bytes"]]
+          layer  units  stops  of   bytes
+        0     a   1000     70  70  184000
+        """
+        return plan_table(self._budget.plans, len(self._stops))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a run may hold."""
+        return self._budget.bytes
 
     @property
     def layers(self) -> list[str]:
@@ -378,7 +435,19 @@ class IUA:
     def notes_at(self, atol: float) -> list[str]:
         """The `notes` where `atol` is the tolerance on show."""
         with self._lock:
-            return [*self._source_notes, *tally_notes(self._tallies, atol, self._probes)]
+            notes = [*self._source_notes, *tally_notes(self._tallies, atol, self._probes)]
+            thinned = [name for name, tally in self._tallies.items() if tally.thinned]
+            if thinned:
+                notes.append(self._thinned_note(thinned))
+            return notes
+
+    def _thinned_note(self, layers: list[str]) -> str:
+        fewest = min(len(self._tallies[layer].columns) for layer in layers) - 1
+        return (
+            f"Counts of units are held at fewer stops in {named(layers)} (at {fewest} of "
+            f"{len(self._stops)} at the fewest), to stay within memory="
+            f"{self._budget.words!r}; between these stops they are known within bounds."
+        )
 
     @property
     def results(self) -> Mapping[str, LayerResult]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from iua_widget.counting.engine import BatchCounts
 from iua_widget.errors import ProducerError
+from iua_widget.memory_budget import Coming, MemoryBudget
 from iua_widget.responses import Response, as_response
 from iua_widget.tally import Tally
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
 
 NewTally = Callable[[tuple[int, ...], str, UnitPlan], Tally]
 """Makes the tally of a layer seen for the first time, from its unit shape, kind and plan."""
+
+_SUM_BYTES: Final = 3 * 8
+"""What `BatchCounts` takes for a unit, besides a byte a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class _PendingLayer:
     dtype: str
     masked: int
     fits_mask: bool
+
+    @property
+    def nbytes(self) -> int:
+        values = (getattr(self.counts, field.name) for field in fields(self.counts))
+        return sum(getattr(value, "nbytes", 0) for value in values)
 
 
 class PendingBatch:
@@ -43,6 +52,8 @@ class PendingBatch:
         What a unit is, in layers seen for the first time.
     new_tally : callable
         Makes the tallies of these.
+    budget : MemoryBudget
+        What may be held.
     steady : bool
         Whether every batch must give the layers of the first. A model may route a batch past some.
     """
@@ -54,14 +65,29 @@ class PendingBatch:
         *,
         rule: UnitRule,
         new_tally: NewTally,
+        budget: MemoryBudget,
         steady: bool = True,
     ) -> None:
         self.number = number
         self._known = tallies
         self._rule = rule
         self._new_tally = new_tally
+        self._budget = budget
         self._steady = steady
+        self._nbytes = 0
         self._layers: dict[str, list[_PendingLayer]] = {}
+
+    @property
+    def coming(self) -> dict[str, Coming]:
+        """What the batch brings, layer by layer."""
+        return {
+            layer: Coming(
+                parts[0].tally,
+                sum(len(part.counts.bins) for part in parts),
+                sum(part.nbytes for part in parts),
+            )
+            for layer, parts in self._layers.items()
+        }
 
     def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
         """Check and classify one layer's response; nothing refers to `value` afterwards.
@@ -73,6 +99,8 @@ class PendingBatch:
             the batches before.
         UnitsError
             If the user's choice of units does not fit it.
+        MemoryBudgetError
+            If there is no memory to take it in.
         """
         self._check_expected(layer)
         response = as_response(value, layer=layer, batch=self.number)
@@ -83,18 +111,21 @@ class PendingBatch:
             tally = self._new_tally(arranged.unit_shape, origin.kind, plan)
         elif tally.unit_shape != arranged.unit_shape:
             raise self._shape_error(layer, tally, response)
+        units = tally.units
+        expected = len(arranged.values) * units + units * _SUM_BYTES
+        self._budget.check_room(layer, units, self._nbytes + expected)
         counts = tally.classify(arranged.values)
         counts = replace(counts, entries=counts.entries - arranged.zeroed)
-        self._layers.setdefault(layer, []).append(
-            _PendingLayer(
-                tally,
-                counts,
-                response.values.shape[1:],
-                response.dtype,
-                arranged.masked,
-                arranged.fits_mask,
-            )
+        pending = _PendingLayer(
+            tally,
+            counts,
+            response.values.shape[1:],
+            response.dtype,
+            arranged.masked,
+            arranged.fits_mask,
         )
+        self._layers.setdefault(layer, []).append(pending)
+        self._nbytes += pending.nbytes
 
     def check_complete(self) -> None:
         """Check that every layer of the batches before has come, where that is promised.
@@ -119,6 +150,8 @@ class PendingBatch:
 
     def commit(self) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order the layers came."""
+        for layer in self.coming.values():
+            layer.tally.reserve(layer.probes)  # the last that could fail, before anything is added
         for pending in chain.from_iterable(self._layers.values()):
             pending.tally.add(pending.counts, masked=pending.masked)
             pending.tally.saw(pending.shape, pending.dtype)

@@ -191,6 +191,11 @@ class Tally:
             )
         return self._held
 
+    @property
+    def thinned(self) -> bool:
+        """Whether counts of units are held at fewer than all stops."""
+        return len(self._columns) <= len(self.stops)
+
     def thin(self, columns: Sequence[int]) -> None:
         """Hold counts of units at these columns only, some of those held, with the last of them.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anywidget
 import traitlets
@@ -23,6 +23,9 @@ from iua_widget.static_files import script, styles
 from iua_widget.stream import Run, Status
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Scale, check_scale, check_tolerance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FRAME_BYTES: Final = 8 * 2**20
 """Unit counts sent in one live frame, at the most; a larger layer is sent with fewer stops."""
@@ -46,7 +49,7 @@ class IUAWidget(anywidget.AnyWidget):
         The model's inputs.
     layers : str, type, LayerKind, Module, callable, or iterable of these, optional
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
-        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode` and `engine`.
+        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `engine` and `memory`.
     rtol, atol : float
         Where the sliders stand at first. `atol` is made a stop.
     scale : {"layer mean", "zero"}
@@ -72,7 +75,7 @@ class IUAWidget(anywidget.AnyWidget):
 
     Raises
     ------
-    ToleranceError, ProducerError, LayerSelectionError, UnitsError, EngineError
+    ToleranceError, ProducerError, LayerSelectionError, UnitsError, EngineError, MemoryBudgetError
         As `IUA.introspect` for anything that can be told before the first batch. What goes wrong
         later shows in the widget, with what was counted before; `error` holds it.
 
@@ -117,6 +120,7 @@ class IUAWidget(anywidget.AnyWidget):
         max_probes: int | None = None,
         mode: str = "eval",
         engine: str = "auto",
+        memory: str | int | None = None,
         rtol: float = 0.0,
         atol: float = 1e-8,
         scale: Scale = "layer mean",
@@ -137,6 +141,7 @@ class IUAWidget(anywidget.AnyWidget):
                 units=None if units == "auto" else units,
                 mode=None if mode == "eval" else mode,
                 engine=None if engine == "auto" else engine,
+                memory=memory,
             )
             self._iua = source
         else:
@@ -150,7 +155,12 @@ class IUAWidget(anywidget.AnyWidget):
                 max_probes=max_probes,
                 mode=mode,
             )
-            self._counted_how = {"units": units, "channel_axis": channel_axis, "engine": engine}
+            self._counted_how = {
+                "units": units,
+                "channel_axis": channel_axis,
+                "engine": engine,
+                "memory": memory,
+            }
             self._iua = self._new_iua(rtol, atol, scale)
         self._background = background
         super().__init__(rtol=rtol, atol=atol, scale=scale)
@@ -169,6 +179,11 @@ class IUAWidget(anywidget.AnyWidget):
     def iua(self) -> IUA:
         """The current result: it grows while the run goes on, and can be read at any moment."""
         return self._iua
+
+    @property
+    def plan(self) -> pd.DataFrame:
+        """What each layer takes in memory, and at how many stops it is held: see `IUA.plan`."""
+        return self._iua.plan
 
     @property
     def error(self) -> Exception | None:

@@ -28,24 +28,24 @@ function reading(changes: object, lower: number, upper: number): LayerReading {
 
 describe("unit words", () => {
   it("show the shape of elements of several axes only", () => {
-    expect(unitNote(meta({}))).toBe("");
+    expect(unitNote(meta({}), 71)).toBe("");
     const maps = { shape: [4, 5, 6], response_shape: [4, 5, 6] };
-    expect(unitNote(meta(maps))).toBe("4 × 5 × 6");
+    expect(unitNote(meta(maps), 71)).toBe("4 × 5 × 6");
     expect(unitSummary(meta({ ...maps, units: 120 }))).toBe("120 units (4 × 5 × 6)");
-    expect(unitSentence(meta(maps))).toBe(
+    expect(unitSentence(meta(maps), 71)).toBe(
       "Every entry of a response is a unit. One input gives 4 × 5 × 6. 10 probes counted so far.",
     );
   });
 
   it("say what a channel and a token are, and of what", () => {
     const channel = meta({ unit: "channel", response_shape: [64, 7, 7] });
-    expect(unitNote(channel)).toBe("channels of 64 × 7 × 7");
-    expect(unitSentence(channel)).toContain(
+    expect(unitNote(channel, 71)).toBe("channels of 64 × 7 × 7");
+    expect(unitSentence(channel, 71)).toContain(
       "at every position. One input gives 64 × 7 × 7. 10 probes counted so far.",
     );
     const token = meta({ unit: "token", response_shape: [null, 64], masked: 1024, probes: 5000 });
-    expect(unitNote(token)).toBe("tokens of * × 64");
-    expect(unitSentence(token)).toBe(
+    expect(unitNote(token, 71)).toBe("tokens of * × 64");
+    expect(unitSentence(token, 71)).toBe(
       "A unit is a channel, and every token is a probe: 5,000 tokens counted so far. " +
         "One input gives * × 64. 1,024 padded positions left out.",
     );
@@ -53,6 +53,18 @@ describe("unit words", () => {
     expect(maskedNote(token)).toBe("1,024 padded positions left out");
     expect(maskedNote(meta({ masked: 1 }))).toBe("1 padded position left out");
     expect(maskedNote(channel)).toBe("");
+  });
+
+  it("say at how many stops a layer is held where memory was short", () => {
+    const thinned = meta({ stops: 12 });
+    expect(unitNote(thinned, 71)).toBe("12 of 71 stops");
+    expect(unitNote(meta({ stops: 3, shape: [4, 5], response_shape: [4, 5] }), 71)).toBe(
+      "4 × 5 · 3 of 71 stops",
+    );
+    expect(unitSentence(thinned, 71)).toContain(
+      "10 probes counted so far. Memory was short: counts of units are held at 12 of 71 stops.",
+    );
+    expect(unitSentence(meta({}), 71)).not.toContain("Memory");
   });
 
   it("count dead channels where some are or may be dead", () => {

@@ -24,6 +24,8 @@ export interface LayerMeta {
   readonly channels: number | null;
   /** Positions left out as padding. */
   readonly masked: number;
+  /** At how many stops counts of units are held: fewer than there are where memory was short. */
+  readonly stops: number;
   readonly units: number;
   readonly probes: number;
   readonly nan: number;

@@ -4,12 +4,24 @@ import { formatBracket, formatInteger, formatShape, plural } from "./format";
 import type { LayerReading } from "./layers";
 import type { LayerMeta } from "./snapshot";
 
-/** Beside the number of units: "64 × 56 × 56", "channels of 64 × 56 × 56", "tokens of * × 768". */
-export function unitNote(meta: LayerMeta): string {
+/**
+ * Beside the number of units: "64 × 56 × 56", "channels of 64 × 56 × 56", "tokens of * × 768"; and
+ * "12 of 71 stops" where counts of units are held at fewer than all.
+ */
+export function unitNote(meta: LayerMeta, stops: number): string {
+  const parts = [shapeWords(meta), thinnedWords(meta, stops)];
+  return parts.filter((part) => part !== "").join(" · ");
+}
+
+function shapeWords(meta: LayerMeta): string {
   const shape = formatShape(meta.response_shape);
   if (meta.unit === "channel") return `channels of ${shape}`;
   if (meta.unit === "token") return `tokens of ${shape}`;
   return meta.shape.length > 1 ? shape : "";
+}
+
+function thinnedWords(meta: LayerMeta, stops: number): string {
+  return meta.stops < stops ? `${meta.stops} of ${plural(stops, "stop")}` : "";
 }
 
 /** "1,024 padded positions left out", or nothing where none was. */
@@ -17,7 +29,13 @@ export function maskedNote(meta: LayerMeta): string {
   return meta.masked > 0 ? `${plural(meta.masked, "padded position")} left out` : "";
 }
 
-export function unitSentence(meta: LayerMeta): string {
+export function unitSentence(meta: LayerMeta, stops: number): string {
+  const thinned = thinnedWords(meta, stops);
+  const short = thinned === "" ? "" : ` Memory was short: counts of units are held at ${thinned}.`;
+  return `${whatAUnitIs(meta)}${short}`;
+}
+
+function whatAUnitIs(meta: LayerMeta): string {
   const shape = `One input gives ${formatShape(meta.response_shape)}.`;
   const probes = ` ${plural(meta.probes, "probe")} counted so far.`;
   const masked = meta.masked > 0 ? ` ${maskedNote(meta)}.` : "";

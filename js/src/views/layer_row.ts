@@ -145,8 +145,8 @@ export class LayerRow {
     const { meta, lower, upper, exact } = reading;
     setText(this.#kind, meta.kind);
     setAttribute(this.#kind, "title", `${meta.kind}, ${meta.dtype}`);
-    setText(this.#shape, unitNote(meta));
-    setAttribute(this.#unitsCell, "title", unitSentence(meta));
+    setText(this.#shape, unitNote(meta, stops.length));
+    setAttribute(this.#unitsCell, "title", unitSentence(meta, stops.length));
     setText(this.#units, formatInteger(meta.units));
     setAttribute(this.#unitsCell, "data-value", String(meta.units));
     const bad = meta.nan + meta.infinite > 0;

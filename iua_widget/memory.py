@@ -1,0 +1,111 @@
+"""Amounts of memory: what a user asks for, and what the machine has."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from iua_widget.errors import MemoryBudgetError
+
+_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", start=1)},
+    **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", start=1)},
+}
+_AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", re.IGNORECASE)
+_UNKNOWN_MACHINE: Final = 2 * 2**30
+_SHARE: Final = 2
+_CGROUPS: Final = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+
+
+def memory_budget(value: object) -> int:
+    """Bytes that a run may hold.
+
+    Parameters
+    ----------
+    value : str, int or None
+        Such as ``"2 GiB"`` (2 * 1024**3), ``"500 MB"`` (500 * 1000**2) or a number of bytes. None
+        is half of the memory that is free: of the machine, or of the container this runs in.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it is no amount of memory.
+
+    Examples
+    --------
+    >>> memory_budget("1.5 GiB"), memory_budget("20 MB"), memory_budget(4096)
+    (1610612736, 20000000, 4096)
+    """
+    if value is None:
+        return free_memory() // _SHARE
+    amount = 0.0
+    if isinstance(value, str):
+        found = _AMOUNT.fullmatch(value)
+        if found is not None:
+            amount = float(found[1]) * _UNITS.get(found[2].lower(), 0)
+    elif isinstance(value, (int, float, np.integer)) and not isinstance(value, bool):
+        amount = float(value) if 0 < value < float("inf") else 0.0
+    if amount < 1:
+        message = (
+            f"memory={value!r} is no amount of memory: write memory='2 GiB', memory='500 MB', or a "
+            "number of bytes."
+        )
+        raise MemoryBudgetError(message)
+    return int(amount)
+
+
+def free_memory() -> int:
+    """Bytes that are free: of the machine, or of the container this runs in.
+
+    Returns
+    -------
+    int
+        2 GiB where it cannot be told.
+    """
+    return min([*_free_on_the_machine(), *_free_in_the_container()], default=_UNKNOWN_MACHINE)
+
+
+def format_bytes(size: float) -> str:
+    """A number of bytes in words.
+
+    Examples
+    --------
+    >>> format_bytes(512), format_bytes(1536), format_bytes(3 * 2**30)
+    ('512 B', '1.5 KiB', '3 GiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} TiB"
+
+
+def _free_on_the_machine() -> list[int]:
+    try:
+        import psutil
+    except ImportError:
+        return []
+    return [int(psutil.virtual_memory().available)]
+
+
+def _free_in_the_container() -> list[int]:
+    for limit, used in _CGROUPS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            return [max(int(Path(limit).read_text()) - int(Path(used).read_text()), 0)]
+    return []

@@ -1,0 +1,167 @@
+"""Keeps what a run holds within its memory: the plan of one run, made anew when needs change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from iua_widget.errors import MemoryBudgetError
+from iua_widget.memory import format_bytes, memory_budget
+from iua_widget.memory_plan import FEWEST_STOPS, LayerNeed, LayerPlan, plan_memory
+from iua_widget.tally import Tally
+from iua_widget.tolerances import Stops
+from iua_widget.unit_counts import counter_dtype
+from iua_widget.unit_magnitudes import BYTES_PER_UNIT
+
+_NARROWEST: Final = counter_dtype(0).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What a batch brings for one layer.
+
+    Attributes
+    ----------
+    tally : Tally
+        That it will be counted in.
+    probes : int
+    nbytes : int
+        What it takes until it is counted.
+    """
+
+    tally: Tally
+    probes: int
+    nbytes: int
+
+
+class MemoryBudget:
+    """The memory of one run, and how its layers share it.
+
+    Parameters
+    ----------
+    memory : str, int or None
+        See `iua_widget.memory.memory_budget`.
+    stops : Stops
+    always : iterable of float
+        Stops that no layer gives up.
+
+    Attributes
+    ----------
+    plans : list of LayerPlan
+        What each layer takes; empty before the first batch.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If `memory` is no amount of memory.
+    """
+
+    def __init__(self, memory: str | int | None, stops: Stops, always: Iterable[float]) -> None:
+        self.plans: list[LayerPlan] = []
+        self._stops = stops
+        self._always = tuple(always)
+        # What is free is asked for when the run begins: the model may not be loaded yet.
+        self._bytes = None if memory is None else memory_budget(memory)
+        self._asked = memory
+
+    @property
+    def bytes(self) -> int:
+        """What the run may hold."""
+        if self._bytes is None:
+            self._bytes = memory_budget(None)
+        return self._bytes
+
+    @property
+    def words(self) -> str:
+        """The same as it was asked for, or to read."""
+        return self._asked if isinstance(self._asked, str) else format_bytes(self.bytes)
+
+    def check_room(self, layer: str, units: int, pending: int) -> None:
+        """Check that a batch of a layer can be taken in, before it is.
+
+        Parameters
+        ----------
+        layer : str
+        units : int
+            Of the layer.
+        pending : int
+            Bytes of the batch with this layer in it.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If the budget cannot hold it.
+        """
+        tallies = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
+        if not self.plans:
+            tallies = units * ((FEWEST_STOPS + 1) * _NARROWEST + BYTES_PER_UNIT)
+        if pending + tallies > self.bytes:
+            message = (
+                f"layer {layer!r} has {units:,} units: with the tallies, which take "
+                f"{format_bytes(tallies)} at least, a batch up to this layer takes "
+                f"{format_bytes(pending + tallies)}, and memory= allows "
+                f"{self.words}. Choose a smaller batch_size, units='channel' for "
+                "it, fewer layers (layers=), or a larger budget (memory=)."
+            )
+            raise MemoryBudgetError(message, layer=layer)
+
+    def fit(
+        self,
+        tallies: Mapping[str, Tally],
+        coming: Mapping[str, Coming],
+        *,
+        inputs: int,
+        total: int | None,
+    ) -> None:
+        """Thin what must be thinned, so that a batch and all that follow it fit.
+
+        Parameters
+        ----------
+        tallies : mapping of str to Tally
+            All layers counted so far.
+        coming : mapping of str to Coming
+            The batch to be counted next.
+        inputs, total : int, int or None
+            Inputs with this batch counted, and to be counted in all, where known.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If not even three stops a layer fit; nothing has changed then.
+        """
+        share = Fraction(max(total or 0, inputs), inputs or 1)
+        known = {plan.need.layer: plan.need for plan in self.plans}
+        merged = {**tallies, **{layer: one.tally for layer, one in coming.items()}}
+        needs = [
+            _need(known.get(layer), layer, tally, coming.get(layer), share)
+            for layer, tally in merged.items()
+        ]
+        if [_demand(need) for need in needs] == [_demand(need) for need in known.values()]:
+            return
+        self.plans = plan_memory(needs, self.bytes, self._stops.values, self._always)
+        for plan in self.plans:
+            merged[plan.need.layer].thin(plan.columns)
+
+
+def _need(
+    known: LayerNeed | None, layer: str, tally: Tally, coming: Coming | None, share: Fraction
+) -> LayerNeed:
+    # A layer of tokens, or one called now and then, has other probes than inputs.
+    to_come = math.ceil((tally.probes + (coming.probes if coming else 0)) * share)
+    width = counter_dtype(tally.probes).itemsize
+    return LayerNeed(
+        layer,
+        tally.units,
+        tally.columns,
+        width,
+        max(counter_dtype(to_come).itemsize, known.final_width if known else 0),
+        max(coming.nbytes if coming else 0, known.batch_bytes if known else 0),
+        begun=tally.probes > 0,
+    )
+
+
+def _demand(need: LayerNeed) -> tuple[str, int, int]:
+    return need.layer, need.final_width, need.batch_bytes

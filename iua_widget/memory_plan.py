@@ -1,0 +1,215 @@
+"""How many stops of each layer there is memory for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from iua_widget.errors import MemoryBudgetError
+from iua_widget.memory import format_bytes
+from iua_widget.unit_magnitudes import BYTES_PER_UNIT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_STOPS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNeed:
+    """What one layer would take.
+
+    Attributes
+    ----------
+    layer : str
+    units : int
+    columns : tuple of int
+        Those of the tally that can be held: all, or those held already.
+    width, final_width : int
+        Bytes of a counter now, and when all probes to come are counted.
+    batch_bytes : int
+        What a batch of it takes until it is counted.
+    begun : bool
+        Whether there are counters already.
+    """
+
+    layer: str
+    units: int
+    columns: tuple[int, ...]
+    width: int
+    final_width: int
+    batch_bytes: int
+    begun: bool = False
+
+    def bytes_with(self, columns: int) -> int:
+        """What its tally takes with so many columns held."""
+        return self.units * (columns * self.final_width + BYTES_PER_UNIT)
+
+    def transient(self, columns: int) -> int:
+        """What is held besides while its counters are widened or thinned."""
+        thinned = self.begun and columns < len(self.columns)
+        return self.units * columns * self.width if thinned or self.final_width > self.width else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """What one layer takes, and what it holds for that.
+
+    Attributes
+    ----------
+    need : LayerNeed
+    columns : tuple of int
+        The columns that are held.
+    """
+
+    need: LayerNeed
+    columns: tuple[int, ...]
+
+    @property
+    def stops(self) -> int:
+        """At how many stops counts of units are held."""
+        return len(self.columns) - 1
+
+
+def plan_memory(
+    needs: Sequence[LayerNeed], budget: int, stops: Sequence[float], always: Iterable[float]
+) -> list[LayerPlan]:
+    """Share a budget among layers: the largest give up stops first.
+
+    Every layer gets as many stops as fit under one common number of bytes, the largest under which
+    all fit; small layers keep all of theirs.
+
+    Parameters
+    ----------
+    needs : sequence of LayerNeed
+    budget : int
+        Bytes for everything that is held.
+    stops : sequence of float
+        The tolerance grid.
+    always : iterable of float
+        Stops to keep in any case; 0 is kept, too.
+
+    Returns
+    -------
+    list of LayerPlan
+        In the order of `needs`.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If not even three stops a layer fit.
+
+    Examples
+    --------
+    >>> stops = (0.0, 0.01, 0.1, 1.0, 10.0)
+    >>> needs = [
+    ...     LayerNeed("small", 10, (0, 1, 2, 3, 4, 5), 2, 2, 0),
+    ...     LayerNeed("large", 1000, (0, 1, 2, 3, 4, 5), 2, 2, 0),
+    ... ]
+    >>> [plan.columns for plan in plan_memory(needs, 52_000, stops, [0.01])]
+    [(0, 1, 2, 3, 4, 5), (0, 1, 4, 5)]
+    """
+    fewest = [_fewest(need, stops, always) for need in needs]
+
+    def columns_under(cap: int) -> list[int]:
+        return [
+            min(len(need.columns), max(least, cap // max(need.units * need.final_width, 1)))
+            for need, least in zip(needs, fewest, strict=True)
+        ]
+
+    def total(counts: Sequence[int]) -> int:
+        held = sum(n.bytes_with(c) + n.batch_bytes for n, c in zip(needs, counts, strict=True))
+        return held + max((n.transient(c) for n, c in zip(needs, counts, strict=True)), default=0)
+
+    if total(fewest) > budget:
+        raise _too_small(needs, budget, total(fewest))
+    everything = [len(need.columns) for need in needs]
+    if total(everything) <= budget:
+        return [LayerPlan(need, need.columns) for need in needs]
+    low, high = 0, max(need.bytes_with(len(need.columns)) for need in needs)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if total(columns_under(middle)) <= budget else (low, middle - 1)
+    return [
+        LayerPlan(need, thinned_columns(need.columns, stops, always, count))
+        for need, count in zip(needs, columns_under(low), strict=True)
+    ]
+
+
+def thinned_columns(
+    columns: Sequence[int], stops: Sequence[float], always: Iterable[float], count: int
+) -> tuple[int, ...]:
+    """Which columns to hold when there is memory for `count` of them.
+
+    Zero, the stops to keep in any case and the last column; and of the others those that spread
+    them evenly on the logarithmic scale: one after the other the stop that is farthest from those
+    chosen before it.
+
+    Examples
+    --------
+    >>> thinned_columns(range(7), (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0), [1e-4], 5)
+    (0, 1, 3, 5, 6)
+    """
+    if count >= len(columns):
+        return tuple(columns)
+    kept = {0.0, *always}
+    chosen = {columns[-1], *(column for column in columns[:-1] if stops[column] in kept)}
+    left = [column for column in columns if column not in chosen]
+    scale = {column: math.log10(stops[column]) for column in columns[:-1] if stops[column] > 0}
+
+    def distance(column: int) -> float:
+        others = (abs(scale[column] - scale[other]) for other in chosen if other in scale)
+        return min(others, default=math.inf)
+
+    while left and len(chosen) < count:
+        # Of those equally far the last: with nothing chosen above zero, the end of the scale.
+        farthest = max(reversed(left), key=distance)
+        chosen.add(farthest)
+        left.remove(farthest)
+    return tuple(sorted(chosen))
+
+
+def plan_table(plans: Iterable[LayerPlan], stops: int) -> pd.DataFrame:
+    """One row a layer; columns as `IUA.plan` says."""
+    import pandas as pd
+
+    rows = [
+        (
+            plan.need.layer,
+            plan.need.units,
+            plan.stops,
+            stops,
+            8 * plan.need.final_width,
+            plan.need.bytes_with(len(plan.columns)),
+            plan.need.batch_bytes,
+        )
+        for plan in plans
+    ]
+    names = ["layer", "units", "stops", "of", "counter width", "bytes", "batch bytes"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _fewest(need: LayerNeed, stops: Sequence[float], always: Iterable[float]) -> int:
+    kept = {0.0, *always}
+    wanted = sum(stops[column] in kept for column in need.columns[:-1])
+    return min(len(need.columns), max(wanted, FEWEST_STOPS) + 1)
+
+
+def _too_small(needs: Sequence[LayerNeed], budget: int, least: int) -> MemoryBudgetError:
+    largest = max(needs, key=lambda need: need.units)
+    enough = format_bytes(2 ** math.ceil(math.log2(least)))
+    batches = sum(need.batch_bytes for need in needs)
+    smaller = (
+        f", a smaller batch_size (a batch takes {format_bytes(batches)} until it is counted)"
+        if batches > least / 4
+        else ""
+    )
+    message = (
+        f"counting at only {FEWEST_STOPS} stops would take {format_bytes(least)}, and "
+        f"memory= allows {format_bytes(budget)}. The largest layer is {largest.layer!r} with "
+        f"{largest.units:,} units. Choose units='channel' for it, fewer layers (layers=)"
+        f"{smaller}, or a larger budget (memory={enough!r})."
+    )
+    return MemoryBudgetError(message, layer=largest.layer)
