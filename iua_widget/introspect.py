@@ -22,6 +22,7 @@ from iua_widget.memory_budget import MemoryBudget
 from iua_widget.memory_plan import plan_table
 from iua_widget.notes import tally_notes
 from iua_widget.pending import PendingBatch
+from iua_widget.position import Position
 from iua_widget.producers import Source
 from iua_widget.results import LayerResult, Reading, read_layer
 from iua_widget.sources import open_source
@@ -120,6 +121,7 @@ class IUA:
         self._engine = choose_engine(engine)
         self._budget = MemoryBudget(memory, self._stops, [self.atol])
         self._probes = 0
+        self._position: Position | None = Position()
         self._source_notes: dict[str, None] = {}
         self._tallies: dict[str, Tally] = {}
         self._lock = TurnLock()
@@ -285,13 +287,16 @@ class IUA:
             warnings.warn(note, IUAWarning, stacklevel=2)
         return iua
 
-    def count(self, source: Source) -> Generator[int]:
+    def count(self, source: Source, *, onward: bool = False) -> Generator[int]:
         """Count a source batch by batch, yielding the probes of each once it is counted.
 
         Parameters
         ----------
         source : Source
             As `open_source` makes it.
+        onward : bool
+            Whether to pass over the batches that have been counted before, which must be the same
+            again. Otherwise the source is another part of the data.
 
         Yields
         ------
@@ -303,7 +308,10 @@ class IUA:
         ProducerError
             As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
         """
-        number = 0
+        if not onward:
+            self._position = Position() if not self._probes else None
+        position = self._position or Position()
+        number = position.batches
         pending = self._pending(source, number)
 
         def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
@@ -314,7 +322,7 @@ class IUA:
             pending = self._pending(source, number)
 
         try:
-            with closing(source.batches(record, restart)) as batches:
+            with closing(source.batches(record, restart, position)) as batches:
                 for probes in batches:
                     pending.check_complete()
                     with interrupts_held(), self._lock:
@@ -327,6 +335,7 @@ class IUA:
                         self._tallies = pending.commit()
                         self._probes += probes
                         self._source_notes = dict.fromkeys(source.notes)
+                        position.counted(probes)
                         number += 1
                     pending = self._pending(source, number)
                     yield probes

@@ -12,6 +12,7 @@ import numpy as np
 
 from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, asked_masks
+from iua_widget.position import Position
 from iua_widget.units import UNKNOWN, Origin
 
 
@@ -50,11 +51,13 @@ class Source(Protocol):
         """What the reader of the figures should know about the stream so far."""
         ...
 
-    def batches(self, record: Record, restart: Callable[[], None] = ...) -> Generator[int]:
+    def batches(
+        self, record: Record, restart: Callable[[], None] = ..., position: Position | None = ...
+    ) -> Generator[int]:
         """Stream once: `record` every response of a batch, then yield its number of probes.
 
         A source that has to begin a batch again calls `restart`, which forgets what was recorded
-        of it.
+        of it. Batches before `position` are passed over.
 
         Raises
         ------
@@ -117,12 +120,17 @@ class MappingSource:
         self,
         record: Record,
         restart: Callable[[], None] = lambda: None,  # noqa: ARG002  (arrays come once)
+        position: Position | None = None,
     ) -> Generator[int]:
         """Stream once; see `Source.batches`."""
-        left = self._max_probes
-        stream = _iterate(self._open_stream(), self.label)
+        position = position or Position()
+        first = position.batches
+        left = None if self._max_probes is None else self._max_probes - position.probes
+        if left is not None and left <= 0:
+            return
+        stream = position.onward(_iterate(self._open_stream(), self.label))
         try:
-            for number, batch in enumerate(stream):
+            for number, batch in enumerate(stream, start=first):
                 fields = _fields(batch, number)
                 origins = getattr(batch, "origins", {})
                 probes = batch.batch_size if origins else _probes(fields, number)
@@ -135,7 +143,7 @@ class MappingSource:
                     origin = origins.get(layer, UNKNOWN)
                     mask = masks.of(layer) if masks else origin.mask
                     record(layer, response, replace(origin, mask=mask))
-                if masks and not number:
+                if masks and number == first:
                     masks.check_used(list(fields), batch=number)
                 yield probes
                 if left is not None:
@@ -143,9 +151,7 @@ class MappingSource:
                     if not left:
                         return
         finally:
-            close = getattr(stream, "close", None)
-            if close is not None:
-                close()
+            stream.close()
 
 
 def at_most(total: int | None, most: int | None) -> int | None:

@@ -33,6 +33,7 @@ from iua_widget.capture.untouched import Mode, Untouched
 from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
 from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, Masks, asked_masks
+from iua_widget.position import Position
 from iua_widget.producers import Record, at_most
 from iua_widget.units import Origin
 from iua_widget.wording import named
@@ -146,18 +147,25 @@ class TorchSource:
             )
         return notes
 
-    def batches(self, record: Record, restart: Callable[[], None] = lambda: None) -> Generator[int]:
+    def batches(
+        self,
+        record: Record,
+        restart: Callable[[], None] = lambda: None,
+        position: Position | None = None,
+    ) -> Generator[int]:
         """Feed the model once; see `Source.batches`."""
+        position = position or Position()
         self._selection = Selection(self._model, self._names, self._layers)
         self._findings = Findings()
         self._shapes = set()
         self._untouched = Untouched(self._model, self._mode)
         randomness = OwnRandomness()
-        left = self._max_probes
-        counted = number = 0
+        left = None if self._max_probes is None else self._max_probes - position.probes
+        counted, number = position.probes, position.batches
+        first = True
         generators = [(one, one.get_state()) for one in _generators(self._loader)]
         with randomness.window(always=True):
-            iterator = _iterate(self._loader)
+            iterator = position.onward(_iterate(self._loader))
         try:
             while left is None or left > 0:
                 with randomness.window(always=True):
@@ -166,23 +174,22 @@ class TorchSource:
                     break
                 with randomness.window():
                     probes = self._pass(batch, number, left, record, restart)
-                if not number:
+                if first:
                     self._check_seen(first=True)
                     self._estimate_total(probes)
+                first = False
                 counted += probes
                 number += 1
                 left = None if left is None else max(left - probes, 0)
                 yield probes
             self._total = counted
-            if number:
+            if not first:
                 self._check_seen()
         finally:
             self._untouched.finish()
             for generator, state in generators:
                 generator.set_state(state)
-            close = getattr(iterator, "close", None)
-            if callable(close):
-                close()
+            iterator.close()
 
     def one_batch(self, batch: Any, record: Record, restart: Callable[[], None]) -> int:
         """Feed a single batch, for which there need be no loader, and return its probes.
@@ -217,7 +224,7 @@ class TorchSource:
         restart: Callable[[], None],
     ) -> int:
         shapes = str([tuple(tensor.shape) for _, tensor in tensors(batch)])
-        new = not number or shapes not in self._shapes
+        new = shapes not in self._shapes
         self._shapes.add(shapes)
         try:
             return self._watched_pass(batch, number, left, record, functions=new)

@@ -1,0 +1,131 @@
+"""How far into its stream a run has come, so that another can go on from there."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import zlib
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from iua_widget.errors import ProducerError
+
+_SAMPLES: Final = 4096
+"""Entries of an array that are looked at, spread over all of it."""
+
+
+@dataclasses.dataclass
+class Position:
+    """A place in a stream, between two batches.
+
+    Attributes
+    ----------
+    batches, probes : int
+        Counted before it.
+    checksum : int
+        CRC-32 over samples of the batches before it, to tell whether a stream is the same again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batches = [{"x": np.zeros(2)}, {"x": np.ones(2)}, {"x": np.ones(3)}]
+    >>> position = Position()
+    >>> for batch in position.onward(iter(batches[:2])):
+    ...     position.counted(2)
+    >>> [len(batch["x"]) for batch in position.onward(iter(batches))]
+    [3]
+    """
+
+    batches: int = 0
+    probes: int = 0
+    checksum: int = 0
+    _ahead: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
+
+    def counted(self, probes: int) -> None:
+        """Move past the batch that was given last."""
+        self.batches += 1
+        self.probes += probes
+        self.checksum = self._ahead
+
+    def onward(self, stream: Iterator[Any]) -> Generator[Any]:
+        """The batches of a stream from this position on; say of each when it is `counted`.
+
+        Raises
+        ------
+        ProducerError
+            If the stream does not begin with the batches that were counted before.
+        """
+        try:
+            checksum = 0
+            for number in range(self.batches):
+                try:
+                    checksum = add_to_checksum(checksum, next(stream))
+                except StopIteration:
+                    raise self._mismatch(number) from None
+            if checksum != self.checksum:
+                raise self._mismatch(self.batches)
+            for batch in stream:
+                self._ahead = add_to_checksum(self.checksum, batch)
+                yield batch
+        finally:
+            close = getattr(stream, "close", None)
+            if callable(close):
+                close()
+
+    def _mismatch(self, given: int) -> ProducerError:
+        what = "gave others" if given == self.batches else f"gave only {given}"
+        message = (
+            f"{self.batches} batches had been counted when the file was saved, and now the stream "
+            f"{what}: to go on, it must begin with the same batches, in the same order. Give a "
+            "DataLoader that shuffles a seeded generator, or save to another file to begin anew."
+        )
+        return ProducerError(message)
+
+
+def add_to_checksum(checksum: int, batch: Any) -> int:
+    """Go on with a CRC-32 over a batch of whatever sort.
+
+    Arrays and CPU tensors enter by shape, dtype and a sample of their entries; what lies on another
+    device by shape and dtype only, since to look would be to wait for it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one, other = (add_to_checksum(0, (np.zeros(3), label)) for label in "ab")
+    >>> one != other
+    True
+    """
+    if isinstance(batch, Mapping):
+        for key, value in batch.items():
+            checksum = add_to_checksum(zlib.crc32(repr(key).encode(), checksum), value)
+        return checksum
+    if isinstance(batch, (tuple, list)):
+        for value in batch:
+            checksum = add_to_checksum(checksum, value)
+        return checksum
+    if batch is None or isinstance(batch, (str, bytes, int, float, complex)):
+        return zlib.crc32(repr(batch).encode(), checksum)
+    fields = getattr(batch, "fields", None)
+    if isinstance(fields, Mapping):
+        return add_to_checksum(checksum, fields)
+    shape = f"{type(batch).__name__} {getattr(batch, 'shape', '')} {getattr(batch, 'dtype', '')}"
+    checksum = zlib.crc32(shape.encode(), checksum)
+    sample = _sample(batch)
+    return checksum if sample is None else zlib.crc32(sample, checksum)
+
+
+def _sample(batch: Any) -> bytes | None:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(batch, torch.Tensor):
+        if batch.device.type != "cpu" or batch.layout is not torch.strided or batch.is_nested:
+            return None
+        if batch.is_quantized or batch.is_conj() or batch.is_neg():
+            return None
+        flat = batch.detach().reshape(-1)
+        spread = flat[:: max(1, len(flat) // _SAMPLES)].contiguous()
+        return bytes(spread.view(torch.uint8).numpy().tobytes())
+    if isinstance(batch, np.ndarray) and not batch.dtype.hasobject:
+        return batch.ravel()[:: max(1, batch.size // _SAMPLES)].tobytes()
+    return None
