@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from iua_widget.capture.model import TorchModel
     from iua_widget.errors import (
         EngineError,
+        FileError,
         IUAError,
         IUAWarning,
         LayerSelectionError,
@@ -44,6 +45,7 @@ __all__ = [
     "IUA",
     "Batch",
     "EngineError",
+    "FileError",
     "IUAError",
     "IUAWarning",
     "IUAWidget",
@@ -73,6 +75,7 @@ _HOMES = {
     "IUA": "introspect",
     "Batch": "stages",
     "EngineError": "errors",
+    "FileError": "errors",
     "IUAError": "errors",
     "IUAWarning": "errors",
     "IUAWidget": "widget",

@@ -37,6 +37,10 @@ class EngineError(IUAError, ValueError):
     """A counting engine that there is not, or not here."""
 
 
+class FileError(IUAError, ValueError):
+    """A file that cannot be written or read, or that holds no run that can be used."""
+
+
 class MemoryBudgetError(IUAError, ValueError):
     """An amount of memory that is none, or that is not enough for the layers to be counted.
 

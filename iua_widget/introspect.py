@@ -5,16 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from iua_widget.checkpoint import Checkpoint
 from iua_widget.counting.choice import choose_engine
 from iua_widget.errors import (
+    FileError,
     IUAError,
     IUAWarning,
     MergeError,
     NoProbesError,
     ProducerError,
     ToleranceError,
+    UnitsError,
 )
 from iua_widget.interrupts import interrupts_held
 from iua_widget.masks import MaskOption
@@ -34,6 +38,8 @@ from iua_widget.wording import named
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from iua_widget.run_file import SavedRun
 
 
 class IUA:
@@ -146,6 +152,8 @@ class IUA:
         keep_inactive: bool = True,
         engine: str = "auto",
         memory: str | int | None = None,
+        resume: str | Path | None = None,
+        save_every: int | None = None,
         progress: bool = False,
     ) -> IUA:
         """Stream a producer and count every layer's inactive units at all stops.
@@ -213,6 +221,16 @@ class IUA:
             when the first batch comes. Where it does not do, the largest layers hold counts of
             units at fewer stops, evenly on the logarithmic scale, zero and `atol` always among
             them: see `plan`. Means, standard deviations and what is dead stay exact at every stop.
+        resume : str or Path, optional
+            A file to which the run is saved as it goes, and from which it goes on where the file is
+            there: what is lost when the process dies is what came after the last save. The stream
+            must begin with the same batches again, which are passed over without being counted
+            (nor given to the model); this is checked. The same for `max_probes`, `layers` and the
+            model's weights is up to you.
+        save_every : int, optional
+            Batches between two saves; by default at least ten seconds pass, and so many that saving
+            takes a twentieth of the time. At the end, and when an error or Ctrl-C ends the run, it
+            is saved in any case.
         progress : bool
             Whether to draw a progress bar.
 
@@ -272,20 +290,66 @@ class IUA:
             max_probes=max_probes,
             mode=mode,
         )
-        steps = iua.count(source)
-        if progress:
-            from tqdm.auto import tqdm
-
-            with tqdm(total=source.total, unit=" probes", desc=source.label) as bar:
-                for probes in steps:
-                    bar.total = source.total
-                    bar.update(probes)
-        else:
-            for _ in steps:
-                pass
+        checkpoint = _checkpoint(resume, save_every)
+        if checkpoint is not None and checkpoint.path.exists():
+            iua._go_on_from(checkpoint.path)
+        steps = iua.count(source, onward=checkpoint is not None)
+        try:
+            for _ in _with_bar(steps, source, iua.probes) if progress else steps:
+                if checkpoint is not None:
+                    checkpoint.counted(iua)
+        finally:
+            if checkpoint is not None:
+                checkpoint.save(iua)
         for note in iua.notes:
             warnings.warn(note, IUAWarning, stacklevel=2)
         return iua
+
+    def _go_on_from(self, path: Path) -> None:
+        """Take what a file holds as the beginning of this run.
+
+        Raises
+        ------
+        FileError
+            If it cannot be read, or cannot be the beginning of this run.
+        """
+        from iua_widget.run_file import read_run
+
+        saved = read_run(path, self._engine)
+        must_agree = ["stops", "units", "channel_axis", "keep_inactive"]
+        if self._keep_inactive:
+            must_agree.append("atol")
+        here, there = self._settings(), saved.settings
+        reasons = [
+            f"{name} was {there[name]!r} and is {here[name]!r} now"
+            for name in must_agree
+            if here[name] != there[name]
+        ]
+        if saved.position is None:
+            reasons.append("it holds several runs, merged, or counted one after the other")
+        if reasons:
+            message = (
+                f"the run cannot go on from {str(path)!r}: {reasons[0]}. Use the same settings, or "
+                "another file to begin anew."
+            )
+            raise FileError(message)
+        self._take(saved)
+
+    def _settings(self) -> dict[str, Any]:
+        """What `IUA` is made with, as JSON can hold it."""
+        return {
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "scale": self.scale,
+            "stops": self.stops,
+            "keep_inactive": self._keep_inactive,
+            "units": _plain(self._unit_rule.units),
+            "channel_axis": _plain(self._unit_rule.channel_axis),
+        }
+
+    def _take(self, saved: SavedRun) -> None:
+        self._tallies, self._probes, self._position = saved.tallies, saved.probes, saved.position
+        self._source_notes = dict.fromkeys(saved.notes)
 
     def count(self, source: Source, *, onward: bool = False) -> Generator[int]:
         """Count a source batch by batch, yielding the probes of each once it is counted.
@@ -668,6 +732,7 @@ class IUA:
         # In one order whichever is merged into which: two threads may merge both ways at once.
         first, second = sorted((self._lock, other._lock), key=id)
         with first, second:
+            merged._position = None
             merged._probes = self._probes + other._probes
             merged._source_notes = {**self._source_notes, **other._source_notes}
             for name, tally in self._tallies.items():
@@ -677,6 +742,72 @@ class IUA:
                     message = f"layer {name!r}: {error}"
                     raise MergeError(message) from None
         return merged
+
+    def save(self, path: str | Path) -> Path:
+        """Save all that is needed to continue, merge or show, to one file.
+
+        A ZIP of NumPy arrays and JSON, compressed, that `numpy.load` reads: see
+        ``docs/file-format.md``. It is written beside the old file and takes its place when it is
+        complete. A run that counts on meanwhile waits.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Path
+            Where it is.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written there.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     IUA.load(iua.save(f"{folder}/run.iua"))
+        IUA(1 layer, 2 probes, 70 stops)
+        """
+        from iua_widget.run_file import SavedRun, write_run
+
+        path = Path(path)
+        with self._lock:
+            notes = list(self._source_notes)
+            run = SavedRun(self._settings(), self._probes, notes, self._position, self._tallies)
+            write_run(path, run)
+        return path
+
+    @staticmethod
+    def load(path: str | Path, *, engine: str = "auto") -> IUA:
+        """Read what `save` has written: to show it, to merge it, or to count on.
+
+        Parameters
+        ----------
+        path : str or Path
+        engine : {"auto", "cpu", "reference"}
+            What counts from here on.
+
+        Raises
+        ------
+        FileError
+            If the file is not there, is truncated, altered, of a newer version, or was not written
+            by `save`.
+        """
+        from iua_widget.run_file import read_run
+
+        saved = read_run(Path(path), choose_engine(engine))
+        try:
+            iua = IUA(**saved.settings, engine=engine)
+        except (ToleranceError, UnitsError) as error:
+            message = f"{str(path)!r} holds settings that cannot be: {error}"
+            raise FileError(message) from None
+        iua._take(saved)
+        return iua
 
     @staticmethod
     def show(
@@ -745,6 +876,35 @@ def threshold_of(tally: Tally, atol: float, rtol: float, scale: Scale) -> float:
     if scale == "zero" or not rtol:
         return atol
     return atol + rtol * tally.mean_abs
+
+
+def _plain(option: Any) -> Any:
+    """An option of the user's as JSON can hold it."""
+    if isinstance(option, Mapping):
+        return {key: _plain(value) for key, value in option.items()}
+    return option if option is None or isinstance(option, str) else int(option)
+
+
+def _with_bar(steps: Iterable[int], source: Source, counted: int) -> Generator[int]:
+    from tqdm.auto import tqdm
+
+    with tqdm(total=source.total, unit=" probes", desc=source.label, initial=counted) as bar:
+        for probes in steps:
+            bar.total = source.total
+            bar.update(probes)
+            yield probes
+
+
+def _checkpoint(resume: str | Path | None, save_every: int | None) -> Checkpoint | None:
+    if resume is not None:
+        return Checkpoint(resume, save_every)
+    if save_every is not None:
+        message = (
+            "save_every= says how often the run is saved to a file: name the file, too, with "
+            "resume='run.iua'."
+        )
+        raise ProducerError(message)
+    return None
 
 
 def _all_stops(stops: Iterable[float] | None, atol: float) -> Stops:

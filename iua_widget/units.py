@@ -135,6 +135,7 @@ class UnitRule:
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
     ) -> None:
+        self.units, self.channel_axis = units, channel_axis
         self._units = units if isinstance(units, Mapping) else {"*": units}
         self._axes = channel_axis if isinstance(channel_axis, Mapping) else {"*": channel_axis}
         for pattern in (*self._units, *self._axes):

@@ -1,0 +1,59 @@
+"""A file that a run is saved to as it goes, to be resumed from when it is cut off."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from iua_widget.producers import check_count
+
+if TYPE_CHECKING:
+    from iua_widget.introspect import IUA
+
+_LEAST_SECONDS: Final = 10.0
+_SAVING_SHARE: Final = 20
+
+
+class Checkpoint:
+    """Saves a run every so many batches, or as often as costs a twentieth of its time.
+
+    Parameters
+    ----------
+    path : str or Path
+    every : int, optional
+        Batches between two saves. By default at least ten seconds pass, and twenty times as long as
+        the last save took.
+
+    Raises
+    ------
+    ProducerError
+        If `every` is not a whole number above 0.
+    """
+
+    def __init__(self, path: str | Path, every: int | None = None) -> None:
+        self.path = Path(path)
+        self._every = None if every is None else check_count("save_every", every, 100)
+        self._unsaved = 0
+        self._wait = _LEAST_SECONDS
+        self._last = time.monotonic()
+
+    def counted(self, iua: IUA) -> None:
+        """Save, where it is time to, after a batch has been counted."""
+        self._unsaved += 1
+        if self._every is None:
+            due = time.monotonic() - self._last >= self._wait
+        else:
+            due = self._unsaved >= self._every
+        if due:
+            self.save(iua)
+
+    def save(self, iua: IUA) -> None:
+        """Save what has not been saved yet."""
+        if not self._unsaved:
+            return
+        start = time.monotonic()
+        iua.save(self.path)
+        self._last = time.monotonic()
+        self._wait = max(_LEAST_SECONDS, _SAVING_SHARE * (self._last - start))
+        self._unsaved = 0
