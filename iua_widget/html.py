@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from iua_widget.static_files import script, styles
 
-PAYLOAD_VERSION: Final = 1
+PAYLOAD_VERSION: Final = 2
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">

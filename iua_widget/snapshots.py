@@ -20,12 +20,13 @@ import numpy as np
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Bracket, Stops, default_stops
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 _MAGIC: Final = b"IUAW"
 _ALIGNMENT: Final = 8
 _PREFIX: Final = 16
 _MOSAIC_AXES: Final = 3
 _FEWEST_COLUMNS: Final = 4
+_MAGNITUDES: Final = 3
 
 
 def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -81,11 +82,14 @@ def table_snapshot(tallies: Mapping[str, Tally], stops: Stops) -> bytes:
     bytes
         Arrays ``mean`` and ``std`` (float64) and ``dead`` (uint32), each of shape
         (layers, K + 1): a column for each stop, then one for "any finite value"; and
-        ``dead_channels`` likewise, zero for layers without ``channels`` in their meta.
+        ``dead_channels`` likewise, zero for layers without ``channels`` in their meta; and
+        ``dormant`` (uint32), of shape (layers, stops of rtol).
     """
     columns = len(stops) + 1
     mean, std = np.zeros((2, len(tallies), columns))
     dead, dead_channels = np.zeros((2, len(tallies), columns), np.uint32)
+    rtol_stops = default_stops()
+    dormant = np.zeros((len(tallies), len(rtol_stops)), np.uint32)
     for row, tally in enumerate(tallies.values()):
         if tally.probes:
             curves = tally.curves()
@@ -93,10 +97,12 @@ def table_snapshot(tallies: Mapping[str, Tally], stops: Stops) -> bytes:
             by_channel = tally.dead_channels()
             if by_channel is not None:
                 dead_channels[row] = by_channel
+            dormant[row] = tally.dormant(rtol_stops)
     meta = {
         "kind": "table",
         "stops": stops.values,
-        "rtol_stops": default_stops(),
+        "rtol_stops": rtol_stops,
+        "dead_share": 1.0,
         "probes": max((tally.probes for tally in tallies.values()), default=0),
         "layers": [_layer_meta(name, tally) for name, tally in tallies.items()],
     }
@@ -105,6 +111,7 @@ def table_snapshot(tallies: Mapping[str, Tally], stops: Stops) -> bytes:
         "std": std,
         "dead": dead,
         "dead_channels": dead_channels,
+        "dormant": dormant,
     }
     return pack(meta, arrays)
 
@@ -119,13 +126,15 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
     threshold : float
         The threshold in view: columns near it are kept when not all fit the budget.
     budget : int
-        Bytes the counts may take; at least four columns are sent whatever it is.
+        Bytes the counts may take; at least four columns are sent whatever it is. Magnitudes are
+        sent where they take no more than this.
 
     Returns
     -------
     bytes
-        One array ``counts`` of shape (columns, units). Units of three axes and more come channel
-        by channel, as they are drawn; ``channel_axis`` says where that axis is in the layer.
+        ``counts`` of shape (columns, units), and ``mean_abs``, ``rms`` and ``max_abs`` (float32),
+        of shape (units,). Units of three axes and more come channel by channel, as they are drawn;
+        ``channel_axis`` says where that axis is in the layer.
     """
     dtype = _counts_dtype(tally.probes)
     most = _columns_within(budget, tally)
@@ -135,11 +144,15 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
     columns = [tally.columns[place] for place in places]
     counts = tally.cumulative(columns).astype(dtype, copy=False)
     axis = tally.channel_axis if len(tally.unit_shape) >= _MOSAIC_AXES else None
+    arrays = {"counts": counts}
+    if _MAGNITUDES * tally.units * np.float32().nbytes <= budget:
+        arrays |= _magnitudes(tally)
+    shape = tally.unit_shape
     if axis:
-        by_channel = np.moveaxis(counts.reshape(-1, *tally.unit_shape), axis + 1, 1)
-        shape, counts = by_channel.shape[1:], by_channel.reshape(len(columns), -1)
-    else:
-        shape = tally.unit_shape
+        shape = (shape[axis], *shape[:axis], *shape[axis + 1 :])
+        arrays = {
+            name: _channels_first(array, tally.unit_shape, axis) for name, array in arrays.items()
+        }
     meta = {
         "kind": "units",
         "layer": layer,
@@ -150,7 +163,25 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
         "stops": tally.stops.values,
         "columns": columns,
     }
-    return pack(meta, {"counts": counts})
+    return pack(meta, arrays)
+
+
+def _channels_first(array: np.ndarray, unit_shape: tuple[int, ...], axis: int) -> np.ndarray:
+    by_unit = array.reshape(-1, *unit_shape)
+    return np.moveaxis(by_unit, axis + 1, 1).reshape(array.shape)
+
+
+def _magnitudes(tally: Tally) -> dict[str, np.ndarray]:
+    """What is known of each unit besides its counts, in single precision."""
+    largest = np.finfo(np.float32).max
+    return {
+        name: np.minimum(values, largest).astype(np.float32)
+        for name, values in (
+            ("mean_abs", tally.unit_mean_abs),
+            ("rms", tally.unit_rms),
+            ("max_abs", tally.abs_max),
+        )
+    }
 
 
 def sends_all_columns(tally: Tally, budget: int) -> bool:

@@ -371,6 +371,47 @@ class Tally:
         return float(self.abs_sum.sum()) / finite if finite else 0.0
 
     @property
+    def unit_mean_abs(self) -> np.ndarray:
+        """Mean of each unit's finite ``abs(x)``: float64, shape (units,); NaN where none is."""
+        return self._per_finite(self.abs_sum)
+
+    @property
+    def unit_rms(self) -> np.ndarray:
+        """Root of the mean of ``abs(x) ** 2``, likewise."""
+        rms: np.ndarray = np.sqrt(self._per_finite(self.square_sum))
+        return rms
+
+    def _per_finite(self, sums: np.ndarray) -> np.ndarray:
+        finite: Any = self.entries
+        if not self._magnitudes.all_finite:
+            finite = self.entries - self.nan_count - self.infinite_count
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means: np.ndarray = sums / finite
+        return means
+
+    def dormant(self, taus: Sequence[float]) -> np.ndarray:
+        """How many units are tau-dormant: their mean ``abs(x)`` is at most tau times the layer's.
+
+        Parameters
+        ----------
+        taus : sequence of float
+            Ascending, zero or more.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (len(taus),)
+
+        References
+        ----------
+        Sokar et al., "The Dormant Neuron Phenomenon in Deep Reinforcement Learning" (2023).
+        """
+        limits = np.array(taus, np.float64) * self.mean_abs
+        # A mean that is NaN sorts above every limit.
+        place = np.searchsorted(limits, self.unit_mean_abs)
+        counts: np.ndarray = np.bincount(place, minlength=len(limits) + 1)[:-1].cumsum()
+        return counts
+
+    @property
     def channels(self) -> int | None:
         """Channels of a layer whose units are the entries of several channels; otherwise None."""
         axis = self.channel_axis

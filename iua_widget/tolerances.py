@@ -76,6 +76,27 @@ def check_scale(value: object) -> Scale:
     raise ToleranceError(message)
 
 
+def check_dead_share(value: object) -> float:
+    """Return `value` as a float if it can be the share of probes from which a unit is dead.
+
+    Raises
+    ------
+    ToleranceError
+        If `value` is not a number above 0 and at most 1.
+    """
+    try:
+        share = check_tolerance("dead_share", value)
+    except ToleranceError:
+        share = 0.0
+    if not 0 < share <= 1:
+        message = (
+            f"dead_share must be above 0 and at most 1, and is {value!r}: dead_share=1 for units "
+            "that are inactive on every probe, 0.99 for those inactive on 99 % of them."
+        )
+        raise ToleranceError(message)
+    return share
+
+
 def default_stops(*extra: float) -> tuple[float, ...]:
     """The default tolerance grid, with any further tolerances as stops of their own.
 

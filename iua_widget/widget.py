@@ -22,7 +22,8 @@ from iua_widget.sources import open_source
 from iua_widget.static_files import script, styles
 from iua_widget.stream import Run, Status
 from iua_widget.tally import Tally
-from iua_widget.tolerances import Scale, check_scale, check_tolerance
+from iua_widget.tolerances import Scale, check_dead_share, check_scale, check_tolerance
+from iua_widget.view_state import check_colour, check_sort, check_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,12 @@ class IUAWidget(anywidget.AnyWidget):
     rtol = traitlets.CFloat(0.0).tag(sync=True)
     atol = traitlets.CFloat(1e-8).tag(sync=True)
     scale = traitlets.Unicode("layer mean").tag(sync=True)
+    dead_share = traitlets.CFloat(1.0).tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
+    units = traitlets.List(traitlets.Int()).tag(sync=True)
+    sort = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    filter = traitlets.Unicode("").tag(sync=True)
+    colour = traitlets.Unicode("share").tag(sync=True)
     status = traitlets.Unicode("idle", read_only=True).tag(sync=True)
     _run = traitlets.Dict(read_only=True).tag(sync=True)
     _table = traitlets.Bytes(b"", read_only=True).tag(sync=True)
@@ -299,6 +305,11 @@ class IUAWidget(anywidget.AnyWidget):
             "rtol": self.rtol,
             "atol": self.atol,
             "scale": self.scale,
+            "dead_share": self.dead_share,
+            "units": self.units,
+            "sort": self.sort,
+            "filter": self.filter,
+            "colour": self.colour,
             "layer": self.layer or iua.layers[0],
             "status": self.status,
             "_run": self._run_info(),
@@ -320,6 +331,39 @@ class IUAWidget(anywidget.AnyWidget):
         except IUAError as error:
             raise traitlets.TraitError(str(error)) from None
 
+    @traitlets.validate("dead_share")
+    def _check_dead_share(self, proposal: Any) -> float:
+        try:
+            return check_dead_share(proposal["value"])
+        except IUAError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    @traitlets.validate("sort")
+    def _check_sort(self, proposal: Any) -> dict[str, Any] | None:
+        try:
+            return check_sort(proposal["value"])
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    @traitlets.validate("colour")
+    def _check_colour(self, proposal: Any) -> str:
+        try:
+            return check_colour(proposal["value"])
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    @traitlets.validate("units")
+    def _check_units(self, proposal: Any) -> list[int]:
+        known = self.layer in self._iua.layers
+        try:
+            return check_units(
+                proposal["value"],
+                layer=self.layer,
+                units=self._iua.tally(self.layer).units if known else None,
+            )
+        except (TypeError, ValueError) as error:
+            raise traitlets.TraitError(str(error)) from None
+
     @traitlets.validate("layer")
     def _check_layer(self, proposal: Any) -> str:
         layer = str(proposal["value"])
@@ -332,6 +376,7 @@ class IUAWidget(anywidget.AnyWidget):
 
     @traitlets.observe("layer")
     def _on_layer(self, _change: Any) -> None:
+        self.units = []  # they were those of another layer
         if self._pacer is not None:
             self._pacer.request(urgent=True)
 

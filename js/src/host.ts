@@ -4,7 +4,16 @@ import type { Scale, Tolerances } from "./core/threshold";
 
 export type Status = "idle" | "running" | "paused" | "stopped" | "done" | "failed";
 export type Command = "start" | "pause" | "resume" | "stop" | "restart";
-export type Topic = "tolerances" | "layer" | "run" | "table" | "units";
+export type Topic =
+  | "tolerances"
+  | "layer"
+  | "run"
+  | "table"
+  | "units"
+  | "units-selected"
+  | "sort"
+  | "filter"
+  | "colour";
 
 export interface RunInfo {
   readonly probes: number;
@@ -18,6 +27,34 @@ export interface RunInfo {
   readonly restartable: boolean;
 }
 
+/** The order of the table's rows: null is that of the network. */
+export interface SortChoice {
+  readonly column: string;
+  readonly ascending: boolean;
+}
+
+export type Colour = "share" | "count" | "mean |x|" | "dead";
+
+/** What is on show besides the layer, as Python sees and sets it. */
+export interface View {
+  /** Selected units of the layer, as indices in its own C order, ascending. */
+  readonly units: readonly number[];
+  readonly sort: SortChoice | null;
+  /** Text that the rows of the table are filtered by; empty for all rows. */
+  readonly filter: string;
+  /** What the heatmap's colours stand for. */
+  readonly colour: Colour;
+}
+
+export const EMPTY_VIEW: View = { units: [], sort: null, filter: "", colour: "share" };
+
+export const VIEW_TOPICS: Readonly<Record<keyof View, Topic>> = {
+  units: "units-selected",
+  sort: "sort",
+  filter: "filter",
+  colour: "colour",
+};
+
 export interface Host {
   /** Shown above the view; empty inside a notebook. */
   readonly title: string;
@@ -29,6 +66,9 @@ export interface Host {
   settle(): void;
   layer(): string;
   setLayer(name: string): void;
+  view(): View;
+  /** Tells the listeners of what has changed; selecting another layer lets go of its units. */
+  setView(changes: Partial<View>): void;
   status(): Status;
   run(): RunInfo;
   table(): DataView | null;
@@ -62,11 +102,15 @@ export interface WidgetModel {
 }
 
 const TRAITS: Readonly<Record<Topic, readonly string[]>> = {
-  tolerances: ["rtol", "atol", "scale"],
+  tolerances: ["rtol", "atol", "scale", "dead_share"],
   layer: ["layer"],
   run: ["status", "_run"],
   table: ["_table"],
   units: ["_units"],
+  "units-selected": ["units"],
+  sort: ["sort"],
+  filter: ["filter"],
+  colour: ["colour"],
 };
 
 const SAVE_EVERY_MS = 100;
@@ -99,10 +143,15 @@ export class AnywidgetHost implements Host {
       rtol: this.#model.get("rtol") as number,
       atol: this.#model.get("atol") as number,
       scale: this.#model.get("scale") as Scale,
+      dead_share: (this.#model.get("dead_share") as number | undefined) ?? 1,
     };
   }
 
   setTolerances(changes: Partial<Tolerances>): void {
+    this.#set(changes);
+  }
+
+  #set(changes: object): void {
     for (const [name, value] of Object.entries(changes)) this.#model.set(name, value);
     if (this.#timer !== null) return;
     const wait = this.#savedAt + SAVE_EVERY_MS - performance.now();
@@ -126,8 +175,23 @@ export class AnywidgetHost implements Host {
   }
 
   setLayer(name: string): void {
+    if (name !== this.layer()) this.#model.set("units", []);
     this.#model.set("layer", name);
     this.#save();
+  }
+
+  view(): View {
+    const state = (name: keyof View): unknown => this.#model.get(name) ?? EMPTY_VIEW[name];
+    return {
+      units: state("units") as View["units"],
+      sort: state("sort") as View["sort"],
+      filter: state("filter") as string,
+      colour: state("colour") as Colour,
+    };
+  }
+
+  setView(changes: Partial<View>): void {
+    this.#set(changes);
   }
 
   status(): Status {

@@ -1,16 +1,26 @@
 /** A host for the exported file: all data is in the page, there is no kernel. */
 
 import type { Tolerances } from "./core/threshold";
-import { EMPTY_RUN, type Host, type RunInfo, type Status, type Topic } from "./host";
+import {
+  EMPTY_RUN,
+  EMPTY_VIEW,
+  type Host,
+  type RunInfo,
+  type Status,
+  type Topic,
+  VIEW_TOPICS,
+  type View,
+} from "./host";
 
 export interface StaticPayload {
   readonly version: number;
   readonly title: string;
-  readonly state: Tolerances & {
-    readonly layer: string;
-    readonly status: Status;
-    readonly _run: Partial<RunInfo>;
-  };
+  readonly state: Tolerances &
+    View & {
+      readonly layer: string;
+      readonly status: Status;
+      readonly _run: Partial<RunInfo>;
+    };
   readonly table: string;
   readonly units: Readonly<Record<string, string>>;
   readonly compression: "gzip" | "none";
@@ -30,6 +40,7 @@ export class StaticHost implements Host {
   readonly #table: DataView;
   readonly #listeners = new Map<Topic, Set<() => void>>();
   #tolerances: Tolerances;
+  #view: View;
   #layer = "";
   #units: DataView | null = null;
   #damaged = new Set<string>();
@@ -38,12 +49,14 @@ export class StaticHost implements Host {
     this.title = payload.title;
     this.#payload = payload;
     this.#table = table;
-    const { rtol, atol, scale } = payload.state;
-    this.#tolerances = { rtol, atol, scale };
+    const { rtol, atol, scale, dead_share } = payload.state;
+    this.#tolerances = { rtol, atol, scale, dead_share };
+    const { units, sort, filter, colour } = payload.state;
+    this.#view = { units, sort, filter, colour };
   }
 
   static async open(payload: StaticPayload): Promise<StaticHost> {
-    if (payload.version !== 1) {
+    if (payload.version !== 2) {
       throw new Error(
         `This page was made in format ${payload.version}, which its own code does not read. ` +
           "Export it again.",
@@ -91,7 +104,18 @@ export class StaticHost implements Host {
   }
 
   setLayer(name: string): void {
-    if (name !== this.#layer) void this.#select(name);
+    if (name === this.#layer) return;
+    this.setView({ units: EMPTY_VIEW.units });
+    void this.#select(name);
+  }
+
+  view(): View {
+    return this.#view;
+  }
+
+  setView(changes: Partial<View>): void {
+    this.#view = { ...this.#view, ...changes };
+    for (const name of Object.keys(changes)) this.#notify(VIEW_TOPICS[name as keyof View]);
   }
 
   status(): Status {

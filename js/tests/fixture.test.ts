@@ -51,7 +51,7 @@ describe.each(layers)("layer %s", (name, layer) => {
   const few = decodeUnits(view(layer.few));
 
   test.each(fixture.stops.map((stop, at) => [stop, at] as const))("at %d", (atol, at) => {
-    const tolerances = { atol, rtol: 0, scale: "layer mean" } as const;
+    const tolerances = { atol, rtol: 0, scale: "layer mean", dead_share: 1 } as const;
     const expected = layer.at[at] as Expected;
     const reading = readLayer(table, index, tolerances);
     expect(reading.exact).toBe(true);
@@ -72,7 +72,7 @@ describe.each(layers)("layer %s", (name, layer) => {
   test("with few columns, every stop is bounded by those there are", () => {
     expect(few.columns.length).toBe(4);
     for (const [at, atol] of fixture.stops.entries()) {
-      const counts = readUnitsAt(table, few, { atol, rtol: 0, scale: "zero" });
+      const counts = readUnitsAt(table, few, { atol, rtol: 0, scale: "zero", dead_share: 1 });
       const expected = (layer.at[at] as Expected).counts;
       for (const [unit, count] of expected.entries()) {
         expect(counts.lower[unit]).toBeLessThanOrEqual(count);
@@ -84,7 +84,12 @@ describe.each(layers)("layer %s", (name, layer) => {
 
   test("a tolerance relative to the layer's mean lands where Python's would", () => {
     for (const rtol of [0.01, 0.1, 1, 3]) {
-      const reading = readLayer(table, index, { atol: 1e-3, rtol, scale: "layer mean" });
+      const reading = readLayer(table, index, {
+        atol: 1e-3,
+        rtol,
+        scale: "layer mean",
+        dead_share: 1,
+      });
       expect(reading.threshold).toBeCloseTo(1e-3 + rtol * layer.mean_abs, 12);
       const below = fixture.stops.filter((stop) => stop <= reading.threshold).length - 1;
       expect(reading.lower.mean).toBe(layer.at[below]?.mean);

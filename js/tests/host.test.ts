@@ -71,3 +71,26 @@ describe("AnywidgetHost", () => {
     expect(host.table()?.byteLength).toBe(4);
   });
 });
+
+describe("the view's state", () => {
+  it("is the model's, or the default where the kernel is older, and lets go of units", () => {
+    const model = new FakeModel();
+    const view = new AbortController();
+    const host = new AnywidgetHost(model, view.signal);
+    expect(host.view()).toEqual({ units: [], sort: null, filter: "", colour: "share" });
+    const heard: string[] = [];
+    for (const topic of ["units-selected", "sort", "filter", "colour"] as const)
+      host.subscribe(topic, () => heard.push(topic), view.signal);
+    host.setView({ units: [3, 4], sort: { column: "dead", ascending: false } });
+    host.setView({ filter: "conv" });
+    expect(heard).toEqual(["units-selected", "sort", "filter"]);
+    expect(host.view()).toEqual({
+      units: [3, 4],
+      sort: { column: "dead", ascending: false },
+      filter: "conv",
+      colour: "share",
+    });
+    host.setLayer("other");
+    expect(host.view().units).toEqual([]);
+  });
+});

@@ -14,7 +14,7 @@ import { decodeTable, decodeUnits } from "../src/core/snapshot";
 import { layerMeta, pack } from "./pack";
 
 const STOPS = [0, 0.1, 1];
-const AT = { atol: 0.1, rtol: 0, scale: "layer mean" } as const;
+const AT = { atol: 0.1, rtol: 0, scale: "layer mean", dead_share: 1 } as const;
 
 const TABLE = decodeTable(
   pack(
@@ -23,6 +23,7 @@ const TABLE = decodeTable(
       stops: STOPS,
       rtol_stops: [0, 0.5],
       probes: 10,
+      dead_share: 1,
       layers: [
         layerMeta("conv10", 4, { mean_abs: 1.8 }),
         layerMeta("conv2", 2),
@@ -47,6 +48,7 @@ const TABLE = decodeTable(
         shape: [4, 4],
         values: [0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
       },
+      dormant: { dtype: "u4", shape: [4, 2], values: [0, 1, 0, 0, 0, 0, 0, 3] },
     },
   ),
 );
@@ -72,12 +74,12 @@ describe("readLayer", () => {
   it("takes the column of a stop", () => {
     const reading = readLayer(TABLE, 0, AT);
     expect(reading.exact).toBe(true);
-    expect(reading.lower).toEqual({ mean: 2, std: 1 / 8, dead: 1, deadChannels: 0 });
+    expect(reading.lower).toEqual({ mean: 2, std: 1 / 8, dead: 1, dormant: 0, deadChannels: 0 });
     expect(reading.upper).toEqual(reading.lower);
   });
 
   it("brackets with the layer's own mean, exactly when that meets a stop", () => {
-    const relative = { atol: 0.1, rtol: 0.5, scale: "layer mean" } as const;
+    const relative = { atol: 0.1, rtol: 0.5, scale: "layer mean", dead_share: 1 } as const;
     expect(readLayer(TABLE, 0, relative).threshold).toBe(1);
     expect(readLayer(TABLE, 0, relative).exact).toBe(true);
     const second = readLayer(TABLE, 1, relative);

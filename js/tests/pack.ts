@@ -33,7 +33,7 @@ function write(view: DataView, array: PackedArray, offset: number): void {
 export function pack(
   meta: object,
   arrays: Readonly<Record<string, PackedArray>>,
-  { magic = "IUAW", version = 2, byteOffset = 0 }: PackOptions = {},
+  { magic = "IUAW", version = 3, byteOffset = 0 }: PackOptions = {},
 ): DataView {
   const room = 512 + JSON.stringify(meta).length;
   const headerLength = roundUp(16 + room) - 16;

@@ -31,7 +31,7 @@ describe("decode", () => {
   });
 
   it("names a newer version and says what to do", () => {
-    expect(() => decode(pack({}, {}, { version: 3 }))).toThrow(/format 3.*[Uu]pdate/);
+    expect(() => decode(pack({}, {}, { version: 4 }))).toThrow(/format 4.*[Uu]pdate/);
   });
 
   it("refuses data that is cut off", () => {
@@ -57,12 +57,14 @@ describe("decodeTable and decodeUnits", () => {
     std: { dtype: "f8", shape: [1, 3], values: [0, 0, 0] },
     dead: { dtype: "u4", shape: [1, 3], values: [0, 1, 2] },
     dead_channels: { dtype: "u4", shape: [1, 3], values: [0, 0, 1] },
+    dormant: { dtype: "u4", shape: [1, 2], values: [0, 1] },
   } as const;
   const meta = {
     kind: "table",
     stops: [0, 1],
     rtol_stops: [0, 0.1],
     probes: 10,
+    dead_share: 1,
     layers: [layerMeta("a", 2)],
   };
 
@@ -72,6 +74,8 @@ describe("decodeTable and decodeUnits", () => {
     expect(snapshot.layers[0]?.name).toBe("a");
     expect(Array.from(snapshot.dead)).toEqual([0, 1, 2]);
     expect(Array.from(snapshot.deadChannels)).toEqual([0, 0, 1]);
+    expect(Array.from(snapshot.dormant)).toEqual([0, 1]);
+    expect(snapshot.deadShare).toBe(1);
   });
 
   it("reads what a unit is, and lengths that vary", () => {
@@ -96,6 +100,11 @@ describe("decodeTable and decodeUnits", () => {
     expect(snapshot.shape).toEqual([2, 1, 3]);
     expect(snapshot.channel_axis).toBe(2);
     expect(Array.from(snapshot.counts)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(snapshot.mean_abs).toBeNull();
+    const rms = { dtype: "f4", shape: [6], values: [0, 1, 2, 3, 4, 0.5] } as const;
+    expect(decodeUnits(pack(units, { counts, rms })).rms?.[5]).toBe(0.5);
+    const short = { dtype: "f4", shape: [5], values: [0, 1, 2, 3, 4] } as const;
+    expect(() => decodeUnits(pack(units, { counts, rms: short }))).toThrow(/rms/);
   });
 
   it("refuses the other kind, a missing array and one of the wrong length", () => {

@@ -111,3 +111,32 @@ def test_the_columns_chosen_hold_the_ends_and_those_in_view(
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(max(most, 4), columns)
     assert {0, columns - 1, bracket.lower, bracket.upper} <= set(chosen)
+
+
+def test_units_come_with_their_magnitudes_unless_there_is_no_room() -> None:
+    values = np.maximum(RNG.normal(size=(9, 4, 5, 3)), 0)
+    values[2, 1, 1, 1], values[3, 1, 1, 1] = np.nan, np.inf
+    tally = IUA.introspect({"a": values}, channel_axis=-1).tally("a")
+    _, arrays = unpack(units_snapshot("a", tally, 0.0, 10**6))
+    finite = np.where(np.isfinite(values), values, np.nan)
+    expected = {
+        "mean_abs": np.nanmean(finite, axis=0),
+        "rms": np.sqrt(np.nanmean(finite**2, axis=0)),
+        "max_abs": np.nanmax(finite, axis=0),
+    }
+    for name, by_hand in expected.items():
+        assert arrays[name].dtype == np.float32
+        np.testing.assert_allclose(arrays[name], by_hand.transpose(2, 0, 1).ravel(), rtol=1e-6)
+    assert set(unpack(units_snapshot("a", tally, 0.0, 60 * 4 * 3 - 1))[1]) == {"counts"}
+
+
+def test_dormant_units_are_those_of_the_formula() -> None:
+    values = RNG.normal(size=(30, 40)) * 10 ** RNG.uniform(-4, 1, size=40)
+    values[:, 3] = 0
+    tally = IUA.introspect({"a": values}).tally("a")
+    meta, arrays = unpack(table_snapshot({"a": tally}, tally.stops))
+    ratio = np.abs(values).mean(axis=0) / np.abs(values).mean()
+    expected = [int((ratio <= tau).sum()) for tau in meta["rtol_stops"]]
+    assert arrays["dormant"][0].tolist() == expected
+    assert expected[0] == 1
+    assert {0, 0.025, 0.1} <= set(meta["rtol_stops"])

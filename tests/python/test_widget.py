@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import subprocess
 import sys
 import threading
@@ -478,3 +479,28 @@ def test_to_html_before_anything_is_counted_is_refused(
     with pytest.raises(NoProbesError, match=r"nothing to write"):
         widget.to_html(tmp_path / "x.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
+    widget = done_widget()
+    widget.sort = {"column": "dead", "ascending": False}
+    widget.filter = "maps"
+    widget.colour = "mean |x|"
+    widget.dead_share = 0.5
+    widget.units = [5, 2, 2]
+    assert widget.units == [2, 5]
+    for name, value, words in [
+        ("sort", {"column": "size", "ascending": True}, "order of the network"),
+        ("sort", {"column": "dead"}, "ascending"),
+        ("colour", "red", "mean |x|"),
+        ("dead_share", 0, "above 0 and at most 1"),
+        ("dead_share", 1.5, "above 0 and at most 1"),
+        ("units", [12], "from 0 to 11"),
+        ("units", [-1], "no unit of layer 'dense'"),
+    ]:
+        before = getattr(widget, name)
+        with pytest.raises(traitlets.TraitError, match=re.escape(words)):
+            setattr(widget, name, value)
+        assert getattr(widget, name) == before
+    widget.layer = "maps"
+    assert widget.units == []

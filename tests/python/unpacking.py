@@ -11,7 +11,7 @@ import numpy as np
 
 def unpack(snapshot: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     magic, version, header_size, zero = struct.unpack_from("<4sIII", snapshot)
-    assert (magic, version, zero) == (b"IUAW", 2, 0)
+    assert (magic, version, zero) == (b"IUAW", 3, 0)
     assert (16 + header_size) % 8 == 0
     header = json.loads(snapshot[16 : 16 + header_size])
     arrays = {}

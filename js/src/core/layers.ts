@@ -1,13 +1,22 @@
 /** What the table shows of each layer, and the order of its rows. */
 
 import type { LayerMeta, NumericArray, TableSnapshot, UnitsSnapshot } from "./snapshot";
-import { locateAmong, locateLayer, type Place, type Tolerances, thresholdOf } from "./threshold";
+import {
+  locate,
+  locateAmong,
+  locateLayer,
+  type Place,
+  type Tolerances,
+  thresholdOf,
+} from "./threshold";
 
 export interface LayerBound {
   readonly mean: number;
   readonly std: number;
   readonly dead: number;
   readonly deadChannels: number;
+  /** Units with mean |x| of at most rtol times the layer's; null where that is not known. */
+  readonly dormant: number | null;
 }
 
 export interface LayerReading {
@@ -35,18 +44,23 @@ export function readLayer(
   const meta = table.layers[index] as LayerMeta;
   const place = locateLayer(table.stops, tolerances, meta.mean_abs);
   const row = index * (table.stops.length + 1);
-  const bound = (column: number): LayerBound => ({
+  const tau = locate(table.rtolStops, tolerances.rtol);
+  const bound = (column: number, stop: number): LayerBound => ({
     mean: table.mean[row + column] as number,
     std: table.std[row + column] as number,
     dead: table.dead[row + column] as number,
     deadChannels: table.deadChannels[row + column] as number,
+    dormant:
+      stop < table.rtolStops.length
+        ? (table.dormant[index * table.rtolStops.length + stop] ?? null)
+        : meta.units,
   });
   return {
     meta,
     threshold: thresholdOf(tolerances, meta.mean_abs),
     place,
-    lower: bound(place.lower),
-    upper: bound(place.upper),
+    lower: bound(place.lower, tau.lower),
+    upper: bound(place.upper, tau.upper),
     exact: place.exact,
   };
 }

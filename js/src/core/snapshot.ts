@@ -1,7 +1,7 @@
 /** What the kernel sends in bulk: a JSON header and typed arrays in one block of bytes. */
 
 export const MAGIC = "IUAW";
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 const PREAMBLE_BYTES = 16;
 
 export type NumericArray = Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
@@ -44,6 +44,10 @@ export interface TableSnapshot {
   readonly dead: NumericArray;
   /** Zero for layers without `channels`. */
   readonly deadChannels: NumericArray;
+  /** The share of probes that `dead` and `deadChannels` were counted with. */
+  readonly deadShare: number;
+  /** Dormant units of each layer at each of `rtolStops`, layer-major. */
+  readonly dormant: NumericArray;
 }
 
 /** Stop-major cumulative counts of one layer, for those columns that were sent. */
@@ -58,6 +62,10 @@ export interface UnitsSnapshot {
   readonly stops: readonly number[];
   readonly columns: readonly number[];
   readonly counts: NumericArray;
+  /** Mean |x| of each unit, root of the mean square, largest |x|; null where there was no room. */
+  readonly mean_abs: Float32Array | null;
+  readonly rms: Float32Array | null;
+  readonly max_abs: Float32Array | null;
 }
 
 export class SnapshotError extends Error {
@@ -163,6 +171,7 @@ export function decodeTable(data: DataView): TableSnapshot {
     stops: number[];
     rtol_stops: number[];
     probes: number;
+    dead_share: number;
     layers: LayerMeta[];
   };
   const cells = meta.layers.length * (meta.stops.length + 1);
@@ -175,6 +184,8 @@ export function decodeTable(data: DataView): TableSnapshot {
     std: take(snapshot, "table", "std", cells),
     dead: take(snapshot, "table", "dead", cells),
     deadChannels: take(snapshot, "table", "dead_channels", cells),
+    deadShare: meta.dead_share,
+    dormant: take(snapshot, "table", "dormant", meta.layers.length * meta.rtol_stops.length),
   };
 }
 
@@ -182,6 +193,8 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
   const snapshot = decode(data);
   expectKind(snapshot, "units");
   const meta = snapshot.meta as unknown as Omit<UnitsSnapshot, "counts">;
+  const magnitudes = (name: string): Float32Array | null =>
+    snapshot.arrays.has(name) ? (take(snapshot, "units", name, meta.units) as Float32Array) : null;
   return {
     layer: meta.layer,
     shape: meta.shape,
@@ -191,5 +204,8 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
     stops: meta.stops,
     columns: meta.columns,
     counts: take(snapshot, "units", "counts", meta.columns.length * meta.units),
+    mean_abs: magnitudes("mean_abs"),
+    rms: magnitudes("rms"),
+    max_abs: magnitudes("max_abs"),
   };
 }

@@ -1,11 +1,18 @@
 /** Where a threshold falls among the stops, and which columns bracket it. */
 
-export type Scale = "layer mean" | "zero";
+/** What rtol is relative to; with the last two every unit has a threshold of its own. */
+export type Scale = "zero" | "layer mean" | "unit RMS" | "unit max";
 
 export interface Tolerances {
   readonly rtol: number;
   readonly atol: number;
   readonly scale: Scale;
+  /** A unit is dead when it is inactive on at least this share of the probes. */
+  readonly dead_share: number;
+}
+
+export function isUnitScale(scale: Scale): boolean {
+  return scale === "unit RMS" || scale === "unit max";
 }
 
 /** Two positions: the true value lies between them; it is the lower one's when exact. */
@@ -15,10 +22,14 @@ export interface Place {
   readonly exact: boolean;
 }
 
-/** The threshold of a layer; NaN when it depends on a mean that is not known. */
-export function thresholdOf(tolerances: Tolerances, meanAbs: number | null): number {
+/** What a threshold depends on. */
+export type Threshold = Omit<Tolerances, "dead_share">;
+
+/** The threshold of a layer; NaN where units have their own, or it depends on an unknown mean. */
+export function thresholdOf(tolerances: Threshold, meanAbs: number | null): number {
   const { atol, rtol, scale } = tolerances;
   if (scale === "zero" || rtol === 0) return atol;
+  if (isUnitScale(scale)) return Number.NaN;
   return meanAbs === null || !Number.isFinite(meanAbs) ? Number.NaN : atol + rtol * meanAbs;
 }
 
@@ -44,7 +55,7 @@ export function locate(stops: readonly number[], threshold: number): Place {
 /** Columns around a layer's threshold; when the layer's mean is unknown, all that it could be. */
 export function locateLayer(
   stops: readonly number[],
-  tolerances: Tolerances,
+  tolerances: Threshold,
   meanAbs: number | null,
 ): Place {
   const threshold = thresholdOf(tolerances, meanAbs);
