@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UnitsError,
     )
     from iua_widget.introspect import IUA
+    from iua_widget.presets import PRESETS, Preset
     from iua_widget.response_info import LayerKind, ResponseInfo
     from iua_widget.results import LayerResult, Reading
     from iua_widget.stages import Batch, Producer, pipeline, pool, rename, transpose
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IUA",
+    "PRESETS",
     "Batch",
     "EngineError",
     "FileError",
@@ -55,6 +57,7 @@ __all__ = [
     "MemoryBudgetError",
     "MergeError",
     "NoProbesError",
+    "Preset",
     "Producer",
     "ProducerError",
     "Reading",
@@ -73,6 +76,7 @@ __all__ = [
 
 _HOMES = {
     "IUA": "introspect",
+    "PRESETS": "presets",
     "Batch": "stages",
     "EngineError": "errors",
     "FileError": "errors",
@@ -85,6 +89,7 @@ _HOMES = {
     "MemoryBudgetError": "errors",
     "MergeError": "errors",
     "NoProbesError": "errors",
+    "Preset": "presets",
     "Producer": "stages",
     "ProducerError": "errors",
     "Reading": "results",

@@ -100,7 +100,7 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
         .properties(
             title=alt.TitleParams(
                 f"{name}: share of {probes} on which each {unit} is inactive{bound}",
-                subtitle=[f"|x| ≤ {result.threshold:g}; {result.dead:,} of {result.units:,} dead"]
+                subtitle=[f"{_rule(result)}; {result.dead:,} of {result.units:,} dead"]
                 + ([note] if note else []),
             ),
             width=width * step,
@@ -108,6 +108,12 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
         )
     )
     return chart
+
+
+def _rule(result: LayerResult) -> str:
+    if result.unit_thresholds is not None:
+        return "|x| ≤ a threshold of each unit's own"
+    return f"|x| ≤ {result.threshold:g}"
 
 
 def _places(count: int) -> alt.Scale:

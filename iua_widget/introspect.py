@@ -28,10 +28,11 @@ from iua_widget.notes import tally_notes
 from iua_widget.pending import PendingBatch
 from iua_widget.position import Position
 from iua_widget.producers import Source
+from iua_widget.recount import LayerRecount, Recount, RecountBatch
 from iua_widget.results import LayerResult, Reading, read_layer
 from iua_widget.sources import open_source
 from iua_widget.tally import Tally
-from iua_widget.tolerances import Scale, Stops, check_scale, check_tolerance, default_stops
+from iua_widget.tolerances import Scale, Stops, Tolerances, default_stops
 from iua_widget.turn_lock import TurnLock
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule
 from iua_widget.wording import named
@@ -55,8 +56,10 @@ class IUA:
     ----------
     rtol, atol : float
         The tolerances of `results`.
-    scale : {"zero", "layer mean"}
+    scale : {"zero", "layer mean", "unit RMS", "unit max"}
         What `rtol` is relative to.
+    dead_share : float
+        The share of probes from which on a unit is dead: see `introspect`.
     stops : iterable of float, optional
         The tolerances at which counts are exact; `default_stops` where left out. `atol` is always
         made one of them.
@@ -111,6 +114,7 @@ class IUA:
         rtol: float = 1e-05,
         atol: float = 1e-08,
         scale: Scale = "zero",
+        dead_share: float = 1.0,
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
         units: str | Mapping[str, str] = "auto",
@@ -118,9 +122,9 @@ class IUA:
         engine: str = "auto",
         memory: str | int | None = None,
     ) -> None:
-        self.rtol = check_tolerance("rtol", rtol)
-        self.atol = check_tolerance("atol", atol)
-        self.scale = check_scale(scale)
+        tolerances = Tolerances.checked(rtol, atol, scale, dead_share)
+        self.rtol, self.atol, self.scale = tolerances.rtol, tolerances.atol, tolerances.scale
+        self.dead_share = tolerances.dead_share
         self._stops = _all_stops(stops, self.atol)
         self._keep_inactive = keep_inactive
         self._unit_rule = UnitRule(units, channel_axis)
@@ -130,6 +134,7 @@ class IUA:
         self._position: Position | None = Position()
         self._source_notes: dict[str, None] = {}
         self._tallies: dict[str, Tally] = {}
+        self._recount: Recount | None = None
         self._lock = TurnLock()
 
     @staticmethod
@@ -141,6 +146,7 @@ class IUA:
         rtol: float = 1e-05,
         atol: float = 1e-08,
         scale: Scale = "zero",
+        dead_share: float = 1.0,
         layers: Any = None,
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
@@ -173,11 +179,17 @@ class IUA:
         rtol : float
             Relative tolerance. It multiplies `scale`: with the default, ``"zero"``, it multiplies
             ``abs(0)`` and **has no effect at all**, in `numpy.isclose`, in DNIKit and so here. Use
-            ``scale="layer mean"`` for a tolerance relative to the layer's mean ``abs(x)``.
+            another scale for a tolerance that has.
         atol : float
             Absolute tolerance. 1e-8, the default, is in practice a test for exact zero.
-        scale : {"zero", "layer mean"}
-            What `rtol` is relative to.
+        scale : {"zero", "layer mean", "unit RMS", "unit max"}
+            What `rtol` is relative to: zero; the mean ``abs(x)`` of the layer, over its units and
+            all probes; the root of the mean ``abs(x)**2`` of the unit over all probes; or the
+            largest ``abs(x)`` of the unit. With the last two every unit has a threshold of its own.
+        dead_share : float
+            A unit is dead that is inactive on at least this share of the probes: above 0, at most
+            1. It stands for the decimal number it prints as, and ``dead_share * probes`` is rounded
+            up to whole probes.
         layers : str, type, LayerKind, Module, callable, or iterable of these, optional
             Whose outputs of a model to count: names or globs (``"encoder.*.relu"``,
             ``"*/softmax"`` for a function), module classes, kinds of layers, modules themselves,
@@ -273,6 +285,7 @@ class IUA:
             rtol=rtol,
             atol=atol,
             scale=scale,
+            dead_share=dead_share,
             stops=stops,
             keep_inactive=keep_inactive,
             units=units,
@@ -341,6 +354,7 @@ class IUA:
             "rtol": self.rtol,
             "atol": self.atol,
             "scale": self.scale,
+            "dead_share": self.dead_share,
             "stops": self.stops,
             "keep_inactive": self._keep_inactive,
             "units": _plain(self._unit_rule.units),
@@ -397,6 +411,7 @@ class IUA:
                             total=source.total,
                         )
                         self._tallies = pending.commit()
+                        self._recount = None  # it lacks these probes
                         self._probes += probes
                         self._source_notes = dict.fromkeys(source.notes)
                         position.counted(probes)
@@ -538,6 +553,7 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
+        dead_share: float | None = None,
     ) -> Reading:
         """Read all layers at other tolerances, without another run.
 
@@ -545,13 +561,16 @@ class IUA:
         ----------
         atol, rtol : float, optional
             As given to `introspect` where left out.
-        scale : {"zero", "layer mean"}, optional
+        scale : {"zero", "layer mean", "unit RMS", "unit max"}, optional
             What `rtol` is relative to; as given to `introspect` where left out.
+        dead_share : float, optional
+            The share of probes from which on a unit is dead; likewise.
 
         Returns
         -------
         Reading
-            Exact where each layer's threshold is a stop; between stops with bounds below and above.
+            Exact where each layer's threshold is a stop, or has been recounted (`recount`);
+            otherwise with bounds below and above.
 
         Raises
         ------
@@ -570,16 +589,140 @@ class IUA:
         >>> between.exact, between.lower["a"], between.upper["a"]
         (False, array([1]), array([2]))
         """
-        atol, rtol, scale = self._tolerances(atol, rtol, scale)
+        tolerances = self.tolerances(atol, rtol, scale, dead_share)
         with self._lock:
             if not self._tallies:
                 message = "nothing has been counted yet, so there is nothing to read."
                 raise NoProbesError(message)
             results = {
-                name: read_layer(name, tally, threshold_of(tally, atol, rtol, scale))
+                name: read_layer(name, tally, tolerances, self.recounted(name, tolerances))
                 for name, tally in self._tallies.items()
             }
-        return Reading(results, rtol, atol, scale)
+        return Reading(
+            results, tolerances.rtol, tolerances.atol, tolerances.scale, tolerances.dead_share
+        )
+
+    def recount(
+        self,
+        producer: Any,
+        loader: Any = None,
+        *,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+        batch_size: int = 32,
+        layers: Any = None,
+        mask: MaskOption | None = None,
+        forward: Callable[[Any, Any], Any] | None = None,
+        max_probes: int | None = None,
+        mode: str = "eval",
+        progress: bool = False,
+    ) -> Reading:
+        """Stream the same data once more, and count exactly at tolerances between stops.
+
+        From then on `at`, `units` and `channels` are exact in every layer at these tolerances, with
+        standard deviations, and for any `dead_share`: until more is counted, or another recount. It
+        is not saved to files.
+
+        Parameters
+        ----------
+        producer, loader, batch_size, layers, mask, forward, max_probes, mode, progress
+            As they were given to `introspect`. The order of the probes does not matter.
+        atol, rtol, scale
+            As in `at`.
+
+        Returns
+        -------
+        Reading
+            At these tolerances: exact.
+
+        Raises
+        ------
+        ToleranceError, NoProbesError
+            As in `at`.
+        ProducerError
+            If the stream is not the same again: other probes, or counts that the first run rules
+            out. Nothing of the recount is kept then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> data = {"relu": np.array([[0.0, 0.12], [0.19, 0.3]])}
+        >>> iua = IUA.introspect(data)
+        >>> between = iua.at(atol=0.19, dead_share=0.5).results["relu"]
+        >>> between.lower, between.upper
+        (array([1, 1]), array([2, 1]))
+        >>> exact = iua.recount(data, atol=0.19).results["relu"]
+        >>> exact.unit_inactive_count, iua.at(atol=0.19).exact
+        (array([2, 1]), True)
+        """
+        tolerances = self.tolerances(atol, rtol, scale, None)
+        source = open_source(
+            producer,
+            loader,
+            layers=layers,
+            batch_size=batch_size,
+            mask=mask,
+            forward=forward,
+            max_probes=max_probes,
+            mode=mode,
+        )
+        steps = self.recounting(source, tolerances)
+        for _ in _with_bar(steps, source, 0) if progress else steps:
+            pass
+        return self.at(tolerances.atol, tolerances.rtol, tolerances.scale)
+
+    def recounting(self, source: Source, tolerances: Tolerances) -> Generator[int]:
+        """Recount a source batch by batch, yielding the probes of each: what `recount` drives.
+
+        Raises
+        ------
+        NoProbesError, ProducerError
+            As `recount`.
+        """
+        with self._lock:
+            tallies, counted = self._tallies, self._probes
+            if not counted:
+                message = "nothing has been counted yet, so there is nothing to count again."
+                raise NoProbesError(message)
+            recount = Recount.of(tallies, tolerances)
+        number = 0
+        batch = RecountBatch(number, tallies, recount)
+
+        def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
+            batch.record(layer, value, origin)
+
+        def restart() -> None:
+            nonlocal batch
+            batch = RecountBatch(number, tallies, recount)
+
+        try:
+            with closing(source.batches(record, restart)) as batches:
+                for probes in batches:
+                    batch.commit()
+                    number += 1
+                    batch = RecountBatch(number, tallies, recount)
+                    yield probes
+        except IUAError:
+            raise
+        except Exception as error:
+            message = f"{source.label} raised {type(error).__name__} in batch {number}: {error}."
+            raise ProducerError(message, batch=number) from error
+        with self._lock:
+            recount.check(tallies, same=self._probes == counted)
+            self._recount = recount
+
+    @property
+    def last_recount(self) -> Recount | None:
+        """The last recount, unless more has been counted since."""
+        return self._recount
+
+    def recounted(self, layer: str, tolerances: Tolerances) -> LayerRecount | None:
+        """What the last recount says of a layer, if it was made at these tolerances."""
+        recount = self._recount
+        if recount is None or not recount.answers(tolerances):
+            return None
+        return recount.layers[layer]
 
     def units(
         self,
@@ -588,13 +731,14 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
+        dead_share: float | None = None,
     ) -> pd.DataFrame:
         """One layer's units, one row a unit.
 
         Parameters
         ----------
         layer : str
-        atol, rtol, scale
+        atol, rtol, scale, dead_share
             As in `at`.
 
         Returns
@@ -602,8 +746,10 @@ class IUA:
         pandas.DataFrame
             Columns: ``unit`` (index in C order), one column for each axis of a response of several
             axes (``channel``, ``row``, ``column`` for three), ``inactive count``,
-            ``inactive share``, ``dead``, ``mean |x|``, ``rms``, ``max |x|``, ``nan``,
-            ``infinite``; where the threshold is between stops also ``inactive count upper``.
+            ``inactive share``, ``dead``, ``dormant`` (mean ``abs(x)`` at most `rtol` times the
+            layer's), ``mean |x|``, ``rms``, ``max |x|``, ``nan``, ``infinite``; with a unit scale
+            ``threshold``; where counts are not exact also ``inactive count upper`` and ``dead
+            upper``.
 
         Raises
         ------
@@ -614,10 +760,10 @@ class IUA:
         """
         from iua_widget.unit_table import unit_table
 
-        atol, rtol, scale = self._tolerances(atol, rtol, scale)
+        tolerances = self.tolerances(atol, rtol, scale, dead_share)
         with self._lock:
             tally = self.tally(layer)
-            return unit_table(layer, tally, threshold_of(tally, atol, rtol, scale))
+            return unit_table(layer, tally, tolerances, self.recounted(layer, tolerances))
 
     def channels(
         self,
@@ -626,21 +772,22 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
+        dead_share: float | None = None,
     ) -> pd.DataFrame:
         """One layer's channels, one row a channel: which are dead at every position.
 
         Parameters
         ----------
         layer : str
-        atol, rtol, scale
+        atol, rtol, scale, dead_share
             As in `at`.
 
         Returns
         -------
         pandas.DataFrame
             Columns: ``channel``, ``units`` in it, ``dead units``, ``inactive share`` over its units
-            and the probes, ``dead`` (no unit of it was ever active: exact); where the threshold is
-            between stops also ``dead upper``. Where a channel is one unit, the columns of `units`.
+            and the probes, ``dead`` (every unit of it is); where counts are not exact also ``dead
+            upper``. Where a channel is one unit, the columns of `units`.
 
         Raises
         ------
@@ -661,19 +808,30 @@ class IUA:
         """
         from iua_widget.unit_table import channel_table
 
-        atol, rtol, scale = self._tolerances(atol, rtol, scale)
+        tolerances = self.tolerances(atol, rtol, scale, dead_share)
         with self._lock:
             tally = self.tally(layer)
-            return channel_table(layer, tally, threshold_of(tally, atol, rtol, scale))
+            return channel_table(layer, tally, tolerances, self.recounted(layer, tolerances))
 
-    def _tolerances(
-        self, atol: float | None, rtol: float | None, scale: Scale | None
-    ) -> tuple[float, float, Scale]:
-        """Check what is given; what is left out is as given to `introspect`."""
-        return (
-            self.atol if atol is None else check_tolerance("atol", atol),
-            self.rtol if rtol is None else check_tolerance("rtol", rtol),
-            self.scale if scale is None else check_scale(scale),
+    def tolerances(
+        self,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+        dead_share: float | None = None,
+    ) -> Tolerances:
+        """Check what is given; what is left out is as given to `introspect`.
+
+        Raises
+        ------
+        ToleranceError
+            If one of them cannot be used.
+        """
+        return Tolerances.checked(
+            self.rtol if rtol is None else rtol,
+            self.atol if atol is None else atol,
+            self.scale if scale is None else scale,
+            self.dead_share if dead_share is None else dead_share,
         )
 
     def to_pandas(self) -> pd.DataFrame:
@@ -869,13 +1027,6 @@ class IUA:
 
     def _repr_html_(self) -> str | None:
         return self.at()._repr_html_() if self.probes else None
-
-
-def threshold_of(tally: Tally, atol: float, rtol: float, scale: Scale) -> float:
-    """``atol + rtol * scale`` for one layer, in the responses' own units."""
-    if scale == "zero" or not rtol:
-        return atol
-    return atol + rtol * tally.mean_abs
 
 
 def _plain(option: Any) -> Any:

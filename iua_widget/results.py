@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iua_widget.errors import LayerSelectionError, NoProbesError, ToleranceError
-from iua_widget.tally import LayerCurves, Tally
-from iua_widget.tolerances import Bracket, Scale
+from iua_widget.layer_bounds import LayerBounds, read_bounds
+from iua_widget.recount import LayerRecount
+from iua_widget.tally import Tally
+from iua_widget.tolerances import Scale, Tolerances
 from iua_widget.units import UnitChoice
 
 if TYPE_CHECKING:
@@ -24,26 +26,37 @@ class LayerResult:
     Where the threshold is a stop everything is exact. Where it falls between two stops the fields
     below are those at the stop just below, and `lower` and `upper` bound what is true at the
     threshold itself; nothing is interpolated. Where memory was short (`IUA.plan`), counts of units
-    are held at fewer stops than means, standard deviations and what is dead.
+    are held at fewer stops than means, standard deviations and what is dead. With a scale of the
+    units (``"unit RMS"``, ``"unit max"``) every unit has a threshold of its own, and its count is
+    bracketed by the stops around that. `IUA.recount` makes everything exact.
 
     Attributes
     ----------
     mean_inactive, std_inactive : float
-        Mean and population standard deviation of the number of inactive units on one probe.
+        Mean and population standard deviation of the number of inactive units on one probe. The
+        deviation is NaN where units have thresholds of their own: it cannot be told from counts of
+        units, and needs `IUA.recount`.
     unit_inactive_count : numpy.ndarray of int64
         Probes on which each unit was inactive. Shape: one probe's response.
     unit_inactive_proportion : numpy.ndarray of float64
         The same as a share of the probes, 0 to 1.
     exact : bool
-        Whether the threshold is a stop at which everything is held.
+        Whether the threshold is a stop at which everything is held, or was recounted.
     threshold : float
-        ``atol + rtol * scale``, in the responses' own units.
+        ``atol + rtol * scale``, in the responses' own units; NaN where units have their own.
+    unit_thresholds : numpy.ndarray of float64, or None
+        Those of the units, where they have their own. Shape: one probe's response.
     lower, upper : numpy.ndarray of int64
         Bounds on `unit_inactive_count` at the threshold; equal where `exact`.
     mean_inactive_upper : float
         Bound above on the mean; `mean_inactive` is the one below.
     dead, dead_upper : int
-        Units inactive on every probe, and the bound above on them.
+        Units inactive on at least `dead_share` of the probes, and the bound above on them.
+    dead_share : float
+        1.0 for units inactive on every probe.
+    dormant : int
+        Units whose mean ``abs(x)`` is at most `rtol` times the layer's: tau-dormant as in Sokar et
+        al. (2023), exact at any `rtol`.
     probes, units : int
         Probes counted, and units in the layer.
     nan, infinite : int
@@ -61,8 +74,8 @@ class LayerResult:
     channel_axis : int or None
         Which axis of the unit counts counts channels, where a channel has several units.
     channels, dead_channels, dead_channels_upper : int or None
-        Where a channel has several units: how many channels there are, in how many of them no unit
-        was ever active, and the bound above on that. None elsewhere.
+        Where a channel has several units: how many channels there are, in how many of them every
+        unit is dead, and the bound above on that. None elsewhere.
     """
 
     mean_inactive: float
@@ -71,11 +84,14 @@ class LayerResult:
     unit_inactive_proportion: np.ndarray = field(repr=False)
     exact: bool
     threshold: float
+    unit_thresholds: np.ndarray | None = field(repr=False)
     lower: np.ndarray = field(repr=False)
     upper: np.ndarray = field(repr=False)
     mean_inactive_upper: float
     dead: int
     dead_upper: int
+    dead_share: float
+    dormant: int
     probes: int
     units: int
     nan: int
@@ -117,16 +133,19 @@ class LayerResult:
         return self._inactive
 
 
-def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
-    """Read one layer's tally at a threshold.
+def read_layer(
+    name: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+) -> LayerResult:
+    """Read one layer's tally.
 
     Parameters
     ----------
     name : str
         The layer, for the error.
     tally : Tally
-    threshold : float
-        In the responses' own units.
+    tolerances : Tolerances
+    recount : LayerRecount, optional
+        What was counted at these very tolerances.
 
     Returns
     -------
@@ -137,33 +156,24 @@ def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
     NoProbesError
         If the layer has seen no probe.
     """
-    try:
-        curves = tally.curves()
-    except NoProbesError as error:
-        message = f"layer {name!r}: {error}"
-        raise NoProbesError(message) from None
-    bracket = tally.stops.locate(threshold)
-    mean, std = float(curves.mean[bracket.lower]), float(curves.std[bracket.lower])
-    inactive = tally.inactive if bracket.exact and threshold == tally.inactive_at else None
-    if inactive is not None:
-        # NumPy's own rounding, so that DNIKit's figures are met to the last bit.
-        mean, std = float(np.mean(inactive)), float(np.std(inactive))
-    dead_channels = tally.dead_channels()
-    held = tally.locate_counts(threshold)
-    lower = tally.unit_counts(held.lower)
-    upper = lower if held.exact else tally.unit_counts(held.upper)
+    bounds = layer_bounds(name, tally, tolerances, recount)
+    lower, upper = (counts.reshape(tally.unit_shape) for counts in (bounds.lower, bounds.upper))
+    thresholds = bounds.thresholds
     return LayerResult(
-        mean_inactive=mean,
-        std_inactive=std,
+        mean_inactive=bounds.mean,
+        std_inactive=bounds.std,
         unit_inactive_count=lower,
         unit_inactive_proportion=lower / tally.probes,
-        exact=held.exact,
-        threshold=threshold,
+        exact=bounds.exact,
+        threshold=bounds.threshold,
+        unit_thresholds=None if thresholds is None else thresholds.reshape(tally.unit_shape),
         lower=lower,
         upper=upper,
-        mean_inactive_upper=_upper(curves, bracket, mean),
-        dead=int(curves.dead[bracket.lower]),
-        dead_upper=int(curves.dead[bracket.upper]),
+        mean_inactive_upper=bounds.mean_upper,
+        dead=int(bounds.dead.sum()),
+        dead_upper=int(bounds.dead_upper.sum()),
+        dead_share=tolerances.dead_share,
+        dormant=int(tally.dormant([tolerances.rtol])[0]),
         probes=tally.probes,
         units=tally.units,
         nan=tally.nan_total,
@@ -175,15 +185,26 @@ def read_layer(name: str, tally: Tally, threshold: float) -> LayerResult:
         stops=len(tally.columns) - 1,
         channel_axis=tally.channel_axis,
         channels=tally.channels,
-        dead_channels=None if dead_channels is None else int(dead_channels[bracket.lower]),
-        dead_channels_upper=None if dead_channels is None else int(dead_channels[bracket.upper]),
-        _inactive=inactive,
+        dead_channels=_count(bounds.dead_channels(tally)),
+        dead_channels_upper=_count(bounds.dead_channels_upper(tally)),
+        _inactive=bounds.inactive,
         _inactive_at=tally.inactive_at,
     )
 
 
-def _upper(curves: LayerCurves, bracket: Bracket, mean: float) -> float:
-    return mean if bracket.exact else float(curves.mean[bracket.upper])
+def layer_bounds(
+    name: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+) -> LayerBounds:
+    """As `read_bounds`, with the layer's name in the error."""
+    try:
+        return read_bounds(tally, tolerances, recount)
+    except NoProbesError as error:
+        message = f"layer {name!r}: {error}"
+        raise NoProbesError(message) from None
+
+
+def _count(channels: np.ndarray | None) -> int | None:
+    return None if channels is None else int(channels.sum())
 
 
 @dataclass(frozen=True)
@@ -197,18 +218,22 @@ class Reading:
     rtol, atol : float
     scale : str
         What `rtol` is relative to.
+    dead_share : float
+        The share of the probes on which a dead unit is inactive.
     """
 
     results: Mapping[str, LayerResult]
     rtol: float
     atol: float
     scale: Scale
+    dead_share: float = 1.0
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "between stops"
+        share = "" if self.dead_share == 1 else f", dead_share={self.dead_share:g}"
         return (
             f"Reading({len(self.results)} layers at rtol={self.rtol:g}, atol={self.atol:g}, "
-            f"scale={self.scale!r}: {exact})"
+            f"scale={self.scale!r}{share}: {exact})"
         )
 
     def _repr_html_(self) -> str:
@@ -216,7 +241,7 @@ class Reading:
 
     @property
     def exact(self) -> bool:
-        """Whether the threshold of every layer is a stop."""
+        """Whether the threshold of every layer is a stop, or was recounted."""
         return all(result.exact for result in self.results.values())
 
     @property
@@ -241,13 +266,13 @@ class Reading:
         -------
         pandas.DataFrame
             Columns as DNIKit's: ``response``, ``mean inactive``, ``std inactive``; then ours:
-            ``inactive share``, ``units``, ``dead units``, ``dead share``, ``kind``, ``unit`` (what
+            ``inactive share``, ``units``, ``dead units``, ``dead share``, ``dormant units`` (mean
+            ``abs(x)`` at most `rtol` times the layer's), ``kind``, ``unit`` (what
             one is), ``shape`` (of one item's response; None where it varies), ``probes``,
             ``masked`` (positions left out as padding), ``stops`` (at which counts of units are
-            held), ``nan``, ``infinite``; and, where a channel
-            of some layer has several units, ``channels`` and ``dead channels``. Where a threshold
-            falls between stops there are also ``mean inactive upper`` and ``dead units upper``: the
-            true figure lies between.
+            held), ``nan``, ``infinite``; and, where a channel of some layer has several units,
+            ``channels`` and ``dead channels``. Where figures are not exact there are also
+            ``mean inactive upper`` and ``dead units upper``: the true figure lies between.
 
         Raises
         ------
@@ -266,6 +291,7 @@ class Reading:
             "units": [row.units for row in rows.values()],
             "dead units": [row.dead for row in rows.values()],
             "dead share": [_share(row.dead, row.units) for row in rows.values()],
+            "dormant units": [row.dormant for row in rows.values()],
             "kind": [row.kind for row in rows.values()],
             "unit": [row.unit for row in rows.values()],
             "shape": [row.response_shape for row in rows.values()],

@@ -110,6 +110,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             "rtol": facts.number("rtol"),
             "atol": facts.number("atol"),
             "scale": facts.text("scale"),
+            "dead_share": facts.number_or_none("dead_share") or 1.0,
             "stops": stops.values,
             "keep_inactive": facts.flag("keep_inactive"),
             "units": facts.option("units", str),

@@ -11,14 +11,19 @@ import json
 import math
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
 
+from iua_widget.curves import dead_curves, rtol_curves
+from iua_widget.layer_bounds import read_bounds
+from iua_widget.recount import Recount
 from iua_widget.tally import Tally
-from iua_widget.tolerances import Bracket, Stops, default_stops
+from iua_widget.tolerances import Bracket, Scale, Stops, Tolerances, default_stops
+from iua_widget.unit_scales import threshold_of, unit_thresholds
 
 FORMAT_VERSION: Final = 3
 _MAGIC: Final = b"IUAW"
@@ -68,7 +73,14 @@ def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     return b"".join(parts)
 
 
-def table_snapshot(tallies: Mapping[str, Tally], stops: Stops) -> bytes:
+def table_snapshot(
+    tallies: Mapping[str, Tally],
+    stops: Stops,
+    tolerances: Tolerances,
+    *,
+    unit_scales: Sequence[Scale] = (),
+    recount: Recount | None = None,
+) -> bytes:
     """The layer table at every stop: what the browser needs to answer any tolerance.
 
     Parameters
@@ -76,69 +88,127 @@ def table_snapshot(tallies: Mapping[str, Tally], stops: Stops) -> bytes:
     tallies : mapping of str to Tally
         In the order of the network.
     stops : Stops
+    tolerances : Tolerances
+        Those on show. What is dead is told for their `dead_share`; their rtol becomes a stop.
+    unit_scales : sequence of str
+        Scales of the units to tell curves over rtol for, at the atol of the tolerances.
+    recount : Recount, optional
 
     Returns
     -------
     bytes
         Arrays ``mean`` and ``std`` (float64) and ``dead`` (uint32), each of shape
-        (layers, K + 1): a column for each stop, then one for "any finite value"; and
-        ``dead_channels`` likewise, zero for layers without ``channels`` in their meta; and
-        ``dormant`` (uint32), of shape (layers, stops of rtol).
+        (layers, K + 1): a column for each stop, then one for "any finite value";
+        ``dead_channels`` likewise, zero for layers without ``channels`` in their meta;
+        ``dead_upper`` and ``dead_channels_upper`` where bounds differ; ``dormant`` (uint32), of
+        shape (layers, stops of rtol); ``unit_mean`` (float64), ``unit_dead`` and
+        ``unit_dead_channels`` (uint32), of shape (unit scales, 2 bounds, layers, stops of rtol);
+        and of a recount ``recount_mean``, ``recount_std``, ``recount_dead`` and
+        ``recount_dead_channels``, of shape (layers,).
     """
-    columns = len(stops) + 1
-    mean, std = np.zeros((2, len(tallies), columns))
-    dead, dead_channels = np.zeros((2, len(tallies), columns), np.uint32)
-    rtol_stops = default_stops()
-    dormant = np.zeros((len(tallies), len(rtol_stops)), np.uint32)
+    layers, columns = len(tallies), len(stops) + 1
+    rtol_stops = default_stops(tolerances.rtol)
+    over_rtol = (len(unit_scales), 2, layers, len(rtol_stops))
+    arrays: dict[str, np.ndarray] = {
+        **{name: np.zeros((layers, columns)) for name in ("mean", "std")},
+        **{
+            name: np.zeros((layers, columns), np.uint32)
+            for name in ("dead", "dead_channels", "dead_upper", "dead_channels_upper")
+        },
+        "dormant": np.zeros((layers, len(rtol_stops)), np.uint32),
+        "unit_mean": np.zeros(over_rtol),
+        "unit_dead": np.zeros(over_rtol, np.uint32),
+        "unit_dead_channels": np.zeros(over_rtol, np.uint32),
+    }
     for row, tally in enumerate(tallies.values()):
-        if tally.probes:
-            curves = tally.curves()
-            mean[row], std[row], dead[row] = curves.mean, curves.std, curves.dead
-            by_channel = tally.dead_channels()
-            if by_channel is not None:
-                dead_channels[row] = by_channel
-            dormant[row] = tally.dormant(rtol_stops)
+        if not tally.probes:
+            continue
+        curves, dead = tally.curves(), dead_curves(tally, tolerances)
+        arrays["mean"][row], arrays["std"][row] = curves.mean, curves.std
+        arrays["dead"][row], arrays["dead_upper"][row] = dead.units, dead.units_upper
+        if dead.channels is not None:
+            arrays["dead_channels"][row] = dead.channels
+            arrays["dead_channels_upper"][row] = dead.channels_upper
+        arrays["dormant"][row] = tally.dormant(rtol_stops)
+        for number, scale in enumerate(unit_scales):
+            over = rtol_curves(tally, replace(tolerances, scale=scale), rtol_stops)
+            arrays["unit_mean"][number, :, row] = over.mean
+            arrays["unit_dead"][number, :, row] = over.dead
+            if over.channels is not None:
+                arrays["unit_dead_channels"][number, :, row] = over.channels
+    for name in ("dead", "dead_channels"):
+        if np.array_equal(arrays[name], arrays[f"{name}_upper"]):
+            del arrays[f"{name}_upper"]
     meta = {
         "kind": "table",
         "stops": stops.values,
         "rtol_stops": rtol_stops,
-        "dead_share": 1.0,
+        "dead_share": tolerances.dead_share,
+        "unit_scales": list(unit_scales),
+        "unit_atol": tolerances.atol,
+        "recounted": None if recount is None else _thresholds_of(recount.tolerances),
         "probes": max((tally.probes for tally in tallies.values()), default=0),
         "layers": [_layer_meta(name, tally) for name, tally in tallies.items()],
     }
-    arrays: dict[str, np.ndarray] = {
-        "mean": mean,
-        "std": std,
-        "dead": dead,
-        "dead_channels": dead_channels,
-        "dormant": dormant,
-    }
+    if recount is not None:
+        arrays |= _recounted(tallies, recount, tolerances)
     return pack(meta, arrays)
 
 
-def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> bytes:
+def _recounted(
+    tallies: Mapping[str, Tally], recount: Recount, tolerances: Tolerances
+) -> dict[str, np.ndarray]:
+    mean, std = np.zeros((2, len(tallies)))
+    dead, dead_channels = np.zeros((2, len(tallies)), np.uint32)
+    at = replace(recount.tolerances, dead_share=tolerances.dead_share)
+    for row, (name, tally) in enumerate(tallies.items()):
+        bounds = read_bounds(tally, at, recount.layers[name])
+        mean[row], std[row], dead[row] = bounds.mean, bounds.std, bounds.dead.sum()
+        channels = bounds.dead_channels(tally)
+        dead_channels[row] = 0 if channels is None else channels.sum()
+    return {
+        "recount_mean": mean,
+        "recount_std": std,
+        "recount_dead": dead,
+        "recount_dead_channels": dead_channels,
+    }
+
+
+def _thresholds_of(tolerances: Tolerances) -> dict[str, Any]:
+    return {"rtol": tolerances.rtol, "atol": tolerances.atol, "scale": tolerances.scale}
+
+
+def units_snapshot(
+    layer: str,
+    tally: Tally,
+    tolerances: Tolerances,
+    budget: int,
+    recount: Recount | None = None,
+) -> bytes:
     """One layer's unit counts, cumulative and stop-major: a slider position is one slice.
 
     Parameters
     ----------
     layer : str
     tally : Tally
-    threshold : float
-        The threshold in view: columns near it are kept when not all fit the budget.
+    tolerances : Tolerances
+        Those on show: columns near their threshold are kept when not all fit the budget.
     budget : int
         Bytes the counts may take; at least four columns are sent whatever it is. Magnitudes are
         sent where they take no more than this.
+    recount : Recount, optional
 
     Returns
     -------
     bytes
         ``counts`` of shape (columns, units), and ``mean_abs``, ``rms`` and ``max_abs`` (float32),
-        of shape (units,). Units of three axes and more come channel by channel, as they are drawn;
-        ``channel_axis`` says where that axis is in the layer.
+        of shape (units,); and of a recount ``recount``, its counts, likewise. Units of three axes
+        and more come channel by channel, as they are drawn; ``channel_axis`` says where that axis
+        is in the layer.
     """
     dtype = _counts_dtype(tally.probes)
     most = _columns_within(budget, tally)
-    bracket = tally.locate_counts(threshold)
+    bracket = tally.locate_counts(_typical_threshold(tally, tolerances))
     in_view = Bracket(*(tally.columns.index(column) for column in (bracket.lower, bracket.upper)))
     places = choose_columns(len(tally.columns), most, in_view)
     columns = [tally.columns[place] for place in places]
@@ -147,6 +217,8 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
     arrays = {"counts": counts}
     if _MAGNITUDES * tally.units * np.float32().nbytes <= budget:
         arrays |= _magnitudes(tally)
+    if recount is not None:
+        arrays["recount"] = recount.layers[layer].counts.astype(dtype)
     shape = tally.unit_shape
     if axis:
         shape = (shape[axis], *shape[:axis], *shape[axis + 1 :])
@@ -162,8 +234,16 @@ def units_snapshot(layer: str, tally: Tally, threshold: float, budget: int) -> b
         "probes": tally.probes,
         "stops": tally.stops.values,
         "columns": columns,
+        "recounted": None if recount is None else _thresholds_of(recount.tolerances),
     }
     return pack(meta, arrays)
+
+
+def _typical_threshold(tally: Tally, tolerances: Tolerances) -> float:
+    threshold = threshold_of(tally, tolerances)
+    if math.isnan(threshold) and tally.units:
+        return float(np.median(unit_thresholds(tally, tolerances)))
+    return threshold
 
 
 def _channels_first(array: np.ndarray, unit_shape: tuple[int, ...], axis: int) -> np.ndarray:

@@ -6,14 +6,16 @@ import bisect
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, Literal, get_args
 
 import numpy as np
 
 from iua_widget.errors import ToleranceError
 
-Scale = Literal["layer mean", "zero"]
-"""What rtol is relative to: the layer's mean ``|x|``, or zero as in `numpy.isclose` and DNIKit."""
+Scale = Literal["zero", "layer mean", "unit RMS", "unit max"]
+"""What rtol is relative to: zero as in `numpy.isclose` and DNIKit, where it has no effect; the
+layer's mean ``|x|``; the root of the unit's mean ``|x|**2``; or the unit's largest ``|x|``."""
 
 SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
 
@@ -127,6 +129,71 @@ def default_stops(*extra: float) -> tuple[float, ...]:
     fine = [float(f"{digits}e{power}") for power in range(-4, 1) for digits in _FINE]
     wanted = [check_tolerance("a stop", stop) for stop in extra]
     return tuple(sorted({0.0, *coarse, *fine, 10.0, *wanted}))
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerances:
+    """When a unit is inactive on a probe, and when it is dead.
+
+    Attributes
+    ----------
+    rtol, atol : float
+        A unit is inactive where ``abs(x) <= atol + rtol * scale``.
+    scale : {"zero", "layer mean", "unit RMS", "unit max"}
+        What `rtol` is relative to.
+    dead_share : float
+        A unit is dead that is inactive on at least this share of the probes.
+
+    Examples
+    --------
+    >>> Tolerances(rtol=0.1, atol=0.0, scale="unit max", dead_share=0.99).probes_needed(1000)
+    990
+    """
+
+    rtol: float
+    atol: float
+    scale: Scale
+    dead_share: float = 1.0
+
+    @classmethod
+    def checked(cls, rtol: object, atol: object, scale: object, dead_share: object) -> Tolerances:
+        """From what a user gives.
+
+        Raises
+        ------
+        ToleranceError
+            If one of them cannot be used.
+        """
+        return cls(
+            check_tolerance("rtol", rtol),
+            check_tolerance("atol", atol),
+            check_scale(scale),
+            check_dead_share(dead_share),
+        )
+
+    @property
+    def uniform(self) -> bool:
+        """Whether `atol` is the threshold of every unit of every layer."""
+        return self.scale == "zero" or not self.rtol
+
+    @property
+    def per_unit(self) -> bool:
+        """Whether every unit has a threshold of its own."""
+        return not self.uniform and self.scale != "layer mean"
+
+    def same_thresholds(self, other: Tolerances) -> bool:
+        """Whether units are inactive at the other tolerances where they are at these."""
+        if self.uniform and other.uniform:
+            return self.atol == other.atol
+        return (self.rtol, self.atol, self.scale) == (other.rtol, other.atol, other.scale)
+
+    def probes_needed(self, probes: int) -> int:
+        """On how many of `probes` a unit must be inactive to be dead: at least one.
+
+        It is ``dead_share * probes`` in exact arithmetic, rounded up. `dead_share` stands for the
+        decimal number it prints as: 0.07 of 100 probes are 7, though the float is a little more.
+        """
+        return max(1, math.ceil(Fraction(repr(self.dead_share)) * probes))
 
 
 @dataclass(frozen=True, slots=True)

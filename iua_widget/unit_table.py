@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from iua_widget.results import read_layer
+from iua_widget.recount import LayerRecount
+from iua_widget.results import layer_bounds
 from iua_widget.tally import Tally
+from iua_widget.tolerances import Tolerances
 
 
-def unit_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
+def unit_table(
+    layer: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+) -> pd.DataFrame:
     """One row a unit, in C order; columns as `IUA.units` says.
 
     Raises
@@ -17,30 +21,32 @@ def unit_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
     NoProbesError
         If the layer has seen no probe.
     """
-    result = read_layer(layer, tally, threshold)
-    finite = tally.entries - tally.nan_count - tally.infinite_count
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = tally.abs_sum / finite
-        rms = np.sqrt(tally.square_sum / finite)
-    lower = result.lower.ravel()
+    bounds = layer_bounds(layer, tally, tolerances, recount)
+    mean_abs = tally.unit_mean_abs
     columns: dict[str, np.ndarray] = {"unit": np.arange(tally.units)}
     columns |= _axes(tally)
     columns |= {
-        "inactive count": lower,
-        "inactive share": lower / tally.probes,
-        "dead": tally.unit_dead(tally.stops.locate(threshold).lower).ravel(),
-        "mean |x|": mean,
-        "rms": rms,
+        "inactive count": bounds.lower,
+        "inactive share": bounds.lower / tally.probes,
+        "dead": bounds.dead,
+        "dormant": mean_abs <= tolerances.rtol * tally.mean_abs,
+        "mean |x|": mean_abs,
+        "rms": tally.unit_rms,
         "max |x|": tally.abs_max.copy(),
         "nan": tally.nan_count.copy(),
         "infinite": tally.infinite_count.copy(),
     }
-    if not result.exact:
-        columns["inactive count upper"] = result.upper.ravel()
+    if bounds.thresholds is not None:
+        columns["threshold"] = bounds.thresholds
+    if not bounds.exact:
+        columns["inactive count upper"] = bounds.upper
+        columns["dead upper"] = bounds.dead_upper
     return pd.DataFrame(columns)
 
 
-def channel_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
+def channel_table(
+    layer: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+) -> pd.DataFrame:
     """One row a channel; columns as `IUA.channels` says.
 
     Raises
@@ -48,26 +54,26 @@ def channel_table(layer: str, tally: Tally, threshold: float) -> pd.DataFrame:
     NoProbesError
         If the layer has seen no probe.
     """
-    result = read_layer(layer, tally, threshold)
-    bracket = tally.stops.locate(threshold)
-    dead, dead_upper = (tally.channel_dead(column) for column in (bracket.lower, bracket.upper))
+    bounds = layer_bounds(layer, tally, tolerances, recount)
+    dead, dead_upper = bounds.dead_channels(tally), bounds.dead_channels_upper(tally)
     axis = tally.channel_axis
     if dead is None or dead_upper is None or axis is None:
-        units = unit_table(layer, tally, threshold)
+        units = unit_table(layer, tally, tolerances, recount)
         return units.rename(columns={"unit": "channel"})
 
     def by_channel(units: np.ndarray) -> np.ndarray:
-        return np.moveaxis(units, axis, 0).reshape(len(dead), -1)
+        by_entry = units.reshape(tally.unit_shape)
+        return np.moveaxis(by_entry, axis, 0).reshape(len(dead), -1)
 
-    unit_dead = by_channel(tally.unit_dead(bracket.lower))
+    unit_dead = by_channel(bounds.dead)
     columns = {
         "channel": np.arange(len(dead)),
         "units": np.full(len(dead), unit_dead.shape[1]),
         "dead units": unit_dead.sum(axis=1),
-        "inactive share": by_channel(result.lower).mean(axis=1) / tally.probes,
+        "inactive share": by_channel(bounds.lower).mean(axis=1) / tally.probes,
         "dead": dead,
     }
-    if not result.exact:
+    if not bounds.exact:
         columns["dead upper"] = dead_upper
     return pd.DataFrame(columns)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -12,17 +13,26 @@ import traitlets
 
 from iua_widget import html
 from iua_widget.errors import IUAError, NoProbesError, ProducerError
-from iua_widget.introspect import IUA, threshold_of
+from iua_widget.introspect import IUA
 from iua_widget.masks import MaskOption
 from iua_widget.pacing import FramePacer
+from iua_widget.presets import find_preset
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
+from iua_widget.shown import layer_table, selected_units
 from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.sources import open_source
 from iua_widget.static_files import script, styles
 from iua_widget.stream import Run, Status
-from iua_widget.tally import Tally
-from iua_widget.tolerances import Scale, check_dead_share, check_scale, check_tolerance
+from iua_widget.tolerances import (
+    Scale,
+    Tolerances,
+    check_dead_share,
+    check_scale,
+    check_tolerance,
+    default_stops,
+)
+from iua_widget.unit_scales import UNIT_SCALES
 from iua_widget.view_state import check_colour, check_sort, check_units
 
 if TYPE_CHECKING:
@@ -53,9 +63,11 @@ class IUAWidget(anywidget.AnyWidget):
         `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `engine` and `memory`.
     rtol, atol : float
         Where the sliders stand at first. `atol` is made a stop.
-    scale : {"layer mean", "zero"}
-        What `rtol` is relative to: the layer's mean ``abs(x)``, or zero as in `numpy.isclose`,
-        where it has no effect.
+    scale : {"zero", "layer mean", "unit RMS", "unit max"}
+        What `rtol` is relative to: zero as in `numpy.isclose`, where it has no effect; the layer's
+        mean ``abs(x)``; the unit's RMS; or the unit's largest ``abs(x)``.
+    dead_share : float
+        A unit is dead that is inactive on at least this share of the probes: see `IUA.introspect`.
     batch_size : int
         Probes pulled from the producer at a time, where it is not a loader that decides.
     background : bool
@@ -65,12 +77,26 @@ class IUAWidget(anywidget.AnyWidget):
     Attributes
     ----------
     rtol, atol : float
-        The tolerances on show. Two-way: the page follows what Python sets, and Python sees what
-        the sliders do (`observe`).
+        The tolerances on show. Like all that follow, but `status`, they are two-way: the page
+        follows what Python sets, and Python sees what the page does (`observe`,
+        `ipywidgets.link`). What cannot be is refused with a `traitlets.TraitError` that says why.
     scale : str
-        Two-way, as `rtol`.
+        What `rtol` is relative to.
+    dead_share : float
+        The share of the probes on which a dead unit is inactive: above 0, at most 1.
     layer : str
-        The selected layer. Two-way.
+        The selected layer.
+    units : list of int
+        Its selected units: indices in the C order of one probe's response, ascending. Empty again
+        when another layer is selected. (What a unit *is* is the argument `units`.)
+    sort : dict or None
+        The order of the table: ``{"column": "dead", "ascending": False}``, with a column of
+        `iua_widget.view_state.SORT_COLUMNS`; None for the order of the network.
+    filter : str
+        Which rows of the table are shown, such as ``"encoder kind:ReLU dead>0"``: words in the name
+        or the kind, a kind, and figures compared, all of which must hold.
+    colour : {"share", "count", "mean |x|", "dead"}
+        What the colours of the heatmap stand for.
     status : {"idle", "running", "paused", "stopped", "done", "failed"}
         Where the run stands. Read only.
 
@@ -100,7 +126,7 @@ class IUAWidget(anywidget.AnyWidget):
     dead_share = traitlets.CFloat(1.0).tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     units = traitlets.List(traitlets.Int()).tag(sync=True)
-    sort = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    sort = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     filter = traitlets.Unicode("").tag(sync=True)
     colour = traitlets.Unicode("share").tag(sync=True)
     status = traitlets.Unicode("idle", read_only=True).tag(sync=True)
@@ -111,6 +137,8 @@ class IUAWidget(anywidget.AnyWidget):
     _pacer: FramePacer | None = None
     _current: Run | None = None
     _stops_left_out = False
+    _sent: tuple[Any, ...] = ()
+    _recounting = False
     _counted_how: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
@@ -130,11 +158,11 @@ class IUAWidget(anywidget.AnyWidget):
         rtol: float = 0.0,
         atol: float = 1e-8,
         scale: Scale = "layer mean",
+        dead_share: float = 1.0,
         batch_size: int = 32,
         background: bool = True,
     ) -> None:
-        rtol, atol = check_tolerance("rtol", rtol), check_tolerance("atol", atol)
-        scale = check_scale(scale)
+        tolerances = Tolerances.checked(rtol, atol, scale, dead_share)
         self._source: Source | None = None
         if isinstance(source, IUA):
             _check_unused(
@@ -167,16 +195,16 @@ class IUAWidget(anywidget.AnyWidget):
                 "engine": engine,
                 "memory": memory,
             }
-            self._iua = self._new_iua(rtol, atol, scale)
+            self._iua = self._new_iua(tolerances)
         self._background = background
-        super().__init__(rtol=rtol, atol=atol, scale=scale)
+        super().__init__(**asdict(tolerances))
         self.on_msg(self._on_message)
         self._pacer = FramePacer(lambda: self._guarded(self._send_frame))
         if self._source is None:
             self._select_a_layer()
             self._pacer.flush()
         else:
-            self._launch(after=None)
+            self._count(after=None)
 
     def __repr__(self) -> str:
         return f"IUAWidget({self.status}, {self._iua!r})"
@@ -195,6 +223,70 @@ class IUAWidget(anywidget.AnyWidget):
     def error(self) -> Exception | None:
         """What ended a run that failed; None otherwise."""
         return self._current.error if self._current else None
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """Those on show."""
+        return Tolerances(self.rtol, self.atol, check_scale(self.scale), self.dead_share)
+
+    def preset(self, name: str) -> None:
+        """Set the tolerances of a preset: see `iua_widget.PRESETS`.
+
+        Raises
+        ------
+        ToleranceError
+            If there is no such preset.
+        """
+        with self.hold_sync():
+            for trait, value in find_preset(name).settings.items():
+                setattr(self, trait, value)
+
+    def table(self) -> pd.DataFrame:
+        """The layer table as it is on show: at its tolerances, filtered and sorted.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns as `Reading.to_pandas`. The index is the place in the order of the network.
+
+        Raises
+        ------
+        NoProbesError
+            If nothing has been counted yet.
+        """
+        return layer_table(self._iua, self.tolerances, self.sort, self.filter)
+
+    def selection(self) -> pd.DataFrame:
+        """The selected units of the selected layer, at the tolerances on show.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns as `IUA.units`, with the unit as the index; empty where none is selected.
+
+        Raises
+        ------
+        NoProbesError
+            If nothing has been counted yet.
+        """
+        return selected_units(self._iua, self.layer, self.units, self.tolerances)
+
+    def recount(self) -> None:
+        """Stream the data once more, so that all is exact at the tolerances on show.
+
+        It runs in the background as the first run did; `wait` waits for it. See `IUA.recount`.
+
+        Raises
+        ------
+        ProducerError
+            If there is nothing to run again, or the first run goes on.
+        """
+        if self._current is not None and self._current.active:
+            message = f"the run is {self.status}: recount when it has ended, or stop it."
+            raise ProducerError(message)
+        source = self._restartable_source()
+        iua, tolerances = self._iua, self.tolerances
+        self._launch(lambda: iua.recounting(source, tolerances), after=self._current, again=True)
 
     def start(self) -> None:
         """Begin to count, or go on after a pause; a run that has ended begins anew."""
@@ -227,6 +319,14 @@ class IUAWidget(anywidget.AnyWidget):
             If there is nothing to run again: a finished `IUA`, or a stream that can be read only
             once.
         """
+        self._restartable_source()
+        previous = self._current
+        if previous is not None:
+            previous.stop(wait=False)
+        self._iua = self._new_iua(self.tolerances)
+        self._count(after=previous)
+
+    def _restartable_source(self) -> Source:
         if self._source is None or not self._source.restartable:
             what = "a finished IUA" if self._source is None else "a one-shot iterator"
             message = (
@@ -234,11 +334,7 @@ class IUAWidget(anywidget.AnyWidget):
                 "DataLoader or a callable to be able to restart."
             )
             raise ProducerError(message)
-        previous = self._current
-        if previous is not None:
-            previous.stop(wait=False)
-        self._iua = self._new_iua(self.rtol, self.atol, check_scale(self.scale))
-        self._launch(after=previous)
+        return self._source
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the run has ended.
@@ -293,11 +389,21 @@ class IUAWidget(anywidget.AnyWidget):
                 message = "nothing has been counted yet, so there is nothing to write."
                 raise NoProbesError(message)
             tallies = {name: iua.tally(name) for name in iua.layers}
-            table = table_snapshot(tallies, iua.grid)
+            table = table_snapshot(
+                tallies,
+                iua.grid,
+                self.tolerances,
+                unit_scales=UNIT_SCALES,
+                recount=iua.last_recount,
+            )
             units = sum(tally.units for tally in tallies.values())
             snapshots = {
                 name: units_snapshot(
-                    name, tally, self._threshold(tally), limit * tally.units // max(units, 1)
+                    name,
+                    tally,
+                    self.tolerances,
+                    limit * tally.units // max(units, 1),
+                    iua.last_recount,
                 )
                 for name, tally in tallies.items()
             }
@@ -380,13 +486,28 @@ class IUAWidget(anywidget.AnyWidget):
         if self._pacer is not None:
             self._pacer.request(urgent=True)
 
-    @traitlets.observe("rtol", "atol", "scale")
+    @traitlets.observe("rtol", "atol", "scale", "dead_share")
     def _on_tolerance(self, _change: Any) -> None:
         if self._pacer is None:
             return
-        # The page has every stop it needs, unless the layer was too large to send them all.
-        if self._stops_left_out or self._iua.notes_at(self.atol) != self._run.get("notes"):
+        # The page has every stop it needs, unless the layer was too large to send them all, or
+        # what it has was counted for another dead_share, or for another atol of a unit scale.
+        if (
+            self._stops_left_out
+            or self._sent_for(self.tolerances) != self._sent
+            or self._iua.notes_at(self.atol) != self._run.get("notes")
+        ):
             self._pacer.request(urgent=True)
+
+    @staticmethod
+    def _sent_for(tolerances: Tolerances) -> tuple[Any, ...]:
+        """What in a frame depends on the tolerances on show."""
+        off_the_stops = tolerances.rtol not in default_stops()
+        return (
+            tolerances.dead_share,
+            tolerances.rtol if off_the_stops else None,
+            (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
+        )
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if not isinstance(content, dict) or content.get("type") != "command":
@@ -394,23 +515,34 @@ class IUAWidget(anywidget.AnyWidget):
         command = content.get("command")
         if command in ("pause", "resume", "stop") and self._current:
             getattr(self._current, command)(wait=False)
-        elif command in ("start", "restart"):
+        elif command in ("start", "restart", "recount"):
             getattr(self, command)()
 
-    def _new_iua(self, rtol: float, atol: float, scale: Scale) -> IUA:
-        return IUA(rtol=rtol, atol=atol, scale=scale, keep_inactive=False, **self._counted_how)
+    def _new_iua(self, tolerances: Tolerances) -> IUA:
+        return IUA(**asdict(tolerances), keep_inactive=False, **self._counted_how)
 
-    def _launch(self, after: Run | None) -> None:
+    def _count(self, after: Run | None) -> None:
         source, iua = self._source, self._iua
+        if source is not None:
+            self._launch(lambda: iua.count(source), after=after)
+
+    def _launch(
+        self,
+        open_steps: Callable[[], Generator[int]],
+        *,
+        after: Run | None,
+        again: bool = False,
+    ) -> None:
+        source = self._source
         if source is None:
             return
         run = Run(
-            lambda: iua.count(source),
+            open_steps,
             total=lambda: source.total,
             on_step=self._on_step,
             on_status=lambda: self._on_status(run),
         )
-        self._current = run
+        self._current, self._recounting = run, again
         run.start(background=self._background, after=after)
 
     def _may_wait(self) -> bool:
@@ -449,11 +581,20 @@ class IUAWidget(anywidget.AnyWidget):
             info = self._run_info()
             tallies = {name: iua.tally(name) for name in iua.layers}
             if tallies:
-                table = table_snapshot(tallies, iua.grid)
+                tolerances = self.tolerances
+                table = table_snapshot(
+                    tallies,
+                    iua.grid,
+                    tolerances,
+                    unit_scales=[scale for scale in UNIT_SCALES if scale == tolerances.scale],
+                    recount=iua.last_recount,
+                )
+                self._sent = self._sent_for(tolerances)
             if self.layer in tallies:
                 tally = tallies[self.layer]
-                threshold = self._threshold(tally)
-                units = units_snapshot(self.layer, tally, threshold, _FRAME_BYTES)
+                units = units_snapshot(
+                    self.layer, tally, self.tolerances, _FRAME_BYTES, iua.last_recount
+                )
                 self._stops_left_out = not sends_all_columns(tally, _FRAME_BYTES)
         with self.hold_sync():
             self.set_trait("_table", table)
@@ -474,6 +615,7 @@ class IUAWidget(anywidget.AnyWidget):
             "notes": self._iua.notes_at(self.atol),
             "source": self._label(),
             "restartable": self._source is not None and self._source.restartable,
+            "recounting": self._recounting,
         }
         if run is not None:
             progress = run.progress
@@ -487,9 +629,6 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _label(self) -> str:
         return self._source.label if self._source is not None else "a finished run"
-
-    def _threshold(self, tally: Tally) -> float:
-        return threshold_of(tally, self.atol, self.rtol, check_scale(self.scale))
 
 
 def _check_unused(**options: Any) -> None:

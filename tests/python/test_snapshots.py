@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +13,10 @@ from unpacking import unpack
 from iua_widget import IUA
 from iua_widget.snapshots import choose_columns, pack, table_snapshot, units_snapshot
 from iua_widget.tally import Tally
-from iua_widget.tolerances import Bracket, Stops
+from iua_widget.tolerances import Bracket, Stops, Tolerances
 
 RNG = np.random.default_rng(0)
+AT = Tolerances(rtol=0.0, atol=0.0, scale="zero")
 
 
 @given(st.text(max_size=40), st.lists(st.integers(0, 9), max_size=4))
@@ -34,7 +37,7 @@ def test_the_table_holds_every_layers_curves_at_every_stop() -> None:
     data = {"a": RNG.normal(size=(20, 5)), "b": np.maximum(RNG.normal(size=(20, 2, 3)), 0)}
     data["a"][0, 0] = np.nan
     iua = IUA.introspect(data)
-    meta, arrays = unpack(table_snapshot({name: iua.tally(name) for name in data}, iua.grid))
+    meta, arrays = unpack(table_snapshot({name: iua.tally(name) for name in data}, iua.grid, AT))
     assert tuple(meta["stops"]) == iua.stops
     assert meta["rtol_stops"][0] == 0
     assert [layer["name"] for layer in meta["layers"]] == ["a", "b"]
@@ -58,7 +61,7 @@ def test_the_table_says_what_a_unit_is_and_which_channels_are_dead() -> None:
     iua = IUA.introspect(
         stream, units={"text": "token"}, mask=lambda batch: mask if batch is stream[0] else None
     )
-    meta, arrays = unpack(table_snapshot({n: iua.tally(n) for n in iua.layers}, iua.grid))
+    meta, arrays = unpack(table_snapshot({n: iua.tally(n) for n in iua.layers}, iua.grid, AT))
     first, second = meta["layers"]
     assert (first["unit"], first["channels"], first["masked"]) == ("element", 3, 0)
     assert first["response_shape"] == [3, 4, 4]
@@ -72,7 +75,7 @@ def test_the_table_says_what_a_unit_is_and_which_channels_are_dead() -> None:
 def test_units_come_channel_by_channel_whatever_axis_counts_them() -> None:
     values = np.maximum(RNG.normal(size=(9, 4, 5, 3)), 0)
     tally = IUA.introspect({"a": values}, channel_axis=-1).tally("a")
-    meta, arrays = unpack(units_snapshot("a", tally, 0.0, 10**6))
+    meta, arrays = unpack(units_snapshot("a", tally, AT, 10**6))
     assert (meta["shape"], meta["channel_axis"]) == ([3, 4, 5], 2)
     expected = (values == 0).sum(axis=0).transpose(2, 0, 1).ravel()
     assert arrays["counts"][0].tolist() == expected.tolist()
@@ -85,7 +88,7 @@ def test_units_are_sent_as_narrow_as_the_probes_allow(probes: int, dtype: str) -
     tally = Tally(Stops([0.0, 1.0]), (3,))
     tally._unit_counts.counts = probes * np.eye(3, dtype=np.uint64)
     tally._moments.probes = probes
-    meta, arrays = unpack(units_snapshot("a", tally, 0.0, 10**6))
+    meta, arrays = unpack(units_snapshot("a", tally, AT, 10**6))
     assert arrays["counts"].dtype == np.dtype(dtype)
     assert arrays["counts"].tolist() == [[probes, 0, 0], [probes, probes, 0], [probes] * 3]
     assert (meta["layer"], meta["shape"], meta["columns"]) == ("a", [3], [0, 1, 2])
@@ -94,7 +97,7 @@ def test_units_are_sent_as_narrow_as_the_probes_allow(probes: int, dtype: str) -
 def test_a_layer_too_large_for_the_budget_keeps_the_stops_in_view() -> None:
     iua = IUA.introspect({"a": np.maximum(RNG.normal(size=(10, 1000)), 0)})
     tally = iua.tally("a")
-    meta, arrays = unpack(units_snapshot("a", tally, 0.05, 9000))
+    meta, arrays = unpack(units_snapshot("a", tally, replace(AT, atol=0.05), 9000))
     assert len(meta["columns"]) == 9
     assert iua.stops.index(0.05) in meta["columns"]
     for row, column in enumerate(meta["columns"]):
@@ -117,7 +120,7 @@ def test_units_come_with_their_magnitudes_unless_there_is_no_room() -> None:
     values = np.maximum(RNG.normal(size=(9, 4, 5, 3)), 0)
     values[2, 1, 1, 1], values[3, 1, 1, 1] = np.nan, np.inf
     tally = IUA.introspect({"a": values}, channel_axis=-1).tally("a")
-    _, arrays = unpack(units_snapshot("a", tally, 0.0, 10**6))
+    _, arrays = unpack(units_snapshot("a", tally, AT, 10**6))
     finite = np.where(np.isfinite(values), values, np.nan)
     expected = {
         "mean_abs": np.nanmean(finite, axis=0),
@@ -127,14 +130,14 @@ def test_units_come_with_their_magnitudes_unless_there_is_no_room() -> None:
     for name, by_hand in expected.items():
         assert arrays[name].dtype == np.float32
         np.testing.assert_allclose(arrays[name], by_hand.transpose(2, 0, 1).ravel(), rtol=1e-6)
-    assert set(unpack(units_snapshot("a", tally, 0.0, 60 * 4 * 3 - 1))[1]) == {"counts"}
+    assert set(unpack(units_snapshot("a", tally, AT, 60 * 4 * 3 - 1))[1]) == {"counts"}
 
 
 def test_dormant_units_are_those_of_the_formula() -> None:
     values = RNG.normal(size=(30, 40)) * 10 ** RNG.uniform(-4, 1, size=40)
     values[:, 3] = 0
     tally = IUA.introspect({"a": values}).tally("a")
-    meta, arrays = unpack(table_snapshot({"a": tally}, tally.stops))
+    meta, arrays = unpack(table_snapshot({"a": tally}, tally.stops, AT))
     ratio = np.abs(values).mean(axis=0) / np.abs(values).mean()
     expected = [int((ratio <= tau).sum()) for tau in meta["rtol_stops"]]
     assert arrays["dormant"][0].tolist() == expected

@@ -61,7 +61,9 @@ def test_minus_zero_is_zero() -> None:
 
 
 def test_an_unknown_scale_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ToleranceError, match=r"'layer mean', 'zero'.*'layer'"):
+    with pytest.raises(
+        ToleranceError, match=r"'zero', 'layer mean', 'unit RMS', 'unit max'.*'layer'"
+    ):
         check_scale("layer")
 
 

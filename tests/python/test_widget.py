@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import traitlets
@@ -239,8 +240,8 @@ def test_tolerances_set_from_either_side_are_checked_and_kept_when_refused() -> 
             widget.atol = bad
         with pytest.raises(traitlets.TraitError):
             widget.set_state({"rtol": bad})
-    with pytest.raises(traitlets.TraitError, match=r"'layer mean', 'zero'"):
-        widget.scale = "unit max"
+    with pytest.raises(traitlets.TraitError, match=r"'zero', 'layer mean'"):
+        widget.scale = "unit median"
     with pytest.raises(
         traitlets.TraitError, match=r"no layer is named 'desne'. Try one of: 'dense'"
     ):
@@ -504,3 +505,92 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
         assert getattr(widget, name) == before
     widget.layer = "maps"
     assert widget.units == []
+
+
+def test_the_table_from_python_is_the_one_on_show() -> None:
+    widget = done_widget(atol=0.3)
+    whole = widget.iua.at(atol=0.3, rtol=0.0).to_pandas()
+    pd.testing.assert_frame_equal(widget.table(), whole)
+    widget.sort = {"column": "units", "ascending": False}
+    assert widget.table()["response"].tolist() == ["maps", "dense"]
+    assert widget.table().index.tolist() == [1, 0]
+    widget.filter = "units<20"
+    assert widget.table()["response"].tolist() == ["dense"]
+    widget.filter = "nothing"
+    assert widget.table().empty
+    assert list(widget.table()) == list(whole)
+
+
+def test_the_selection_from_python_holds_the_selected_units_at_the_tolerances_on_show() -> None:
+    widget = done_widget(atol=0.3)
+    assert widget.selection().empty
+    widget.layer, widget.scale, widget.rtol = "maps", "unit max", 0.1
+    widget.units = [40, 7]
+    selection = widget.selection()
+    assert selection.index.tolist() == [7, 40]
+    expected = widget.iua.units("maps", atol=0.3, rtol=0.1, scale="unit max")
+    pd.testing.assert_frame_equal(selection, expected.set_index("unit").loc[[7, 40]])
+
+
+def test_a_recount_makes_what_is_on_show_exact() -> None:
+    widget = done_widget(rtol=0.123, scale="unit RMS", atol=0.0, dead_share=0.5)
+    before = widget.table()
+    assert "mean inactive upper" in before
+    probes = widget.iua.probes
+    widget.recount()
+    assert widget._run["recounting"]
+    assert widget.wait(30)
+    assert (widget.status, widget.iua.probes) == ("done", probes)
+    after = widget.table()
+    assert "mean inactive upper" not in after
+    assert (before["mean inactive"] <= after["mean inactive"]).all()
+    assert (after["mean inactive"] <= before["mean inactive upper"]).all()
+    meta, arrays = unpack(widget._table)
+    assert meta["recounted"] == {"rtol": 0.123, "atol": 0.0, "scale": "unit RMS"}
+    assert arrays["recount_mean"].tolist() == after["mean inactive"].tolist()
+    assert arrays["recount_std"].tolist() == after["std inactive"].tolist()
+    assert arrays["recount_dead"].tolist() == after["dead units"].tolist()
+    _, units = unpack(widget._units)
+    counted = widget.iua.at(rtol=0.123, scale="unit RMS", atol=0.0).results["dense"]
+    assert units["recount"].tolist() == counted.unit_inactive_count.tolist()
+    widget.rtol = 0.2
+    assert "mean inactive upper" in widget.table()
+
+
+def test_a_recount_needs_a_source_and_the_end_of_the_run(
+    gated: tuple[GatedProducer, IUAWidget],
+) -> None:
+    _, widget = gated
+    with pytest.raises(ProducerError, match="the run is running"):
+        widget.recount()
+    with pytest.raises(ProducerError, match="cannot be run again"):
+        IUAWidget(IUA.introspect(DATA)).recount()
+
+
+def test_frames_follow_what_the_page_cannot_know_by_itself() -> None:
+    widget = done_widget()
+    frames: list[bytes] = []
+    widget.observe(lambda change: frames.append(change["new"]), "_table")
+
+    def next_frame() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        until(lambda: bool(frames))
+        return unpack(frames.pop())
+
+    widget.rtol = 0.1
+    widget.atol = 0.05
+    widget.scale = "zero"
+    time.sleep(0.1)
+    assert not frames
+    widget.scale = "unit RMS"
+    meta, arrays = next_frame()
+    assert (meta["unit_scales"], meta["unit_atol"]) == (["unit RMS"], 0.05)
+    place = meta["rtol_stops"].index(0.1)
+    results = widget.iua.at(atol=0.05, rtol=0.1, scale="unit RMS").results.values()
+    expected = [(result.mean_inactive, result.mean_inactive_upper) for result in results]
+    np.testing.assert_allclose(arrays["unit_mean"][0, :, :, place].T, expected)
+    widget.dead_share = 0.4
+    meta, arrays = next_frame()
+    assert meta["dead_share"] == 0.4
+    place = meta["stops"].index(0.05)
+    dead = [result.dead for result in widget.iua.at(atol=0.05, dead_share=0.4).results.values()]
+    assert arrays["dead"][:, place].tolist() == dead

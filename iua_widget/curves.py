@@ -1,0 +1,162 @@
+"""One layer's figures over a whole slider: what lets the browser answer every position of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from iua_widget.tally import Tally
+from iua_widget.tolerances import Tolerances
+from iua_widget.unit_scales import all_inactive, held_stops, scale_values, unit_bounds
+
+_WORTH_COMPILING: Final = 2**21
+"""Positions of units on the slider, from which on numba is worth loading."""
+_BLOCK_UNITS: Final = 2**14
+
+
+@dataclass(frozen=True, slots=True)
+class DeadCurves:
+    """Dead units and channels at every column of a tally: int64, shape (K + 1,).
+
+    Attributes
+    ----------
+    units, units_upper : numpy.ndarray
+        They differ only where stops are not held.
+    channels, channels_upper : numpy.ndarray, or None
+        None where a channel is one unit.
+    """
+
+    units: np.ndarray
+    units_upper: np.ndarray
+    channels: np.ndarray | None
+    channels_upper: np.ndarray | None
+
+
+def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
+    """Dead units at every stop, for the `dead_share` of the tolerances."""
+    needed = tolerances.probes_needed(tally.probes)
+    if needed == tally.probes:
+        units, channels = tally.curves().dead, tally.dead_channels()
+        return DeadCurves(units, units, channels, channels)
+    first = np.empty(tally.units, np.int64)
+    for start in range(0, tally.units, _BLOCK_UNITS):
+        block = slice(start, start + _BLOCK_UNITS)
+        totals = tally.counts[block].cumsum(axis=1, dtype=np.int64)
+        first[block] = (totals < needed).sum(axis=1)
+    columns = len(tally.stops) + 1
+    held = np.array([*tally.columns, columns])
+    # Dead from the first held column that says so; perhaps from just above the held one before.
+    surely, perhaps = held[first], np.where(first > 0, held[first - 1] + 1, 0)
+    units, units_upper = (_cumulative(where, columns) for where in (surely, perhaps))
+    channels, channels_upper = (
+        None if by_channel is None else _cumulative(by_channel, columns)
+        for by_channel in (_last_of_channel(tally, where) for where in (surely, perhaps))
+    )
+    return DeadCurves(units, units_upper, channels, channels_upper)
+
+
+@dataclass(frozen=True, slots=True)
+class RtolCurves:
+    """Bounds at every stop of rtol, where units have thresholds of their own.
+
+    Attributes
+    ----------
+    mean : numpy.ndarray of float64, shape (2, R)
+        Lower and upper bound on the mean number of inactive units on one probe.
+    dead : numpy.ndarray of int64, shape (2, R)
+        On dead units.
+    channels : numpy.ndarray of int64, shape (2, R), or None
+        On channels of which every unit is dead.
+    """
+
+    mean: np.ndarray
+    dead: np.ndarray
+    channels: np.ndarray | None
+
+
+def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) -> RtolCurves:
+    """A layer's curves over rtol, `atol` and the scale being those of the tolerances."""
+    needed = tolerances.probes_needed(tally.probes)
+    compiled = _compiled() if tally.units * len(rtols) >= _WORTH_COMPILING else None
+    if compiled is None:
+        sums, first = _curves_by_numpy(tally, tolerances, rtols, needed)
+    else:
+        sums = np.zeros((2, len(rtols)), np.int64)
+        first = np.empty((2, tally.units), np.int16)
+        compiled(
+            tally.counts,
+            held_stops(tally),
+            scale_values(tally, tolerances.scale),
+            tolerances.atol,
+            np.array(rtols, np.float64),
+            *_inactive_from(tally, tolerances, rtols),
+            needed,
+            sums,
+            first,
+        )
+    channels = [_last_of_channel(tally, where) for where in first]
+    return RtolCurves(
+        sums / tally.probes,
+        np.stack([_cumulative(where, len(rtols)) for where in first]),
+        None
+        if any(by_channel is None for by_channel in channels)
+        else np.stack([_cumulative(where, len(rtols)) for where in channels if where is not None]),
+    )
+
+
+def _curves_by_numpy(
+    tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    sums = np.zeros((2, len(rtols)), np.int64)
+    first = np.full((2, tally.units), len(rtols), np.int16)
+    for place, rtol in enumerate(rtols):
+        bounds = unit_bounds(tally, replace(tolerances, rtol=rtol))
+        for side, counts in enumerate(bounds):
+            sums[side, place] = counts.sum()
+            np.minimum(first[side], np.where(counts >= needed, place, len(rtols)), out=first[side])
+    return sums, first
+
+
+def _inactive_from(
+    tally: Tally, tolerances: Tolerances, rtols: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """From which stop on no response of a unit exceeds its threshold: surely, and perhaps."""
+    scales = scale_values(tally, tolerances.scale)
+    largest = np.finfo(np.float64).max
+    surely, perhaps = np.zeros((2, tally.units), np.int16)
+    for start in range(0, tally.units, _BLOCK_UNITS):
+        block = slice(start, start + _BLOCK_UNITS)
+        for rtol in rtols:
+            with np.errstate(over="ignore"):
+                thresholds = np.minimum(tolerances.atol + rtol * scales[block], largest)
+            one, other = all_inactive(tally, block, thresholds)
+            surely[block] += ~one
+            perhaps[block] += ~other
+    return surely, perhaps
+
+
+def _compiled() -> Callable[..., None] | None:
+    try:
+        from iua_widget.counting.scale_kernel import bounds_over_rtol
+    except ImportError:
+        return None
+    return bounds_over_rtol
+
+
+def _last_of_channel(tally: Tally, first: np.ndarray) -> np.ndarray | None:
+    """The largest of each channel's values: from there on all its units are dead."""
+    axis = tally.channel_axis
+    if axis is None:
+        return None
+    by_entry = first.reshape(tally.unit_shape)
+    others = tuple(other for other in range(by_entry.ndim) if other != axis)
+    last: np.ndarray = by_entry.max(axis=others, initial=0)
+    return last
+
+
+def _cumulative(first: np.ndarray, columns: int) -> np.ndarray:
+    """How many begin at a column or before it."""
+    return np.bincount(first, minlength=columns + 1)[:columns].cumsum()

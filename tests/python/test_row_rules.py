@@ -1,0 +1,31 @@
+"""The layer table is sorted and filtered by the rules that the page has, on the same cases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iua_widget.row_rules import shown_rows
+
+CASES = json.loads(
+    (Path(__file__).parents[1] / "fixtures" / "table_rules.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("case", CASES["sorts"], ids=lambda case: str(case["sort"]))
+def test_rows_come_in_the_order_of_the_page(case: dict[str, Any]) -> None:
+    assert shown_rows(CASES["rows"], case["sort"], "") == case["rows"]
+
+
+@pytest.mark.parametrize("case", CASES["filters"], ids=lambda case: repr(case["filter"]))
+def test_rows_are_left_out_as_on_the_page(case: dict[str, Any]) -> None:
+    assert shown_rows(CASES["rows"], None, case["filter"]) == case["rows"]
+
+
+def test_a_figure_that_is_no_number_is_none() -> None:
+    rows = [{"name": "a", "kind": "", "std": float("nan")}, {"name": "b", "kind": "", "std": 1.0}]
+    assert shown_rows(rows, {"column": "std", "ascending": False}, "") == [1, 0]
+    assert shown_rows(rows, None, "std>=0") == [1]
