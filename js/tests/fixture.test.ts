@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readLayer, readUnitsAt, totalUnits } from "../src/core/layers";
 import { decodeTable, decodeUnits } from "../src/core/snapshot";
+import { probesNeeded, type Tolerances } from "../src/core/threshold";
 
 interface Expected {
   readonly mean: number;
@@ -13,8 +14,15 @@ interface Expected {
   readonly counts: readonly number[];
 }
 
+interface Between extends Tolerances {
+  readonly layers: Record<string, Expected>;
+}
+
 interface Fixture {
   readonly stops: readonly number[];
+  readonly between: readonly Between[];
+  readonly needed: readonly (readonly [number, number, number])[];
+  readonly recounted: { readonly table: string; readonly units: Record<string, string> };
   readonly table: string;
   readonly layers: Record<
     string,
@@ -72,7 +80,7 @@ describe.each(layers)("layer %s", (name, layer) => {
   test("with few columns, every stop is bounded by those there are", () => {
     expect(few.columns.length).toBe(4);
     for (const [at, atol] of fixture.stops.entries()) {
-      const counts = readUnitsAt(table, few, { atol, rtol: 0, scale: "zero", dead_share: 1 });
+      const counts = readUnitsAt(table, few, { atol, rtol: 0, scale: "zero" });
       const expected = (layer.at[at] as Expected).counts;
       for (const [unit, count] of expected.entries()) {
         expect(counts.lower[unit]).toBeLessThanOrEqual(count);
@@ -95,4 +103,78 @@ describe.each(layers)("layer %s", (name, layer) => {
       expect(reading.lower.mean).toBe(layer.at[below]?.mean);
     }
   });
+});
+
+function holds(low: ArrayLike<number>, truth: readonly number[], high: ArrayLike<number>): boolean {
+  return truth.every(
+    (count, unit) => (low[unit] as number) <= count && count <= (high[unit] as number),
+  );
+}
+
+describe.each(fixture.between)("at $rtol × $scale + $atol, dead from $dead_share", (at) => {
+  test.each(Object.entries(at.layers))("%s lies between its bounds", (name, truth) => {
+    const { lower, upper, exact } = readLayer(
+      table,
+      table.layers.findIndex((m) => m.name === name),
+      at,
+    );
+    const bounds = (key: "mean" | "dead" | "deadChannels"): number[] => [lower[key], upper[key]];
+    expect(holds([lower.mean * (1 - 1e-12)], [truth.mean], [upper.mean * (1 + 1e-12)])).toBe(true);
+    expect(holds([lower.dead], [truth.dead], [upper.dead])).toBe(true);
+    expect(holds([lower.deadChannels], [truth.dead_channels], [upper.deadChannels])).toBe(true);
+    if (exact) {
+      for (const key of ["mean", "dead", "deadChannels"] as const)
+        expect(bounds(key)[0]).toBe(bounds(key)[1]);
+    }
+    for (const snapshot of [fixture.layers[name]?.units, fixture.layers[name]?.few]) {
+      const units = decodeUnits(view(snapshot as string));
+      const counts = readUnitsAt(table, units, at);
+      const flat = channelsFirst(units.shape, units.channel_axis, truth.counts);
+      expect(holds(counts.lower, flat, counts.upper)).toBe(true);
+      if (counts.exact) expect([...counts.lower]).toEqual(flat);
+    }
+  });
+});
+
+/** The fixture's layers have their channels first as they are. */
+function channelsFirst(_shape: readonly number[], axis: number, counts: readonly number[]) {
+  expect(axis).toBe(0);
+  return [...counts];
+}
+
+test("with thresholds of the units, and no other atol, only neighbouring stops are apart", () => {
+  const at = { rtol: 0.3, atol: 1e-8, scale: "unit RMS", dead_share: 1 } as const;
+  const { lower, upper } = readLayer(table, 0, at);
+  const rows = fixture.between.find((each) => each.rtol === 0.3 && each.atol === 1e-8);
+  const { mean, dead } = (rows as Between).layers.dense as Expected;
+  expect(lower.dead).toBe(dead);
+  expect(upper.dead).toBe(dead);
+  expect(upper.mean - lower.mean).toBeLessThan(0.5);
+  expect(lower.mean).toBeLessThanOrEqual(mean);
+  expect(lower.std).toBeNaN();
+});
+
+describe("a recount", () => {
+  const at = fixture.between[0] as Between;
+  const again = decodeTable(view(fixture.recounted.table));
+
+  test.each(Object.entries(at.layers))("makes %s exact, for any share", (name, truth) => {
+    const index = again.layers.findIndex((meta) => meta.name === name);
+    const { lower, upper, exact } = readLayer(again, index, at);
+    expect(exact).toBe(true);
+    expect(lower).toEqual(upper);
+    expect(lower.mean).toBeCloseTo(truth.mean, 12);
+    expect(lower.std).toBeCloseTo(truth.std, 9);
+    expect([lower.dead, lower.deadChannels]).toEqual([truth.dead, truth.dead_channels]);
+    const units = decodeUnits(view(fixture.recounted.units[name] as string));
+    const counts = readUnitsAt(again, units, at);
+    expect(counts.exact).toBe(true);
+    expect([...counts.lower]).toEqual(truth.counts);
+    expect(readLayer(again, index, { ...at, rtol: 0.31 }).exact).toBe(false);
+    expect(readUnitsAt(again, units, { ...at, rtol: 0.31 }).lower).not.toBe(counts.lower);
+  });
+});
+
+test.each(fixture.needed)("of %d probes, a share of %d is as many as in Python", (...row) => {
+  expect(probesNeeded(row[0], row[1])).toBe(row[2]);
 });

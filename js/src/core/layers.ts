@@ -1,14 +1,10 @@
 /** What the table shows of each layer, and the order of its rows. */
 
-import type { LayerMeta, NumericArray, TableSnapshot, UnitsSnapshot } from "./snapshot";
-import {
-  locate,
-  locateAmong,
-  locateLayer,
-  type Place,
-  type Tolerances,
-  thresholdOf,
-} from "./threshold";
+import { readFigures } from "./layer_figures";
+import type { LayerMeta, NumericArray, TableSnapshot } from "./snapshot";
+import { locate, locateLayer, type Place, type Tolerances, thresholdOf } from "./threshold";
+
+export { readUnits, readUnitsAt, UnitReader, type UnitsReading } from "./unit_reader";
 
 export interface LayerBound {
   readonly mean: number;
@@ -28,14 +24,6 @@ export interface LayerReading {
   readonly exact: boolean;
 }
 
-export interface UnitsReading {
-  readonly lower: NumericArray;
-  readonly upper: NumericArray;
-  readonly exact: boolean;
-  /** Index of the lower bound's column among the K+1, or -1 when none at hand lies below. */
-  readonly lowerColumn: number;
-}
-
 export function readLayer(
   table: TableSnapshot,
   index: number,
@@ -43,25 +31,19 @@ export function readLayer(
 ): LayerReading {
   const meta = table.layers[index] as LayerMeta;
   const place = locateLayer(table.stops, tolerances, meta.mean_abs);
-  const row = index * (table.stops.length + 1);
+  const figures = readFigures(table, index, tolerances, place);
   const tau = locate(table.rtolStops, tolerances.rtol);
-  const bound = (column: number, stop: number): LayerBound => ({
-    mean: table.mean[row + column] as number,
-    std: table.std[row + column] as number,
-    dead: table.dead[row + column] as number,
-    deadChannels: table.deadChannels[row + column] as number,
-    dormant:
-      stop < table.rtolStops.length
-        ? (table.dormant[index * table.rtolStops.length + stop] ?? null)
-        : meta.units,
-  });
+  const dormant = (stop: number): number | null =>
+    stop < table.rtolStops.length
+      ? (table.dormant[index * table.rtolStops.length + stop] ?? null)
+      : meta.units;
   return {
     meta,
     threshold: thresholdOf(tolerances, meta.mean_abs),
     place,
-    lower: bound(place.lower, tau.lower),
-    upper: bound(place.upper, tau.upper),
-    exact: place.exact,
+    lower: { ...figures.lower, dormant: dormant(tau.lower) },
+    upper: { ...figures.upper, dormant: dormant(tau.upper) },
+    exact: figures.exact,
   };
 }
 
@@ -69,44 +51,19 @@ export function readTable(table: TableSnapshot, tolerances: Tolerances): LayerRe
   return table.layers.map((_, index) => readLayer(table, index, tolerances));
 }
 
-/** Inactive counts of every unit at a place among the K+1 columns. */
-export function readUnits(units: UnitsSnapshot, place: Place): UnitsReading {
-  const { lower, upper, exact } = locateAmong(units.columns, place);
-  const column = (position: number): NumericArray =>
-    units.counts.subarray(position * units.units, (position + 1) * units.units);
-  const lowerCounts = lower < 0 ? new Uint8Array(units.units) : column(lower);
-  const upperCounts =
-    upper < units.columns.length ? column(upper) : new Float64Array(units.units).fill(units.probes);
-  return {
-    lower: lowerCounts,
-    upper: exact ? lowerCounts : upperCounts,
-    exact,
-    lowerColumn: lower < 0 ? -1 : (units.columns[lower] as number),
-  };
-}
-
-/** Unit counts at tolerances, with the layer's mean taken from the table. */
-export function readUnitsAt(
-  table: TableSnapshot,
-  units: UnitsSnapshot,
-  tolerances: Tolerances,
-): UnitsReading {
-  const meta = table.layers.find((layer) => layer.name === units.layer);
-  return readUnits(units, locateLayer(units.stops, tolerances, meta?.mean_abs ?? null));
-}
-
 export interface UnitTotals {
   readonly dead: number;
   readonly inactive: number;
 }
 
-export function totalUnits(counts: NumericArray, probes: number): UnitTotals {
+/** What is dead is inactive on at least `needed` probes. */
+export function totalUnits(counts: NumericArray, needed: number): UnitTotals {
   let dead = 0;
   let inactive = 0;
   for (let unit = 0; unit < counts.length; unit++) {
     const count = counts[unit] as number;
     inactive += count;
-    if (probes > 0 && count === probes) dead++;
+    if (needed > 0 && count >= needed) dead++;
   }
   return { dead, inactive };
 }

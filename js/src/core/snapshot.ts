@@ -1,5 +1,7 @@
 /** What the kernel sends in bulk: a JSON header and typed arrays in one block of bytes. */
 
+import type { Scale, Threshold } from "./threshold";
+
 export const MAGIC = "IUAW";
 export const FORMAT_VERSION = 3;
 const PREAMBLE_BYTES = 16;
@@ -46,8 +48,34 @@ export interface TableSnapshot {
   readonly deadChannels: NumericArray;
   /** The share of probes that `dead` and `deadChannels` were counted with. */
   readonly deadShare: number;
+  /** Bounds above on the two; the same arrays where they are exact at every stop. */
+  readonly deadUpper: NumericArray;
+  readonly deadChannelsUpper: NumericArray;
   /** Dormant units of each layer at each of `rtolStops`, layer-major. */
   readonly dormant: NumericArray;
+  readonly unitScales: UnitScaleCurves;
+  readonly recount: TableRecount | null;
+}
+
+/**
+ * Bounds where units have thresholds of their own, at every stop of rtol and at one atol: arrays
+ * of shape (scales, 2 bounds, layers, stops of rtol).
+ */
+export interface UnitScaleCurves {
+  readonly scales: readonly Scale[];
+  readonly atol: number;
+  readonly mean: NumericArray;
+  readonly dead: NumericArray;
+  readonly deadChannels: NumericArray;
+}
+
+/** Exact figures of every layer at the tolerances of a recount. */
+export interface TableRecount {
+  readonly at: Threshold;
+  readonly mean: NumericArray;
+  readonly std: NumericArray;
+  readonly dead: NumericArray;
+  readonly deadChannels: NumericArray;
 }
 
 /** Stop-major cumulative counts of one layer, for those columns that were sent. */
@@ -66,6 +94,9 @@ export interface UnitsSnapshot {
   readonly mean_abs: Float32Array | null;
   readonly rms: Float32Array | null;
   readonly max_abs: Float32Array | null;
+  /** Exact counts at the tolerances of a recount, or null. */
+  readonly recounted: Threshold | null;
+  readonly recount: NumericArray | null;
 }
 
 export class SnapshotError extends Error {
@@ -172,9 +203,18 @@ export function decodeTable(data: DataView): TableSnapshot {
     rtol_stops: number[];
     probes: number;
     dead_share: number;
+    unit_scales?: Scale[];
+    unit_atol?: number;
+    recounted?: Threshold | null;
     layers: LayerMeta[];
   };
+  const layers = meta.layers.length;
+  const scales = meta.unit_scales ?? [];
+  const overRtol = scales.length * 2 * layers * meta.rtol_stops.length;
   const cells = meta.layers.length * (meta.stops.length + 1);
+  const one = (name: string, length: number): NumericArray => take(snapshot, "table", name, length);
+  const upper = (name: string): NumericArray =>
+    one(snapshot.arrays.has(`${name}_upper`) ? `${name}_upper` : name, cells);
   return {
     stops: meta.stops,
     rtolStops: meta.rtol_stops,
@@ -185,14 +225,33 @@ export function decodeTable(data: DataView): TableSnapshot {
     dead: take(snapshot, "table", "dead", cells),
     deadChannels: take(snapshot, "table", "dead_channels", cells),
     deadShare: meta.dead_share,
-    dormant: take(snapshot, "table", "dormant", meta.layers.length * meta.rtol_stops.length),
+    deadUpper: upper("dead"),
+    deadChannelsUpper: upper("dead_channels"),
+    dormant: one("dormant", layers * meta.rtol_stops.length),
+    unitScales: {
+      scales,
+      atol: meta.unit_atol ?? 0,
+      mean: scales.length === 0 ? new Float64Array(0) : one("unit_mean", overRtol),
+      dead: scales.length === 0 ? new Uint32Array(0) : one("unit_dead", overRtol),
+      deadChannels: scales.length === 0 ? new Uint32Array(0) : one("unit_dead_channels", overRtol),
+    },
+    recount:
+      meta.recounted == null
+        ? null
+        : {
+            at: meta.recounted,
+            mean: one("recount_mean", layers),
+            std: one("recount_std", layers),
+            dead: one("recount_dead", layers),
+            deadChannels: one("recount_dead_channels", layers),
+          },
   };
 }
 
 export function decodeUnits(data: DataView): UnitsSnapshot {
   const snapshot = decode(data);
   expectKind(snapshot, "units");
-  const meta = snapshot.meta as unknown as Omit<UnitsSnapshot, "counts">;
+  const meta = snapshot.meta as unknown as Omit<UnitsSnapshot, "counts" | "recount">;
   const magnitudes = (name: string): Float32Array | null =>
     snapshot.arrays.has(name) ? (take(snapshot, "units", name, meta.units) as Float32Array) : null;
   return {
@@ -207,5 +266,7 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
     mean_abs: magnitudes("mean_abs"),
     rms: magnitudes("rms"),
     max_abs: magnitudes("max_abs"),
+    recounted: meta.recounted ?? null,
+    recount: snapshot.arrays.has("recount") ? take(snapshot, "units", "recount", meta.units) : null,
   };
 }

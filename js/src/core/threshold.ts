@@ -25,6 +25,31 @@ export interface Place {
 /** What a threshold depends on. */
 export type Threshold = Omit<Tolerances, "dead_share">;
 
+/** Whether every unit has a threshold of its own. */
+export function isPerUnit({ rtol, scale }: Threshold): boolean {
+  return rtol !== 0 && isUnitScale(scale);
+}
+
+export function sameThresholds(one: Threshold, other: Threshold): boolean {
+  if (one.atol !== other.atol) return false;
+  const uniform = ({ rtol, scale }: Threshold): boolean => rtol === 0 || scale === "zero";
+  if (uniform(one) && uniform(other)) return true;
+  return one.rtol === other.rtol && one.scale === other.scale;
+}
+
+/**
+ * On how many of the probes a unit must be inactive to be dead: their product in exact arithmetic,
+ * rounded up, where the share stands for the decimal number it prints as. Python does the same.
+ */
+export function probesNeeded(probes: number, deadShare: number): number {
+  if (deadShare === 1) return Math.max(1, probes);
+  const [digits = "1", exponent = "0"] = String(deadShare).split("e");
+  const [whole = "", fraction = ""] = digits.split(".");
+  const divisor = 10n ** BigInt(fraction.length - Number(exponent));
+  const product = BigInt(whole + fraction) * BigInt(probes);
+  return Math.max(1, Number((product + divisor - 1n) / divisor));
+}
+
 /** The threshold of a layer; NaN where units have their own, or it depends on an unknown mean. */
 export function thresholdOf(tolerances: Threshold, meanAbs: number | null): number {
   const { atol, rtol, scale } = tolerances;

@@ -1,6 +1,6 @@
 /** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
 
-import { type LayerReading, readLayer, readTable, readUnitsAt } from "../core/layers";
+import { type LayerReading, readLayer, readTable, UnitReader } from "../core/layers";
 import {
   decodeTable,
   decodeUnits,
@@ -43,6 +43,7 @@ export class App {
   readonly #heatmap: Heatmap;
   readonly #node: HTMLElement;
   readonly #stale = new Set<Topic>(TOPICS);
+  readonly #unitReader = new UnitReader();
   #frame = 0;
   #tableData: TableSnapshot | null = null;
   #unitsData: UnitsSnapshot | null = null;
@@ -200,7 +201,7 @@ export class App {
     if (units?.layer !== layer) return message(`Waiting for units of ${layer}…`);
     if (units.probes === 0) return message(`No probe has reached ${layer} yet.`);
     const tolerances = this.#host.tolerances();
-    const reading = readUnitsAt(this.#tableData, units, tolerances);
+    const reading = this.#unitReader.read(this.#tableData, units, tolerances);
     const row = this.#tableData.layers.findIndex((meta) => meta.name === layer);
     if (row < 0) return message(`Waiting for units of ${layer}…`);
     const inTable = readLayer(this.#tableData, row, tolerances);
