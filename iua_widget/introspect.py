@@ -502,6 +502,18 @@ class IUA:
         return self._budget.bytes
 
     @property
+    def held(self) -> int:
+        """Bytes that the counts take now. See `plan` for what they will take.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> IUA.introspect({"a": np.zeros((8, 1000), np.float32)}).held
+        184000
+        """
+        return sum(tally.nbytes for tally in self._tallies.values())
+
+    @property
     def layers(self) -> list[str]:
         """The names of the layers, in the order of the network."""
         return list(self._tallies)

@@ -5,27 +5,63 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-_SHORTEST_INTERVAL: Final = 0.2
+from iua_widget.connection import Connection
+
 _COST_SHARE: Final = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOrder:
+    """What a frame is to be like.
+
+    Attributes
+    ----------
+    number : int
+        The page names it when it has shown the frame.
+    budget : int
+        Bytes its units may take.
+    """
+
+    number: int
+    budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCost:
+    """What a frame took.
+
+    Attributes
+    ----------
+    size : int
+        Bytes sent.
+    held : float
+        Seconds for which it kept the count waiting.
+    """
+
+    size: int
+    held: float = 0.0
 
 
 class FramePacer:
     """Coalesces requests for a frame into calls of `send`, on a thread of its own.
 
-    Between two frames lies at least 0.2 s, and so much that sending takes no more than 3 % of the
-    time. An urgent request, for which a person is waiting, is served at once.
+    Between two frames lies at least 0.2 s, and so much that they hold up the count, or occupy a
+    core, for no more than 3 % of the time, and leave half of the connection to the page free. An
+    urgent request, for which a person is waiting, is served at once.
 
     Parameters
     ----------
     send : callable
-        Builds and sends the newest frame. Never called twice at the same time.
+        Builds and sends the newest frame, and returns what it took. Never called twice at the
+        same time.
 
     Examples
     --------
     >>> frames = []
-    >>> pacer = FramePacer(lambda: frames.append("frame"))
+    >>> pacer = FramePacer(lambda order: frames.append(order) or FrameCost(1000))
     >>> for _ in range(1000):
     ...     pacer.request()
     >>> pacer.close()
@@ -33,13 +69,15 @@ class FramePacer:
     True
     """
 
-    def __init__(self, send: Callable[[], None]) -> None:
+    def __init__(self, send: Callable[[FrameOrder], FrameCost]) -> None:
         self._send = send
+        self._connection = Connection()
         self._lock = threading.Lock()
         self._sending = threading.RLock()
         self._timer: threading.Timer | None = None
-        self._urgent = False
+        self._due = 0.0
         self._not_before = 0.0
+        self._number = 0
         self._closed = False
         self._sender: int | None = None
 
@@ -51,28 +89,58 @@ class FramePacer:
     def request(self, *, urgent: bool = False) -> None:
         """Ask for a frame soon; asking again before it is sent changes nothing."""
         with self._lock:
-            if self._closed or (self._timer is not None and (self._urgent or not urgent)):
+            now = time.monotonic()
+            due = now if urgent else max(self._not_before, now)
+            if self._closed or (self._timer is not None and self._due <= due):
                 return
             if self._timer is not None:
                 self._timer.cancel()
-            delay = 0.0 if urgent else max(self._not_before - time.monotonic(), 0.0)
-            self._urgent = urgent
-            self._timer = threading.Timer(delay, self._fire)
+            self._due = due
+            self._timer = threading.Timer(due - now, self._fire)
             self._timer.daemon = True
             self._timer.start()
+
+    def shown(self, frame: int) -> None:
+        """Take note that the page has shown a frame."""
+        with self._lock:
+            before = self._connection.pause
+            self._connection.shown(frame, time.monotonic())
+            # What was put off because the page was silent need not wait any longer.
+            self._not_before -= max(before - self._connection.pause, 0.0)
+            waiting = self._timer is not None
+        if waiting:
+            self.request()
 
     def flush(self) -> None:
         """Send a frame now, on this thread, and return when it is sent."""
         with self._sending:
-            begun = time.monotonic()
+            if self._closed or self.sending_here:
+                return
+            with self._lock:
+                # What was asked for until now, this frame answers.
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+            self._number += 1
+            order = FrameOrder(self._number, self._connection.budget)
+            cost = FrameCost(0)
+            begun = time.thread_time()
+            self._sender = threading.get_ident()
+            try:
+                cost = self._send(order)
+            finally:
+                self._sender = None
+                seconds = max(time.thread_time() - begun, cost.held)
+                with self._lock:
+                    now = time.monotonic()
+                    self._connection.sent(order.number, cost.size, now)
+                    self._not_before = now + max(self._connection.pause, seconds / _COST_SHARE)
+
+    def beside_frames(self, action: Callable[[], None]) -> None:
+        """Do something between two frames, never during one."""
+        with self._sending:
             if not self._closed and not self.sending_here:
-                self._sender = threading.get_ident()
-                try:
-                    self._send()
-                finally:
-                    self._sender = None
-            cost = time.monotonic() - begun
-            self._not_before = time.monotonic() + max(_SHORTEST_INTERVAL, cost / _COST_SHARE)
+                action()
 
     def close(self) -> None:
         """Send no more."""

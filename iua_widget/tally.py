@@ -15,8 +15,8 @@ from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tolerances import Bracket, Stops
-from iua_widget.unit_counts import UnitCounts
-from iua_widget.unit_magnitudes import UnitMagnitudes
+from iua_widget.unit_counts import UnitCounts, counter_dtype
+from iua_widget.unit_magnitudes import BYTES_PER_UNIT, UnitMagnitudes
 from iua_widget.units import UNKNOWN, UnitPlan, UnitRule
 
 
@@ -133,6 +133,12 @@ class Tally:
     def probes(self) -> int:
         """Probes counted so far: tokens, where these are the probes."""
         return self._moments.probes
+
+    @property
+    def nbytes(self) -> int:
+        """What the counts of its units take now."""
+        counter = counter_dtype(self.probes).itemsize
+        return self.units * (len(self._columns) * counter + BYTES_PER_UNIT)
 
     @property
     def columns(self) -> tuple[int, ...]:

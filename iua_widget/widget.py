@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import anywidget
 import traitlets
 
 from iua_widget import html
+from iua_widget.cells import CellRun, current_cell
+from iua_widget.connection import LARGEST_FRAME
 from iua_widget.errors import IUAError, NoProbesError, ProducerError
 from iua_widget.introspect import IUA
 from iua_widget.masks import MaskOption
-from iua_widget.pacing import FramePacer
+from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.presets import find_preset
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
@@ -38,8 +43,10 @@ from iua_widget.view_state import check_colour, check_sort, check_units
 if TYPE_CHECKING:
     import pandas as pd
 
-_FRAME_BYTES: Final = 8 * 2**20
-"""Unit counts sent in one live frame, at the most; a larger layer is sent with fewer stops."""
+_BEAT: Final = 5.0
+"""Seconds between signs of life to the page, which takes three missed ones for a silence."""
+
+_in_cells: WeakSet[IUAWidget] = WeakSet()
 
 
 class IUAWidget(anywidget.AnyWidget):
@@ -133,9 +140,12 @@ class IUAWidget(anywidget.AnyWidget):
     _run = traitlets.Dict(read_only=True).tag(sync=True)
     _table = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _units = traitlets.Bytes(b"", read_only=True).tag(sync=True)
+    # The newest frame a page has shown. Its changes are coalesced on the way, unlike messages.
+    _shown = traitlets.Int(0).tag(sync=True, echo_update=False)
 
     _pacer: FramePacer | None = None
     _current: Run | None = None
+    _cell: CellRun | None = None
     _stops_left_out = False
     _sent: tuple[Any, ...] = ()
     _recounting = False
@@ -199,11 +209,12 @@ class IUAWidget(anywidget.AnyWidget):
         self._background = background
         super().__init__(**asdict(tolerances))
         self.on_msg(self._on_message)
-        self._pacer = FramePacer(lambda: self._guarded(self._send_frame))
+        self._pacer = FramePacer(self._send_frame)
         if self._source is None:
             self._select_a_layer()
             self._pacer.flush()
         else:
+            self._replace_those_of_this_cell()
             self._count(after=None)
 
     def __repr__(self) -> str:
@@ -509,6 +520,11 @@ class IUAWidget(anywidget.AnyWidget):
             (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
         )
 
+    @traitlets.observe("_shown")
+    def _on_shown(self, change: Any) -> None:
+        if self._pacer is not None:
+            self._pacer.shown(change["new"])
+
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if not isinstance(content, dict) or content.get("type") != "command":
             return
@@ -517,6 +533,16 @@ class IUAWidget(anywidget.AnyWidget):
             getattr(self._current, command)(wait=False)
         elif command in ("start", "restart", "recount"):
             getattr(self, command)()
+
+    def _replace_those_of_this_cell(self) -> None:
+        """End the runs of widgets that an earlier execution of this cell made."""
+        self._cell = current_cell()
+        if self._cell is None:
+            return
+        for widget in list(_in_cells):
+            if self._cell.replaces(widget._cell) and widget._current is not None:  # noqa: SLF001
+                widget._current.stop(wait=False)  # noqa: SLF001
+        _in_cells.add(self)
 
     def _new_iua(self, tolerances: Tolerances) -> IUA:
         return IUA(**asdict(tolerances), keep_inactive=False, **self._counted_how)
@@ -543,7 +569,15 @@ class IUAWidget(anywidget.AnyWidget):
             on_status=lambda: self._on_status(run),
         )
         self._current, self._recounting = run, again
+        threading.Thread(
+            target=self._beat_while, args=(run,), name="iua_widget beat", daemon=True
+        ).start()
         run.start(background=self._background, after=after)
+
+    def _beat_while(self, run: Run) -> None:
+        while not run.wait(_BEAT):
+            if run is self._current and self._pacer is not None:
+                self._pacer.beside_frames(self._beat)
 
     def _may_wait(self) -> bool:
         """False in an observer of what a frame changed: the run may be waiting for that frame."""
@@ -573,12 +607,25 @@ class IUAWidget(anywidget.AnyWidget):
         except Exception:
             self.log.exception("An observer of the widget, or sending to the page, failed.")
 
-    def _send_frame(self) -> None:
+    def _send_frame(self, order: FrameOrder) -> FrameCost:
+        cost = FrameCost(0)
+
+        def build_and_set() -> None:
+            nonlocal cost
+            cost = self._build_and_set(order)
+
+        self._guarded(build_and_set)
+        return cost
+
+    def _build_and_set(self, order: FrameOrder) -> FrameCost:
         iua = self._iua
         table = units = b""
         status: Status = self._current.status if self._current else "done"
+        # Nobody counts besides once the run is held or at its end: the page gets what it can take.
+        budget = order.budget if status == "running" else LARGEST_FRAME
         with iua.lock:
-            info = self._run_info()
+            begun = time.perf_counter()
+            info = self._run_info() | {"frame": order.number}
             tallies = {name: iua.tally(name) for name in iua.layers}
             if tallies:
                 tolerances = self.tolerances
@@ -592,15 +639,19 @@ class IUAWidget(anywidget.AnyWidget):
                 self._sent = self._sent_for(tolerances)
             if self.layer in tallies:
                 tally = tallies[self.layer]
-                units = units_snapshot(
-                    self.layer, tally, self.tolerances, _FRAME_BYTES, iua.last_recount
-                )
-                self._stops_left_out = not sends_all_columns(tally, _FRAME_BYTES)
+                units = units_snapshot(self.layer, tally, self.tolerances, budget, iua.last_recount)
+                self._stops_left_out = not sends_all_columns(tally, budget)
+            held = time.perf_counter() - begun
         with self.hold_sync():
             self.set_trait("_table", table)
             self.set_trait("_units", units)
             self.set_trait("_run", info)
             self.set_trait("status", status)
+        return FrameCost(len(table) + len(units), held)
+
+    def _beat(self) -> None:
+        """Tell the page that the kernel is alive, and how the time goes, between two frames."""
+        self._guarded(lambda: self.set_trait("_run", self._run | self._run_info()))
 
     def _run_info(self) -> dict[str, Any]:
         run = self._current
@@ -611,6 +662,8 @@ class IUAWidget(anywidget.AnyWidget):
             "elapsed": 0.0,
             "rate": None,
             "remaining": None,
+            "held": self._iua.held,
+            "memory": self._iua.memory,
             "error": None if error is None else _explained(error),
             "notes": self._iua.notes_at(self.atol),
             "source": self._label(),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from iua_widget.pacing import FramePacer
+from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.stream import Progress, Run
 
 
@@ -183,7 +183,12 @@ def test_progress_knows_rate_and_time_left_only_where_it_can() -> None:
 
 def test_frames_are_coalesced_and_the_last_request_is_always_served() -> None:
     state, sent = [0], list[int]()
-    pacer = FramePacer(lambda: sent.append(state[0]))
+
+    def send(_order: FrameOrder) -> FrameCost:
+        sent.append(state[0])
+        return FrameCost(1000)
+
+    pacer = FramePacer(send)
     for value in range(1, 2001):
         state[0] = value
         pacer.request()
@@ -196,12 +201,12 @@ def test_an_urgent_request_does_not_wait_for_the_pace() -> None:
     sent = threading.Event()
     costs = [1.0]
 
-    def send() -> None:
-        time.sleep(costs.pop() if costs else 0)
+    def send(_order: FrameOrder) -> FrameCost:
         sent.set()
+        return FrameCost(1000, held=costs.pop() if costs else 0.0)
 
     pacer = FramePacer(send)
-    pacer.flush()  # cost 1 s: the next paced frame is half a minute away
+    pacer.flush()  # held up the count for 1 s: the next paced frame is half a minute away
     sent.clear()
     pacer.request()
     assert not sent.wait(0.3)
@@ -212,7 +217,12 @@ def test_an_urgent_request_does_not_wait_for_the_pace() -> None:
 
 def test_a_closed_pacer_sends_nothing() -> None:
     sent: list[int] = []
-    pacer = FramePacer(lambda: sent.append(1))
+
+    def send(order: FrameOrder) -> FrameCost:
+        sent.append(order.number)
+        return FrameCost(1000)
+
+    pacer = FramePacer(send)
     pacer.close()
     pacer.request(urgent=True)
     pacer.flush()
@@ -224,12 +234,13 @@ def test_frames_are_never_built_twice_at_once() -> None:
     inside = threading.Semaphore(1)
     overlaps: list[int] = []
 
-    def send() -> None:
+    def send(order: FrameOrder) -> FrameCost:
         if not inside.acquire(blocking=False):
-            overlaps.append(1)
-            return
+            overlaps.append(order.number)
+            return FrameCost(0)
         time.sleep(0.01)
         inside.release()
+        return FrameCost(1000)
 
     pacer = FramePacer(send)
     threads = [threading.Thread(target=pacer.flush) for _ in range(8)]

@@ -367,7 +367,7 @@ def test_a_slider_makes_the_kernel_send_nothing() -> None:
 def test_a_layer_too_large_for_a_frame_is_sent_again_around_the_tolerance_in_view(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("iua_widget.widget._FRAME_BYTES", 12 * 6)
+    monkeypatch.setattr("iua_widget.widget.LARGEST_FRAME", 12 * 6)
     widget = done_widget()
     stops = widget.iua.stops
     for atol in (0.05, 3.0):
