@@ -21,6 +21,10 @@ export interface RunInfo {
   readonly elapsed: number;
   readonly rate: number | null;
   readonly remaining: number | null;
+  /** Bytes the counts take now. */
+  readonly held: number;
+  /** The number of the newest frame: what the page has shown, it tells. */
+  readonly frame: number;
   readonly error: { readonly title: string; readonly message: string } | null;
   readonly notes: readonly string[];
   readonly source: string;
@@ -76,6 +80,8 @@ export interface Host {
   /** Why the units of a layer will never arrive, or null when they may. */
   unitsAbsent(layer: string): string | null;
   command(command: Command): void;
+  /** Tell that a frame has been shown, so that the next come in the measure of the connection. */
+  shown(frame: number): void;
   subscribe(topic: Topic, listener: () => void, signal: AbortSignal): void;
 }
 
@@ -85,6 +91,8 @@ export const EMPTY_RUN: RunInfo = {
   elapsed: 0,
   rate: null,
   remaining: null,
+  held: 0,
+  frame: 0,
   error: null,
   notes: [],
   source: "",
@@ -216,6 +224,12 @@ export class AnywidgetHost implements Host {
 
   command(command: Command): void {
     this.#model.send({ type: "command", command });
+  }
+
+  shown(frame: number): void {
+    if (this.#model.get("_shown") === frame) return;
+    this.#model.set("_shown", frame);
+    this.#model.save_changes();
   }
 
   subscribe(topic: Topic, listener: () => void, signal: AbortSignal): void {

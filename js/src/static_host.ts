@@ -143,6 +143,8 @@ export class StaticHost implements Host {
 
   command(): void {}
 
+  shown(): void {}
+
   subscribe(topic: Topic, listener: () => void, signal: AbortSignal): void {
     const listeners = this.#listeners.get(topic) ?? new Set();
     this.#listeners.set(topic, listeners.add(listener));

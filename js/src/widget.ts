@@ -22,9 +22,20 @@ function showFailure(el: HTMLElement, error: unknown): void {
   el.replaceChildren(element("div", { class: "iua-widget" }, alert.node()));
 }
 
+/** What goes wrong in a listener or a timer of this bundle, and not in the page around it. */
+function onOwnErrors(report: (error: unknown) => void, signal: AbortSignal): void {
+  const own = (error: unknown): boolean =>
+    error instanceof Error && (error.stack ?? "").includes(import.meta.url);
+  window.addEventListener("error", ({ error }) => own(error) && report(error), { signal });
+  window.addEventListener("unhandledrejection", ({ reason }) => own(reason) && report(reason), {
+    signal,
+  });
+}
+
 function mount(el: HTMLElement, host: Host, signal: AbortSignal): void {
   const app = new App(host, signal);
   el.append(app.node());
+  onOwnErrors((error) => app.fail(error), signal);
   app.paint();
 }
 

@@ -14,6 +14,7 @@ import { element, setAttribute } from "./dom";
 import { Heatmap, type HeatmapState } from "./heatmap";
 import { LayerTable } from "./layer_table";
 import { Notes } from "./notes";
+import { Silence } from "./silence";
 import { StatusRow } from "./status";
 import { TolerancePanel } from "./tolerance_panel";
 
@@ -32,12 +33,25 @@ function keepFromHost(event: KeyboardEvent): void {
   if (!chord && !runsCell && event.key !== "Escape") event.stopPropagation();
 }
 
+function showError(alert: Alert, error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof SnapshotError) alert.show("The data cannot be shown. ", message);
+  else {
+    alert.show(
+      "Something went wrong in the view. ",
+      `${message}. Run the cell again; if that does not help, restart the kernel and reload the page.`,
+    );
+  }
+}
+
 export class App {
   readonly #host: Host;
   readonly #status: StatusRow;
   readonly #notes = new Notes();
   readonly #runError = new Alert();
   readonly #viewError = new Alert();
+  readonly #mishap = new Alert();
+  readonly #silence: Silence;
   readonly #tolerances: TolerancePanel;
   readonly #table: LayerTable;
   readonly #heatmap: Heatmap;
@@ -70,19 +84,23 @@ export class App {
       signal,
     );
     this.#heatmap = new Heatmap(signal);
+    this.#silence = new Silence(() => this.#showStatus(), signal);
     this.#node = element(
       "div",
       { class: "iua-widget", attributes: { "data-lm-suppress-shortcuts": "true" } },
       ...(host.title === "" ? [] : [element("h2", { class: "iua-title", text: host.title })]),
       this.#status.node(),
+      this.#mishap.node(),
       this.#viewError.node(),
       this.#runError.node(),
+      this.#silence.node(),
       this.#notes.node(),
       this.#tolerances.node(),
       element("div", { class: "iua-panes" }, this.#table.node(), this.#heatmap.node()),
     );
     this.#node.classList.toggle("iua-static", !host.canRun);
     for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
+    host.subscribe("run", () => this.#silence.heard(), signal);
     this.#node.addEventListener("keydown", keepFromHost, { signal });
     this.#followSize(signal);
     this.#followTheme(signal);
@@ -138,16 +156,13 @@ export class App {
       this.#show();
       this.#viewError.hide();
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      if (error instanceof SnapshotError) {
-        this.#viewError.show("The data cannot be shown.", message);
-      } else {
-        this.#viewError.show(
-          "The view could not be drawn.",
-          `${message}. Run the cell again; if that does not help, restart the kernel and reload the page.`,
-        );
-      }
+      showError(this.#viewError, error);
     }
+  }
+
+  /** Show what went wrong beside the updates, in a listener say; it stays. */
+  fail(error: unknown): void {
+    showError(this.#mishap, error);
   }
 
   /** Decode what arrived since; a topic that fails is not tried again before it changes. */
@@ -168,10 +183,8 @@ export class App {
     const table = this.#tableData;
     const tolerances = this.#host.tolerances();
     const layer = this.#host.layer();
-    const status = this.#host.status();
     const run = this.#host.run();
-    setAttribute(this.#node, "data-status", status);
-    this.#status.update(status, run);
+    this.#showStatus();
     if (run.error === null) this.#runError.hide();
     else this.#runError.show(run.error.title, run.error.message);
     this.#notes.update(run.notes, table?.layers ?? []);
@@ -184,6 +197,15 @@ export class App {
     );
     this.#table.update(table, readings, layer);
     this.#heatmap.update(this.#heatmapState(layer));
+    this.#host.shown(run.frame);
+  }
+
+  #showStatus(): void {
+    const status = this.#host.status();
+    this.#silence.watch(this.#host.canRun && (status === "running" || status === "paused"));
+    setAttribute(this.#node, "data-status", status);
+    this.#status.update(status, this.#host.run(), this.#silence.seconds());
+    this.#node.classList.toggle("iua-silent", this.#silence.seconds() !== null);
   }
 
   #heatmapState(layer: string): HeatmapState {

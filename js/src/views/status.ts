@@ -1,6 +1,6 @@
 /** The state of the run: a word, progress, rate, time left, and the buttons that apply. */
 
-import { formatDuration, formatInteger, formatRate, plural } from "../core/format";
+import { formatBytes, formatDuration, formatInteger, formatRate, plural } from "../core/format";
 import type { Command, RunInfo, Status } from "../host";
 import { element, setAttribute, setText, setVariable } from "./dom";
 
@@ -37,7 +37,13 @@ function progressText(run: RunInfo): string {
     : `${formatInteger(run.probes)} of ${plural(run.total, "probe")}`;
 }
 
-function paceText(status: Status, run: RunInfo): string {
+/** What is read as the state: a kernel that is not heard from may not be counting any more. */
+export function stateWord(status: Status, silence: number | null): string {
+  return silence === null ? (WORDS[status] ?? status) : "No answer";
+}
+
+function paceText(status: Status, run: RunInfo, silence: number | null): string {
+  if (silence !== null) return `last heard ${formatDuration(silence)} ago`;
   const parts: string[] = [];
   if (status === "running" && run.rate !== null) parts.push(formatRate(run.rate));
   if (status === "running" && run.remaining !== null) {
@@ -45,6 +51,7 @@ function paceText(status: Status, run: RunInfo): string {
   } else if (run.elapsed > 0) {
     parts.push(formatDuration(run.elapsed));
   }
+  if (run.held > 0) parts.push(`${formatBytes(run.held)} of counts`);
   return parts.join(" · ");
 }
 
@@ -85,12 +92,13 @@ export class StatusRow {
     this.#stop.addEventListener("click", () => send("stop"), { signal });
   }
 
-  update(status: Status, run: RunInfo): void {
-    setText(this.#word, WORDS[status] ?? status);
+  /** `silence`: for how many seconds the kernel has not been heard from; null where it is. */
+  update(status: Status, run: RunInfo, silence: number | null): void {
+    setText(this.#word, stateWord(status, silence));
     setText(this.#source, run.source);
     this.#source.title = run.source;
     setText(this.#probes, progressText(run));
-    setText(this.#pace, paceText(status, run));
+    setText(this.#pace, paceText(status, run, silence));
     this.#updateProgress(status, run);
     this.#updateButtons(status, run.restartable);
   }
