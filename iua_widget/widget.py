@@ -525,6 +525,13 @@ class IUAWidget(anywidget.AnyWidget):
         if self._pacer is not None:
             self._pacer.shown(change["new"])
 
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(msg, buffers)
+        # From 7.4 on ipykernel hands what the page says next to the thread that sent last. A frame
+        # is sent beside the user's cell, but belongs to it: with the cell busy, the buttons of the
+        # page would wait for it to end. JupyterLab's own choice, a thread that listens, is better.
+        getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)
+
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if not isinstance(content, dict) or content.get("type") != "command":
             return

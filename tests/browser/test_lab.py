@@ -181,7 +181,7 @@ it = {stop: {n: r.mean_inactive for n, r in w.iua.at(atol=stop).results.items()}
       for stop in (0.1, 1.0)}
 """)
     stops = notebook.python("it = w.iua.stops")
-    client = notebook._connected()
+    client = notebook.client
     client.execute("time.sleep(6); busy_until = time.time()", store_history=False)
     begun = time.monotonic()
     for stop, means in expected.items():

@@ -1,0 +1,212 @@
+"""A real Jupyter server with real kernels, and a notebook open in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.blocking import BlockingKernelClient
+from playwright.sync_api import ConsoleMessage, Page, Request
+
+PATIENCE = 30_000
+
+# Notebook 7.6 says this of its own settings, with no widget on the page, too.
+NOT_OURS = "Cannot read properties of undefined (reading 'schema')"
+
+PAGES = {"JupyterLab": "lab/tree", "Notebook 7": "notebooks"}
+
+
+@dataclass
+class Lab:
+    """A running server of JupyterLab and Notebook 7."""
+
+    address: str
+    token: str
+    folder: Path
+    runtime: Path
+
+    def ask(self, path: str, method: str = "GET") -> Any:
+        request = urllib.request.Request(
+            f"{self.address}{path}",
+            headers={"Authorization": f"token {self.token}"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or "null")
+
+    def write_notebook(self, name: str, cells: tuple[str, ...]) -> None:
+        book = nbformat.v4.new_notebook()
+        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        book.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        nbformat.write(book, self.folder / name)
+
+    def page_of(self, name: str, host: str = "JupyterLab") -> str:
+        return f"{self.address}/{PAGES[host]}/{name}?token={self.token}" + (
+            "&reset" if host == "JupyterLab" else ""
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_lab(home: Path) -> Iterator[Lab]:
+    folder, runtime = home / "work", home / "runtime"
+    folder.mkdir()
+    runtime.mkdir()
+    apputils = home / "settings" / "@jupyterlab" / "apputils-extension"
+    apputils.mkdir(parents=True)
+    (apputils / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    port, token = free_port(), secrets.token_hex(8)
+    log = home / "server.log"
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_RUNTIME_DIR": str(runtime),
+        "IPYTHONDIR": str(home / "ipython"),
+    }
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--LabApp.workspaces_dir={home / 'workspaces'}",
+        f"--LabApp.user_settings_dir={home / 'settings'}",
+    ]
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=folder
+        )
+    lab = Lab(f"http://127.0.0.1:{port}", token, folder, runtime)
+    try:
+        wait_for_server(lab, server, log)
+        yield lab
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for_server(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            break
+        try:
+            lab.ask("/api/status")
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise RuntimeError(f"Jupyter did not start:\n{log.read_text()[-3000:]}")
+
+
+KERNEL_IS_READY = """() => {
+    const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+    const kernel = context?.session?.kernel;
+    return context?.isReady && kernel?.status === "idle"
+        && kernel.connectionStatus === "connected";
+}"""
+
+
+@dataclass
+class Notebook:
+    """A notebook open in a page, and a second line to its kernel."""
+
+    lab: Lab
+    page: Page
+    name: str
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    _client: BlockingKernelClient | None = None
+
+    def __post_init__(self) -> None:
+        def note_request(asked: Request) -> None:
+            self.requests.append(asked.url)
+
+        def note(complaint: str) -> None:
+            if complaint != NOT_OURS:
+                self.complaints.append(complaint)
+
+        def note_message(message: ConsoleMessage) -> None:
+            if message.type == "error":
+                note(message.text)
+
+        self.page.on("request", note_request)
+        self.page.on("console", note_message)
+        self.page.on("pageerror", lambda error: note(str(error)))
+
+    def open(self, host: str = "JupyterLab") -> None:
+        self.page.goto(self.lab.page_of(self.name, host))
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+        self.page.wait_for_function(KERNEL_IS_READY)
+
+    def command(self, name: str) -> None:
+        # Not awaited: running cells ends when the last of them does.
+        self.page.evaluate("(name) => { window.jupyterapp.commands.execute(name); }", name)
+
+    def run_all(self) -> None:
+        self.command("notebook:run-all-cells")
+
+    def save(self) -> None:
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+    def python(self, code: str) -> Any:
+        """Run code in the notebook's kernel, beside the page, and return what it leaves in `it`."""
+        reply = self.client.execute_interactive(
+            code,
+            user_expressions={"it": "__import__('json').dumps(it)"},
+            store_history=False,
+            timeout=PATIENCE / 1000,
+            output_hook=lambda _message: None,
+        )["content"]
+        assert reply["status"] == "ok", "\n".join(reply["traceback"])
+        it = reply["user_expressions"]["it"]
+        assert it["status"] == "ok", it
+        return json.loads(eval(it["data"]["text/plain"]))
+
+    @property
+    def client(self) -> BlockingKernelClient:
+        if self._client is None:
+            client = BlockingKernelClient(
+                connection_file=str(
+                    self.lab.runtime / f"kernel-{self.session()['kernel']['id']}.json"
+                )
+            )
+            client.load_connection_file()
+            client.start_channels()
+            client.wait_for_ready(timeout=PATIENCE / 1000)
+            self._client = client
+        return self._client
+
+    def session(self) -> Any:
+        (session,) = (s for s in self.lab.ask("/api/sessions") if s["path"] == self.name)
+        return session
+
+    def outside_requests(self) -> list[str]:
+        inside = (self.lab.address, "blob:", "data:")
+        return [url for url in self.requests if not url.startswith(inside)]
+
+    def close(self) -> None:
+        """End the kernel, so that the next test has the machine to itself."""
+        if self._client is not None:
+            self._client.stop_channels()
+        self.lab.ask(f"/api/sessions/{self.session()['id']}", "DELETE")
