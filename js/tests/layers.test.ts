@@ -1,15 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  cellValue,
-  type LayerReading,
-  nextSort,
-  readLayer,
-  readTable,
-  readUnitsAt,
-  shareCurve,
-  sortRows,
-  totalUnits,
-} from "../src/core/layers";
+import { readLayer, readUnitsAt, totalUnits } from "../src/core/layers";
 import { decodeTable, decodeUnits } from "../src/core/snapshot";
 import { layerMeta, pack } from "./pack";
 
@@ -123,61 +113,5 @@ describe("readUnitsAt", () => {
 
   it("counts no unit as dead before the first probe", () => {
     expect(totalUnits(new Uint8Array(3), 0)).toEqual({ dead: 0, inactive: 0 });
-  });
-});
-
-describe("sorting", () => {
-  const readings = readTable(TABLE, AT);
-  const names = (order: number[]): (string | undefined)[] =>
-    order.map((index) => readings[index]?.meta.name);
-
-  it("is the network's order without a sort", () => {
-    expect(sortRows(readings, null)).toEqual([0, 1, 2, 3]);
-  });
-
-  it("sorts names with their numbers", () => {
-    expect(names(sortRows(readings, { key: "name", direction: "ascending" }))).toEqual([
-      "again",
-      "conv2",
-      "conv10",
-      "late",
-    ]);
-  });
-
-  it("keeps ties in the network's order both ways, rows without a number last", () => {
-    expect(sortRows(readings, { key: "mean", direction: "descending" })).toEqual([0, 3, 1, 2]);
-    expect(sortRows(readings, { key: "mean", direction: "ascending" })).toEqual([1, 0, 3, 2]);
-    expect(sortRows(readings, { key: "share", direction: "descending" })).toEqual([0, 1, 3, 2]);
-  });
-
-  it("keeps rows of NaN last as well", () => {
-    const broken: LayerReading[] = readings.map((reading, index) =>
-      index === 0 ? { ...reading, lower: { ...reading.lower, std: Number.NaN } } : reading,
-    );
-    expect(sortRows(broken, { key: "std", direction: "ascending" }).slice(-2)).toEqual([0, 2]);
-  });
-
-  it("cycles: numbers descend first, names ascend first, then back", () => {
-    const first = nextSort(null, "mean");
-    const second = nextSort(first, "mean");
-    expect([first?.direction, second?.direction, nextSort(second, "mean")]).toEqual([
-      "descending",
-      "ascending",
-      null,
-    ]);
-    expect(nextSort(null, "name")?.direction).toBe("ascending");
-    expect(nextSort(first, "dead")).toEqual({ key: "dead", direction: "descending" });
-  });
-});
-
-describe("cells", () => {
-  it("have no number before the first probe, but units", () => {
-    const [, , late] = readTable(TABLE, AT) as [LayerReading, LayerReading, LayerReading];
-    expect(cellValue(late.meta, late.lower, "mean")).toBeNull();
-    expect(cellValue(late.meta, late.lower, "units")).toBe(4);
-  });
-
-  it("draw the share at every stop", () => {
-    expect(shareCurve(TABLE, 0)).toEqual([0.25, 0.5, 0.75]);
   });
 });

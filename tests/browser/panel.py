@@ -44,7 +44,10 @@ class Panel:
         return int(shown[1].replace(",", "")) if shown else 0
 
     def table(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """Every row's numbers as the page holds them: layer to column to (lower, upper)."""
+        """Every made row's numbers as the page holds them: layer to column to (lower, upper).
+
+        Rows far out of view are not made: of a long table these are not all.
+        """
         rows: list[dict[str, Any]] = self.root.evaluate(
             """(root) => [...root.querySelectorAll("tbody tr[data-layer]")].map((row) => ({
                 layer: row.dataset.layer,

@@ -1,6 +1,14 @@
 /** Numbers as the interface writes them. */
 
-const INTEGER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+/** By how many decimals; made once, because making one takes longer than a frame has for a row. */
+const DECIMALS = [0, 1, 2].map(
+  (digits) =>
+    new Intl.NumberFormat("en-US", {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+    }),
+);
+const INTEGER = DECIMALS[0] as Intl.NumberFormat;
 export const NOTHING = "–";
 
 export function formatInteger(value: number): string {
@@ -26,10 +34,7 @@ export function formatMean(value: number): string {
   const magnitude = Math.abs(value);
   const digits = magnitude < 1000 ? 2 : magnitude < 10000 ? 1 : 0;
   if (magnitude !== 0 && magnitude < 0.005) return value < 0 ? "> -0.01" : "< 0.01";
-  return value.toLocaleString("en-US", {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
+  return (DECIMALS[digits] as Intl.NumberFormat).format(value);
 }
 
 /** A share of one as a percentage that says 0 or 100 only when it is so. */

@@ -52,10 +52,16 @@ export function nextSort(current: Sort | null, column: ColumnKey): Sort | null {
   return current.ascending === first ? { column, ascending: !first } : null;
 }
 
-function compare(left: string | number, right: string | number, sign: number): number {
+/** Negative where the left one comes first; what is NaN comes last both ways. */
+export function compareValues(
+  left: string | number,
+  right: string | number,
+  ascending: boolean,
+): number {
   const missing = Number(Number.isNaN(left)) - Number(Number.isNaN(right));
   if (missing !== 0) return missing;
-  return left < right ? -sign : left > right ? sign : 0;
+  if (left === right) return 0;
+  return left < right === ascending ? -1 : 1;
 }
 
 /** Sort rows, given as indices into `values`, in place. */
@@ -64,9 +70,9 @@ export function sortRows<Rows extends number[] | Uint32Array>(
   values: SortValues,
   ascending: boolean,
 ): Rows {
-  const sign = ascending ? 1 : -1;
   rows.sort(
-    (a, b) => compare(values[a] as string | number, values[b] as string | number, sign) || a - b,
+    (a, b) =>
+      compareValues(values[a] as string | number, values[b] as string | number, ascending) || a - b,
   );
   return rows;
 }

@@ -1,13 +1,9 @@
 /** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
 
-import { type LayerReading, readLayer, readTable, UnitReader } from "../core/layers";
-import {
-  decodeTable,
-  decodeUnits,
-  SnapshotError,
-  type TableSnapshot,
-  type UnitsSnapshot,
-} from "../core/snapshot";
+import { UnitReader } from "../core/layers";
+import { asSort } from "../core/row_order";
+import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../core/snapshot";
+import { TableReading } from "../core/table_reading";
 import type { Host, Topic } from "../host";
 import { Alert } from "./alert";
 import { element, setAttribute } from "./dom";
@@ -18,7 +14,7 @@ import { Silence } from "./silence";
 import { StatusRow } from "./status";
 import { TolerancePanel } from "./tolerance_panel";
 
-const TOPICS: readonly Topic[] = ["tolerances", "layer", "run", "table", "units"];
+const TOPICS: readonly Topic[] = ["tolerances", "layer", "run", "table", "units", "sort", "filter"];
 const WIDE_FROM = 1380;
 const NARROW_BELOW = 700;
 const THEME_ATTRIBUTES = ["class", "theme", "data-theme", "data-jp-theme-light", "style"];
@@ -59,7 +55,7 @@ export class App {
   readonly #stale = new Set<Topic>(TOPICS);
   readonly #unitReader = new UnitReader();
   #frame = 0;
-  #tableData: TableSnapshot | null = null;
+  #reading: TableReading | null = null;
   #unitsData: UnitsSnapshot | null = null;
 
   constructor(host: Host, signal: AbortSignal) {
@@ -76,11 +72,20 @@ export class App {
       signal,
     );
     this.#table = new LayerTable(
-      (layer) => {
-        host.setLayer(layer);
-        this.#invalidate("layer");
+      {
+        onSelect: (layer) => {
+          host.setLayer(layer);
+          this.#invalidate("layer");
+        },
+        onSort: (sort) => {
+          host.setView({ sort });
+          this.#invalidate("sort");
+        },
+        onFilter: (filter) => {
+          host.setView({ filter });
+          this.#invalidate("filter");
+        },
       },
-      () => this.#invalidate("tolerances"),
       signal,
     );
     this.#heatmap = new Heatmap(signal);
@@ -171,7 +176,7 @@ export class App {
     this.#stale.clear();
     if (stale.has("table")) {
       const bytes = this.#host.table();
-      this.#tableData = bytes === null ? null : decodeTable(bytes);
+      this.#reading = bytes === null ? null : new TableReading(decodeTable(bytes));
     }
     if (stale.has("units")) {
       const bytes = this.#host.units();
@@ -180,22 +185,23 @@ export class App {
   }
 
   #show(): void {
-    const table = this.#tableData;
     const tolerances = this.#host.tolerances();
+    const reading = this.#reading?.read(tolerances) ?? null;
+    const table = reading?.table;
     const layer = this.#host.layer();
     const run = this.#host.run();
     this.#showStatus();
     if (run.error === null) this.#runError.hide();
     else this.#runError.show(run.error.title, run.error.message);
     this.#notes.update(run.notes, table?.layers ?? []);
-    const readings: LayerReading[] = table === null ? [] : readTable(table, tolerances);
     this.#tolerances.update(
       table?.stops ?? [],
       table?.rtolStops ?? [],
       tolerances,
-      readings.every((reading) => reading.exact || reading.meta.probes === 0),
+      reading?.allExact ?? true,
     );
-    this.#table.update(table, readings, layer);
+    const { sort, filter } = this.#host.view();
+    this.#table.update({ reading, layer, sort: asSort(sort), filter });
     this.#heatmap.update(this.#heatmapState(layer));
     this.#host.shown(run.frame);
   }
@@ -211,9 +217,10 @@ export class App {
   #heatmapState(layer: string): HeatmapState {
     const units = this.#unitsData;
     const message = (text: string): HeatmapState => ({ kind: "message", layer, text });
-    if (layer === "" || this.#tableData === null) {
+    const table = this.#reading;
+    if (layer === "" || table === null) {
       return message(
-        this.#tableData === null
+        table === null
           ? "The units of a layer appear here once it has been counted."
           : "Select a layer in the table to see its units.",
       );
@@ -223,10 +230,9 @@ export class App {
     if (units?.layer !== layer) return message(`Waiting for units of ${layer}…`);
     if (units.probes === 0) return message(`No probe has reached ${layer} yet.`);
     const tolerances = this.#host.tolerances();
-    const reading = this.#unitReader.read(this.#tableData, units, tolerances);
-    const row = this.#tableData.layers.findIndex((meta) => meta.name === layer);
+    const reading = this.#unitReader.read(table.table, units, tolerances);
+    const row = table.table.layers.findIndex((meta) => meta.name === layer);
     if (row < 0) return message(`Waiting for units of ${layer}…`);
-    const inTable = readLayer(this.#tableData, row, tolerances);
-    return { kind: "units", units, reading, layer: inTable };
+    return { kind: "units", units, reading, layer: table.layer(row) };
   }
 }

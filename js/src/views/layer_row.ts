@@ -1,180 +1,211 @@
-/** One layer's row: made once, then patched in place. */
+/** A line of the table, for a layer or a group of them: made once, then given to one after another. */
 
-import { formatBracket, formatInteger, formatMean, formatShare, NOTHING } from "../core/format";
-import { type ColumnKey, cellValue, type LayerReading } from "../core/layers";
-import type { LayerMeta } from "../core/snapshot";
+import { NUMERIC_CELLS } from "../core/column_fit";
+import { plural } from "../core/format";
+import { type LayerWarning, layerWarnings } from "../core/layer_warnings";
+import type { LayerReading } from "../core/layers";
+import type { Group, Row } from "../core/module_tree";
+import { shareCurve, type TableReading } from "../core/table_reading";
 import { positionAmong } from "../core/threshold";
 import { deadChannels, unitNote, unitSentence } from "../core/unit_words";
 import { element, setAttribute, setText, setVariable } from "./dom";
+import { LayerName } from "./layer_name";
+import { NumberCell } from "./number_cell";
 import { Sparkline } from "./sparkline";
 
-export type NumericKey = "mean" | "share" | "std" | "dead" | "dead-share";
-
-export const NUMERIC_KEYS: readonly NumericKey[] = ["mean", "share", "std", "dead", "dead-share"];
-
-const FORMATS: Readonly<Record<NumericKey, (value: number) => string>> = {
-  mean: formatMean,
-  share: formatShare,
-  std: formatMean,
-  dead: formatInteger,
-  "dead-share": formatShare,
-};
-
 const DEAD_CHANNELS = "A channel is dead when no position of it was ever active";
+const DEEPEST = 8;
 
-const BARS: ReadonlySet<NumericKey> = new Set<NumericKey>(["share", "dead-share"]);
-
-/** A deviation between two stops is not bounded by theirs, so it is not shown as a range. */
-function formatDeviations(lower: number, upper: number): string {
-  const low = formatMean(lower);
-  const high = formatMean(upper);
-  return low === high ? low : `≈ ${low}`;
-}
-
-/** A right-aligned number with an optional bar from zero to the lower and the upper bound. */
-export class NumberCell {
-  readonly #key: NumericKey;
-  readonly #text = element("span", { class: "iua-number" });
-  readonly #aside = element("span", { class: "iua-shape" });
-  readonly #bar: HTMLElement | null;
-  readonly #node: HTMLTableCellElement;
-
-  constructor(key: NumericKey) {
-    this.#key = key;
-    this.#node = element(
-      "td",
-      { class: "iua-numeric", attributes: { "data-column": key } },
-      element("span", { class: "iua-figure" }, this.#aside, this.#text),
-    );
-    this.#bar = BARS.has(key)
-      ? element("span", { class: "iua-bar", attributes: { "aria-hidden": "true" } })
-      : null;
-    if (this.#bar !== null) this.#node.append(this.#bar);
-  }
-
-  update(lower: number | null, upper: number | null, exact: boolean): void {
-    setAttribute(this.#node, "data-value", lower === null ? null : String(lower));
-    setAttribute(this.#node, "data-upper", exact || upper === null ? null : String(upper));
-    const low = lower ?? 0;
-    const high = upper ?? low;
-    if (this.#bar !== null) {
-      setVariable(this.#bar, "--lower", low.toFixed(4));
-      setVariable(this.#bar, "--upper", high.toFixed(4));
-    }
-    if (lower === null) {
-      setText(this.#text, NOTHING);
-    } else if (this.#key === "std") {
-      setText(this.#text, formatDeviations(low, high));
-      setAttribute(
-        this.#node,
-        "title",
-        exact
-          ? null
-          : `${formatMean(low)} at the stop below the threshold, ${formatMean(high)} at the stop above.`,
-      );
-    } else {
-      setText(this.#text, formatBracket(low, high, FORMATS[this.#key]));
-    }
-    this.#node.classList.toggle("iua-is-zero", this.#key.startsWith("dead") && high === 0);
-  }
-
-  /** A quiet word before the number, or none. */
-  setAside(text: string, title: string): void {
-    setText(this.#aside, text);
-    setAttribute(this.#node, "title", text === "" ? null : `${text}. ${title}.`);
-  }
-
-  node(): HTMLTableCellElement {
-    return this.#node;
-  }
-}
-
-function divergedWords(meta: LayerMeta): string {
-  const parts: string[] = [];
-  if (meta.nan > 0) parts.push(`${formatInteger(meta.nan)} NaN`);
-  if (meta.infinite > 0) parts.push(`${formatInteger(meta.infinite)} infinite`);
-  return `${parts.join(" and ")} responses: they count as active, so this layer looks more alive than it is`;
+export interface RowContext {
+  readonly reading: TableReading;
+  readonly selected: string;
+  /** The share of dead units from which on a layer is an alarm. */
+  readonly alarm: number;
+  readonly tree: boolean;
 }
 
 export class LayerRow {
-  readonly name: string;
-  readonly #name = element("span", { class: "iua-layer-name" });
-  readonly #mark = element("span", { class: "iua-diverged", attributes: { role: "img" } });
-  readonly #kind = element("td", { class: "iua-kind", attributes: { "data-column": "kind" } });
-  readonly #shape = element("span", { class: "iua-shape" });
-  readonly #units = element("span", { class: "iua-number" });
-  readonly #unitsCell = element(
-    "td",
-    { class: "iua-numeric iua-units", attributes: { "data-column": "units" } },
-    element("span", { class: "iua-figure" }, this.#shape, this.#units),
+  readonly #name = new LayerName();
+  readonly #twisty = element("span", {
+    class: "iua-twisty",
+    attributes: { "aria-hidden": "true" },
+  });
+  readonly #count = element("span", { class: "iua-count" });
+  readonly #mark = element("button", {
+    class: "iua-mark",
+    attributes: { type: "button", tabindex: "-1" },
+  });
+  readonly #head = element(
+    "th",
+    { class: "iua-name", attributes: { scope: "row", "data-column": "name" } },
+    element(
+      "span",
+      { class: "iua-name-box" },
+      this.#twisty,
+      this.#name.node(),
+      this.#count,
+      this.#mark,
+    ),
   );
-  readonly #numbers = new Map(NUMERIC_KEYS.map((key) => [key, new NumberCell(key)]));
+  readonly #kind = element("td", { class: "iua-kind", attributes: { "data-column": "kind" } });
+  readonly #units = new NumberCell("units");
+  readonly #numbers = NUMERIC_CELLS.map((key) => ({ key, cell: new NumberCell(key) }));
+  readonly #dead: NumberCell;
   readonly #curve = new Sparkline();
   readonly #node: HTMLTableRowElement;
+  #row: Row | null = null;
+  #bound: { readonly row: Row; readonly reading: TableReading } | null = null;
+  #warnings: readonly LayerWarning[] = [];
 
-  constructor(name: string) {
-    this.name = name;
-    this.#name.textContent = name;
-    this.#name.title = name;
-    this.#mark.textContent = "NaN";
-    const curve = element("td", {
-      class: "iua-curve-cell",
-      attributes: { "data-column": "curve" },
-    });
-    curve.append(this.#curve.node());
+  constructor() {
+    this.#dead = this.#numbers.find(({ key }) => key === "dead")?.cell as NumberCell;
     this.#node = element(
       "tr",
-      { class: "iua-row", attributes: { "data-layer": name, tabindex: "-1" } },
-      element(
-        "th",
-        { class: "iua-name", attributes: { scope: "row", "data-column": "name" } },
-        element("span", { class: "iua-name-box" }, this.#name, this.#mark),
-      ),
+      { class: "iua-row", attributes: { tabindex: "-1" } },
+      this.#head,
       this.#kind,
-      this.#unitsCell,
-      ...NUMERIC_KEYS.map((key) => (this.#numbers.get(key) as NumberCell).node()),
-      curve,
+      this.#units.node(),
+      ...this.#numbers.map(({ cell }) => cell.node()),
+      element(
+        "td",
+        { class: "iua-curve-cell", attributes: { "data-column": "curve" } },
+        this.#curve.node(),
+      ),
     );
   }
 
-  setCurve(shares: readonly number[]): void {
-    this.#curve.setCurve(shares);
+  get row(): Row | null {
+    return this.#row;
   }
 
-  update(reading: LayerReading, stops: readonly number[], selected: boolean): void {
-    const { meta, lower, upper, exact } = reading;
-    setText(this.#kind, meta.kind);
-    setAttribute(this.#kind, "title", `${meta.kind}, ${meta.dtype}`);
-    setText(this.#shape, unitNote(meta, stops.length));
-    setAttribute(this.#unitsCell, "title", unitSentence(meta, stops.length));
-    setText(this.#units, formatInteger(meta.units));
-    setAttribute(this.#unitsCell, "data-value", String(meta.units));
-    const bad = meta.nan + meta.infinite > 0;
-    this.#mark.hidden = !bad;
-    if (bad) {
-      setText(this.#mark, meta.nan > 0 ? "NaN" : "inf");
-      setAttribute(this.#mark, "title", divergedWords(meta));
-      setAttribute(this.#mark, "aria-label", divergedWords(meta));
+  get warnings(): readonly LayerWarning[] {
+    return this.#warnings;
+  }
+
+  /** Show a row, as line `line` of the table (from 0). */
+  show(row: Row, line: number, context: RowContext): void {
+    this.#row = row;
+    const { reading } = context;
+    if (this.#bound?.row !== row || this.#bound.reading.table !== reading.table) {
+      this.#bind(row, reading, context.tree);
+      this.#bound = { row, reading };
     }
-    for (const [key, cell] of this.#numbers) {
+    // The header is the first line.
+    setAttribute(this.#node, "aria-rowindex", String(line + 2));
+    if (row.group === null) this.#showLayer(row.layer, context);
+    else this.#showGroup(row.group, reading);
+  }
+
+  /** What depends on the layers, but not on the tolerances. */
+  #bind(row: Row, reading: TableReading, tree: boolean): void {
+    const { group, layer } = row;
+    const { table } = reading;
+    const full = group === null ? reading.meta(layer).name : group.path;
+    this.#name.update(row.label, full);
+    setVariable(this.#head, "--depth", String(Math.min(row.depth, DEEPEST)));
+    setAttribute(this.#head, "aria-label", this.#spokenName(row, full));
+    setAttribute(this.#node, "data-layer", group === null ? full : null);
+    setAttribute(this.#node, "data-group", group === null ? null : full);
+    setAttribute(this.#node, "aria-level", tree ? String(row.depth + 1) : null);
+    setAttribute(this.#node, "aria-expanded", group === null ? null : String(row.open));
+    this.#node.classList.toggle("iua-group", group !== null);
+    this.#node.classList.toggle("iua-in-tree", tree);
+    setText(this.#count, group === null ? "" : String(group.layers.length));
+    this.#curve.setCurve(shareCurve(table, group === null ? [layer] : group.layers));
+    if (group === null) {
+      const meta = reading.meta(layer);
+      setText(this.#kind, meta.kind);
+      setAttribute(this.#kind, "title", `${meta.kind}, ${meta.dtype}`);
+      this.#units.setAside(
+        unitNote(meta, table.stops.length),
+        unitSentence(meta, table.stops.length),
+      );
+      this.#units.update(meta.units, meta.units, true);
+      this.#curve.node().classList.toggle("iua-nothing", meta.probes === 0);
+    } else {
+      setText(this.#kind, "");
+      setAttribute(this.#kind, "title", null);
+      this.#units.setAside("", null);
+      this.#curve.node().classList.toggle("iua-nothing", !reading.totals(group.layers).counted);
+    }
+  }
+
+  #spokenName(row: Row, full: string): string {
+    return row.group === null ? full : `${full}, ${plural(row.group.layers.length, "layer")}`;
+  }
+
+  #showLayer(layer: number, { reading, selected, alarm }: RowContext): void {
+    const read: LayerReading = reading.layer(layer);
+    const { meta } = read;
+    const broken = reading.broken(layer);
+    for (const { key, cell } of this.#numbers) {
       cell.update(
-        cellValue(meta, lower, key as ColumnKey),
-        cellValue(meta, upper, key as ColumnKey),
-        exact,
+        reading.value(layer, key, "lower"),
+        reading.value(layer, key, "upper"),
+        read.exact && key !== "dormant",
       );
     }
-    this.#numbers.get("dead")?.setAside(deadChannels(reading), DEAD_CHANNELS);
-    const counted = meta.probes > 0;
-    this.#curve.node().classList.toggle("iua-nothing", !counted);
-    if (counted) {
-      this.#curve.setMark(positionAmong(stops, reading.threshold), lower.mean / meta.units);
-    }
-    this.#node.classList.toggle("iua-selected", selected);
-    setAttribute(this.#node, "aria-selected", String(selected));
+    const channels = deadChannels(read);
+    this.#dead.setAside(channels, channels === "" ? null : `${channels}. ${DEAD_CHANNELS}.`);
+    if (meta.probes > 0 && !Number.isNaN(read.threshold)) {
+      this.#curve.setMark(
+        positionAmong(reading.table.stops, read.threshold),
+        reading.value(layer, "share"),
+      );
+    } else this.#curve.hideMark();
+    const deadShare = reading.value(layer, "dead-share");
+    this.#showWarnings(
+      layerWarnings(meta, {
+        stops: reading.table.stops.length,
+        broken,
+        probes: reading.table.probes,
+        deadShare,
+        alarm,
+      }),
+    );
+    const chosen = meta.name === selected;
+    this.#node.classList.toggle("iua-selected", chosen);
+    this.#node.classList.toggle("iua-broken", broken);
+    this.#node.classList.toggle("iua-alarmed", deadShare >= alarm);
+    setAttribute(this.#node, "aria-selected", String(chosen));
   }
 
+  #showGroup(group: Group, reading: TableReading): void {
+    const totals = reading.totals(group.layers);
+    this.#units.update(totals.units, totals.units, true);
+    for (const { key, cell } of this.#numbers) {
+      cell.update(
+        totals.value(key, "lower"),
+        totals.value(key, "upper"),
+        totals.exact && key !== "dormant",
+      );
+    }
+    this.#dead.setAside("", null);
+    this.#curve.hideMark();
+    this.#showWarnings([]);
+    this.#node.classList.remove("iua-selected", "iua-broken", "iua-alarmed");
+    setAttribute(this.#node, "aria-selected", null);
+  }
+
+  #showWarnings(warnings: readonly LayerWarning[]): void {
+    this.#warnings = warnings;
+    const [worst] = warnings;
+    this.#mark.hidden = worst === undefined;
+    if (worst === undefined) return;
+    setText(this.#mark, warnings.length > 1 ? `${worst.mark} +${warnings.length - 1}` : worst.mark);
+    setAttribute(this.#mark, "aria-label", warnings.map(({ text }) => text).join(" "));
+    this.#mark.classList.toggle("iua-mark-note", worst.level === "note");
+  }
+
+  /** Whether the row is the table's tab stop, and its mark the next one. */
   setReachable(reachable: boolean): void {
     setAttribute(this.#node, "tabindex", reachable ? "0" : "-1");
+    setAttribute(this.#mark, "tabindex", reachable ? "0" : "-1");
+  }
+
+  /** The mark, where the row has one. */
+  mark(): HTMLElement | null {
+    return this.#mark.hidden ? null : this.#mark;
   }
 
   node(): HTMLTableRowElement {

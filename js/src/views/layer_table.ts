@@ -1,312 +1,606 @@
-/** All layers, one a row: sortable, selectable, live. */
+/** All layers, or groups of them, one a line: sortable, filtered, live; only lines in view are made. */
 
-import { formatInteger } from "../core/format";
 import {
-  type ColumnKey,
-  type LayerReading,
-  nextSort,
-  type Sort,
-  shareCurve,
-  sortRows,
-} from "../core/layers";
+  allowedWidth,
+  type ColumnFit,
+  type ColumnWidths,
+  columnWidths,
+  fitColumns,
+} from "../core/column_fit";
+import { COLUMNS, type Column, type ColumnKey, columnOf } from "../core/columns";
+import { formatInteger, plural } from "../core/format";
+import type { Row } from "../core/module_tree";
+import { RowList } from "../core/row_list";
+import { nextSort, type Sort } from "../core/row_order";
+import { rowsToMake, rowWindow, scrollFor } from "../core/row_window";
 import type { TableSnapshot } from "../core/snapshot";
-import { element, setAttribute, setText } from "./dom";
-import { LayerRow, NUMERIC_KEYS, NumberCell, type NumericKey } from "./layer_row";
+import type { TableReading } from "../core/table_reading";
+import { tableText } from "../core/table_text";
+import { TypeToFind } from "../core/type_to_find";
+import { copyText } from "./clipboard";
+import { element, setAttribute, setText, setVariable } from "./dom";
+import { LayerRow, type RowContext } from "./layer_row";
+import { MarkTip } from "./mark_tip";
+import { TableHead } from "./table_head";
+import { TableTools } from "./table_tools";
+import { TotalsRow } from "./totals_row";
 
-interface Column {
-  readonly key: ColumnKey;
-  /** Lines of the header. */
-  readonly label: string;
-  readonly title: string;
-  readonly numeric: boolean;
+export interface TableState {
+  readonly reading: TableReading | null;
+  readonly layer: string;
+  readonly sort: Sort | null;
+  readonly filter: string;
 }
 
-const COLUMNS: readonly Column[] = [
-  { key: "name", label: "layer", title: "Name of the layer", numeric: false },
-  { key: "kind", label: "kind", title: "What computes the responses", numeric: false },
-  { key: "units", label: "units", title: "Shape and number of units", numeric: true },
-  {
-    key: "mean",
-    label: "mean\ninactive",
-    title: "Inactive units on one probe, averaged over the probes",
-    numeric: true,
-  },
-  {
-    key: "share",
-    label: "inactive\nshare",
-    title: "Mean inactive units as a share of all units",
-    numeric: true,
-  },
-  {
-    key: "std",
-    label: "std",
-    title: "Population standard deviation of inactive units over the probes",
-    numeric: true,
-  },
-  {
-    key: "dead",
-    label: "dead\nunits",
-    title: "Units that were inactive on every probe",
-    numeric: true,
-  },
-  {
-    key: "dead-share",
-    label: "dead\nshare",
-    title: "Dead units as a share of all units",
-    numeric: true,
-  },
-  {
-    key: "curve",
-    label: "over\ntolerance",
-    title: "Inactive share at every stop of atol; the mark is the threshold in force",
-    numeric: false,
-  },
-];
+export interface TableActions {
+  onSelect(layer: string): void;
+  onSort(sort: Sort | null): void;
+  onFilter(filter: string): void;
+}
 
-const SORTABLE: ReadonlySet<ColumnKey> = new Set(
-  COLUMNS.map((column) => column.key).filter((key) => key !== "curve"),
-);
+const ROW_EM = 2.62;
+const CELL_PADDING = 14;
+/** Lines made above and below those in view. */
+const AROUND = 6;
+const PROBE_DIGITS = 20;
+const PROBE_EMS = 5;
+const FILTER_PAUSE_MS = 500;
 
-class Totals {
-  readonly #layers = element("th", {
-    class: "iua-name",
-    attributes: { scope: "row", "data-column": "name" },
-  });
-  readonly #units = element("td", {
-    class: "iua-numeric",
-    attributes: { "data-column": "units" },
-  });
-  readonly #cells = new Map(NUMERIC_KEYS.map((key) => [key, new NumberCell(key)]));
-  readonly #node = element(
-    "tr",
-    { class: "iua-totals" },
-    this.#layers,
-    element("td", { attributes: { "data-column": "kind" } }),
-    this.#units,
-    ...NUMERIC_KEYS.map((key) => (this.#cells.get(key) as NumberCell).node()),
-    element("td", { attributes: { "data-column": "curve" } }),
-  );
-
-  update(readings: readonly LayerReading[]): void {
-    const counted = readings.filter((reading) => reading.meta.probes > 0);
-    const sum = (list: readonly LayerReading[], value: (reading: LayerReading) => number): number =>
-      list.reduce((all, reading) => all + value(reading), 0);
-    const units = sum(readings, (reading) => reading.meta.units);
-    const countedUnits = sum(counted, (reading) => reading.meta.units);
-    const exact = counted.every((reading) => reading.exact);
-    setText(this.#layers, readings.length === 1 ? "1 layer" : `all ${readings.length} layers`);
-    setText(this.#units, formatInteger(units));
-    setAttribute(this.#units, "data-value", String(units));
-    const values = (side: "lower" | "upper"): Record<NumericKey, number | null> => {
-      const mean = sum(counted, (reading) => reading[side].mean);
-      const dead = sum(counted, (reading) => reading[side].dead);
-      return {
-        mean,
-        share: mean / countedUnits,
-        std: null,
-        dead,
-        "dead-share": dead / countedUnits,
-      };
-    };
-    const lower = values("lower");
-    const upper = values("upper");
-    for (const [key, cell] of this.#cells) {
-      const known = counted.length > 0;
-      cell.update(known ? lower[key] : null, known ? upper[key] : null, exact);
-    }
+/** Put nodes in order, and take others away; the one with the focus stays where it is. */
+function arrange(parent: Node, nodes: readonly HTMLElement[]): void {
+  const kept = new Set<Node>(nodes);
+  for (const node of [...parent.childNodes]) if (!kept.has(node)) parent.removeChild(node);
+  const focused = nodes.findIndex((node) => node.matches(":focus-within"));
+  const at = Math.max(0, focused);
+  const anchor = nodes[at];
+  if (anchor === undefined) return;
+  if (anchor.parentNode !== parent) parent.appendChild(anchor);
+  let edge = anchor;
+  for (const node of nodes.slice(0, at).reverse()) {
+    if (edge.previousSibling !== node) edge.before(node);
+    edge = node;
   }
-
-  node(): HTMLElement {
-    return this.#node;
+  edge = anchor;
+  for (const node of nodes.slice(at + 1)) {
+    if (edge.nextSibling !== node) edge.after(node);
+    edge = node;
   }
 }
 
 export class LayerTable {
-  readonly #onSelect: (layer: string) => void;
-  readonly #onSort: () => void;
-  readonly #headers = new Map<ColumnKey, HTMLTableCellElement>();
+  readonly #actions: TableActions;
+  readonly #list = new RowList();
+  readonly #find = new TypeToFind();
+  readonly #tools: TableTools;
+  readonly #head: TableHead;
+  readonly #columns = new Map<ColumnKey, HTMLElement>();
   readonly #body = element("tbody");
-  readonly #totals = new Totals();
+  readonly #totals = new TotalsRow();
+  readonly #table: HTMLTableElement;
+  readonly #scroller: HTMLElement;
+  readonly #ruler = element("span", { class: "iua-ruler", attributes: { "aria-hidden": "true" } });
+  readonly #tip = new MarkTip();
+  readonly #holding = element("button", {
+    class: "iua-button iua-tool iua-holding",
+    text: "Order held while you are here – update",
+    title:
+      "New figures change the order of the rows. It is kept while the pointer or the focus is in the table.",
+    attributes: { type: "button" },
+  });
+  readonly #live = element("span", { class: "iua-hidden", attributes: { role: "status" } });
+  readonly #nothing = element("p", {
+    class: "iua-placeholder",
+    text: "No layer passes the filter.",
+  });
   readonly #empty = element("p", {
     class: "iua-placeholder",
     text: "No layer has been counted yet. The table fills while probes stream past.",
   });
-  readonly #scroller: HTMLElement;
+  readonly #full: HTMLElement;
   readonly #node: HTMLElement;
-  #rows: LayerRow[] = [];
-  #shown: LayerRow[] = [];
-  #curvesOf: TableSnapshot | null = null;
-  #sort: Sort | null = null;
+  readonly #made = new Map<string, LayerRow>();
+  readonly #spare: LayerRow[] = [];
+  readonly #gaps = [0, 1, 2].map(() =>
+    element("tr", { class: "iua-gap", attributes: { "aria-hidden": "true" } }, element("td")),
+  );
+  #state: TableState = { reading: null, layer: "", sort: null, filter: "" };
+  #widthsOf: TableSnapshot | null = null;
+  #widths: ColumnWidths | null = null;
+  readonly #ownWidths = new Map<ColumnKey, number>();
+  readonly #choice = new Map<ColumnKey, boolean>();
+  #fit: ColumnFit | null = null;
+  #dragFrom: ReadonlyMap<ColumnKey, number> = new Map();
+  #digit = 0;
+  #rowHeight = 0;
+  #viewHeight = 0;
+  #alarm = 0.5;
+  #tree = false;
+  /** Key of the row that is the table's tab stop. */
+  #current = "";
   #scrolledTo = "";
+  #announceTimer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(onSelect: (layer: string) => void, onSort: () => void, signal: AbortSignal) {
-    this.#onSelect = onSelect;
-    this.#onSort = onSort;
-    const table = element(
+  constructor(actions: TableActions, signal: AbortSignal) {
+    this.#actions = actions;
+    this.#tools = new TableTools(
+      {
+        onFilter: (filter) => this.#setFilter(filter),
+        onAlarm: (share) => {
+          this.#alarm = share;
+          this.#refresh();
+        },
+        onTree: (on) => {
+          this.#tree = on;
+          this.#refresh();
+          this.#announce(on ? "Grouped by module." : "Not grouped.");
+        },
+        onOpenAll: (open) => {
+          this.#list.setAllOpen(open);
+          this.#refresh();
+        },
+        onCopy: () => void this.#copy(),
+        onShow: (key, shown) => {
+          this.#choice.set(key, shown);
+          this.#fitColumns();
+        },
+        onReset: () => {
+          this.#choice.clear();
+          this.#ownWidths.clear();
+          this.#fitColumns();
+        },
+      },
+      signal,
+    );
+    this.#head = new TableHead(
+      {
+        onSort: (key) => this.#setSort(key),
+        onDragStart: () => this.#keepWidths(),
+        onWiden: (key, pixels) => this.#widen(key, pixels),
+        onNatural: (key) => {
+          this.#ownWidths.delete(key);
+          this.#fitColumns();
+        },
+        onDown: () => this.#go(this.#firstInView()),
+      },
+      signal,
+    );
+    for (const { key } of COLUMNS) {
+      this.#columns.set(key, element("col", { attributes: { "data-column": key } }));
+    }
+    this.#table = element(
       "table",
-      { class: "iua-table" },
-      element("caption", { class: "iua-hidden", text: "Inactive units of every layer" }),
-      element(
-        "thead",
-        {},
-        element("tr", {}, ...COLUMNS.map((column) => this.#header(column, signal))),
-      ),
+      { class: "iua-table", attributes: { role: "grid", "aria-label": "layers" } },
+      element("colgroup", {}, ...this.#columns.values()),
+      this.#head.node(),
       this.#body,
       element("tfoot", {}, this.#totals.node()),
     );
-    this.#scroller = element("div", { class: "iua-table-box" }, table);
+    this.#scroller = element("div", { class: "iua-table-box" }, this.#table);
+    this.#full = element(
+      "div",
+      { class: "iua-table-home" },
+      this.#scroller,
+      this.#holding,
+      this.#tip.node(),
+      this.#ruler,
+    );
     this.#node = element(
       "section",
       { class: "iua-layers", attributes: { "aria-label": "layers" } },
-      this.#scroller,
+      this.#tools.node(),
+      this.#full,
+      this.#nothing,
       this.#empty,
+      this.#live,
     );
-    this.#body.addEventListener("click", (event) => this.#click(event), { signal });
-    this.#body.addEventListener("keydown", (event) => this.#key(event), { signal });
+    this.#listen(signal);
   }
 
-  #header(column: Column, signal: AbortSignal): HTMLTableCellElement {
-    const cell = element("th", {
-      ...(column.numeric ? { class: "iua-numeric" } : {}),
-      title: column.title,
-      attributes: { scope: "col", "data-column": column.key },
+  #listen(signal: AbortSignal): void {
+    const on = <Name extends keyof HTMLElementEventMap>(
+      node: HTMLElement,
+      name: Name,
+      action: (event: HTMLElementEventMap[Name]) => void,
+    ): void => node.addEventListener(name, action, { signal });
+    on(this.#body, "click", (event) => this.#click(event));
+    on(this.#body, "keydown", (event) => this.#key(event));
+    on(this.#body, "focusin", (event) => this.#focused(event));
+    on(this.#body, "pointerover", (event) => this.#point(event.target as Element));
+    on(this.#body, "pointerleave", () => this.#left());
+    on(this.#body, "focusout", () => this.#left());
+    on(this.#holding, "click", () => this.#refresh(true));
+    on(this.#scroller, "scroll", () => {
+      this.#tip.hide();
+      this.#makeRows();
     });
-    this.#headers.set(column.key, cell);
-    if (!SORTABLE.has(column.key)) {
-      cell.append(element("span", { class: "iua-header-text", text: column.label }));
-      return cell;
-    }
-    const button = element(
-      "button",
-      { class: "iua-sort", attributes: { type: "button" } },
-      element("span", { text: column.label }),
-      element("span", { class: "iua-arrow", attributes: { "aria-hidden": "true" } }),
-    );
-    button.addEventListener(
-      "click",
+    let frame = 0;
+    const observer = new ResizeObserver(() => {
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => this.#measure());
+    });
+    observer.observe(this.#scroller);
+    observer.observe(this.#ruler);
+    signal.addEventListener(
+      "abort",
       () => {
-        this.#sort = nextSort(this.#sort, column.key);
-        this.#onSort();
+        observer.disconnect();
+        cancelAnimationFrame(frame);
+        if (this.#announceTimer !== null) clearTimeout(this.#announceTimer);
       },
-      { signal },
+      { once: true },
     );
-    cell.append(button);
-    return cell;
   }
 
-  #rowOf(event: Event): LayerRow | undefined {
-    const node = (event.target as Element).closest("tr");
-    return this.#rows.find((row) => row.node() === node);
+  // What the user does.
+
+  #setSort(key: ColumnKey): void {
+    const sort = nextSort(this.#state.sort, key);
+    const heading = columnOf(key)?.heading ?? key;
+    this.#announce(
+      sort === null
+        ? "In the order of the network."
+        : `Sorted by ${heading}, ${sort.ascending ? "ascending" : "descending"}.`,
+    );
+    this.#actions.onSort(sort);
   }
 
-  #click(event: Event): void {
-    const row = this.#rowOf(event);
-    if (row === undefined) return;
-    this.#reach(row);
-    this.#onSelect(row.name);
+  #setFilter(filter: string): void {
+    this.#actions.onFilter(filter);
+    if (this.#announceTimer !== null) clearTimeout(this.#announceTimer);
+    this.#announceTimer = setTimeout(() => this.#announceRows(), FILTER_PAUSE_MS);
+  }
+
+  #announceRows(): void {
+    const all = this.#state.reading?.layers ?? 0;
+    this.#announce(`${formatInteger(this.#list.layers.length)} of ${plural(all, "layer")}.`);
+  }
+
+  #announce(text: string): void {
+    setText(this.#live, text);
+  }
+
+  #rowOf(target: EventTarget | null): LayerRow | undefined {
+    const node = (target as Element | null)?.closest("tr");
+    return [...this.#made.values()].find((row) => row.node() === node);
+  }
+
+  #click(event: MouseEvent): void {
+    const view = this.#rowOf(event.target);
+    if (view?.row == null || (event.target as Element).closest(".iua-mark") !== null) return;
+    this.#reach(view.row.key);
+    this.#choose(view.row);
+  }
+
+  #choose(row: Row): void {
+    if (row.group !== null) this.#setOpen(row, !row.open);
+    else {
+      const { name } = (this.#state.reading as TableReading).meta(row.layer);
+      this.#scrolledTo = name;
+      this.#actions.onSelect(name);
+    }
+  }
+
+  #setOpen(row: Row, open: boolean): void {
+    if (row.group === null) return;
+    this.#list.setOpen(row.group.path, open);
+    this.#refresh();
   }
 
   #key(event: KeyboardEvent): void {
-    const row = this.#rowOf(event);
-    if (row === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = this.#shown.indexOf(row);
-    const last = this.#shown.length - 1;
-    const targets: Readonly<Record<string, number>> = {
-      ArrowDown: Math.min(last, at + 1),
-      ArrowUp: Math.max(0, at - 1),
-      Home: 0,
-      End: last,
-    };
-    const target = targets[event.key];
-    if (event.key === "Enter" || event.key === " ") this.#onSelect(row.name);
-    else if (target !== undefined) {
-      const next = this.#shown[target] as LayerRow;
-      this.#reach(next);
-      next.node().focus();
-    } else return;
+    const view = this.#rowOf(event.target);
+    if (view?.row == null) return;
+    if (event.ctrlKey || event.metaKey) {
+      if (event.key.toLowerCase() !== "c" || event.altKey || event.shiftKey) return;
+      if (getSelection()?.isCollapsed === false) return;
+      void this.#copy();
+      event.preventDefault();
+      return;
+    }
+    if (event.altKey) return;
+    if (event.key === "Escape") {
+      if (!this.#tip.hide()) return;
+    } else if (!this.#move(event, view, view.row) && !this.#typed(event)) return;
     event.preventDefault();
     event.stopPropagation();
   }
 
+  #move(event: KeyboardEvent, view: LayerRow, row: Row): boolean {
+    const at = this.#list.place(row.key);
+    const onMark = event.target !== view.node();
+    const page = Math.max(1, Math.floor(this.#viewHeight / this.#rowHeight) - 1);
+    switch (event.key) {
+      case "ArrowDown":
+        this.#go(at + 1);
+        return true;
+      case "ArrowUp":
+        if (at === 0) this.#head.focus();
+        else this.#go(at - 1);
+        return true;
+      case "PageDown":
+        this.#go(at + page);
+        return true;
+      case "PageUp":
+        this.#go(at - page);
+        return true;
+      case "Home":
+        this.#go(0);
+        return true;
+      case "End":
+        this.#go(this.#list.rows.length - 1);
+        return true;
+      case "ArrowRight":
+        if (row.group !== null && !row.open) this.#setOpen(row, true);
+        else if (row.group !== null) this.#go(at + 1);
+        else view.mark()?.focus();
+        return true;
+      case "ArrowLeft":
+        if (onMark) view.node().focus();
+        else if (row.group !== null && row.open) this.#setOpen(row, false);
+        else this.#go(this.#parent(at));
+        return true;
+      case "Enter":
+        if (onMark) return false;
+        this.#choose(row);
+        return true;
+      case " ":
+        if (onMark || this.#find.typing(event.timeStamp)) return false;
+        this.#choose(row);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** The row of the group that a row is in; the row itself where there is none. */
+  #parent(at: number): number {
+    const { rows } = this.#list;
+    const depth = rows[at]?.depth ?? 0;
+    for (let above = at - 1; above >= 0; above--) {
+      if ((rows[above] as Row).depth < depth) return above;
+    }
+    return at;
+  }
+
+  #typed(event: KeyboardEvent): boolean {
+    if (event.key.length !== 1) return false;
+    const { rows } = this.#list;
+    const at = this.#find.find(
+      event.key,
+      event.timeStamp,
+      rows.length,
+      this.#list.place(this.#current),
+      (row) => (rows[row] as Row).label,
+    );
+    if (at >= 0) this.#go(at);
+    return true;
+  }
+
+  #firstInView(): number {
+    const first = Math.ceil(this.#scroller.scrollTop / Math.max(1, this.#rowHeight));
+    const current = this.#list.place(this.#current);
+    const last = first + Math.floor(this.#viewHeight / Math.max(1, this.#rowHeight));
+    return current >= first && current < last ? current : first;
+  }
+
+  /** Move the focus to a row, bringing it into view. */
+  #go(at: number): void {
+    const { rows } = this.#list;
+    const row = rows[Math.max(0, Math.min(at, rows.length - 1))];
+    if (row === undefined) return;
+    this.#reach(row.key);
+    this.#scrollToRow(row.key);
+    this.#makeRows();
+    this.#made.get(row.key)?.node().focus();
+  }
+
   /** Make one row the table's tab stop. */
-  #reach(row: LayerRow): void {
-    for (const other of this.#rows) other.setReachable(other === row);
+  #reach(key: string): void {
+    this.#current = key;
+    for (const [other, view] of this.#made) view.setReachable(other === key);
   }
 
-  update(table: TableSnapshot | null, readings: readonly LayerReading[], selected: string): void {
-    const empty = table === null || readings.length === 0;
+  #focused(event: FocusEvent): void {
+    const row = this.#rowOf(event.target)?.row;
+    if (row != null && row.key !== this.#current) this.#reach(row.key);
+    this.#point(event.target as Element);
+  }
+
+  #point(target: Element): void {
+    const mark = target.closest<HTMLElement>(".iua-mark");
+    const view = mark === null ? undefined : this.#rowOf(mark);
+    if (mark === null || view === undefined) this.#tip.hide();
+    else this.#tip.show(mark, view.warnings, this.#full);
+  }
+
+  /** What was held back may be done now. */
+  #left(): void {
+    this.#tip.hide();
+    if (this.#list.held) setTimeout(() => this.#refresh(), 0);
+  }
+
+  async #copy(): Promise<void> {
+    const { reading } = this.#state;
+    if (reading === null) return;
+    const { rows } = this.#list;
+    const shown = COLUMNS.filter((column: Column) => this.#fit?.shown.has(column.key));
+    const copied = await copyText(tableText(reading, rows, shown), this.#node);
+    this.#tools.showCopied(copied);
+    this.#announce(
+      copied ? `${plural(rows.length, "row")} copied.` : "The browser did not allow to copy.",
+    );
+  }
+
+  // What is on show.
+
+  update(state: TableState): void {
+    this.#state = state;
+    this.#refresh();
+  }
+
+  /** Show what is known now; `order` also where the rows are held. */
+  #refresh(order = false): void {
+    const { reading, sort, filter, layer } = this.#state;
+    const empty = reading === null || reading.layers === 0;
     this.#empty.hidden = !empty;
-    this.#scroller.hidden = empty;
-    if (empty) return;
-    this.#setRows(readings, selected);
-    if (this.#curvesOf !== table) {
-      this.#curvesOf = table;
-      this.#rows.forEach((row, index) => {
-        row.setCurve(shareCurve(table, index));
-      });
-    }
-    this.#rows.forEach((row, index) => {
-      const reading = readings[index] as LayerReading;
-      row.update(reading, table.stops, reading.meta.name === selected);
-    });
-    this.#totals.update(readings);
-    this.#order(sortRows(readings, this.#sort).map((index) => this.#rows[index] as LayerRow));
-    this.#showSort();
-    this.#scrollTo(selected);
-  }
-
-  #setRows(readings: readonly LayerReading[], selected: string): void {
-    const same =
-      readings.length === this.#rows.length &&
-      readings.every((reading, index) => this.#rows[index]?.name === reading.meta.name);
-    if (same) return;
-    const known = new Map(this.#rows.map((row) => [row.name, row]));
-    this.#rows = readings.map(({ meta }) => known.get(meta.name) ?? new LayerRow(meta.name));
-    for (const row of known.values()) if (!this.#rows.includes(row)) row.node().remove();
-    this.#curvesOf = null;
-    if (!this.#rows.some((row) => row.node().tabIndex === 0)) {
-      const first = this.#rows.find((row) => row.name === selected) ?? this.#rows[0];
-      if (first !== undefined) this.#reach(first);
-    }
-  }
-
-  /** Put rows in order around the focused one, which never leaves the page. */
-  #order(rows: LayerRow[]): void {
-    if (
-      rows.every((row, index) => row === this.#shown[index]) &&
-      rows.length === this.#shown.length
-    )
-      return;
-    this.#shown = rows;
-    const focused = rows.findIndex((row) => row.node().contains(document.activeElement));
-    if (focused < 0) {
-      this.#body.append(...rows.map((row) => row.node()));
+    this.#tools.node().hidden = empty;
+    this.#full.hidden = empty;
+    if (empty) {
+      this.#nothing.hidden = true;
       return;
     }
-    const anchor = (rows[focused] as LayerRow).node();
-    anchor.before(...rows.slice(0, focused).map((row) => row.node()));
-    anchor.after(...rows.slice(focused + 1).map((row) => row.node()));
+    const hold = !order && this.#body.matches(":hover, :focus-within");
+    this.#list.update(reading, { sort, filter, tree: this.#tree }, hold);
+    const { rows } = this.#list;
+    this.#holding.hidden = !this.#list.held;
+    this.#nothing.hidden = rows.length > 0;
+    this.#full.hidden = rows.length === 0;
+    this.#tools.update(filter, reading);
+    this.#tools.updateTree(this.#tree || this.#list.hasGroups, this.#tree, this.#list.anyClosed);
+    this.#totals.update(reading.totals(this.#list.layers), reading.layers);
+    setAttribute(this.#table, "role", this.#tree ? "treegrid" : "grid");
+    setAttribute(this.#table, "aria-rowcount", String(rows.length + 2));
+    setAttribute(this.#totals.node(), "aria-rowindex", String(rows.length + 2));
+    if (this.#widthsOf !== reading.table) {
+      this.#widthsOf = reading.table;
+      this.#widths = columnWidths(reading.table.layers);
+      if (this.#digit === 0) this.#measure();
+      else this.#fitColumns();
+    }
+    this.#head.update(sort, this.#fit?.shown ?? new Set());
+    this.#makeRows();
+    this.#showSelected(layer, reading);
   }
 
-  #showSort(): void {
-    for (const [key, header] of this.#headers) {
-      const direction = this.#sort?.key === key ? this.#sort.direction : null;
-      setAttribute(header, "aria-sort", SORTABLE.has(key) ? (direction ?? "none") : null);
+  /** Make the rows in view, and the one that is the tab stop. */
+  #makeRows(): void {
+    const { reading, layer } = this.#state;
+    if (reading === null) return;
+    const { rows } = this.#list;
+    if (this.#list.place(this.#current) < 0) this.#lostCurrent();
+    const { scrollTop } = this.#scroller;
+    const inView = rowWindow(scrollTop, this.#viewHeight, this.#rowHeight, rows.length, AROUND);
+    const lines = rowsToMake(inView, this.#list.place(this.#current));
+    const keys = new Set(lines.map((line) => (rows[line] as Row).key));
+    for (const [key, view] of this.#made) {
+      if (keys.has(key)) continue;
+      this.#made.delete(key);
+      this.#spare.push(view);
+    }
+    const context: RowContext = { reading, selected: layer, alarm: this.#alarm, tree: this.#tree };
+    const nodes: HTMLElement[] = [];
+    let gaps = 0;
+    const skip = (from: number, to: number): void => {
+      if (to <= from) return;
+      const gap = this.#gaps[gaps++] as HTMLElement;
+      const height = `${(to - from) * this.#rowHeight}px`;
+      if (gap.style.height !== height) gap.style.height = height;
+      nodes.push(gap);
+    };
+    let next = 0;
+    for (const line of lines) {
+      skip(next, line);
+      const row = rows[line] as Row;
+      let view = this.#made.get(row.key);
+      if (view === undefined) {
+        view = this.#spare.pop() ?? new LayerRow();
+        this.#made.set(row.key, view);
+      }
+      view.show(row, line, context);
+      view.setReachable(row.key === this.#current);
+      nodes.push(view.node());
+      next = line + 1;
+    }
+    skip(next, rows.length);
+    const hadFocus = this.#body.matches(":focus-within");
+    arrange(this.#body, nodes);
+    if (hadFocus && !this.#body.matches(":focus-within")) {
+      this.#made.get(this.#current)?.node().focus({ preventScroll: true });
     }
   }
 
-  /** Bring a newly selected row into the table's box without moving the page. */
-  #scrollTo(selected: string): void {
-    if (selected === this.#scrolledTo) return;
-    const row = this.#rows.find((candidate) => candidate.name === selected)?.node();
-    if (row === undefined || this.#scroller.clientHeight === 0) return;
-    this.#scrolledTo = selected;
-    const head = this.#body.offsetTop;
-    const foot = this.#totals.node().offsetHeight;
-    const top = row.offsetTop - head;
-    const bottom = row.offsetTop + row.offsetHeight + foot - this.#scroller.clientHeight;
-    if (this.#scroller.scrollTop > top) this.#scroller.scrollTop = top;
-    else if (this.#scroller.scrollTop < bottom) this.#scroller.scrollTop = bottom;
+  /** The tab stop has gone from the rows: the selected layer takes its place, or the first row. */
+  #lostCurrent(): void {
+    const { reading, layer } = this.#state;
+    const selected = reading?.table.layers.findIndex((meta) => meta.name === layer) ?? -1;
+    const key = `layer ${selected}`;
+    this.#current = this.#list.place(key) >= 0 ? key : (this.#list.rows[0]?.key ?? "");
+  }
+
+  /** Bring a newly selected layer into the table's box without moving the page. */
+  #showSelected(layer: string, reading: TableReading): void {
+    if (layer === this.#scrolledTo || this.#viewHeight === 0) return;
+    this.#scrolledTo = layer;
+    const at = reading.table.layers.findIndex((meta) => meta.name === layer);
+    if (at < 0 || !this.#list.reveal(at)) return;
+    const { sort, filter } = this.#state;
+    this.#list.update(reading, { sort, filter, tree: this.#tree }, true);
+    if (!this.#body.matches(":focus-within")) this.#current = `layer ${at}`;
+    this.#scrollToRow(`layer ${at}`);
+    this.#makeRows();
+  }
+
+  #scrollToRow(key: string): void {
+    const at = this.#list.place(key);
+    if (at < 0) return;
+    const { scrollTop } = this.#scroller;
+    const to = scrollFor(at, this.#rowHeight, scrollTop, this.#viewHeight);
+    if (to !== scrollTop) this.#scroller.scrollTop = to;
+  }
+
+  // Sizes.
+
+  #measure(): void {
+    const ruler = this.#ruler.getBoundingClientRect();
+    if (ruler.height === 0) return;
+    this.#digit = ruler.width / PROBE_DIGITS;
+    this.#rowHeight = Math.round((ruler.height / PROBE_EMS) * ROW_EM);
+    setVariable(this.#table, "--iua-row-height", `${this.#rowHeight}px`);
+    this.#fitColumns();
+    const around = this.#head.node().offsetHeight + this.#totals.node().offsetHeight;
+    this.#viewHeight = Math.max(0, this.#scroller.clientHeight - around);
+    this.#makeRows();
+    const { reading, layer } = this.#state;
+    if (reading !== null) this.#showSelected(layer, reading);
+  }
+
+  #fitColumns(): void {
+    if (this.#widths === null || this.#digit === 0) return;
+    const fit = fitColumns(
+      this.#widths,
+      this.#ownWidths,
+      this.#choice,
+      this.#scroller.clientWidth,
+      this.#digit,
+      CELL_PADDING,
+    );
+    this.#fit = fit;
+    for (const [key, column] of this.#columns) {
+      const width = fit.widths.get(key);
+      this.#table.classList.toggle(`iua-no-${key}`, width === undefined);
+      column.style.width = width === undefined ? "" : `${width}px`;
+    }
+    this.#table.style.width = `${fit.total}px`;
+    this.#head.update(this.#state.sort, fit.shown);
+    this.#tools.updateColumns(fit.shown, fit.squeezed);
+  }
+
+  /** From here on all columns have the widths they have now, but those the user changes. */
+  #keepWidths(): void {
+    this.#dragFrom = new Map(this.#fit?.widths);
+    for (const [key, width] of this.#dragFrom) {
+      this.#ownWidths.set(key, (width - CELL_PADDING) / this.#digit);
+    }
+  }
+
+  #widen(key: ColumnKey, pixels: number): void {
+    const from = this.#dragFrom.get(key);
+    if (from === undefined) return;
+    const digits = allowedWidth((from + pixels - CELL_PADDING) / this.#digit);
+    this.#ownWidths.set(key, digits);
+    this.#choice.set(key, true);
+    this.#fitColumns();
+    const width = this.#fit?.widths.get(key) ?? 0;
+    this.#announce(`${columnOf(key)?.heading}, ${width} pixels wide.`);
   }
 
   node(): HTMLElement {

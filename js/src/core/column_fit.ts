@@ -1,0 +1,132 @@
+/** How wide columns are, and which of them there is room for. */
+
+import { COLUMNS, type ColumnKey, type NumericKey } from "./columns";
+import { formatInteger, formatMean, plural } from "./format";
+import type { LayerMeta } from "./snapshot";
+
+/** Widths in digits: what the widest number of a layer, or a range of two, takes. */
+export type ColumnWidths = Readonly<Record<ColumnKey, number>>;
+
+/** Ranges are set smaller than single numbers. */
+const RANGE_SIZE = 0.86;
+/** And smaller still what stands below a number, which has letters narrower than digits. */
+const ASIDE_SIZE = 0.76;
+const NAME = 17;
+/** So narrow may the name be to leave room for the columns without which a row says nothing. */
+const NAME_LEAST = 11;
+const SHARE = 10;
+const CURVE = 10.5;
+const LEAST = 5;
+const MOST = 90;
+
+const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["name", "share", "dead"]);
+/** Who stays when there is not room for all: the first ones. */
+const BY_IMPORTANCE: readonly ColumnKey[] = [
+  ...ESSENTIAL,
+  "dead-share",
+  "units",
+  "mean",
+  "curve",
+  "kind",
+  "dormant",
+  "std",
+];
+
+function longest(texts: readonly string[]): number {
+  return texts.reduce((most, text) => Math.max(most, text.length), 0);
+}
+
+function within(least: number, value: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
+}
+
+/**
+ * Widths that depend on the layers only, not on their figures: nothing shifts when counts become
+ * ranges.
+ */
+export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
+  const units = layers.reduce((most, meta) => Math.max(most, meta.units), 1);
+  const count = formatInteger(units).length;
+  const mean = formatMean(units).length;
+  const range = (length: number): number => RANGE_SIZE * (2 * length + 1);
+  const channels = layers.reduce((most, meta) => Math.max(most, meta.channels ?? 0), 0);
+  const aside =
+    channels > 0 ? ASIDE_SIZE * `${channels} of ${plural(channels, "channel")}`.length : 0;
+  return {
+    name: NAME,
+    kind: within(6, 0.9 * longest(layers.map((meta) => meta.kind)), 13),
+    units: within(8, count, 15),
+    mean: within(9, range(mean), 14),
+    share: SHARE,
+    std: within(7, mean + 2 * RANGE_SIZE, 10),
+    dead: within(7.5, Math.max(range(count), aside), 14),
+    "dead-share": SHARE,
+    dormant: within(8.5, range(count), 14),
+    curve: CURVE,
+  };
+}
+
+/** What the user asked for: shown or hidden whatever the room; without an entry, as room allows. */
+export type ColumnChoice = ReadonlyMap<ColumnKey, boolean>;
+
+export interface ColumnFit {
+  readonly shown: ReadonlySet<ColumnKey>;
+  /** Pixels, of the shown ones. */
+  readonly widths: ReadonlyMap<ColumnKey, number>;
+  readonly total: number;
+  /** Left out only because there is no room. */
+  readonly squeezed: number;
+}
+
+/**
+ * Which columns are shown in a box, and how wide: the name takes what is left over.
+ *
+ * `own` are widths the user gave, in digits; `digit` and `padding` are pixels.
+ */
+export function fitColumns(
+  widths: ColumnWidths,
+  own: ReadonlyMap<ColumnKey, number>,
+  choice: ColumnChoice,
+  box: number,
+  digit: number,
+  padding: number,
+): ColumnFit {
+  const pixels = (key: ColumnKey): number =>
+    Math.round((own.get(key) ?? widths[key]) * digit + padding);
+  const shown = new Set<ColumnKey>(["name"]);
+  let total = pixels("name");
+  let squeezed = 0;
+  for (const key of BY_IMPORTANCE) if (choice.get(key) === true) shown.add(key);
+  for (const key of shown) if (key !== "name") total += pixels(key);
+  const spare = own.has("name") ? 0 : Math.round((widths.name - NAME_LEAST) * digit);
+  for (const key of BY_IMPORTANCE) {
+    if (shown.has(key) || choice.get(key) === false) continue;
+    const room = ESSENTIAL.has(key) ? box + spare : box;
+    if (total + pixels(key) <= room && squeezed === 0) {
+      shown.add(key);
+      total += pixels(key);
+    } else squeezed++;
+  }
+  const sizes = new Map<ColumnKey, number>();
+  for (const { key } of COLUMNS) if (shown.has(key)) sizes.set(key, pixels(key));
+  const change = Math.max(box - total, -spare);
+  if (change > 0 ? !own.has("name") : change < 0) {
+    sizes.set("name", (sizes.get("name") as number) + change);
+    total += change;
+  }
+  return { shown, widths: sizes, total, squeezed };
+}
+
+/** A width a user may give, in digits. */
+export function allowedWidth(digits: number): number {
+  return within(LEAST, digits, MOST);
+}
+
+export const NUMERIC_CELLS: readonly Exclude<NumericKey, "units" | "curve">[] = [
+  "mean",
+  "share",
+  "std",
+  "dead",
+  "dead-share",
+  "dormant",
+];

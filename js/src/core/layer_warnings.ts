@@ -1,0 +1,78 @@
+/** What to know of a layer before trusting its figures. */
+
+import { formatInteger, formatShare, plural } from "./format";
+import type { LayerMeta } from "./snapshot";
+import { maskedNote } from "./unit_words";
+
+export interface LayerWarning {
+  readonly level: "bad" | "note";
+  /** On the mark in the row. */
+  readonly mark: string;
+  readonly text: string;
+}
+
+export interface WarningContext {
+  /** How many stops there are. */
+  readonly stops: number;
+  /** Nothing finite ever came. */
+  readonly broken: boolean;
+  /** Probes of the whole run. */
+  readonly probes: number;
+  readonly deadShare: number;
+  /** The share of dead units from which on a layer is an alarm. */
+  readonly alarm: number;
+}
+
+function divergedWarning(meta: LayerMeta, broken: boolean): LayerWarning | null {
+  const parts: string[] = [];
+  if (meta.nan > 0) parts.push(`${formatInteger(meta.nan)} NaN`);
+  if (meta.infinite > 0) parts.push(`${formatInteger(meta.infinite)} infinite`);
+  if (parts.length === 0) return null;
+  const mark = meta.nan > 0 ? "NaN" : "inf";
+  const what = `${parts.join(" and ")} responses`;
+  if (broken) {
+    return {
+      level: "bad",
+      mark: `all ${mark}`,
+      text: `${what}, and no finite one but zero: the figures of this layer mean nothing.`,
+    };
+  }
+  return {
+    level: "bad",
+    mark,
+    text: `${what}: they count as active, so this layer looks more alive than it is.`,
+  };
+}
+
+/** The worst first. */
+export function layerWarnings(meta: LayerMeta, context: WarningContext): LayerWarning[] {
+  const warnings: LayerWarning[] = [];
+  const diverged = divergedWarning(meta, context.broken);
+  if (diverged !== null) warnings.push(diverged);
+  if (context.deadShare >= context.alarm) {
+    warnings.push({
+      level: "bad",
+      mark: "dead",
+      text: `${formatShare(context.deadShare)} of the units are dead, at least the ${formatShare(context.alarm)} from which on you want to know.`,
+    });
+  }
+  if (meta.probes === 0) {
+    const others = context.probes > 0 ? `, of ${formatInteger(context.probes)} so far` : "";
+    warnings.push({ level: "bad", mark: "not called", text: `No probe reached it${others}.` });
+  }
+  if (meta.stops < context.stops) {
+    warnings.push({
+      level: "note",
+      mark: "stops",
+      text: `Memory was short: counts of units are held at ${meta.stops} of ${plural(context.stops, "stop")}. The figures in the table are not touched by this.`,
+    });
+  }
+  if (meta.masked > 0) {
+    warnings.push({
+      level: "note",
+      mark: "mask",
+      text: `${maskedNote(meta)}, as the mask of the batches says.`,
+    });
+  }
+  return warnings;
+}

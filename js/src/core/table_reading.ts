@@ -1,0 +1,213 @@
+/** Every layer's figures at one tolerance, in columns of numbers: a slider's step makes no objects. */
+
+import { type ColumnKey, isText, type NumericKey } from "./columns";
+import { type LayerReading, readLayer } from "./layers";
+import { type SortValues, textKey } from "./row_order";
+import type { LayerMeta, TableSnapshot } from "./snapshot";
+import type { Tolerances } from "./threshold";
+
+/** One number a layer; NaN where there is none. */
+interface Bounds {
+  readonly mean: Float64Array;
+  readonly std: Float64Array;
+  readonly dead: Float64Array;
+  readonly dormant: Float64Array;
+}
+
+export type Side = "lower" | "upper";
+
+/** The figures of several layers together. */
+export interface Totals {
+  readonly layers: number;
+  readonly units: number;
+  /** Whether a probe has reached any of them; without, there are no figures. */
+  readonly counted: boolean;
+  readonly exact: boolean;
+  value(key: NumericKey, side: Side): number;
+}
+
+function makeBounds(layers: number): Bounds {
+  return {
+    mean: new Float64Array(layers),
+    std: new Float64Array(layers),
+    dead: new Float64Array(layers),
+    dormant: new Float64Array(layers),
+  };
+}
+
+export class TableReading {
+  readonly table: TableSnapshot;
+  readonly #lower: Bounds;
+  readonly #upper: Bounds;
+  readonly #exact: Uint8Array;
+  readonly #texts = new Map<ColumnKey, readonly string[]>();
+  #areas: Float64Array | null = null;
+  #tolerances: Tolerances | null = null;
+
+  constructor(table: TableSnapshot) {
+    this.table = table;
+    const layers = table.layers.length;
+    this.#lower = makeBounds(layers);
+    this.#upper = makeBounds(layers);
+    this.#exact = new Uint8Array(layers);
+  }
+
+  get layers(): number {
+    return this.table.layers.length;
+  }
+
+  meta(layer: number): LayerMeta {
+    return this.table.layers[layer] as LayerMeta;
+  }
+
+  /** Read all layers at these tolerances. */
+  read(tolerances: Tolerances): this {
+    this.#tolerances = tolerances;
+    for (let layer = 0; layer < this.layers; layer++) {
+      const { lower, upper, exact } = readLayer(this.table, layer, tolerances);
+      this.#put(this.#lower, layer, lower);
+      this.#put(this.#upper, layer, upper);
+      this.#exact[layer] = Number(exact);
+    }
+    return this;
+  }
+
+  #put(bounds: Bounds, layer: number, bound: LayerReading["lower"]): void {
+    bounds.mean[layer] = bound.mean;
+    bounds.std[layer] = bound.std ?? Number.NaN;
+    bounds.dead[layer] = bound.dead;
+    bounds.dormant[layer] = bound.dormant ?? Number.NaN;
+  }
+
+  /** All there is to know of one layer. */
+  layer(layer: number): LayerReading {
+    return readLayer(this.table, layer, this.#tolerances as Tolerances);
+  }
+
+  counted(layer: number): boolean {
+    return this.meta(layer).probes > 0;
+  }
+
+  exact(layer: number): boolean {
+    return this.#exact[layer] === 1;
+  }
+
+  /** Whether every layer that has figures has exact ones. */
+  get allExact(): boolean {
+    return this.#exact.every((exact, layer) => exact === 1 || !this.counted(layer));
+  }
+
+  /** The number in a cell; NaN when the layer has none to show. */
+  value(layer: number, key: NumericKey, side: Side = "lower"): number {
+    const { units, probes } = this.meta(layer);
+    if (key === "units") return units;
+    if (probes === 0) return Number.NaN;
+    const bounds = side === "lower" ? this.#lower : this.#upper;
+    switch (key) {
+      case "share":
+        return (bounds.mean[layer] as number) / units;
+      case "dead-share":
+        return (bounds.dead[layer] as number) / units;
+      case "curve":
+        return this.#area(layer);
+      default:
+        return bounds[key][layer] as number;
+    }
+  }
+
+  /** What the rows are sorted by. */
+  sortValues(key: ColumnKey): SortValues {
+    if (!isText(key)) {
+      return Float64Array.from({ length: this.layers }, (_, layer) => this.value(layer, key));
+    }
+    const known = this.#texts.get(key);
+    if (known !== undefined) return known;
+    const texts = this.table.layers.map((meta) => textKey(meta[key]));
+    this.#texts.set(key, texts);
+    return texts;
+  }
+
+  /** Mean share over the stops: the area under a layer's curve. */
+  #area(layer: number): number {
+    this.#areas ??= Float64Array.from({ length: this.layers }, (_, each) => {
+      const curve = shareCurve(this.table, [each]);
+      return curve.reduce((sum, share) => sum + share, 0) / curve.length;
+    });
+    return this.#areas[layer] as number;
+  }
+
+  totals(layers: ArrayLike<number>): Totals {
+    const sums = {
+      lower: { mean: 0, dead: 0, dormant: 0 },
+      upper: { mean: 0, dead: 0, dormant: 0 },
+    };
+    let units = 0;
+    let countedUnits = 0;
+    let exact = true;
+    for (let each = 0; each < layers.length; each++) {
+      const layer = layers[each] as number;
+      units += this.meta(layer).units;
+      if (!this.counted(layer)) continue;
+      countedUnits += this.meta(layer).units;
+      exact &&= this.exact(layer);
+      for (const [sum, bounds] of [
+        [sums.lower, this.#lower],
+        [sums.upper, this.#upper],
+      ] as const) {
+        sum.mean += bounds.mean[layer] as number;
+        sum.dead += bounds.dead[layer] as number;
+        sum.dormant += bounds.dormant[layer] as number;
+      }
+    }
+    const counted = countedUnits > 0;
+    return {
+      layers: layers.length,
+      units,
+      counted,
+      exact,
+      value: (key, side) => {
+        if (key === "units") return units;
+        if (!counted) return Number.NaN;
+        const sum = sums[side];
+        if (key === "share") return sum.mean / countedUnits;
+        if (key === "dead-share") return sum.dead / countedUnits;
+        if (key === "std" || key === "curve") return Number.NaN;
+        return sum[key];
+      },
+    };
+  }
+
+  /** In how many layers at least this share of the units is dead. */
+  layersOver(share: number): number {
+    let over = 0;
+    for (let layer = 0; layer < this.layers; layer++) {
+      if (this.value(layer, "dead-share") >= share) over++;
+    }
+    return over;
+  }
+
+  /** Whether nothing finite ever came from a layer: its zeros then mean nothing. */
+  broken(layer: number): boolean {
+    const { nan, infinite, mean_abs } = this.meta(layer);
+    const columns = this.table.stops.length + 1;
+    const everFinite = this.table.mean[(layer + 1) * columns - 1] as number;
+    return nan + infinite > 0 && (mean_abs ?? 0) === 0 && everFinite === 0;
+  }
+}
+
+/** Mean inactive share of several layers together at each stop: their curve over tolerance. */
+export function shareCurve(table: TableSnapshot, layers: ArrayLike<number>): Float64Array {
+  const curve = new Float64Array(table.stops.length);
+  let units = 0;
+  for (let each = 0; each < layers.length; each++) {
+    const layer = layers[each] as number;
+    const meta = table.layers[layer] as LayerMeta;
+    if (meta.probes === 0 && layers.length > 1) continue;
+    units += meta.units;
+    const row = layer * (curve.length + 1);
+    for (let stop = 0; stop < curve.length; stop++) {
+      curve[stop] = (curve[stop] as number) + (table.mean[row + stop] as number);
+    }
+  }
+  return units > 0 ? curve.map((sum) => sum / units) : curve;
+}

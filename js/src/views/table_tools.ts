@@ -1,0 +1,210 @@
+/** Above the table: what is shown of it, the alarm, and what can be done with it. */
+
+import { plural } from "../core/format";
+import { filteredKind, HAS_DEAD, hasTest, withKind, withTest } from "../core/row_filter";
+import { asciiLower } from "../core/row_order";
+import type { TableReading } from "../core/table_reading";
+import { type ColumnsActions, ColumnsMenu } from "./columns_menu";
+import { element, setAttribute, setText } from "./dom";
+
+export interface ToolActions extends ColumnsActions {
+  onFilter(filter: string): void;
+  /** From which share of dead units on a layer is an alarm. */
+  onAlarm(share: number): void;
+  onTree(on: boolean): void;
+  onOpenAll(open: boolean): void;
+  onCopy(): void;
+}
+
+const COPIED_FOR_MS = 1600;
+const FILTER_HELP =
+  'Words of the name or the kind; also kind:ReLU, "two words", and figures such as dead>0, dead-share>=50%, units<100';
+
+function toolButton(text: string, title: string): HTMLButtonElement {
+  return element("button", {
+    class: "iua-button iua-tool",
+    text,
+    title,
+    attributes: { type: "button" },
+  });
+}
+
+export class TableTools {
+  readonly #actions: ToolActions;
+  readonly #filter = element("input", {
+    class: "iua-filter",
+    title: FILTER_HELP,
+    attributes: {
+      type: "search",
+      placeholder: "filter layers",
+      "aria-label": "filter layers",
+      "aria-description": FILTER_HELP,
+      spellcheck: "false",
+      autocomplete: "off",
+    },
+  });
+  readonly #kind = element("select", {
+    class: "iua-select iua-kinds",
+    attributes: { "aria-label": "kind of layer" },
+  });
+  readonly #hasDead = element("input", { attributes: { type: "checkbox" } });
+  readonly #over = element("button", {
+    class: "iua-over",
+    title: "Show these layers only",
+    attributes: { type: "button", "aria-pressed": "false" },
+  });
+  readonly #alarm = element("input", {
+    class: "iua-alarm-share",
+    attributes: {
+      type: "number",
+      min: "1",
+      max: "100",
+      step: "5",
+      value: "50",
+      "aria-label": "percent of dead units from which on a layer is an alarm",
+    },
+  });
+  readonly #tree = toolButton("Tree", "Group the layers by the modules they are in");
+  readonly #openAll = toolButton("Open all", "Open every group");
+  readonly #copy = toolButton(
+    "Copy",
+    "Copy the rows on show as tab-separated text (Ctrl+C in a row)",
+  );
+  readonly #columns: ColumnsMenu;
+  readonly #node: HTMLElement;
+  #text = "";
+  #share = 0.5;
+  #kinds = "";
+  #anyClosed = true;
+  #copiedTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(actions: ToolActions, signal: AbortSignal) {
+    this.#actions = actions;
+    this.#columns = new ColumnsMenu(actions, signal);
+    this.#node = element(
+      "div",
+      { class: "iua-table-tools" },
+      this.#filter,
+      this.#kind,
+      element(
+        "label",
+        { class: "iua-choice" },
+        this.#hasDead,
+        element("span", { text: "has dead units" }),
+      ),
+      element(
+        "span",
+        { class: "iua-alarm" },
+        this.#over,
+        document.createTextNode("at least"),
+        this.#alarm,
+        document.createTextNode("% dead"),
+      ),
+      element(
+        "span",
+        { class: "iua-tools" },
+        this.#openAll,
+        this.#tree,
+        this.#columns.node(),
+        this.#copy,
+      ),
+    );
+    const on = (node: HTMLElement, event: string, action: () => void): void =>
+      node.addEventListener(event, action, { signal });
+    on(this.#filter, "input", () => this.#setFilter(this.#filter.value));
+    on(this.#filter, "blur", () => {
+      this.#filter.value = this.#text;
+    });
+    on(this.#kind, "change", () => this.#setFilter(withKind(this.#text, this.#kind.value)));
+    on(this.#hasDead, "change", () =>
+      this.#setFilter(withTest(this.#text, HAS_DEAD, this.#hasDead.checked)),
+    );
+    on(this.#over, "click", () => {
+      const test = this.#overTest();
+      this.#setFilter(withTest(this.#text, test, !hasTest(this.#text, test)));
+    });
+    on(this.#alarm, "input", () => this.#setAlarm());
+    on(this.#alarm, "change", () => {
+      this.#alarm.value = String(this.#share * 100);
+    });
+    on(this.#tree, "click", () =>
+      actions.onTree(this.#tree.getAttribute("aria-pressed") !== "true"),
+    );
+    on(this.#openAll, "click", () => actions.onOpenAll(this.#anyClosed));
+    on(this.#copy, "click", () => actions.onCopy());
+  }
+
+  #setFilter(filter: string): void {
+    this.#text = filter;
+    this.#actions.onFilter(filter);
+  }
+
+  #overTest(): string {
+    return `dead-share>=${Number((this.#share * 100).toPrecision(6))}%`;
+  }
+
+  #setAlarm(): void {
+    const percent = this.#alarm.valueAsNumber;
+    if (!(percent > 0 && percent <= 100)) return;
+    const before = this.#overTest();
+    const filtered = hasTest(this.#text, before);
+    this.#share = percent / 100;
+    if (filtered) {
+      this.#setFilter(withTest(withTest(this.#text, before, false), this.#overTest(), true));
+    }
+    this.#actions.onAlarm(this.#share);
+  }
+
+  /** What stands in the host; what is being typed is left alone. */
+  update(filter: string, reading: TableReading): void {
+    this.#text = filter;
+    if (this.#filter.value !== filter && !this.#filter.matches(":focus")) {
+      this.#filter.value = filter;
+    }
+    this.#hasDead.checked = hasTest(filter, HAS_DEAD);
+    this.#showKinds(filter, reading);
+    const over = reading.layersOver(this.#share);
+    setText(this.#over, over === 0 ? "no layer" : plural(over, "layer"));
+    this.#over.classList.toggle("iua-none", over === 0);
+    setAttribute(this.#over, "aria-pressed", String(hasTest(filter, this.#overTest())));
+  }
+
+  #showKinds(filter: string, reading: TableReading): void {
+    const kinds = [...new Set(reading.table.layers.map((meta) => meta.kind))].sort();
+    const key = JSON.stringify(kinds);
+    if (key !== this.#kinds) {
+      this.#kinds = key;
+      this.#kind.replaceChildren(
+        element("option", { text: "all kinds", attributes: { value: "" } }),
+        ...kinds.map((kind) => element("option", { text: kind, attributes: { value: kind } })),
+      );
+    }
+    this.#kind.hidden = kinds.length < 2;
+    const sought = filteredKind(filter);
+    const chosen = kinds.find((kind) => asciiLower(kind) === sought) ?? "";
+    if (this.#kind.value !== chosen) this.#kind.value = chosen;
+  }
+
+  updateColumns(...state: Parameters<ColumnsMenu["update"]>): void {
+    this.#columns.update(...state);
+  }
+
+  updateTree(possible: boolean, on: boolean, anyClosed: boolean): void {
+    this.#anyClosed = anyClosed;
+    this.#tree.hidden = !possible;
+    setAttribute(this.#tree, "aria-pressed", String(on));
+    this.#openAll.hidden = !on;
+    setText(this.#openAll, anyClosed ? "Open all" : "Close all");
+    setAttribute(this.#openAll, "title", anyClosed ? "Open every group" : "Close every group");
+  }
+
+  showCopied(copied: boolean): void {
+    setText(this.#copy, copied ? "Copied" : "Not allowed");
+    clearTimeout(this.#copiedTimer);
+    this.#copiedTimer = setTimeout(() => setText(this.#copy, "Copy"), COPIED_FOR_MS);
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+}

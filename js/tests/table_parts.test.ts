@@ -1,0 +1,200 @@
+/** The smaller parts of the layer table: widths, the window of rows, words, text to copy. */
+
+import { describe, expect, it } from "vitest";
+import { columnWidths, fitColumns } from "../src/core/column_fit";
+import { COLUMNS, type ColumnKey } from "../src/core/columns";
+import { layerWarnings } from "../src/core/layer_warnings";
+import { RowList } from "../src/core/row_list";
+import { rowsToMake, rowWindow, scrollFor } from "../src/core/row_window";
+import type { LayerMeta } from "../src/core/snapshot";
+import { TableReading } from "../src/core/table_reading";
+import { tableText } from "../src/core/table_text";
+import { TypeToFind } from "../src/core/type_to_find";
+import { tailStart } from "../src/views/layer_name";
+import { layerMeta } from "./pack";
+import { tableOf } from "./tables";
+
+function meta(changes: object = {}): LayerMeta {
+  return layerMeta("relu", 40, changes) as LayerMeta;
+}
+
+describe("widths of columns", () => {
+  const widths = columnWidths([meta(), meta({ units: 802816, kind: "NewGELUActivation" })]);
+  const fitIn = (
+    box: number,
+    own: [ColumnKey, number][] = [],
+    choice: [ColumnKey, boolean][] = [],
+  ) => fitColumns(widths, new Map(own), new Map(choice), box, 8, 14);
+
+  it("have room for a range of the largest numbers", () => {
+    expect(widths.dead).toBeGreaterThan(12);
+    expect(columnWidths([meta()]).dead).toBeLessThan(8);
+    expect(columnWidths([]).dead).toBeGreaterThan(5);
+  });
+
+  it("fill the box exactly, the name taking what is left", () => {
+    const { widths: pixels, total, shown, squeezed } = fitIn(2000);
+    expect(total).toBe(2000);
+    expect([...pixels.values()].reduce((sum, width) => sum + width, 0)).toBe(2000);
+    expect([shown.size, squeezed]).toEqual([COLUMNS.length, 0]);
+  });
+
+  it("leave out the least important where there is no room, never the name", () => {
+    const small = fitIn(396);
+    expect([...small.shown]).toEqual(["name", "share", "dead"]);
+    expect(small.squeezed).toBe(7);
+    expect(small.total).toBe(396);
+    expect([...fitIn(50).shown]).toEqual(["name"]);
+    // The name gives way to what a row is of no use without, and to nothing else.
+    expect([...fitIn(340).shown]).toEqual(["name", "share", "dead"]);
+    expect(fitIn(340).widths.get("name")).toBeLessThan(fitIn(396).widths.get("name") as number);
+    expect(fitIn(340).total).toBe(340);
+  });
+
+  it("keep to what the user chose, even where it does not fit", () => {
+    const chosen = fitIn(
+      396,
+      [["std", 20]],
+      [
+        ["std", true],
+        ["share", false],
+        ["dead", false],
+      ],
+    );
+    expect([...chosen.shown]).toEqual(["name", "std"]);
+    expect(chosen.widths.get("std")).toBe(174);
+    expect(
+      fitIn(
+        300,
+        [],
+        [
+          ["mean", true],
+          ["dead", true],
+        ],
+      ).total,
+    ).toBeGreaterThan(300);
+  });
+});
+
+describe("the window of rows", () => {
+  it("is what is in view and a few around, within what there is", () => {
+    expect(rowWindow(0, 340, 34, 2000, 6)).toEqual({ first: 0, end: 16 });
+    expect(rowWindow(34_000, 340, 34, 2000, 6)).toEqual({ first: 994, end: 1016 });
+    expect(rowWindow(67_700, 340, 34, 2000, 6)).toEqual({ first: 1985, end: 2000 });
+    expect(rowWindow(90_000, 340, 34, 100, 6)).toEqual({ first: 100, end: 100 });
+    expect(rowWindow(0, 0, 0, 3, 6)).toEqual({ first: 0, end: 3 });
+  });
+
+  it("has the row with the focus, too", () => {
+    expect(rowsToMake({ first: 5, end: 8 }, -1)).toEqual([5, 6, 7]);
+    expect(rowsToMake({ first: 5, end: 8 }, 6)).toEqual([5, 6, 7]);
+    expect(rowsToMake({ first: 5, end: 8 }, 1)).toEqual([1, 5, 6, 7]);
+    expect(rowsToMake({ first: 5, end: 8 }, 9)).toEqual([5, 6, 7, 9]);
+  });
+
+  it("is scrolled no further than a row needs", () => {
+    expect(scrollFor(5, 30, 0, 300)).toBe(0);
+    expect(scrollFor(10, 30, 0, 300)).toBe(30);
+    expect(scrollFor(2, 30, 300, 300)).toBe(60);
+  });
+});
+
+describe("typing to find", () => {
+  const names = ["conv1", "relu", "conv2", "block.conv3", "Relu6"];
+  const type = (find: TypeToFind, text: string, at: number, from: number): number =>
+    [...text].reduce(
+      (current, character, index) =>
+        find.find(character, at + 50 * index, names.length, current, (row) => names[row] as string),
+      from,
+    );
+
+  it("goes to the next name that begins so, or else has it", () => {
+    expect(type(new TypeToFind(), "r", 0, 0)).toBe(1);
+    expect(type(new TypeToFind(), "relu6", 0, 0)).toBe(4);
+    expect(type(new TypeToFind(), "conv3", 0, 0)).toBe(3);
+    expect(type(new TypeToFind(), "q", 0, 0)).toBe(-1);
+  });
+
+  it("goes on from one to the next by the same letter, and forgets after a while", () => {
+    const find = new TypeToFind();
+    expect(type(find, "rr", 0, 0)).toBe(4);
+    expect(find.typing(500)).toBe(true);
+    expect(find.typing(5000)).toBe(false);
+    expect(type(find, "c", 5000, 4)).toBe(0);
+  });
+});
+
+describe("warnings", () => {
+  const context = { stops: 71, broken: false, probes: 10, deadShare: 0, alarm: 0.5 };
+  const marks = (changes: object, more: object = {}): string[] =>
+    layerWarnings(meta(changes), { ...context, ...more }).map(({ mark }) => mark);
+
+  it("are none where all is well", () => {
+    expect(marks({})).toEqual([]);
+  });
+
+  it("name what is wrong, the worst first", () => {
+    expect(marks({ nan: 3, masked: 5 }, { deadShare: 0.5 })).toEqual(["NaN", "dead", "mask"]);
+    expect(marks({ infinite: 3 })).toEqual(["inf"]);
+    expect(marks({ nan: 3 }, { broken: true })).toEqual(["all NaN"]);
+    expect(marks({ probes: 0, stops: 12 }, { deadShare: Number.NaN })).toEqual([
+      "not called",
+      "stops",
+    ]);
+  });
+
+  it("explain themselves", () => {
+    const [nan, dead] = layerWarnings(meta({ nan: 1200, infinite: 1 }), {
+      ...context,
+      deadShare: 0.75,
+    });
+    expect(nan?.text).toContain("1,200 NaN and 1 infinite responses");
+    expect(dead?.text).toContain("75.0 % of the units are dead, at least the 50.0 %");
+  });
+});
+
+describe("the text that is copied", () => {
+  const table = tableOf([
+    { name: "a.x\ty", units: 4, mean: [1, 2, 3, 4], dead: [0, 1, 2, 4] },
+    { name: "a.z", units: 4, mean: [0, 0, 1, 4], dead: [0, 0, 0, 4] },
+    { name: "late", units: 2, mean: [0, 0, 0, 0], dead: [0, 0, 0, 0], meta: { probes: 0 } },
+  ]);
+  const copied = (atol: number, keys: readonly string[], tree = false): string => {
+    const reading = new TableReading(table).read({ atol, rtol: 0, scale: "zero", dead_share: 1 });
+    const list = new RowList();
+    const sort = { column: "dead", ascending: true } as const;
+    list.update(reading, { sort, filter: "", tree }, false);
+    return tableText(
+      reading,
+      list.rows,
+      COLUMNS.filter(({ key }) => keys.includes(key)),
+    );
+  };
+
+  it("has the rows in their order, numbers in full, nothing for no number", () => {
+    expect(copied(0.1, ["name", "kind", "share", "dead", "curve"])).toBe(
+      "layer\tkind\tinactive share\tdead units\na.z\tReLU\t0\t0\na.x y\tReLU\t0.5\t1\nlate\tReLU\t\t\n",
+    );
+  });
+
+  it("has both bounds between stops", () => {
+    expect(copied(0.5, ["name", "units", "dead"])).toBe(
+      "layer\tunits\tdead units\tdead units upper\na.z\t4\t0\t0\na.x y\t4\t1\t2\nlate\t2\t\t\n",
+    );
+  });
+
+  it("has groups where rows are grouped", () => {
+    expect(copied(0.1, ["name", "units", "dead"], true)).toBe(
+      "layer\tunits\tdead units\na\t8\t1\na.z\t4\t0\na.x y\t4\t1\nlate\t2\t\n",
+    );
+  });
+});
+
+describe("a long name", () => {
+  it("keeps its end, unless it runs from right to left", () => {
+    expect(tailStart("layer1.0.relu")).toBe("layer1.0.relu".length);
+    expect(tailStart("x".repeat(300))).toBe(289);
+    expect(tailStart(`${"x".repeat(30)}😀${"y".repeat(10)}`)).toBe(32);
+    expect(tailStart("שכבה".repeat(20))).toBe(80);
+  });
+});

@@ -1,0 +1,362 @@
+"""The layer table at scale: 2,000 layers in an exported page, without a kernel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from panel import Panel
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from iua_widget import IUAWidget
+
+pytestmark = pytest.mark.browser
+
+BLOCKS = 500
+PARTS = ("attn.act", "mlp.relu", "mlp.relu:1", "mlp/gelu")
+WIDTHS = "(table) => [...table.querySelectorAll('thead th')].map((cell) => cell.offsetWidth)"
+
+
+def many_layers() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    layers = {}
+    for block in range(BLOCKS):
+        for part in PARTS:
+            response = rng.normal(size=(8, 10)).astype(np.float32)
+            if "relu" in part:
+                response = np.maximum(response - 2 * rng.random(), 0)
+            layers[f"model.layers.{block}.{part}"] = response
+    return layers
+
+
+def odd_layers() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    sound = np.maximum(rng.normal(size=(40, 6, 5, 5)), 0).astype(np.float32)
+    sound[:, :2] = 0
+    partly = rng.normal(size=(40, 30)).astype(np.float32)
+    partly[3, 2], partly[4, 4] = np.nan, np.inf
+    return {
+        "sound": sound,
+        "all of it": np.full((40, 30), np.nan, np.float32),
+        "partly": partly,
+        "שכבה" * 75: np.zeros((40, 12), np.float32),
+        "<b>bold</b>" + "x" * 289: np.abs(partly[:, 5:9]),
+        "C:\\a\"b'c&amp;\u202e": np.ones((40, 3)),
+    }
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("table")
+    return {
+        name: IUAWidget(layers, background=False).to_html(folder / f"{name}.html")
+        for name, layers in (("many", many_layers()), ("odd", odd_layers()))
+    }
+
+
+@pytest.fixture(scope="module")
+def figures() -> pd.DataFrame:
+    return IUAWidget(many_layers(), background=False).iua.at().to_pandas()
+
+
+@pytest.fixture
+def opened(browser: Browser, export: dict[str, Path]) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1200, "height": 1000})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    complaints: list[str] = []
+
+    def open_it(name: str = "many", width: int = 1200) -> Panel:
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.goto(export[name].as_uri())
+        panel = Panel(page)
+        expect(panel.rows.first).to_be_visible()
+        return panel
+
+    yield open_it
+    context.close()
+    assert complaints == []
+
+
+def grid(panel: Panel) -> Locator:
+    return panel.root.locator("table.iua-table")
+
+
+def focused(panel: Panel) -> str | None:
+    name = panel.page.evaluate("document.activeElement.closest('tr')?.dataset.layer ?? null")
+    return None if name is None else str(name)
+
+
+def header(panel: Panel, name: str) -> Locator:
+    return panel.root.get_by_role("columnheader", name=name).get_by_role("button")
+
+
+def in_view(panel: Panel) -> list[str]:
+    """The layers whose rows a person sees, top to bottom."""
+    names: list[str] = grid(panel).evaluate(
+        """(table) => {
+            const top = table.tHead.rows[0].cells[0].getBoundingClientRect().bottom;
+            const bottom = table.tFoot.rows[0].cells[0].getBoundingClientRect().top;
+            return [...table.tBodies[0].querySelectorAll("tr[data-layer]")].filter((row) => {
+                const box = row.getBoundingClientRect();
+                return box.top >= top - 1 && box.bottom <= bottom + 1;
+            }).map((row) => row.dataset.layer);
+        }"""
+    )
+    return names
+
+
+def test_only_rows_in_view_are_made_and_all_can_be_scrolled_to(
+    opened: Any, figures: pd.DataFrame
+) -> None:
+    panel = opened()
+    table = grid(panel)
+    names = list(figures.response)
+    expect(table).to_have_attribute("aria-rowcount", "2002")
+    assert in_view(panel)[:3] == names[:3]
+    box = panel.root.locator(".iua-table-box")
+    for share in (0.25, 0.8, 1):
+        box.evaluate(
+            "(box, share) => { box.scrollTop = share * (box.scrollHeight - box.clientHeight); }",
+            share,
+        )
+        panel.page.wait_for_timeout(50)
+        seen = in_view(panel)
+        assert len(seen) >= 7
+        first = names.index(seen[0])
+        assert seen == names[first : first + len(seen)]
+        assert abs(first - share * (len(names) - len(seen))) < 3
+        row = panel.row(seen[0])
+        expect(row).to_have_attribute("aria-rowindex", str(first + 2))
+        assert panel.rows.count() < 60
+        shown = panel.table()[seen[0]]
+        assert shown["mean"][0] == figures["mean inactive"][first]
+        assert shown["dead"][0] == figures["dead units"][first]
+    assert seen[-1] == names[-1]
+    totals = panel.root.locator("tfoot")
+    expect(totals).to_contain_text("all 2,000 layers")
+    expect(totals.locator('[data-column="dead"]')).to_have_attribute(
+        "data-value", str(figures["dead units"].sum())
+    )
+
+
+def test_the_keyboard_reaches_every_row(opened: Any, figures: pd.DataFrame) -> None:
+    panel = opened()
+    names = list(figures.response)
+    press = panel.page.keyboard.press
+    header(panel, "layer").focus()
+    press("ArrowDown")
+    assert focused(panel) == names[0]
+    press("ArrowUp")
+    assert focused(panel) is None
+    press("Tab")
+    assert focused(panel) == names[0], "one step from the headers to the rows"
+    press("ArrowDown")
+    assert focused(panel) == names[1]
+    press("End")
+    assert (focused(panel), in_view(panel)[-1]) == (names[-1], names[-1])
+    press("PageUp")
+    page = len(names) - 1 - names.index(focused(panel) or "")
+    assert 5 <= page <= 12
+    press("PageDown")
+    press("Home")
+    assert (focused(panel), in_view(panel)[0]) == (names[0], names[0])
+    panel.page.keyboard.type("MODEL.layers.123.mlp.")
+    assert focused(panel) == "model.layers.123.mlp.relu"
+    press("Enter")
+    expect(panel.row("model.layers.123.mlp.relu")).to_have_attribute("aria-selected", "true")
+    assert panel.heatmap()["layer"] == "model.layers.123.mlp.relu"
+    panel.root.locator(".iua-table-box").evaluate("(box) => { box.scrollTop = 0; }")
+    panel.page.wait_for_timeout(50)
+    assert focused(panel) == "model.layers.123.mlp.relu", "scrolling does not take the focus away"
+    press("ArrowDown")
+    assert focused(panel) == "model.layers.123.mlp.relu:1"
+    assert "model.layers.123.mlp.relu:1" in in_view(panel)
+
+
+def test_sorting_is_stable_both_ways_and_announced(opened: Any, figures: pd.DataFrame) -> None:
+    panel = opened()
+    status = panel.root.locator(".iua-layers > [role=status]")
+    for ascending, word in ((False, "descending"), (True, "ascending")):
+        header(panel, "dead units").click()
+        by_hand = figures.sort_values("dead units", ascending=ascending, kind="stable").response
+        assert in_view(panel) == list(by_hand)[: len(in_view(panel))]
+        expect(status).to_have_text(f"Sorted by dead units, {word}.")
+    header(panel, "dead units").press("Enter")
+    assert in_view(panel)[0] == figures.response[0]
+    expect(status).to_have_text("In the order of the network.")
+    header(panel, "dead units").press("ArrowRight")
+    expect(header(panel, "dead share")).to_be_focused()
+    header(panel, "over tolerance").click()
+    expect(panel.root.get_by_role("columnheader", name="over tolerance")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+
+
+def test_the_filter_takes_words_kinds_and_figures(opened: Any, figures: pd.DataFrame) -> None:
+    panel = opened()
+    field = panel.root.get_by_role("searchbox", name="filter layers")
+    field.fill(".12 relu")
+    expect(panel.root.locator("tfoot")).to_contain_text("22 of 2,000 layers")
+    expect(panel.root.locator(".iua-layers > [role=status]")).to_have_text("22 of 2,000 layers.")
+    panel.root.get_by_label("has dead units").check()
+    expect(field).to_have_value(".12 relu dead>0")
+    wanted = figures.response.str.contains(".12", regex=False)
+    wanted &= figures.response.str.contains("relu") & (figures["dead units"] > 0)
+    expect(grid(panel)).to_have_attribute("aria-rowcount", str(wanted.sum() + 2))
+    assert in_view(panel)[0] == figures.response[wanted].iloc[0]
+    field.fill("")
+    expect(panel.root.get_by_label("has dead units")).not_to_be_checked()
+    over = int((figures["dead share"] >= 0.4).sum())
+    panel.root.get_by_label("percent of dead units").fill("40")
+    panel.root.get_by_role("button", name=f"{over} layers").click()
+    expect(field).to_have_value("dead-share>=40%")
+    expect(grid(panel)).to_have_attribute("aria-rowcount", str(over + 2))
+    assert all(cells["dead-share"][0] >= 0.4 for cells in panel.table().values())
+    field.fill("nothing like it")
+    expect(panel.root.get_by_text("No layer passes the filter.")).to_be_visible()
+
+
+def test_layers_are_grouped_by_module_on_request(opened: Any, figures: pd.DataFrame) -> None:
+    panel = opened()
+    panel.button("Tree").click()
+    table = panel.root.get_by_role("treegrid", name="layers")
+    expect(table).to_have_attribute("aria-rowcount", str(1 + BLOCKS + 2))
+    groups = table.locator("tr[data-group]")
+    expect(groups.first).to_have_attribute("data-group", "model.layers")
+    dead = groups.first.locator('[data-column="dead"]')
+    expect(dead).to_have_attribute("data-value", str(figures["dead units"].sum()))
+    second = table.locator('tr[data-group="model.layers.1"]')
+    expect(second).to_have_attribute("aria-level", "2")
+    second.click()
+    expect(second).to_have_attribute("aria-expanded", "true")
+    expect(second.locator('[data-column="units"]')).to_have_attribute("data-value", "40")
+    press = panel.page.keyboard.press
+    press("ArrowRight")
+    assert panel.page.evaluate("document.activeElement.textContent").startswith("attn.act")
+    press("ArrowLeft")
+    press("ArrowLeft")
+    expect(second).to_have_attribute("aria-expanded", "false")
+    press("ArrowLeft")
+    press("Enter")
+    expect(table).to_have_attribute("aria-rowcount", "3")
+    panel.button("Open all").click()
+    expect(table).to_have_attribute("aria-rowcount", str(2000 + 1 + BLOCKS * 2 + 2))
+
+
+def test_columns_hide_and_resize_by_pointer_and_by_key(opened: Any) -> None:
+    panel = opened()
+    page = panel.page
+    panel.root.get_by_role("button", name=re.compile("^Columns")).click()
+    panel.root.get_by_label("std inactive").check()
+    panel.root.get_by_label("dead share").uncheck()
+    page.keyboard.press("Escape")
+    expect(panel.root.get_by_label("std inactive")).to_be_hidden()
+    expect(panel.root.get_by_role("columnheader", name="std")).to_be_visible()
+    expect(panel.root.get_by_role("columnheader", name="dead share")).to_have_count(0)
+    cell = panel.root.get_by_role("columnheader", name="mean inactive")
+    before = cell.bounding_box()
+    assert before
+    page.mouse.move(before["x"] + before["width"] - 3, before["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(before["x"] + before["width"] + 37, before["y"] + 10, steps=4)
+    page.mouse.up()
+    after = cell.bounding_box()
+    assert after
+    assert after["x"] == pytest.approx(before["x"], abs=1)
+    assert after["width"] == pytest.approx(before["width"] + 40, abs=2)
+    header(panel, "mean inactive").press("Shift+ArrowLeft")
+    narrower = cell.bounding_box()
+    assert narrower
+    assert narrower["width"] < after["width"]
+    expect(panel.root.get_by_role("columnheader", name="mean inactive")).to_have_attribute(
+        "aria-sort", "none"
+    )
+
+
+@pytest.mark.parametrize("width", [420, 540, 900, 1600])
+def test_odd_names_and_layers_of_nan_break_nothing(opened: Any, width: int) -> None:
+    panel = opened("odd", width)
+    page = panel.page
+    box = panel.root.locator(".iua-table-box")
+    assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth"), "no sideways scrolling"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for name in ("layer", "inactive share", "dead units"):
+        expect(panel.root.get_by_role("columnheader", name=name)).to_be_visible()
+    heights = {
+        row.evaluate("(row) => row.getBoundingClientRect().height") for row in panel.rows.all()
+    }
+    assert len(heights) == 1
+    assert set(panel.layers()) == set(odd_layers())
+    before = grid(panel).evaluate(WIDTHS)
+    panel.set_slider("rtol", 60)
+    expect(panel.row("sound").locator('[data-column="share"]')).to_have_attribute(
+        "data-upper", re.compile(r"\d")
+    )
+    assert grid(panel).evaluate(WIDTHS) == before, "ranges do not move the columns"
+    broken = panel.row("all of it")
+    expect(broken).to_have_class(re.compile("iua-broken"))
+    mark = broken.locator(".iua-mark")
+    expect(mark).to_have_text("all NaN")
+    broken.focus()
+    page.keyboard.press("ArrowRight")
+    expect(mark).to_be_focused()
+    tip = panel.root.locator(".iua-mark-tip")
+    expect(tip).to_contain_text("the figures of this layer mean nothing")
+    page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+    page.keyboard.press("ArrowLeft")
+    expect(broken).to_be_focused()
+    expect(panel.row("partly").locator(".iua-mark")).to_have_attribute(
+        "aria-label", re.compile("1 NaN and 1 infinite responses")
+    )
+
+
+def test_the_order_is_held_under_the_pointer_and_the_focus(opened: Any) -> None:
+    panel = opened()
+    page: Page = panel.page
+    header(panel, "dead units").click()
+    panel.rows.nth(4).hover()
+    before = in_view(panel)
+    sign = panel.root.get_by_role("button", name=re.compile("Order held"))
+    panel.set_slider("atol", 60)
+    expect(sign).to_be_visible()
+    assert in_view(panel) == before
+    page.mouse.move(5, 5)
+    expect(sign).to_be_hidden()
+    after = in_view(panel)
+    assert after != before
+    panel.rows.first.focus()
+    panel.set_slider("atol", 0)
+    expect(sign).to_be_visible()
+    assert in_view(panel) == after
+    sign.click()
+    expect(sign).to_be_hidden()
+    assert in_view(panel) != after
+
+
+def test_rows_are_copied_as_they_are_on_show(opened: Any, figures: pd.DataFrame) -> None:
+    panel = opened()
+    page = panel.page
+    header(panel, "dead units").click()
+    panel.root.get_by_role("searchbox", name="filter layers").fill("layers.7 gelu")
+    expect(panel.root.locator("tfoot")).to_contain_text("11 of 2,000")
+    panel.rows.first.focus()
+    page.keyboard.press("Control+c")
+    expect(panel.button("Copied")).to_be_visible()
+    lines = page.evaluate("navigator.clipboard.readText()").rstrip("\n").split("\n")
+    head = lines[0].split("\t")
+    assert head[:3] == ["layer", "kind", "units"]
+    assert len(lines) == 1 + 11
+    rows = [dict(zip(head, line.split("\t"), strict=True)) for line in lines[1:]]
+    wanted = figures[figures.response.str.match(r"model\.layers\.7\d*\.mlp/gelu")]
+    wanted = wanted.sort_values("dead units", ascending=False, kind="stable")
+    assert [row["layer"] for row in rows] == list(wanted.response)
+    assert [float(row["mean inactive"]) for row in rows] == list(wanted["mean inactive"])
