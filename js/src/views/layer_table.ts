@@ -113,6 +113,8 @@ export class LayerTable {
   #digit = 0;
   #rowHeight = 0;
   #viewHeight = 0;
+  /** The box's scrollTop, kept because to ask for it makes the browser lay out the page. */
+  #scrolled = 0;
   #alarm = 0.5;
   #tree = false;
   /** Key of the row that is the table's tab stop. */
@@ -210,6 +212,7 @@ export class LayerTable {
     on(this.#body, "focusout", () => this.#left());
     on(this.#holding, "click", () => this.#refresh(true));
     on(this.#scroller, "scroll", () => {
+      this.#scrolled = this.#scroller.scrollTop;
       this.#tip.hide();
       this.#makeRows();
     });
@@ -376,7 +379,7 @@ export class LayerTable {
   }
 
   #firstInView(): number {
-    const first = Math.ceil(this.#scroller.scrollTop / Math.max(1, this.#rowHeight));
+    const first = Math.ceil(this.#scrolled / Math.max(1, this.#rowHeight));
     const current = this.#list.place(this.#current);
     const last = first + Math.floor(this.#viewHeight / Math.max(1, this.#rowHeight));
     return current >= first && current < last ? current : first;
@@ -477,8 +480,13 @@ export class LayerTable {
     if (reading === null) return;
     const { rows } = this.#list;
     if (this.#list.place(this.#current) < 0) this.#lostCurrent();
-    const { scrollTop } = this.#scroller;
-    const inView = rowWindow(scrollTop, this.#viewHeight, this.#rowHeight, rows.length, AROUND);
+    const inView = rowWindow(
+      this.#scrolled,
+      this.#viewHeight,
+      this.#rowHeight,
+      rows.length,
+      AROUND,
+    );
     const lines = rowsToMake(inView, this.#list.place(this.#current));
     const keys = new Set(lines.map((line) => (rows[line] as Row).key));
     for (const [key, view] of this.#made) {
@@ -542,9 +550,10 @@ export class LayerTable {
   #scrollToRow(key: string): void {
     const at = this.#list.place(key);
     if (at < 0) return;
-    const { scrollTop } = this.#scroller;
-    const to = scrollFor(at, this.#rowHeight, scrollTop, this.#viewHeight);
-    if (to !== scrollTop) this.#scroller.scrollTop = to;
+    const to = scrollFor(at, this.#rowHeight, this.#scrolled, this.#viewHeight);
+    if (to === this.#scrolled) return;
+    this.#scroller.scrollTop = to;
+    this.#scrolled = this.#scroller.scrollTop;
   }
 
   // Sizes.
