@@ -62,7 +62,7 @@ export class NumberCell {
     }
     const text = this.#text(lower, high);
     setText(this.#number, text);
-    this.#node.classList.toggle("iua-range", between && text.length > FITS);
+    this.#node.classList.toggle("iua-between", between && text.length > FITS);
     this.#node.classList.toggle("iua-is-zero", !(high > 0));
     this.#node.classList.toggle("iua-some", known && lower > 0);
   }
