@@ -28,6 +28,7 @@ from iua_widget.shown import layer_table, selected_units
 from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.sources import open_source
 from iua_widget.static_files import script, styles
+from iua_widget.still import still_page
 from iua_widget.stream import Run, Status
 from iua_widget.tolerances import (
     Scale,
@@ -216,6 +217,15 @@ class IUAWidget(anywidget.AnyWidget):
         else:
             self._replace_those_of_this_cell()
             self._count(after=None)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The widget, and beside it a table for readers without a kernel."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            title = f"Inactive units of {self._label()}"
+            data["text/html"] = still_page(self._iua, self.tolerances, title)
+        return bundle
 
     def __repr__(self) -> str:
         return f"IUAWidget({self.status}, {self._iua!r})"

@@ -1,6 +1,9 @@
 /** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
 
+import { plural } from "../core/format";
 import { UnitReader } from "../core/layers";
+import { type DrawnPicture, drawPicture } from "../core/picture";
+import { pictureCurve, pictureRows } from "../core/picture_of";
 import { asSort } from "../core/row_order";
 import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../core/snapshot";
 import { TableReading } from "../core/table_reading";
@@ -10,9 +13,12 @@ import { element, setAttribute } from "./dom";
 import { Heatmap, type HeatmapState } from "./heatmap";
 import { LayerTable } from "./layer_table";
 import { Notes } from "./notes";
+import { Presentation } from "./presentation";
+import { coloursOf, savePicture } from "./save_picture";
 import { Silence } from "./silence";
 import { StatusRow } from "./status";
 import { TolerancePanel } from "./tolerance_panel";
+import { ViewMenu } from "./view_menu";
 
 const TOPICS: readonly Topic[] = ["tolerances", "layer", "run", "table", "units", "sort", "filter"];
 const WIDE_FROM = 1380;
@@ -51,6 +57,7 @@ export class App {
   readonly #tolerances: TolerancePanel;
   readonly #table: LayerTable;
   readonly #heatmap: Heatmap;
+  readonly #menu: ViewMenu;
   readonly #node: HTMLElement;
   readonly #stale = new Set<Topic>(TOPICS);
   readonly #unitReader = new UnitReader();
@@ -103,6 +110,16 @@ export class App {
       this.#tolerances.node(),
       element("div", { class: "iua-panes" }, this.#table.node(), this.#heatmap.node()),
     );
+    const presentation = new Presentation(this.#node, () => this.#menu.update(), signal);
+    this.#menu = new ViewMenu(
+      {
+        presentation,
+        show: (panel, shown) => this.#node.classList.toggle(`iua-without-${panel}`, !shown),
+        save: (kind) => savePicture(this.#picture(), kind, this.#pictureTitle()),
+      },
+      signal,
+    );
+    this.#status.node().append(this.#menu.node());
     this.#node.classList.toggle("iua-static", !host.canRun);
     for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
     host.subscribe("run", () => this.#silence.heard(), signal);
@@ -204,6 +221,38 @@ export class App {
     this.#table.update({ reading, layer, sort: asSort(sort), filter });
     this.#heatmap.update(this.#heatmapState(layer));
     this.#host.shown(run.frame);
+  }
+
+  #pictureTitle(): string {
+    const { source } = this.#host.run();
+    return this.#host.title || `Inactive units of ${source}`;
+  }
+
+  /** The panels on show, with what a reader needs to know beside them. */
+  #picture(): DrawnPicture {
+    const text = (selector: string): string =>
+      this.#node.querySelector(selector)?.textContent ?? "";
+    const without = (panel: string): boolean =>
+      this.#node.classList.contains(`iua-without-${panel}`);
+    const reading = this.#reading;
+    const layer = this.#host.layer();
+    const shown = reading === null || without("table") ? [] : this.#table.shown();
+    const row = reading?.table.layers.findIndex(({ name }) => name === layer) ?? -1;
+    const table = reading === null ? { rows: [], more: "" } : pictureRows(reading, shown, layer);
+    return drawPicture({
+      title: this.#pictureTitle(),
+      lines: [
+        `inactive: ${text(".iua-rule-text")} · ${text(".iua-rule-note")}`,
+        `${plural(this.#host.run().probes, "probe")} · ${text(".iua-state-word").toLowerCase()}`,
+      ],
+      ...table,
+      curve:
+        reading === null || row < 0 || without("tolerances")
+          ? null
+          : pictureCurve(reading, row, this.#host.tolerances().atol),
+      heatmap: without("heatmap") ? null : this.#heatmap.picture(),
+      colours: coloursOf(this.#node),
+    });
   }
 
   #showStatus(): void {

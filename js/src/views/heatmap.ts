@@ -4,13 +4,17 @@ import { shareLevels } from "../core/colour";
 import { formatBracket, formatInteger, formatShare, formatTolerance, plural } from "../core/format";
 import { type LayerReading, totalUnits, type UnitsReading } from "../core/layers";
 import { describeUnit, ownIndex } from "../core/layout";
+import type { PictureHeatmap } from "../core/picture";
 import type { UnitsSnapshot } from "../core/snapshot";
 import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
 import { element, setAttribute, setText } from "./dom";
 import { Legend } from "./legend";
+import { readLegend } from "./save_picture";
 import { Tooltip, type TooltipText } from "./tooltip";
 import { type Point, UnitCanvas } from "./unit_canvas";
 
+/** A picture for a file is this much finer than its size on the page. */
+const IMAGE_RATIO = 2;
 const ZOOM_STEP = 1.6;
 const PAN_STEP = 48;
 const HINT_MS = 1800;
@@ -311,6 +315,20 @@ export class Heatmap {
       colour("--iua-dead"),
       colour("--iua-outline"),
     );
+  }
+
+  /** The picture as it stands, for a file. */
+  picture(): PictureHeatmap | null {
+    if (this.#units === null) return null;
+    const canvas = this.#picture.node();
+    return {
+      name: this.#name.textContent ?? "",
+      summary: this.#summary.textContent ?? "",
+      image: this.#picture.image(IMAGE_RATIO),
+      width: canvas.clientWidth,
+      height: canvas.clientHeight,
+      legend: readLegend(this.#node.querySelector(".iua-legend")),
+    };
   }
 
   node(): HTMLElement {

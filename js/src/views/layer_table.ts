@@ -435,6 +435,11 @@ export class LayerTable {
 
   // What is on show.
 
+  /** The layers in the order of the rows, without those in closed groups. */
+  shown(): number[] {
+    return this.#list.rows.flatMap((row) => (row.layer < 0 ? [] : [row.layer]));
+  }
+
   update(state: TableState): void {
     this.#state = state;
     this.#refresh();

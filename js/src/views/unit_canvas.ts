@@ -265,6 +265,15 @@ export class UnitCanvas {
     this.requestPaint();
   }
 
+  /** What is in view, painted this much finer than its size, as a data URL. */
+  image(ratio: number): string {
+    const [width, height, before] = [this.#width, this.#height, this.#ratio];
+    this.resize(width, height, Math.max(ratio, before));
+    const image = this.#canvas.toDataURL();
+    this.resize(width, height, before);
+    return image;
+  }
+
   requestPaint(): void {
     if (this.#frame !== 0) return;
     this.#frame = requestAnimationFrame(() => {
