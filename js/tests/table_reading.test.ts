@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { readLayer } from "../src/core/layers";
 import { shareCurve, TableReading } from "../src/core/table_reading";
 import { tableOf } from "./tables";
 
@@ -41,6 +42,29 @@ describe("a reading of the table", () => {
     expect([other.value(0, "dead", "lower"), other.value(0, "dead", "upper")]).toEqual([1, 2]);
     expect([other.exact(0), other.allExact]).toEqual([false, false]);
     expect(other.layer(0).upper.mean).toBe(3);
+  });
+
+  it("is what each layer's own reading is, wherever the tolerances fall", () => {
+    for (const scale of ["zero", "layer mean", "unit RMS"] as const) {
+      for (const atol of [0, 0.05, 0.1, 1, 3]) {
+        for (const [rtol, dead_share] of [
+          [0, 1],
+          [0.5, 1],
+          [0.7, 0.9],
+        ] as const) {
+          const tolerances = { atol, rtol, scale, dead_share };
+          const all = new TableReading(TABLE).read(tolerances);
+          for (const layer of [0, 1, 3]) {
+            const one = readLayer(TABLE, layer, tolerances);
+            for (const key of ["mean", "std", "dead", "dormant"] as const) {
+              expect(all.value(layer, key, "lower")).toBe(one.lower[key]);
+              expect(all.value(layer, key, "upper")).toBe(one.upper[key]);
+            }
+            expect(all.exact(layer)).toBe(one.exact);
+          }
+        }
+      }
+    }
   });
 
   it("sums up what has been counted", () => {

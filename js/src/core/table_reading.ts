@@ -4,7 +4,7 @@ import { type ColumnKey, isText, type NumericKey } from "./columns";
 import { type LayerReading, readLayer } from "./layers";
 import { type SortValues, textKey } from "./row_order";
 import type { LayerMeta, TableSnapshot } from "./snapshot";
-import type { Tolerances } from "./threshold";
+import { isPerUnit, locate, locateLayer, sameThresholds, type Tolerances } from "./threshold";
 
 /** One number a layer; NaN where there is none. */
 interface Bounds {
@@ -35,6 +35,12 @@ function makeBounds(layers: number): Bounds {
   };
 }
 
+/** Whether figures at these tolerances are columns of the table, and nothing has to be worked out. */
+function isAtStops({ recount, deadShare }: TableSnapshot, tolerances: Tolerances): boolean {
+  const recounted = recount !== null && sameThresholds(recount.at, tolerances);
+  return !recounted && !isPerUnit(tolerances) && tolerances.dead_share === deadShare;
+}
+
 export class TableReading {
   readonly table: TableSnapshot;
   readonly #lower: Bounds;
@@ -63,13 +69,43 @@ export class TableReading {
   /** Read all layers at these tolerances. */
   read(tolerances: Tolerances): this {
     this.#tolerances = tolerances;
-    for (let layer = 0; layer < this.layers; layer++) {
-      const { lower, upper, exact } = readLayer(this.table, layer, tolerances);
-      this.#put(this.#lower, layer, lower);
-      this.#put(this.#upper, layer, upper);
-      this.#exact[layer] = Number(exact);
+    if (isAtStops(this.table, tolerances)) this.#readAtStops(tolerances);
+    else {
+      for (let layer = 0; layer < this.layers; layer++) {
+        const { lower, upper, exact } = readLayer(this.table, layer, tolerances);
+        this.#put(this.#lower, layer, lower);
+        this.#put(this.#upper, layer, upper);
+        this.#exact[layer] = Number(exact);
+      }
     }
     return this;
+  }
+
+  /** What `readLayer` gives where each layer's figures are two of its columns. */
+  #readAtStops(tolerances: Tolerances): void {
+    const { table } = this;
+    const { stops, rtolStops } = table;
+    const columns = stops.length + 1;
+    const taus = rtolStops.length;
+    const tau = locate(rtolStops, tolerances.rtol);
+    const shared = tolerances.rtol === 0 || tolerances.scale === "zero";
+    let place = locate(stops, tolerances.atol);
+    const dormant = (layer: number, stop: number): number =>
+      stop < taus ? (table.dormant[layer * taus + stop] as number) : this.meta(layer).units;
+    for (let layer = 0; layer < this.layers; layer++) {
+      if (!shared) place = locateLayer(stops, tolerances, this.meta(layer).mean_abs);
+      const lower = layer * columns + place.lower;
+      const upper = layer * columns + place.upper;
+      this.#lower.mean[layer] = table.mean[lower] as number;
+      this.#lower.std[layer] = table.std[lower] as number;
+      this.#lower.dead[layer] = table.dead[lower] as number;
+      this.#lower.dormant[layer] = dormant(layer, tau.lower);
+      this.#upper.mean[layer] = table.mean[upper] as number;
+      this.#upper.std[layer] = table.std[upper] as number;
+      this.#upper.dead[layer] = table.deadUpper[upper] as number;
+      this.#upper.dormant[layer] = dormant(layer, tau.upper);
+      this.#exact[layer] = Number(place.exact);
+    }
   }
 
   #put(bounds: Bounds, layer: number, bound: LayerReading["lower"]): void {
