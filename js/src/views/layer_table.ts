@@ -42,6 +42,7 @@ const ROW_EM = 2.62;
 const CELL_PADDING = 14;
 /** Lines made above and below those in view. */
 const AROUND = 6;
+const PRINTED_ROWS = 400;
 const PROBE_DIGITS = 20;
 const PROBE_EMS = 5;
 const FILTER_PAUSE_MS = 500;
@@ -117,6 +118,7 @@ export class LayerTable {
   #scrolled = 0;
   #alarm = 0.5;
   #tree = false;
+  #printing = false;
   /** Key of the row that is the table's tab stop. */
   #current = "";
   #scrolledTo = "";
@@ -216,6 +218,17 @@ export class LayerTable {
       this.#tip.hide();
       this.#makeRows();
     });
+    // What is printed has no scrolling: its rows are made beforehand.
+    for (const [name, printing] of [
+      ["beforeprint", true],
+      ["afterprint", false],
+    ] as const) {
+      const print = (): void => {
+        this.#printing = printing;
+        this.#makeRows();
+      };
+      window.addEventListener(name, print, { signal });
+    }
     let frame = 0;
     const observer = new ResizeObserver(() => {
       cancelAnimationFrame(frame);
@@ -297,6 +310,7 @@ export class LayerTable {
       if (getSelection()?.isCollapsed === false) return;
       void this.#copy();
       event.preventDefault();
+      event.stopPropagation();
       return;
     }
     if (event.altKey) return;
@@ -485,13 +499,9 @@ export class LayerTable {
     if (reading === null) return;
     const { rows } = this.#list;
     if (this.#list.place(this.#current) < 0) this.#lostCurrent();
-    const inView = rowWindow(
-      this.#scrolled,
-      this.#viewHeight,
-      this.#rowHeight,
-      rows.length,
-      AROUND,
-    );
+    const inView = this.#printing
+      ? { first: 0, end: Math.min(rows.length, PRINTED_ROWS) }
+      : rowWindow(this.#scrolled, this.#viewHeight, this.#rowHeight, rows.length, AROUND);
     const lines = rowsToMake(inView, this.#list.place(this.#current));
     const keys = new Set(lines.map((line) => (rows[line] as Row).key));
     for (const [key, view] of this.#made) {
