@@ -48,19 +48,17 @@ class Preset:
 
 
 def _absolute(name: str, formula: str, source: str, atol: float) -> Preset:
-    return Preset(name, formula, source, 0.0, atol, "layer mean", 1.0)
+    return Preset(name, formula, source, rtol=0.0, atol=atol)
+
+
+def _relative(name: str, formula: str, source: str, rtol: float) -> Preset:
+    return Preset(name, formula, source, rtol=rtol, atol=0.0, scale="layer mean")
 
 
 def _dormant(tau: float) -> Preset:
-    return Preset(
-        f"tau-dormant {tau:g}",
-        f"mean |x| of the unit ≤ {tau:g} × mean |x| of the layer" if tau else "mean |x| = 0",
-        "Sokar et al. 2023: the column “dormant units”",
-        tau,
-        0.0,
-        "layer mean",
-        1.0,
-    )
+    formula = f"mean |x| of the unit ≤ {tau:g} × mean |x| of the layer" if tau else "mean |x| = 0"
+    source = "Sokar et al. 2023: the column “dormant units”"
+    return _relative(f"tau-dormant {tau:g}", formula, source, tau)
 
 
 _ALL: Final = (
@@ -68,21 +66,18 @@ _ALL: Final = (
     _absolute("DNIKit", "|x| ≤ 1e-8", "DNIKit's Inactive Unit Analysis, 2023", 1e-8),
     _absolute("SAE", "|x| ≤ 1e-6", "dashboards of sparse autoencoders", 1e-6),
     _absolute("near zero", "|x| ≤ 0.05", "fastai's ActivationStats, unsigned", 0.05),
-    Preset(
+    _relative(
         "relative",
-        "|x| ≤ 0.05 × RMS of the unit",
+        "|x| ≤ 0.05 × layer mean |x|",
         "for nets without exact zeros: GELU, SiLU, tanh",
         0.05,
-        0.0,
-        "unit RMS",
-        1.0,
     ),
     _dormant(0.0),
     _dormant(0.025),
     _dormant(0.1),
     Preset(
         "rarely active",
-        "dead if inactive on ≥ 99 % of probes",
+        "dead from 99 % of probes",
         "SageMaker Debugger; Dohare et al. 2024",
         dead_share=0.99,
     ),
@@ -103,7 +98,7 @@ def find_preset(name: object) -> Preset:
     Examples
     --------
     >>> find_preset("near zero").settings
-    {'rtol': 0.0, 'atol': 0.05, 'scale': 'layer mean', 'dead_share': 1.0}
+    {'rtol': 0.0, 'atol': 0.05}
     """
     if isinstance(name, str) and name in PRESETS:
         return PRESETS[name]

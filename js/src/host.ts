@@ -3,7 +3,7 @@
 import type { Scale, Tolerances } from "./core/threshold";
 
 export type Status = "idle" | "running" | "paused" | "stopped" | "done" | "failed";
-export type Command = "start" | "pause" | "resume" | "stop" | "restart";
+export type Command = "start" | "pause" | "resume" | "stop" | "restart" | "recount";
 export type Topic =
   | "tolerances"
   | "layer"
@@ -29,6 +29,8 @@ export interface RunInfo {
   readonly notes: readonly string[];
   readonly source: string;
   readonly restartable: boolean;
+  /** Whether the run counts again, at the tolerances it began with. */
+  readonly recounting: boolean;
 }
 
 /** The order of the table's rows: null is that of the network. */
@@ -97,6 +99,7 @@ export const EMPTY_RUN: RunInfo = {
   notes: [],
   source: "",
   restartable: false,
+  recounting: false,
 };
 
 /** The part of anywidget's model that is used here. */

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readLayer, readUnitsAt, totalUnits } from "../src/core/layers";
+import { inForce, PRESETS, type Preset } from "../src/core/presets";
 import { decodeTable, decodeUnits } from "../src/core/snapshot";
 import { probesNeeded, type Tolerances } from "../src/core/threshold";
 
@@ -21,6 +22,7 @@ interface Between extends Tolerances {
 interface Fixture {
   readonly stops: readonly number[];
   readonly between: readonly Between[];
+  readonly presets: readonly Preset[];
   readonly needed: readonly (readonly [number, number, number])[];
   readonly recounted: { readonly table: string; readonly units: Record<string, string> };
   readonly table: string;
@@ -177,4 +179,13 @@ describe("a recount", () => {
 
 test.each(fixture.needed)("of %d probes, a share of %d is as many as in Python", (...row) => {
   expect(probesNeeded(row[0], row[1])).toBe(row[2]);
+});
+
+test("presets are those of Python, and each is in force where it is set", () => {
+  expect(PRESETS).toEqual(fixture.presets);
+  const other = { rtol: 0.3, atol: 0.2, scale: "unit max", dead_share: 0.4 } as const;
+  for (const preset of PRESETS) {
+    expect(inForce(preset, other)).toBe(false);
+    expect(inForce(preset, { ...other, ...preset.settings })).toBe(true);
+  }
 });

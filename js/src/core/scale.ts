@@ -47,7 +47,14 @@ function isPowerOfTen(value: number): boolean {
   return Math.abs(value / 10 ** power - 1) < 1e-9;
 }
 
-/** Powers of ten to label, at least `gap` apart; the first label is a word and gets more room. */
+/** Where the powers of ten lie, from 0 (first stop) to 1 (last stop). */
+export function decades(stops: readonly number[]): number[] {
+  return stops.flatMap((stop, index) =>
+    stop > 0 && isPowerOfTen(stop) ? [index / (stops.length - 1)] : [],
+  );
+}
+
+/** Powers of ten to label, at least `gap` apart. */
 export function ticks(stops: readonly number[], gap: number): Tick[] {
   const last = stops.length - 1;
   if (last < 1) return [];
@@ -59,7 +66,6 @@ export function ticks(stops: readonly number[], gap: number): Tick[] {
   for (let index = last - 1; index > 0; index--) {
     const candidate = tick(index);
     if (!isPowerOfTen(candidate.stop)) continue;
-    if (candidate.position < 1.5 * gap) break;
     if (chosen.every((other) => Math.abs(other.position - candidate.position) >= gap)) {
       chosen.push(candidate);
     }

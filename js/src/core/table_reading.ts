@@ -133,6 +133,18 @@ export class TableReading {
     return this.#exact.every((exact, layer) => exact === 1 || !this.counted(layer));
   }
 
+  /** Mean inactive share of all units of all layers; NaN before the first probe. */
+  get share(): number {
+    let inactive = 0;
+    let units = 0;
+    for (let layer = 0; layer < this.layers; layer++) {
+      if (!this.counted(layer)) continue;
+      inactive += this.#lower.mean[layer] as number;
+      units += this.meta(layer).units;
+    }
+    return inactive / units;
+  }
+
   /** The number in a cell; NaN when the layer has none to show. */
   value(layer: number, key: NumericKey, side: Side = "lower"): number {
     const { units, probes } = this.meta(layer);

@@ -75,6 +75,7 @@ export class App {
           this.#invalidate("tolerances");
         },
         onSettle: () => host.settle(),
+        onRecount: () => host.command("recount"),
       },
       signal,
     );
@@ -147,7 +148,10 @@ export class App {
   }
 
   #followTheme(signal: AbortSignal): void {
-    const recolour = (): void => this.#heatmap.recolour();
+    const recolour = (): void => {
+      this.#heatmap.recolour();
+      this.#tolerances.recolour();
+    };
     const observer = new MutationObserver(recolour);
     for (const node of [document.documentElement, document.body]) {
       observer.observe(node, { attributes: true, attributeFilter: THEME_ATTRIBUTES });
@@ -211,12 +215,16 @@ export class App {
     if (run.error === null) this.#runError.hide();
     else this.#runError.show(run.error.title, run.error.message);
     this.#notes.update(run.notes, table?.layers ?? []);
-    this.#tolerances.update(
-      table?.stops ?? [],
-      table?.rtolStops ?? [],
+    const status = this.#host.status();
+    this.#tolerances.update({
+      table: table ?? null,
+      layer,
       tolerances,
-      reading?.allExact ?? true,
-    );
+      exact: reading?.allExact ?? true,
+      share: reading?.share ?? Number.NaN,
+      canRecount:
+        this.#host.canRun && run.restartable && (status === "done" || status === "stopped"),
+    });
     const { sort, filter } = this.#host.view();
     this.#table.update({ reading, layer, sort: asSort(sort), filter });
     this.#heatmap.update(this.#heatmapState(layer));

@@ -94,7 +94,12 @@ export class StatusRow {
 
   /** `silence`: for how many seconds the kernel has not been heard from; null where it is. */
   update(status: Status, run: RunInfo, silence: number | null): void {
-    setText(this.#word, stateWord(status, silence));
+    setText(
+      this.#word,
+      run.recounting && status === "running" && silence === null
+        ? "Counting again"
+        : stateWord(status, silence),
+    );
     setText(this.#source, run.source);
     this.#source.title = run.source;
     setText(this.#probes, progressText(run));

@@ -1,23 +1,49 @@
-/** The two tolerances, what rtol is relative to, and the rule they make, in words. */
+/** When a unit is inactive and when it is dead: in words, by name, on a curve, and by number. */
 
-import { formatTolerance } from "../core/format";
-import type { Scale, Tolerances } from "../core/threshold";
+import { formatShare, formatTolerance } from "../core/format";
+import { inForce, RELATIVE } from "../core/presets";
+import type { TableSnapshot } from "../core/snapshot";
+import { isUnitScale, type Scale, type Tolerances } from "../core/threshold";
 import { element, setText } from "./dom";
+import { PresetRow } from "./preset_row";
+import { ShareField } from "./share_field";
+import { ToleranceCurve } from "./tolerance_curve";
 import { ToleranceSlider } from "./tolerance_slider";
 
-const SCALES: readonly Scale[] = ["layer mean", "zero"];
-const EXACT = "Every threshold is a stop: the counts are exact.";
+const SCALES: Readonly<Record<Scale, string>> = {
+  zero: "zero (as NumPy)",
+  "layer mean": "layer mean |x|",
+  "unit RMS": "unit RMS",
+  "unit max": "unit max |x|",
+};
+const EXACT = "The counts are exact.";
 const BRACKETED = "Thresholds fall between stops: a range a–b holds the true value.";
 const RTOL_IS_IDLE = "Against zero rtol has no effect: it multiplies |0|.";
+/** Up to here a tolerance is in practice a test for exact zeros… */
+const NEXT_TO_ZERO = 1e-6;
+/** …and where it finds less than this, the net has none. */
+const HARDLY_ANY = 0.001;
 
 export interface TolerancePanelOptions {
   readonly onInput: (changes: Partial<Tolerances>) => void;
   readonly onSettle: () => void;
+  readonly onRecount: () => void;
+}
+
+export interface ToleranceState {
+  readonly table: TableSnapshot | null;
+  readonly layer: string;
+  readonly tolerances: Tolerances;
+  readonly exact: boolean;
+  /** Mean share of inactive units over all layers; NaN before the first probe. */
+  readonly share: number;
+  /** Whether the stream could be run once more, now. */
+  readonly canRecount: boolean;
 }
 
 function ruleInWords({ atol, rtol, scale }: Tolerances): string {
   const relative =
-    scale === "layer mean" && rtol > 0 ? `${formatTolerance(rtol)} × layer mean |x|` : "";
+    scale !== "zero" && rtol > 0 ? `${formatTolerance(rtol)} × ${SCALES[scale]}` : "";
   if (relative === "") return atol === 0 ? "x = 0 exactly" : `|x| ≤ ${formatTolerance(atol)}`;
   return atol === 0 ? `|x| ≤ ${relative}` : `|x| ≤ ${formatTolerance(atol)} + ${relative}`;
 }
@@ -25,21 +51,43 @@ function ruleInWords({ atol, rtol, scale }: Tolerances): string {
 export class TolerancePanel {
   readonly #atol: ToleranceSlider;
   readonly #rtol: ToleranceSlider;
+  readonly #curve: ToleranceCurve;
+  readonly #presets: PresetRow;
+  readonly #share: ShareField;
   readonly #scale = element("select", {
     class: "iua-select",
     attributes: { "aria-label": "scale" },
   });
   readonly #rule = element("span", { class: "iua-rule-text" });
-  readonly #certainty = element("span", { class: "iua-rule-note" });
+  readonly #certainty = element("span", {
+    class: "iua-rule-words",
+    attributes: { role: "status" },
+  });
+  readonly #recount = element("button", {
+    class: "iua-button iua-rule-action",
+    text: "Recount exactly",
+    title: "Runs the data once more with these very thresholds",
+    attributes: { type: "button" },
+  });
+  readonly #relative = element("button", {
+    class: "iua-button iua-rule-action",
+    text: `Try ${RELATIVE.formula}`,
+    attributes: { type: "button" },
+  });
   readonly #node: HTMLElement;
 
   constructor(options: TolerancePanelOptions, signal: AbortSignal) {
     const { onInput, onSettle } = options;
+    const choose = (changes: Partial<Tolerances>): void => {
+      onInput(changes);
+      onSettle();
+    };
     this.#atol = new ToleranceSlider(
       {
         name: "atol",
         meaning: "absolute tolerance",
         zeroWord: "exact zero",
+        zeroTick: "0",
         onInput: (atol) => onInput({ atol }),
         onSettle,
       },
@@ -50,22 +98,25 @@ export class TolerancePanel {
         name: "rtol",
         meaning: "relative to scale",
         zeroWord: "off",
+        zeroTick: "off",
         onInput: (rtol) => onInput({ rtol }),
         onSettle,
       },
       signal,
     );
+    this.#curve = new ToleranceCurve(options, signal);
+    this.#presets = new PresetRow(choose, signal);
+    this.#share = new ShareField(choose, signal);
     this.#scale.append(
-      ...SCALES.map((name) => element("option", { text: name, attributes: { value: name } })),
+      ...Object.entries(SCALES).map(([name, text]) =>
+        element("option", { text, attributes: { value: name } }),
+      ),
     );
-    this.#scale.addEventListener(
-      "change",
-      () => {
-        onInput({ scale: this.#scale.value as Scale });
-        onSettle();
-      },
-      { signal },
-    );
+    this.#scale.addEventListener("change", () => choose({ scale: this.#scale.value as Scale }), {
+      signal,
+    });
+    this.#recount.addEventListener("click", () => options.onRecount(), { signal });
+    this.#relative.addEventListener("click", () => choose(RELATIVE.settings), { signal });
     this.#node = element(
       "section",
       { class: "iua-tolerances", attributes: { "aria-label": "tolerances" } },
@@ -78,35 +129,69 @@ export class TolerancePanel {
           element("b", { text: "inactive:" }),
           this.#rule,
         ),
-        this.#certainty,
         element(
-          "label",
-          { class: "iua-scale" },
-          element("span", { text: "scale", attributes: { "aria-hidden": "true" } }),
-          this.#scale,
+          "span",
+          { class: "iua-rule-controls" },
+          element(
+            "label",
+            { class: "iua-scale" },
+            element("span", { text: "rtol relative to", attributes: { "aria-hidden": "true" } }),
+            this.#scale,
+          ),
+          this.#share.node(),
         ),
       ),
+      this.#presets.node(),
+      this.#curve.node(),
+      element("div", { class: "iua-rule-note" }, this.#certainty, this.#relative, this.#recount),
       this.#atol.node(),
       this.#rtol.node(),
     );
   }
 
-  update(
-    stops: readonly number[],
-    rtolStops: readonly number[],
-    tolerances: Tolerances,
-    exact: boolean,
-  ): void {
-    this.#atol.update(stops, tolerances.atol, null);
+  update(state: ToleranceState): void {
+    const { table, tolerances } = state;
+    this.#atol.update(table?.stops ?? [], tolerances.atol, null);
     this.#rtol.update(
-      rtolStops,
+      table?.rtolStops ?? [],
       tolerances.rtol,
       tolerances.scale === "zero" ? RTOL_IS_IDLE : null,
     );
     if (this.#scale.value !== tolerances.scale) this.#scale.value = tolerances.scale;
+    this.#share.update(tolerances.dead_share);
+    this.#presets.update(tolerances);
+    this.#curve.update(table, state.layer, tolerances);
     setText(this.#rule, ruleInWords(tolerances));
-    // There is always a line, so that nothing moves under the pointer during a drag.
-    setText(this.#certainty, exact ? EXACT : BRACKETED);
+    this.#note(state);
+  }
+
+  /** There is always a line of one height, so that nothing moves under the pointer during a drag. */
+  #note({ tolerances, exact, share, canRecount }: ToleranceState): void {
+    const { atol, rtol, scale } = tolerances;
+    const findsNothing =
+      atol <= NEXT_TO_ZERO && (rtol === 0 || scale === "zero") && share < HARDLY_ANY;
+    this.#relative.hidden = !findsNothing || inForce(RELATIVE, tolerances);
+    this.#recount.hidden = exact || !canRecount;
+    if (findsNothing) {
+      setText(
+        this.#certainty,
+        `Exact zeros: ${formatShare(share)}. GELU, SiLU or tanh hardly ever give one; a relative tolerance finds what is small.`,
+      );
+    } else if (exact) {
+      setText(this.#certainty, EXACT);
+    } else {
+      setText(
+        this.#certainty,
+        isUnitScale(scale)
+          ? "Every unit has its own threshold: ranges a–b hold the true value."
+          : BRACKETED,
+      );
+    }
+  }
+
+  /** Draw again with the colours of the page as they are now. */
+  recolour(): void {
+    this.#curve.draw();
   }
 
   node(): HTMLElement {

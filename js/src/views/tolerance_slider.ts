@@ -1,7 +1,7 @@
 /** One tolerance: a slider over its stops and a field to type a number. */
 
 import { formatTolerance } from "../core/format";
-import { nearestStop, parseTolerance, ticks } from "../core/scale";
+import { decades, nearestStop, parseTolerance, ticks } from "../core/scale";
 import { element, setAttribute, setText, setVariable } from "./dom";
 
 export interface ToleranceSliderOptions {
@@ -9,6 +9,8 @@ export interface ToleranceSliderOptions {
   readonly meaning: string;
   /** What the first stop is called: "exact zero", "off". */
   readonly zeroWord: string;
+  /** The same, where there is room for a few letters only. */
+  readonly zeroTick: string;
   readonly onInput: (value: number) => void;
   readonly onSettle: () => void;
 }
@@ -168,9 +170,15 @@ export class ToleranceSlider {
     this.#stops = stops;
     this.#range.max = String(Math.max(0, stops.length - 1));
     this.#ticks.replaceChildren(
+      ...decades(stops).map((position) => {
+        const node = element("span", { class: "iua-decade" });
+        setVariable(node, "--at", position.toFixed(4));
+        return node;
+      }),
       ...ticks(stops, TICK_GAP).map((tick) => {
-        const text = tick.stop === 0 ? this.#options.zeroWord : formatTolerance(tick.stop);
-        const node = element("span", { class: "iua-tick", text });
+        const text = tick.stop === 0 ? this.#options.zeroTick : formatTolerance(tick.stop);
+        const end = tick.position === 0 ? " iua-first" : tick.position === 1 ? " iua-last" : "";
+        const node = element("span", { class: `iua-tick${end}`, text });
         setVariable(node, "--at", tick.position.toFixed(4));
         return node;
       }),
@@ -192,6 +200,8 @@ export class ToleranceSlider {
       this.#own ??
       (between === "" ? "" : `${words} lies between two stops: results are given as ranges.`);
     setText(this.#message, message);
+    this.#message.title = message;
+    this.#message.classList.toggle("iua-own", this.#disabledReason === null && this.#own !== null);
     this.#message.classList.toggle(
       "iua-refused",
       this.#disabledReason === null && this.#field.getAttribute("aria-invalid") === "true",
