@@ -33,7 +33,7 @@ export class ShareField {
       class: "iua-share",
       title: "A unit is dead that is inactive on at least this share of the probes",
     },
-    element("span", { text: "dead if inactive on ≥", attributes: { "aria-hidden": "true" } }),
+    element("span", { text: "dead from", attributes: { "aria-hidden": "true" } }),
     this.#field,
     element("span", { text: "% of probes", attributes: { "aria-hidden": "true" } }),
   );

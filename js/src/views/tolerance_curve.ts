@@ -20,7 +20,7 @@ export interface ToleranceCurveOptions {
   readonly onSettle: () => void;
 }
 
-const LEFT = 38;
+const LEFT = 44;
 const RIGHT = 12;
 const TOP = 8;
 const BOTTOM = 20;

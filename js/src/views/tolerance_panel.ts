@@ -135,15 +135,15 @@ export class TolerancePanel {
           element(
             "label",
             { class: "iua-scale" },
-            element("span", { text: "rtol relative to", attributes: { "aria-hidden": "true" } }),
+            element("span", { text: "scale", attributes: { "aria-hidden": "true" } }),
             this.#scale,
           ),
           this.#share.node(),
         ),
       ),
       this.#presets.node(),
-      this.#curve.node(),
       element("div", { class: "iua-rule-note" }, this.#certainty, this.#relative, this.#recount),
+      this.#curve.node(),
       this.#atol.node(),
       this.#rtol.node(),
     );

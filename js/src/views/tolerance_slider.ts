@@ -34,7 +34,7 @@ export class ToleranceSlider {
   constructor(options: ToleranceSliderOptions, signal: AbortSignal) {
     this.#options = options;
     this.#range = element("input", {
-      class: "iua-range",
+      class: "iua-slide",
       attributes: { type: "range", min: "0", step: "1", "aria-label": options.name },
     });
     this.#field = element("input", {
