@@ -175,7 +175,7 @@ export class TolerancePanel {
     if (findsNothing) {
       setText(
         this.#certainty,
-        `Exact zeros: ${formatShare(share)}. GELU, SiLU or tanh hardly ever give one; a relative tolerance finds what is small.`,
+        `Hardly any exact zero (${formatShare(share)}), as with GELU, SiLU or tanh:`,
       );
     } else if (exact) {
       setText(this.#certainty, EXACT);
