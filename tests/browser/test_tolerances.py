@@ -1,0 +1,261 @@
+"""Tuning tolerances on the page: scales, shares, presets, the curve, the recount."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from panel import Panel
+from playwright.sync_api import Browser, Locator, expect
+
+from iua_widget import IUA, PRESETS, IUAWidget
+
+pytestmark = pytest.mark.browser
+
+
+def sparse_layers() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    layers = {}
+    for number, shape in enumerate([(64,), (6, 5, 5), (200,)]):
+        scale = 10 ** rng.uniform(-4, 0.5, shape)
+        response = np.maximum(rng.normal(size=(80, *shape)) - 0.3, 0) * scale
+        response[:, rng.random(shape) < 0.1] = 0
+        layers[f"relu{number}"] = response.astype(np.float32)
+    return layers
+
+
+def smooth_layers() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(80, 90)) * 10 ** rng.uniform(-4, 0, 90)
+    return {"gelu": (values / (1 + np.exp(-1.7 * values))).astype(np.float32)}
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("tolerances")
+    return {
+        name: IUAWidget(layers, background=False).to_html(folder / f"{name}.html")
+        for name, layers in (("sparse", sparse_layers()), ("smooth", smooth_layers()))
+    }
+
+
+@pytest.fixture(scope="module")
+def iua() -> IUA:
+    return IUA.introspect(sparse_layers())
+
+
+@pytest.fixture
+def opened(browser: Browser, export: dict[str, Path]) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1000, "height": 900})
+    complaints: list[str] = []
+
+    def open_it(name: str = "sparse", width: int = 1000) -> Panel:
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.goto(export[name].as_uri())
+        panel = Panel(page)
+        expect(panel.rows.first).to_be_visible()
+        return panel
+
+    yield open_it
+    context.close()
+    assert complaints == []
+
+
+def curve(panel: Panel, tolerance: str) -> Locator:
+    return panel.slider(f"{tolerance}, on the curve of inactive units")
+
+
+def preset(panel: Panel, name: str) -> Locator:
+    named = re.compile(rf"^{re.escape(name)}[: ]")
+    return panel.root.get_by_role("group", name="presets").get_by_role("button", name=named)
+
+
+def settle(panel: Panel) -> None:
+    panel.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => setTimeout(go)))")
+
+
+def assert_shows(panel: Panel, iua: IUA, **at: Any) -> None:
+    settle(panel)
+    table = panel.table()
+    for layer, result in iua.at(**at).results.items():
+        mean = (result.mean_inactive, result.mean_inactive_upper)
+        assert table[layer]["mean"] == pytest.approx(mean, rel=1e-12), (layer, at)
+        assert table[layer]["dead"] == (result.dead, result.dead_upper), (layer, at)
+
+
+def test_presets_set_what_python_sets_and_say_which_is_in_force(opened: Any, iua: IUA) -> None:
+    panel = opened()
+    for name, words in PRESETS.items():
+        button = preset(panel, name)
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")
+        if words.dead_share is None:
+            assert_shows(panel, iua, **{"rtol": 0.0, "scale": "layer mean", **words.settings})
+        assert words.formula in str(button.get_attribute("aria-label") or button.inner_text())
+    button.click()  # what only says when a unit is dead is let go of again
+    expect(button).to_have_attribute("aria-pressed", "false")
+    panel.set_slider("atol", 33)
+    for name in ("exact zero", "DNIKit", "near zero"):
+        expect(preset(panel, name)).to_have_attribute("aria-pressed", "false")
+
+
+def test_every_scale_shows_the_bounds_that_python_gives(opened: Any, iua: IUA) -> None:
+    panel = opened()
+    stops = iua.stops
+    panel.set_slider("rtol", stops.index(0.3))
+    for scale in ("zero", "layer mean", "unit RMS", "unit max"):
+        panel.root.get_by_label("scale", exact=True).select_option(scale)
+        assert_shows(panel, iua, atol=1e-8, rtol=0.3, scale=scale)
+    panel.row("relu1").click()
+    expect(panel.root.locator('canvas[data-layer="relu1"]')).to_be_visible()
+    settle(panel)
+    heatmap = panel.heatmap()
+    result = iua.at(atol=1e-8, rtol=0.3, scale="unit max").results["relu1"]
+    assert heatmap["sum"] == result.lower.sum()
+    assert heatmap["dead"] == result.dead
+    # Without a kernel there are no curves for another atol: wider bounds, which hold the truth.
+    panel.set_slider("atol", stops.index(0.01))
+    settle(panel)
+    for layer, result in iua.at(atol=0.01, rtol=0.3, scale="unit max").results.items():
+        low, high = panel.table()[layer]["mean"]
+        assert low <= result.mean_inactive <= result.mean_inactive_upper <= high
+        low, high = panel.table()[layer]["dead"]
+        assert low <= result.dead <= high
+
+
+def test_a_share_of_the_probes_moves_what_is_dead(opened: Any, iua: IUA) -> None:
+    panel = opened()
+    field = panel.root.get_by_label("dead if inactive on at least this percentage of probes")
+    for text, share in [("90", 0.9), ("62.5 %", 0.625), ("100", 1.0)]:
+        field.fill(text)
+        field.press("Enter")
+        settle(panel)
+        results = iua.at(atol=1e-8, dead_share=share).results
+        for layer, result in results.items():
+            low, high = panel.table()[layer]["dead"]
+            assert low <= result.dead <= high
+    field.press("ArrowDown")
+    expect(field).to_have_value("99.9")
+    field.fill("none")
+    field.press("Enter")
+    expect(field).to_have_value("99.9")
+    expect(field).to_have_attribute("aria-invalid", "true")
+
+
+def test_the_curve_is_dragged_and_walked_as_the_slider_is(opened: Any, iua: IUA) -> None:
+    panel = opened()
+    on_curve = curve(panel, "atol")
+    box = on_curve.bounding_box()
+    assert box is not None
+    mouse, middle = panel.page.mouse, box["y"] + box["height"] / 2
+    mouse.move(box["x"] + 60, middle)
+    mouse.down()
+    mouse.move(box["x"] + box["width"] - 140, middle, steps=8)
+    mouse.up()
+    place = int(panel.slider("atol").input_value())
+    assert iua.stops[place] > 0.1
+    assert on_curve.get_attribute("aria-valuenow") == str(place)
+    assert_shows(panel, iua, atol=iua.stops[place], rtol=0.0)
+    on_curve.press("ArrowLeft")
+    expect(panel.slider("atol")).to_have_value(str(place - 1))
+    on_curve.press("Home")
+    expect(on_curve).to_have_attribute("aria-valuetext", r"atol 0: " + share(iua, 0.0))
+    on_curve.press("PageUp")
+    expect(panel.slider("atol")).to_have_value("6")
+    panel.set_slider("rtol", 40)
+    expect(curve(panel, "rtol")).to_have_attribute("aria-valuenow", "40")
+
+
+def share(iua: IUA, atol: float) -> str:
+    result = iua.at(atol=atol).results["relu0"]
+    return f"{100 * result.mean_inactive / result.units:.1f} % of the units inactive"
+
+
+def test_where_zero_finds_nothing_a_relative_tolerance_is_one_click_away(opened: Any) -> None:
+    panel = opened("smooth")
+    expect(panel.root).to_contain_text("Hardly any exact zero")
+    assert panel.table()["gelu"]["mean"] == (0, 0)
+    panel.root.get_by_role("button", name="Try |x|").click()
+    settle(panel)
+    assert panel.table()["gelu"]["mean"][0] > 3
+    assert panel.table()["gelu"]["dead"][0] > 0
+    expect(panel.root).not_to_contain_text("Hardly any exact zero")
+
+
+@pytest.mark.parametrize("width", [420, 760, 1000, 1500])
+def test_nothing_moves_under_the_hand(opened: Any, width: int) -> None:
+    for name in ("sparse", "smooth"):
+        panel = opened(name, width)
+        places = [panel.slider("atol"), panel.slider("rtol"), panel.field("atol")]
+
+        def boxes(places: list[Locator] = places) -> list[Any]:
+            return [place.bounding_box() for place in places]
+
+        before = boxes()
+        for position in (0, 1, 20, 37, 60, 70):
+            panel.set_slider("atol", position)
+            settle(panel)
+            assert boxes() == before
+        panel.set_slider("rtol", 41)
+        settle(panel)
+        assert boxes() == before
+        panel.field("atol").fill("nonsense")
+        panel.field("atol").press("Enter")
+        expect(panel.root).to_contain_text("“nonsense” is not a number")
+        assert boxes() == before
+        assert panel.root.evaluate("(root) => root.scrollWidth <= root.clientWidth")
+
+
+def test_a_recount_is_offered_where_counts_are_ranges_and_makes_them_exact(
+    open_notebook: Any,
+) -> None:
+    notebook = open_notebook(
+        """
+import numpy as np
+import pandas as pd
+from iua_widget import IUAWidget
+rng = np.random.default_rng(3)
+data = {f"relu{n}": np.maximum(rng.normal(size=(80, 40)), 0).astype("f4") for n in range(3)}
+""",
+        "w = IUAWidget(data)\nw",
+    )
+    notebook.run_all()
+    panel = Panel(notebook.page)
+    panel.wait_for_status("done")
+    recount = panel.button("Recount exactly")
+    expect(recount).to_be_hidden()
+    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.77, 0.0, 'unit RMS', 0.6; it = None")
+    panel.page.wait_for_function(
+        """() => [...document.querySelectorAll('tbody [data-column="mean"]')]
+            .some((cell) => (cell.querySelector('[data-upper]') ?? cell).dataset.upper)"""
+    )
+    recount.click()
+    expect(recount).to_be_hidden()
+    expect(panel.root).to_contain_text("The counts are exact.")
+    truth = notebook.python("""
+it = {}
+for name, x in data.items():
+    rms = np.sqrt((x.astype("f8") ** 2).mean(axis=0))
+    inactive = np.abs(x) <= (0.77 * rms).astype("f4")
+    it[name] = (float(inactive.sum(1).mean()), float(inactive.sum(1).std()),
+                int((inactive.sum(0) >= 48).sum()))
+""")
+    shown = panel.table()
+    for layer, (mean, std, dead) in truth.items():
+        assert shown[layer]["mean"] == pytest.approx((mean, mean), rel=1e-12)
+        assert shown[layer]["dead"] == (dead, dead)
+        if "std" in shown[layer]:
+            assert shown[layer]["std"][0] == pytest.approx(std, rel=1e-9)
+    assert notebook.python("it = w.table()['dead units'].tolist()") == [
+        dead for _, _, dead in truth.values()
+    ]
+    preset(panel, "near zero").click()
+    panel.page.wait_for_timeout(300)
+    assert notebook.python("it = [w.rtol, w.atol, w.dead_share]") == [0, 0.05, 0.6]
