@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
@@ -14,6 +15,7 @@ from iua_widget.errors import (
     FileError,
     IUAError,
     IUAWarning,
+    MemoryBudgetError,
     MergeError,
     NoProbesError,
     ProducerError,
@@ -345,6 +347,7 @@ class IUA:
             "keep_inactive": self._keep_inactive,
             "units": _plain(self._unit_rule.units),
             "channel_axis": _plain(self._unit_rule.channel_axis),
+            "memory": _plain(self._budget.asked),
         }
 
     def _take(self, saved: SavedRun) -> None:
@@ -516,10 +519,12 @@ class IUA:
 
     def _thinned_note(self, layers: list[str]) -> str:
         fewest = min(len(self._tallies[layer].columns) for layer in layers) - 1
+        counted_here = self._budget.plans or self._budget.asked is not None
+        within = f"memory={self._budget.words!r}" if counted_here else "the memory that was free"
         return (
             f"Counts of units are held at fewer stops in {named(layers)} (at {fewest} of "
-            f"{len(self._stops)} at the fewest), to stay within memory="
-            f"{self._budget.words!r}; between these stops they are known within bounds."
+            f"{len(self._stops)} at the fewest), to stay within {within}; between these stops they "
+            "are known within bounds."
         )
 
     @property
@@ -700,39 +705,51 @@ class IUA:
         """Held while a batch is counted: hold it to read several tallies of the same moment."""
         return self._lock
 
-    def merge(self, other: IUA) -> IUA:
-        """A new result of both streams, as if one run had counted them, this one's first.
+    def merge(self, *others: IUA) -> IUA:
+        """A new result of several streams, as if one run had counted them one after another.
 
         Parameters
         ----------
-        other : IUA
-            Of the same layers, units and stops.
+        *others : IUA
+            Of the same layers, units and stops: runs over other shards of the data, of other
+            processes, or loaded from files.
+
+        Returns
+        -------
+        IUA
+            This one's probes come first. Itself where there are no others.
 
         Raises
         ------
         MergeError
-            If the two cannot be one run, saying how they differ.
+            If they cannot be one run, saying how they differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> shards = [IUA.introspect({"relu": np.eye(4)[start::2]}) for start in range(2)]
+        >>> IUA.merge(*shards)
+        IUA(1 layer, 4 probes, 70 stops)
         """
-        if not isinstance(other, IUA):
-            message = f"an IUA can be merged with an IUA, and {type(other).__name__} is none."
-            raise MergeError(message)
+        for other in others:
+            if not isinstance(other, IUA):
+                message = f"an IUA can be merged with an IUA, and {type(other).__name__} is none."
+                raise MergeError(message)
+        return functools.reduce(IUA._merged, others, self)
+
+    def _merged(self, other: IUA) -> IUA:
         if set(self.layers) != set(other.layers):
             here = sorted(set(self.layers) - set(other.layers))
             there = sorted(set(other.layers) - set(self.layers))
             message = f"the layers differ: only here {here[:5]}, only there {there[:5]}."
             raise MergeError(message)
-        merged = IUA(
-            rtol=self.rtol,
-            atol=self.atol,
-            scale=self.scale,
-            stops=self.stops,
-            keep_inactive=self._keep_inactive and other._keep_inactive,
-        )
-        merged._unit_rule = self._unit_rule
+        both_keep = self._keep_inactive and other._keep_inactive
+        merged = IUA(**{**self._settings(), "keep_inactive": both_keep})
+        merged._engine = self._engine
+        merged._position = None
         # In one order whichever is merged into which: two threads may merge both ways at once.
         first, second = sorted((self._lock, other._lock), key=id)
         with first, second:
-            merged._position = None
             merged._probes = self._probes + other._probes
             merged._source_notes = {**self._source_notes, **other._source_notes}
             for name, tally in self._tallies.items():
@@ -803,7 +820,7 @@ class IUA:
         saved = read_run(Path(path), choose_engine(engine))
         try:
             iua = IUA(**saved.settings, engine=engine)
-        except (ToleranceError, UnitsError) as error:
+        except (MemoryBudgetError, ToleranceError, UnitsError) as error:
             message = f"{str(path)!r} holds settings that cannot be: {error}"
             raise FileError(message) from None
         iua._take(saved)

@@ -52,6 +52,8 @@ class MemoryBudget:
     ----------
     plans : list of LayerPlan
         What each layer takes; empty before the first batch.
+    asked : str, int or None
+        What was asked for.
 
     Raises
     ------
@@ -65,7 +67,7 @@ class MemoryBudget:
         self._always = tuple(always)
         # What is free is asked for when the run begins: the model may not be loaded yet.
         self._bytes = None if memory is None else memory_budget(memory)
-        self._asked = memory
+        self.asked = memory
 
     @property
     def bytes(self) -> int:
@@ -77,7 +79,7 @@ class MemoryBudget:
     @property
     def words(self) -> str:
         """The same as it was asked for, or to read."""
-        return self._asked if isinstance(self._asked, str) else format_bytes(self.bytes)
+        return self.asked if isinstance(self.asked, str) else format_bytes(self.bytes)
 
     def check_room(self, layer: str, units: int, pending: int) -> None:
         """Check that a batch of a layer can be taken in, before it is.
