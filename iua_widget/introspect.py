@@ -318,7 +318,7 @@ class IUA:
         from iua_widget.run_file import read_run
 
         saved = read_run(path, self._engine)
-        must_agree = ["stops", "units", "channel_axis", "keep_inactive"]
+        must_agree = ["units", "channel_axis", "keep_inactive"]
         if self._keep_inactive:
             must_agree.append("atol")
         here, there = self._settings(), saved.settings
@@ -327,6 +327,12 @@ class IUA:
             for name in must_agree
             if here[name] != there[name]
         ]
+        if here["stops"] != there["stops"]:
+            first = min(set(here["stops"]) ^ set(there["stops"]))
+            reasons.append(
+                f"it has {len(there['stops'])} stops, and here there are {len(here['stops'])}: they "
+                f"first differ at {first:g}"
+            )
         if saved.position is None:
             reasons.append("it holds several runs, merged, or counted one after the other")
         if reasons:
