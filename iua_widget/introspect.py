@@ -329,10 +329,8 @@ class IUA:
         ]
         if here["stops"] != there["stops"]:
             first = min(set(here["stops"]) ^ set(there["stops"]))
-            reasons.append(
-                f"it has {len(there['stops'])} stops, and here there are {len(here['stops'])}: they "
-                f"first differ at {first:g}"
-            )
+            numbers = f"it has {len(there['stops'])} stops, and here there are {len(here['stops'])}"
+            reasons.append(f"{numbers}: they first differ at {first:g}")
         if saved.position is None:
             reasons.append("it holds several runs, merged, or counted one after the other")
         if reasons:
