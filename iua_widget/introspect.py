@@ -484,7 +484,7 @@ class IUA:
         >>> iua = IUA.introspect({"a": np.zeros((8, 1000), np.float32)}, memory="1 MB")
         >>> iua.plan[["layer", "units", "stops", "of", "bytes"]]
           layer  units  stops  of   bytes
-        0     a   1000     70  70  184000
+        0     a   1000     70  70  113000
         """
         return plan_table(self._budget.plans, len(self._stops))
 

@@ -13,10 +13,10 @@ from iua_widget.memory import format_bytes, memory_budget
 from iua_widget.memory_plan import FEWEST_STOPS, LayerNeed, LayerPlan, plan_memory
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops
-from iua_widget.unit_counts import counter_dtype
+from iua_widget.unit_counts import counter_bytes
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT
 
-_NARROWEST: Final = counter_dtype(0).itemsize
+_NARROWEST: Final = counter_bytes(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +153,13 @@ def _need(
 ) -> LayerNeed:
     # A layer of tokens, or one called now and then, has other probes than inputs.
     to_come = math.ceil((tally.probes + (coming.probes if coming else 0)) * share)
-    width = counter_dtype(tally.probes).itemsize
+    width = counter_bytes(tally.probes)
     return LayerNeed(
         layer,
         tally.units,
         tally.columns,
         width,
-        max(counter_dtype(to_come).itemsize, known.final_width if known else 0),
+        max(counter_bytes(to_come), known.final_width if known else 0),
         max(coming.nbytes if coming else 0, known.batch_bytes if known else 0),
         begun=tally.probes > 0,
     )

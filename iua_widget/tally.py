@@ -145,7 +145,8 @@ class Tally:
 
         Returns
         -------
-        numpy.ndarray of uint16, uint32 or uint64, shape (units, len(columns))
+        numpy.ndarray of unsigned integers, shape (units, len(columns))
+            As narrow as the probes allow.
         """
         return self._unit_counts.counts
 
@@ -186,7 +187,7 @@ class Tally:
         # Not before they are needed: by then it is known how many stops there is memory for.
         if self._held is None:
             self._held = (
-                UnitCounts(self.units, self._columns),
+                UnitCounts(self.units, self._columns, self._engine),
                 UnitMagnitudes(self.units, len(self.stops) + 1),
             )
         return self._held
@@ -229,7 +230,7 @@ class Tally:
     def add(self, batch: BatchCounts, *, masked: int = 0) -> None:
         """Count a classified batch, of which `masked` positions are padding, left out or zeros."""
         self.reserve(len(batch.bins))
-        self._unit_counts.add(batch.bins, self._engine)
+        self._unit_counts.add(batch.bins)
         self._magnitudes.add(batch)
         self._moments.add(batch.inactive)
         self.entries += batch.entries
@@ -299,7 +300,7 @@ class Tally:
         tally.entries, tally.masked = facts["entries"], facts["masked"]
         tally.mask_missed = facts["mask_missed"]
         tally.thin(facts["columns"])
-        tally._unit_counts.counts = arrays["counts"]
+        tally._unit_counts.restore(arrays["counts"], facts["probes"])
         magnitudes, moments = tally._magnitudes, tally._moments
         for name in ("abs_sum", "square_sum", "abs_max", "highest_bin"):
             setattr(magnitudes, name, arrays[name])

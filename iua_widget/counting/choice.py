@@ -49,6 +49,10 @@ class AutoEngine:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
         self._engine.accumulate(bins, counts)
 
+    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
+        """Move counts from narrow counters to wide ones; see `Engine.spill`."""
+        self._engine.spill(narrow, wide)
+
 
 def choose_engine(name: object) -> Engine:
     """The engine of a name.
