@@ -41,7 +41,7 @@ def run(names: list[str], path: Path, *, quick: bool = False) -> dict[str, list[
         for row in module.rows(quick=quick):
             rows.append(row)
             print(line(row), flush=True)
-            write_table(sections, path)
+            write_table(sections, path, quick=quick)
     return sections
 
 

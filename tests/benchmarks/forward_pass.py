@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from measure import Pairs, Row, seconds, timed
@@ -18,7 +18,8 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
-        pairs = 1 if quick else 12
+        # So many that counters of one byte, where there are any, are full once at the least.
+        pairs = 1 if quick else 18
         network, images = resnet(quick=quick)
         shown = f"ResNet-50, batch of {len(images)} at {images.shape[-1]} px, CPU, 2 threads"
         every = "all 49 ReLUs, every element"
@@ -67,13 +68,17 @@ def _compared(
 
     bare()
     warm_up(model, inputs, options)
-    first, times = steady(model, inputs, bare, pairs, options)
+    iua, first, times = steady(model, inputs, bare, pairs, options)
+    watched = watched_only(model, inputs, bare, (pairs + 2) // 3)
+    units = sum(iua.tally(layer).units for layer in iua.layers)
+    together = sum(times.ours) / sum(times.theirs)
     return Row(
         what,
         "the same pass, bare (`eval`, `no_grad`)",
         times.overhead,
-        f"{times.in_words('counted', 'bare')}; the first batch, which copies the parameters and "
-        f"allocates, {seconds(first)}",
+        f"{len(iua.layers)} layers, {units:,} units; {times.in_words('counted', 'bare')}, all "
+        f"together {together:.3f}×; the first batch, which copies the parameters and allocates, "
+        f"{seconds(first)}; watched and nothing counted {watched.overhead.median:.3f}×",
         must=limits[0],
         goal=limits[1],
     )
@@ -88,8 +93,8 @@ def warm_up(model: Any, inputs: Any, options: dict[str, Any]) -> None:
 
 def steady(
     model: Any, inputs: Any, bare: Callable[[], None], pairs: int, options: dict[str, Any]
-) -> tuple[float, Pairs]:
-    """Seconds of a run's first batch, and of each batch from the third on beside a bare pass."""
+) -> tuple[Any, float, Pairs]:
+    """A run, seconds of its first batch, and of each batch from the third on beside a bare pass."""
     from iua_widget import IUA
     from iua_widget.sources import open_source
 
@@ -97,10 +102,25 @@ def steady(
     steps = iua.count(open_source(model, [inputs] * (pairs + 2)))
     first = timed(lambda: next(steps))
     next(steps)
+    times = _in_turn(steps, bare, pairs)
+    assert iua.probes == len(inputs) * (pairs + 2)
+    return iua, first, times
+
+
+def watched_only(model: Any, inputs: Any, bare: Callable[[], None], pairs: int) -> Pairs:
+    """What taking hold of the responses costs by itself: a run that does nothing with them."""
+    from iua_widget.sources import open_source
+
+    steps = open_source(model, [inputs] * (pairs + 2)).batches(lambda *_: None)
+    for _ in range(2):
+        next(steps)
+    return _in_turn(steps, bare, pairs)
+
+
+def _in_turn(steps: Generator[int], bare: Callable[[], None], pairs: int) -> Pairs:
     times = Pairs([], [])
     for _ in range(pairs):
         times.theirs.append(timed(bare))
         times.ours.append(timed(lambda: next(steps)))
     steps.close()
-    assert iua.probes == len(inputs) * (pairs + 2)
-    return first, times
+    return times

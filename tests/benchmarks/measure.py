@@ -89,9 +89,11 @@ class Pairs:
         return statistics.median(self.theirs)
 
     def in_words(self, ours: str, theirs: str) -> str:
+        """Medians and, as other programs may be running, the shortest of each."""
         return (
-            f"{ours} {seconds(self.our_median)}, {theirs} {seconds(self.their_median)}"
-            f" ({len(self.ours)} pairs)"
+            f"{ours} {seconds(self.our_median)} (at best {seconds(min(self.ours))}), "
+            f"{theirs} {seconds(self.their_median)} (at best {seconds(min(self.theirs))}), "
+            f"{len(self.ours)} pairs"
         )
 
 

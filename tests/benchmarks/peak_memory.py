@@ -24,7 +24,7 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
         f"{64 * batches:,} probes, each in a fresh process",
         Spread.of([ten / one for one, ten in peaks]),
         f"peak resident memory {size(peaks[0][1])} after {size(peaks[0][0])} ({pairs} pairs); "
-        "counters have 16 bits up to 65,535 probes, 32 above",
+        "counters are wider above 65,535 probes",
         must=1.02,
         goal=1.0,
     )

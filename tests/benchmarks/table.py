@@ -26,9 +26,19 @@ cores, the engine that is chosen by itself.
 """
 
 
-def write_table(sections: Mapping[str, Iterable[Row]], path: Path) -> None:
+_QUICK = """\
+**Of tiny sizes, to see that the benchmarks run: not those that are named, and no figure counts.**
+"""
+
+
+def write_table(sections: Mapping[str, Iterable[Row]], path: Path, *, quick: bool = False) -> None:
     """Write all rows, section by section, with the machine and the versions."""
-    parts = [_INTRODUCTION, "\n".join(f"- {line}" for line in surroundings()), ""]
+    parts = [
+        _INTRODUCTION,
+        *([_QUICK] if quick else []),
+        "\n".join(f"- {line}" for line in surroundings()),
+        "",
+    ]
     for title, rows in sections.items():
         parts += [f"## {title}", "", _HEADER, *(line(row) for row in rows), ""]
     path.write_text("\n".join(parts), encoding="utf-8")
