@@ -63,6 +63,7 @@ class MemoryBudget:
 
     def __init__(self, memory: str | int | None, stops: Stops, always: Iterable[float]) -> None:
         self.plans: list[LayerPlan] = []
+        self._planned = 0
         self._stops = stops
         self._always = tuple(always)
         # What is free is asked for when the run begins: the model may not be loaded yet.
@@ -97,7 +98,7 @@ class MemoryBudget:
         MemoryBudgetError
             If the budget cannot hold it.
         """
-        tallies = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
+        tallies = self._planned
         if not self.plans:
             tallies = units * ((FEWEST_STOPS + 1) * _NARROWEST + BYTES_PER_UNIT)
         if pending + tallies > self.bytes:
@@ -144,6 +145,7 @@ class MemoryBudget:
         if [_demand(need) for need in needs] == [_demand(need) for need in known.values()]:
             return
         self.plans = plan_memory(needs, self.bytes, self._stops.values, self._always)
+        self._planned = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
         for plan in self.plans:
             merged[plan.need.layer].thin(plan.columns)
 

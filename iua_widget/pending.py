@@ -29,11 +29,7 @@ class _PendingLayer:
     dtype: str
     masked: int
     fits_mask: bool
-
-    @property
-    def nbytes(self) -> int:
-        values = (getattr(self.counts, field.name) for field in fields(self.counts))
-        return sum(getattr(value, "nbytes", 0) for value in values)
+    nbytes: int
 
 
 class PendingBatch:
@@ -115,7 +111,8 @@ class PendingBatch:
         expected = len(arranged.values) * units + units * _SUM_BYTES
         self._budget.check_room(layer, units, self._nbytes + expected)
         counts = tally.classify(arranged.values)
-        counts = replace(counts, entries=counts.entries - arranged.zeroed)
+        if arranged.zeroed:
+            counts = replace(counts, entries=counts.entries - arranged.zeroed)
         pending = _PendingLayer(
             tally,
             counts,
@@ -123,6 +120,7 @@ class PendingBatch:
             response.dtype,
             arranged.masked,
             arranged.fits_mask,
+            _nbytes(counts),
         )
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
@@ -212,9 +210,16 @@ class PendingBatch:
         return ProducerError(message, layer=layer, batch=self.number)
 
 
+def _nbytes(counts: BatchCounts) -> int:
+    values = (getattr(counts, field.name) for field in fields(counts))
+    return sum(getattr(value, "nbytes", 0) for value in values)
+
+
 def _merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
     """The known layers, with new ones after that which came before them in this batch."""
     order, batch = list(known), list(batch)
+    if set(order).issuperset(batch):
+        return order
     first_known = next((layer for layer in batch if layer in order), None)
     place = 0 if first_known is None else order.index(first_known)
     for layer in batch:

@@ -387,12 +387,12 @@ class Tally:
     @property
     def nan_total(self) -> int:
         """Responses that were NaN."""
-        return int(self.nan_count.sum())
+        return 0 if self._magnitudes.all_finite else int(self.nan_count.sum())
 
     @property
     def infinite_total(self) -> int:
         """Responses that were infinite."""
-        return int(self.infinite_count.sum())
+        return 0 if self._magnitudes.all_finite else int(self.infinite_count.sum())
 
     @property
     def inactive_at(self) -> float | None:

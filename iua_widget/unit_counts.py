@@ -213,6 +213,11 @@ class UnitCounts:
         result = np.empty((len(places), len(counts)), counts.dtype)
         for start in range(0, len(counts), _BLOCK_UNITS):
             block = slice(start, start + _BLOCK_UNITS)
-            totals = counts[block].cumsum(axis=1, dtype=counts.dtype)
-            result[:, block] = totals[:, places].T
+            by_column = np.ascontiguousarray(counts[block].T)
+            total, begin = np.zeros_like(by_column[0]), 0
+            for row, place in enumerate(places):
+                for added in by_column[begin : place + 1]:
+                    total += added
+                result[row, block] = total
+                begin = place + 1
         return result
