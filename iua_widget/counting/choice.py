@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ is enough to count that compiling pays, and where numba is there. All give the s
 
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
 
+_LOOPS: Final = "iua_widget.counting.kernels"
 _WORTH_COMPILING: Final = 2**19
 """Responses that the reference engine counts in about the time that numba takes to load."""
 
@@ -35,7 +37,7 @@ class AutoEngine:
 
     def __init__(self) -> None:
         self._engine: Engine = ReferenceEngine()
-        self._left = _WORTH_COMPILING
+        self._left = 1 if _LOOPS in sys.modules else _WORTH_COMPILING
 
     def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""

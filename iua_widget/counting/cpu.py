@@ -34,7 +34,6 @@ class _Table:
 
     cells: np.ndarray
     shift: np.uint32 | np.uint64
-    magnitude: np.uint32 | np.uint64
     columns: np.ndarray
     """The bin that each step of `cells` stands for, where stops repeat in this dtype."""
 
@@ -174,8 +173,7 @@ def _bins(
 
     def work(start: int, stop: int) -> np.ndarray:
         part = np.zeros((probes, steps), np.int64)
-        lookup = table.magnitude, table.cells, table.shift
-        kernel(*responses, *lookup, bins, part, *sums, start, stop)
+        kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
         return part
 
     by_step = np.sum(in_parallel(work, units, bins.size, _UNIT_ALIGNMENT), axis=0)
@@ -215,9 +213,7 @@ def _table(stops: bytes, dtype: np.dtype, plain: np.dtype) -> _Table | None:
     first = np.searchsorted(cell, np.arange(2 ** (sign - shift)), side="left")
     cells = first.astype(np.uint64) << np.uint64(shift)
     cells[cell] += low - (edge_bits & low)
-    return _Table(
-        cells.astype(unsigned),
-        integer(shift),
-        integer(2**sign - 1),
-        columns,
-    )
+    both_signs = np.tile(cells, 2)
+    # Unsigned, so that what is taken away comes off where the bits themselves are added.
+    both_signs -= np.arange(len(both_signs), dtype=np.uint64) << np.uint64(shift)
+    return _Table(both_signs.astype(unsigned), integer(shift), columns)

@@ -12,11 +12,11 @@ from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
-_BLOCK: Final = 1024
+_BLOCK: Final = 4096
 """Units whose responses, on a batch of usual size, stay in the second-level cache."""
 
-_SUM_BLOCK: Final = 512
-"""Units whose sums, two doubles for each of a few lanes, stay in the first-level cache."""
+_SUM_BLOCK: Final = 1024
+"""Units whose sums, two doubles for each of a few lanes, stay near the first-level cache."""
 
 _POSITION_BLOCK: Final = 64
 """The same for many lanes."""
@@ -49,7 +49,6 @@ def _bin_block(  # noqa: PLR0917  (numba takes no keywords cheaply)
     bits: np.ndarray,
     first: int,
     size: int,
-    magnitude: np.unsignedinteger[Any],
     table: np.ndarray,
     shift: np.unsignedinteger[Any],
     bins: np.ndarray,
@@ -59,7 +58,7 @@ def _bin_block(  # noqa: PLR0917  (numba takes no keywords cheaply)
 ) -> None:
     """Look up the bins of `size` units from `first` on, into `bins` from `at` on."""
     columns = histogram.shape[1]
-    low = (np.uint64(1) << np.uint64(shift)) - np.uint64(1)
+    word = table.dtype.type  # sums are to wrap, and numba would widen them
     whole = size // 4 * 4
     for probe in range(bits.shape[0]):
         row, out = bits[probe, first : first + size], bins[probe, at : at + size]
@@ -67,22 +66,19 @@ def _bin_block(  # noqa: PLR0917  (numba takes no keywords cheaply)
         # Four histograms in turn: most of a row may fall into one bin, and an increment
         # would have to wait for the one before.
         for i in range(0, whole, 4):
-            one, two = row[i] & magnitude, row[i + 1] & magnitude
-            three, four = row[i + 2] & magnitude, row[i + 3] & magnitude
-            at_one = (table[one >> shift] + (one & low)) >> shift
-            at_two = (table[two >> shift] + (two & low)) >> shift
-            at_three = (table[three >> shift] + (three & low)) >> shift
-            at_four = (table[four >> shift] + (four & low)) >> shift
-            out[i], out[i + 1], out[i + 2], out[i + 3] = at_one, at_two, at_three, at_four
-            parts[0, at_one] += np.uint32(1)
-            parts[1, at_two] += np.uint32(1)
-            parts[2, at_three] += np.uint32(1)
-            parts[3, at_four] += np.uint32(1)
+            one = word(table[row[i] >> shift] + row[i]) >> shift
+            two = word(table[row[i + 1] >> shift] + row[i + 1]) >> shift
+            three = word(table[row[i + 2] >> shift] + row[i + 2]) >> shift
+            four = word(table[row[i + 3] >> shift] + row[i + 3]) >> shift
+            out[i], out[i + 1], out[i + 2], out[i + 3] = one, two, three, four
+            parts[0, one] += np.uint32(1)
+            parts[1, two] += np.uint32(1)
+            parts[2, three] += np.uint32(1)
+            parts[3, four] += np.uint32(1)
         for i in range(whole, size):
-            one = row[i] & magnitude
-            at_one = (table[one >> shift] + (one & low)) >> shift
-            out[i] = at_one
-            parts[0, at_one] += np.uint32(1)
+            one = word(table[row[i] >> shift] + row[i]) >> shift
+            out[i] = one
+            parts[0, one] += np.uint32(1)
         for k in range(columns):
             histogram[probe, k] += parts[0, k] + parts[1, k] + parts[2, k] + parts[3, k]
 
@@ -108,17 +104,19 @@ def _chunks(entries: int) -> int:
 
 
 @_compiled
-def _add_one(total: np.ndarray, square: np.ndarray, row: np.ndarray) -> None:
+def _add_one(total: np.ndarray, square: np.ndarray, largest: np.ndarray, row: np.ndarray) -> None:
     for i in range(len(row)):
         x = np.float64(abs(row[i]))
         total[i] += x
         square[i] += x * x
+        largest[i] = max(largest[i], x)
 
 
 @_compiled
 def _add_four(  # noqa: PLR0917
     total: np.ndarray,
     square: np.ndarray,
+    largest: np.ndarray,
     one: np.ndarray,
     two: np.ndarray,
     three: np.ndarray,
@@ -130,6 +128,7 @@ def _add_four(  # noqa: PLR0917
         y, z = np.float64(abs(three[i])), np.float64(abs(four[i]))
         total[i] = (((total[i] + w) + x) + y) + z
         square[i] = (((square[i] + w * w) + x * x) + y * y) + z * z
+        largest[i] = max(largest[i], w, x, y, z)
 
 
 @_compiled
@@ -139,17 +138,18 @@ def _add_lane(  # noqa: PLR0917
     stop: int,
     step: int,
     first: int,
-    size: int,
     total: np.ndarray,
     square: np.ndarray,
+    largest: np.ndarray,
 ) -> None:
     """Add rows `start`, `start + step`, ... one after the other."""
-    end = first + size
+    end = first + len(total)
     row = start
     while row + 3 * step < stop:
         _add_four(
             total,
             square,
+            largest,
             values[row, first:end],
             values[row + step, first:end],
             values[row + 2 * step, first:end],
@@ -157,17 +157,8 @@ def _add_lane(  # noqa: PLR0917
         )
         row += 4 * step
     while row < stop:
-        _add_one(total, square, values[row, first:end])
+        _add_one(total, square, largest, values[row, first:end])
         row += step
-
-
-@_compiled
-def _largest_of_rows(values: np.ndarray, first: int, size: int, largest: np.ndarray) -> None:
-    largest[:size] = 0
-    for row in range(values.shape[0]):
-        part = values[row, first : first + size]
-        for i in range(size):
-            largest[i] = max(largest[i], abs(part[i]))
 
 
 @_compiled
@@ -177,16 +168,18 @@ def _sum_block(  # noqa: PLR0917
     size: int,
     total: np.ndarray,
     square: np.ndarray,
+    largest: np.ndarray,
     lanes: np.ndarray,
     square_lanes: np.ndarray,
 ) -> None:
-    """Sums over the rows of `size` columns from `first` on; the lanes are room to work in.
+    """Sums and largest over the rows of `size` columns from `first` on.
 
-    Lanes that no row goes into are left out: they would add zeros.
+    The lanes are room to work in. Those that no row goes into are left out: they would add zeros.
     """
     rows = values.shape[0]
     chunks = _chunks(rows)
     totals, squares = np.zeros((chunks, size)), np.zeros((chunks, size))
+    largest[:size] = 0.0
     for chunk in range(chunks):
         start, stop = chunk * CHUNK, min((chunk + 1) * CHUNK, rows)
         if start >= stop:
@@ -199,7 +192,7 @@ def _sum_block(  # noqa: PLR0917
             sums[:] = 0.0
             square_sums[:] = 0.0
             step = lanes.shape[0]
-            _add_lane(values, start + lane, stop, step, first, size, sums, square_sums)
+            _add_lane(values, start + lane, stop, step, first, sums, square_sums, largest[:size])
         _fold_rows(lanes, used, size)
         _fold_rows(square_lanes, used, size)
         totals[chunk] = lanes[0, :size]
@@ -213,7 +206,6 @@ def _sum_block(  # noqa: PLR0917
 @_compiled
 def bins_of(  # noqa: PLR0917
     bits: np.ndarray,
-    magnitude: np.unsignedinteger[Any],
     table: np.ndarray,
     shift: np.unsignedinteger[Any],
     bins: np.ndarray,
@@ -223,17 +215,15 @@ def bins_of(  # noqa: PLR0917
 ) -> None:
     """Look the bin of every magnitude up, and count each probe's.
 
-    The upper bits of a magnitude choose a cell of `table`, which holds in its own upper bits the
-    first bin of the cell, and in its lower bits what the lower bits of a stop in that cell lack to
-    the next carry: so one addition takes a magnitude above the stop into the next bin.
+    The upper bits of a response choose a cell of `table`. What stands there takes these bits away
+    and puts in their place the first bin of the cell, and adds to the lower bits what those of a
+    stop in that cell lack to the next carry: so one addition finds the bin.
 
     Parameters
     ----------
     bits : numpy.ndarray of unsigned integers, shape (probes, units)
         The responses' own bits.
-    magnitude : unsigned integer
-        All bits but the sign.
-    table : numpy.ndarray of unsigned integers, shape (cells,)
+    table : numpy.ndarray of the same dtype, shape (cells,)
     shift : unsigned integer
         Lower bits.
     bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
@@ -246,14 +236,13 @@ def bins_of(  # noqa: PLR0917
     parts = np.zeros((4, histogram.shape[1]), np.uint32)
     for first in range(start, stop, _BLOCK):
         size = min(_BLOCK, stop - first)
-        _bin_block(bits, first, size, magnitude, table, shift, bins, first, histogram, parts)
+        _bin_block(bits, first, size, table, shift, bins, first, histogram, parts)
 
 
 @_compiled
 def rows(  # noqa: PLR0917
     values: np.ndarray,
     bits: np.ndarray,
-    magnitude: np.unsignedinteger[Any],
     table: np.ndarray,
     shift: np.unsignedinteger[Any],
     bins: np.ndarray,
@@ -277,21 +266,18 @@ def rows(  # noqa: PLR0917
     parts = np.zeros((4, histogram.shape[1]), np.uint32)
     lanes = np.empty((PROBE_LANES, _SUM_BLOCK))
     square_lanes = np.empty_like(lanes)
-    largest = np.empty(_SUM_BLOCK, values.dtype)
     for first in range(start, stop, _BLOCK):
         size = min(_BLOCK, stop - first)
         for at in range(first, first + size, _SUM_BLOCK):
             units = min(_SUM_BLOCK, first + size - at)
-            _sum_block(values, at, units, abs_sum[at:], square_sum[at:], lanes, square_lanes)
-            _largest_of_rows(values, at, units, largest)
-            abs_max[at : at + units] = largest[:units]
-        _bin_block(bits, first, size, magnitude, table, shift, bins, first, histogram, parts)
+            written = abs_sum[at:], square_sum[at:], abs_max[at:]
+            _sum_block(values, at, units, *written, lanes, square_lanes)
+        _bin_block(bits, first, size, table, shift, bins, first, histogram, parts)
 
 
 @_compiled
 def half_rows(  # noqa: PLR0917
     bits: np.ndarray,
-    magnitude: np.unsignedinteger[Any],
     table: np.ndarray,
     shift: np.unsignedinteger[Any],
     bins: np.ndarray,
@@ -308,17 +294,15 @@ def half_rows(  # noqa: PLR0917
     wide_bits = wide.view(np.uint32)
     lanes = np.empty((PROBE_LANES, _SUM_BLOCK))
     square_lanes = np.empty_like(lanes)
-    largest = np.empty(_SUM_BLOCK, np.float32)
     for first in range(start, stop, _BLOCK):
         size = min(_BLOCK, stop - first)
         for probe in range(bits.shape[0]):
             _widen(bits[probe, first : first + size], wide[probe], wide_bits[probe])
         for at in range(0, size, _SUM_BLOCK):
             units, to = min(_SUM_BLOCK, size - at), first + at
-            _sum_block(wide, at, units, abs_sum[to:], square_sum[to:], lanes, square_lanes)
-            _largest_of_rows(wide, at, units, largest)
-            abs_max[to : to + units] = largest[:units]
-        _bin_block(wide_bits, 0, size, magnitude, table, shift, bins, first, histogram, parts)
+            written = abs_sum[to:], square_sum[to:], abs_max[to:]
+            _sum_block(wide, at, units, *written, lanes, square_lanes)
+        _bin_block(wide_bits, 0, size, table, shift, bins, first, histogram, parts)
 
 
 @_compiled
@@ -383,8 +367,8 @@ def maps(  # noqa: PLR0917
     most = np.empty(POSITION_LANES, values.dtype)
     chunk_sums, chunk_squares = np.empty(chunks), np.empty(chunks)
     by_probe, squares_by_probe = np.empty((probes, 1)), np.empty((probes, 1))
-    total, square, unused = np.empty(1), np.empty(1), np.empty(1)
-    probe_lanes, unused_lanes = np.empty((PROBE_LANES, 1)), np.empty((PROBE_LANES, 1))
+    total, square, unused, most_unused = np.empty(1), np.empty(1), np.empty(1), np.empty(1)
+    few, few_unused = np.empty((PROBE_LANES, 1)), np.empty((PROBE_LANES, 1))
     for unit in range(start, stop):
         for probe in range(probes):
             most[:] = 0
@@ -408,8 +392,8 @@ def maps(  # noqa: PLR0917
             largest[probe, unit] = most.max()
             by_probe[probe, 0] = _fold(chunk_sums, chunks)
             squares_by_probe[probe, 0] = _fold(chunk_squares, chunks)
-        _sum_block(by_probe, 0, 1, total, unused, probe_lanes, unused_lanes)
-        _sum_block(squares_by_probe, 0, 1, square, unused, probe_lanes, unused_lanes)
+        _sum_block(by_probe, 0, 1, total, unused, most_unused, few, few_unused)
+        _sum_block(squares_by_probe, 0, 1, square, unused, most_unused, few, few_unused)
         abs_sum[unit], square_sum[unit] = total[0], square[0]
 
 
@@ -436,16 +420,16 @@ def maps_channels_last(  # noqa: PLR0917
     squares_by_probe = np.empty_like(by_probe)
     lanes = np.empty((POSITION_LANES, _POSITION_BLOCK))
     square_lanes = np.empty_like(lanes)
-    unused = np.empty(_POSITION_BLOCK)
+    most, unused = np.empty(_POSITION_BLOCK), np.empty(_POSITION_BLOCK)
     for first in range(start, stop, _POSITION_BLOCK):
         size = min(_POSITION_BLOCK, stop - first)
         for probe in range(probes):
             sums, squares = by_probe[probe], squares_by_probe[probe]
-            _sum_block(values[probe], first, size, sums, squares, lanes, square_lanes)
-            _largest_of_rows(values[probe], first, size, largest[probe, first:])
+            _sum_block(values[probe], first, size, sums, squares, most, lanes, square_lanes)
+            largest[probe, first : first + size] = most[:size]
         few, square_few = lanes[:PROBE_LANES], square_lanes[:PROBE_LANES]
-        _sum_block(by_probe, 0, size, abs_sum[first:], unused, few, square_few)
-        _sum_block(squares_by_probe, 0, size, square_sum[first:], unused, few, square_few)
+        _sum_block(by_probe, 0, size, abs_sum[first:], unused, most, few, square_few)
+        _sum_block(squares_by_probe, 0, size, square_sum[first:], unused, most, few, square_few)
 
 
 @_compiled

@@ -94,13 +94,20 @@ def test_the_layout_in_memory_does_not_matter(layout: str) -> None:
     check(values[:, 0], Stops(default_stops()))
 
 
-def test_auto_takes_the_compiled_loops_once_there_is_enough_to_count() -> None:
+def test_auto_takes_the_compiled_loops_once_there_is_enough_to_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "iua_widget.counting.kernels")
     engine = AutoEngine()
     thresholds = np.array([0.0], np.float32)
     engine.classify(np.zeros((4, 8), np.float32), thresholds)
     assert isinstance(engine._engine, ReferenceEngine)
     engine.classify(np.zeros((4, 2**18), np.float32), thresholds)
     assert isinstance(engine._engine, CPUEngine)
+    monkeypatch.undo()
+    engine = AutoEngine()
+    engine.classify(np.zeros((1, 1), np.float32), thresholds)
+    assert isinstance(engine._engine, CPUEngine), "they are loaded, and cost nothing more"
 
 
 def test_where_numba_is_missing_the_reference_serves(monkeypatch: pytest.MonkeyPatch) -> None:
