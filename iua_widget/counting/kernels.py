@@ -84,6 +84,13 @@ def _bin_block(  # noqa: PLR0917  (numba takes no keywords cheaply)
 
 
 @_compiled
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    """Fill the target; numba takes seconds to compile an assignment of a slice."""
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+@_compiled
 def _fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
     """Add the second half of the rows to the first until one is left; `rows` is a power of two."""
     half = rows // 2
@@ -195,12 +202,12 @@ def _sum_block(  # noqa: PLR0917
             _add_lane(values, start + lane, stop, step, first, sums, square_sums, largest[:size])
         _fold_rows(lanes, used, size)
         _fold_rows(square_lanes, used, size)
-        totals[chunk] = lanes[0, :size]
-        squares[chunk] = square_lanes[0, :size]
+        _copy(lanes[0], totals[chunk])
+        _copy(square_lanes[0], squares[chunk])
     _fold_rows(totals, chunks, size)
     _fold_rows(squares, chunks, size)
-    total[:size] = totals[0]
-    square[:size] = squares[0]
+    _copy(totals[0], total[:size])
+    _copy(squares[0], square[:size])
 
 
 @_compiled
@@ -366,9 +373,9 @@ def maps(  # noqa: PLR0917
     lanes, square_lanes = np.empty(POSITION_LANES), np.empty(POSITION_LANES)
     most = np.empty(POSITION_LANES, values.dtype)
     chunk_sums, chunk_squares = np.empty(chunks), np.empty(chunks)
-    by_probe, squares_by_probe = np.empty((probes, 1)), np.empty((probes, 1))
-    total, square, unused, most_unused = np.empty(1), np.empty(1), np.empty(1), np.empty(1)
-    few, few_unused = np.empty((PROBE_LANES, 1)), np.empty((PROBE_LANES, 1))
+    by_probe = np.empty((probes, 2))  # the sum and that of squares
+    both, unused, most_unused = np.empty(2), np.empty(2), np.empty(2)
+    few, few_unused = np.empty((PROBE_LANES, 2)), np.empty((PROBE_LANES, 2))
     for unit in range(start, stop):
         for probe in range(probes):
             most[:] = 0
@@ -391,10 +398,9 @@ def maps(  # noqa: PLR0917
                 chunk_squares[chunk] = _fold(square_lanes, POSITION_LANES)
             largest[probe, unit] = most.max()
             by_probe[probe, 0] = _fold(chunk_sums, chunks)
-            squares_by_probe[probe, 0] = _fold(chunk_squares, chunks)
-        _sum_block(by_probe, 0, 1, total, unused, most_unused, few, few_unused)
-        _sum_block(squares_by_probe, 0, 1, square, unused, most_unused, few, few_unused)
-        abs_sum[unit], square_sum[unit] = total[0], square[0]
+            by_probe[probe, 1] = _fold(chunk_squares, chunks)
+        _sum_block(by_probe, 0, 2, both, unused, most_unused, few, few_unused)
+        abs_sum[unit], square_sum[unit] = both[0], both[1]
 
 
 @_compiled
@@ -416,20 +422,21 @@ def maps_channels_last(  # noqa: PLR0917
         As in `maps`.
     """
     probes = values.shape[0]
-    by_probe = np.empty((probes, _POSITION_BLOCK))
-    squares_by_probe = np.empty_like(by_probe)
-    lanes = np.empty((POSITION_LANES, _POSITION_BLOCK))
+    by_probe = np.empty((probes, 2 * _POSITION_BLOCK))  # the sums, then those of squares
+    both, unused = np.empty(2 * _POSITION_BLOCK), np.empty(2 * _POSITION_BLOCK)
+    most = np.empty(2 * _POSITION_BLOCK)
+    lanes = np.empty((POSITION_LANES, 2 * _POSITION_BLOCK))
     square_lanes = np.empty_like(lanes)
-    most, unused = np.empty(_POSITION_BLOCK), np.empty(_POSITION_BLOCK)
+    few, few_unused = lanes[:PROBE_LANES], square_lanes[:PROBE_LANES]
     for first in range(start, stop, _POSITION_BLOCK):
         size = min(_POSITION_BLOCK, stop - first)
         for probe in range(probes):
-            sums, squares = by_probe[probe], squares_by_probe[probe]
+            sums, squares = by_probe[probe, :size], by_probe[probe, size:]
             _sum_block(values[probe], first, size, sums, squares, most, lanes, square_lanes)
-            largest[probe, first : first + size] = most[:size]
-        few, square_few = lanes[:PROBE_LANES], square_lanes[:PROBE_LANES]
-        _sum_block(by_probe, 0, size, abs_sum[first:], unused, most, few, square_few)
-        _sum_block(squares_by_probe, 0, size, square_sum[first:], unused, most, few, square_few)
+            _copy(most, largest[probe, first : first + size])
+        _sum_block(by_probe, 0, 2 * size, both, unused, most, few, few_unused)
+        _copy(both, abs_sum[first : first + size])
+        _copy(both[size:], square_sum[first : first + size])
 
 
 @_compiled
