@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import torch
 
 _NARROWEST: Final = counter_bytes(0)
-_ON_DEVICE: Final = 4
-"""Bytes of the counters there."""
+_ON_DEVICE: Final = 4 + _NARROWEST
+"""Bytes of a counter there, and of that on the host to which it is moved."""
 
 
 @dataclass(frozen=True, slots=True)
