@@ -230,7 +230,7 @@ class PendingBatch:
         return ProducerError(message, layer=layer, batch=self.number)
 
 
-def _nbytes(counts: BatchCounts) -> int:
+def _nbytes(counts: BatchCounts | DeviceBatch) -> int:
     values = (getattr(counts, field.name) for field in fields(counts))
     return sum(getattr(value, "nbytes", 0) for value in values)
 
