@@ -197,7 +197,7 @@ def laid_out(values: Any, layout: str) -> Any:  # noqa: PLR0911  (one a layout)
         return values[..., :1].expand(values.shape)
     if layout == "conjugated" and values.is_complex():
         return values.conj().imag if values.shape[0] % 2 else values.conj()
-    if layout == "flipped" and values.dtype.itemsize > 1:
+    if layout == "flipped" and values.dtype.is_floating_point and values.dtype.itemsize > 1:
         return values.flip(0)
     return values
 
