@@ -69,7 +69,7 @@ class IUA:
         What a unit is, for all layers or by layer name or glob: see `introspect`.
     channel_axis : int, or mapping of str to int, optional
         Which axis of a response counts the channels: see `introspect`.
-    engine : {"auto", "cpu", "reference"}
+    engine : {"auto", "cpu", "device", "reference"}
         What counts: see `introspect`.
     memory : str or int, optional
         What the run may hold: see `introspect`.
@@ -213,14 +213,20 @@ class IUA:
             The tolerances at which counts are exact: see `default_stops`.
         keep_inactive : bool
             Whether to keep each probe's number of inactive units, at `atol`.
-        engine : {"auto", "cpu", "reference"}
+        engine : {"auto", "cpu", "device", "reference"}
             What counts; all give the same, bit for bit. ``"cpu"`` is compiled by numba and uses all
-            cores; ``"reference"`` is plain NumPy, some forty times slower. ``"auto"`` takes the
-            first as soon as there is enough to count, where numba is there.
+            cores; ``"reference"`` is plain NumPy, some forty times slower. ``"device"`` is PyTorch,
+            wherever a response lies: it stays there, its counts too, and only what is read comes
+            to the host; the device is not waited for. ``"auto"`` takes ``"device"`` for tensors on
+            a CUDA device, and for all else ``"cpu"`` as soon as there is enough to count, where
+            numba is there. Tensors on MPS, which has no float64, are brought to the host first; of
+            complex tensors the magnitudes are taken there.
         memory : str or int, optional
             What the run may hold, tallies and the batch at hand: ``"2 GiB"``, ``"500 MB"`` or a
             number of bytes; by default half of what is free on the machine, or in the container,
-            when the first batch comes. Where it does not do, the largest layers hold counts of
+            when the first batch comes, and on a CUDA device that counts no more than half of what
+            is free there. On a device counters have 32 bits from the first; what is read of them is
+            held on the host besides. Where it does not do, the largest layers hold counts of
             units at fewer stops, evenly on the logarithmic scale, zero and `atol` always among
             them: see `plan`. Means, standard deviations and what is dead stay exact at every stop.
         resume : str or Path, optional
@@ -450,6 +456,7 @@ class IUA:
             rule=self._unit_rule,
             new_tally=new_tally,
             budget=self._budget,
+            engine=self._engine,
             steady=source.steady,
         )
 
@@ -810,7 +817,7 @@ class IUA:
         Parameters
         ----------
         path : str or Path
-        engine : {"auto", "cpu", "reference"}
+        engine : {"auto", "cpu", "device", "reference"}
             What counts from here on.
 
         Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -177,6 +177,24 @@ class UnitCounts:
         if self._in_narrow:
             self._engine.spill(self._narrow, wide)
             self._in_narrow = 0
+
+    def add_counted(self, parts: Iterable[np.ndarray], probes: int) -> None:
+        """Add what was counted elsewhere, once there is room for it.
+
+        Parameters
+        ----------
+        parts : iterable of numpy.ndarray of integers, shape (some units, len(columns))
+            Together all units, in order.
+        probes : int
+            Counted there.
+        """
+        counts, start = self.counts, 0
+        for part in parts:
+            block = counts[start : start + len(part)]
+            np.add(block, part, out=block, casting="unsafe")
+            start += len(part)
+        if self._wide is None:
+            self._in_narrow += probes
 
     def absorb(self, other: UnitCounts) -> None:
         """Add counters of the same columns, once there is room for both."""

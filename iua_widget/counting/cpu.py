@@ -119,6 +119,10 @@ class CPUEngine:
         nan_count[odd], infinite_count[odd] = careful.nan_count, careful.infinite_count
         return nan_count, infinite_count
 
+    def takes(self, tensor: object) -> bool:  # noqa: ARG002
+        """No tensor: see `Engine.takes`."""
+        return False
+
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
         _over_units(kernels.count_bins, len(counts), bins.size, bins, counts)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
+
+from iua_widget.counting.device_batch import DeviceBatch
 
 CHUNK: Final = 512
 PROBE_LANES: Final = 4
@@ -55,7 +57,7 @@ class BatchCounts:
 class Engine(Protocol):
     """Classifies the responses of a batch, and adds classified batches to a tally's counters."""
 
-    def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
+    def classify(self, values: Any, thresholds: np.ndarray) -> BatchCounts | DeviceBatch:
         """Sort every magnitude of a batch into its bin.
 
         Parameters
@@ -66,6 +68,14 @@ class Engine(Protocol):
             where it is so at every position.
         thresholds : numpy.ndarray, shape (K,)
             Ascending (repeats allowed), in the dtype of ``abs(values)``.
+        """
+        ...
+
+    def takes(self, tensor: Any) -> bool:
+        """Whether a tensor is counted where it lies; any other is brought to the host.
+
+        Then `classify` takes it in place of an array, in float16, float32 or float64, and gives a
+        `DeviceBatch`.
         """
         ...
 

@@ -70,6 +70,10 @@ class ReferenceEngine:
         wide += narrow
         narrow[:] = 0
 
+    def takes(self, tensor: object) -> bool:  # noqa: ARG002
+        """No tensor: see `Engine.takes`."""
+        return False
+
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
         probes, units = bins.shape
