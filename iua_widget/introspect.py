@@ -306,6 +306,9 @@ class IUA:
             for _ in _with_bar(steps, source, iua.probes) if progress else steps:
                 if checkpoint is not None:
                     checkpoint.counted(iua)
+        except KeyboardInterrupt as error:  # between two batches, too
+            _keep(iua, error)
+            raise
         finally:
             if checkpoint is not None:
                 checkpoint.save(iua)
@@ -422,8 +425,7 @@ class IUA:
             error.partial = self
             raise
         except KeyboardInterrupt as error:
-            error.partial = self  # type: ignore[attr-defined]
-            error.add_note("What was counted before is kept, as `partial` of this exception.")
+            _keep(self, error)
             raise
         except Exception as error:
             kept = " What was counted before it is kept." if number else ""
@@ -904,6 +906,13 @@ def threshold_of(tally: Tally, atol: float, rtol: float, scale: Scale) -> float:
     if scale == "zero" or not rtol:
         return atol
     return atol + rtol * tally.mean_abs
+
+
+def _keep(iua: IUA, error: KeyboardInterrupt) -> None:
+    """Have what was counted at hand where a run has been interrupted."""
+    if getattr(error, "partial", None) is None:
+        error.partial = iua  # type: ignore[attr-defined]
+        error.add_note("What was counted before is kept, as `partial` of this exception.")
 
 
 def _plain(option: Any) -> Any:
