@@ -1,4 +1,4 @@
-# make demo, make test, make lab: each sets up what it needs, in .venv and js/node_modules.
+# make demo, make test, make lab, make bench: each sets up what it needs, in .venv and js/node_modules.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,12 +9,13 @@ SETTINGS := pyproject.toml constraints.txt hatch_build.py
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test lint clean
+.PHONY: help demo lab test lint bench clean
 
 help:
 	@echo "make demo   train two small nets, count their inactive units, write demo.html"
 	@echo "make lab    open the quickstart notebook in JupyterLab"
 	@echo "make test   lint, type-check, and run every test: Python, TypeScript, browser"
+	@echo "make bench  measure against rivals and limits, write tests/benchmarks/results.md"
 	@echo "make clean  remove what the others made"
 
 demo: $(VENV)/.demo
@@ -36,6 +37,10 @@ lint: $(VENV)/.test
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
+
+bench: $(VENV)/.test
+	$(BIN)/python hatch_build.py
+	$(BIN)/python tests/benchmarks $(BENCH)
 
 clean:
 	rm -rf $(VENV) js/node_modules iua_widget/static dist demo.html

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from iua_widget.errors import FileError
 from iua_widget.producers import check_count
 
 if TYPE_CHECKING:
@@ -29,10 +31,21 @@ class Checkpoint:
     ------
     ProducerError
         If `every` is not a whole number above 0.
+    FileError
+        If no file can be written there: told before hours of counting, not after.
     """
 
     def __init__(self, path: str | Path, every: int | None = None) -> None:
         self.path = Path(path)
+        folder = self.path.parent
+        if self.path.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+            why = (
+                "it is a folder"
+                if self.path.is_dir()
+                else f"{str(folder)!r} is no folder to write in"
+            )
+            message = f"a run cannot be saved to {str(self.path)!r}: {why}."
+            raise FileError(message)
         self._every = None if every is None else check_count("save_every", every, 100)
         self._unsaved = 0
         self._wait = _LEAST_SECONDS

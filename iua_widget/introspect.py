@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
@@ -14,6 +15,7 @@ from iua_widget.errors import (
     FileError,
     IUAError,
     IUAWarning,
+    MemoryBudgetError,
     MergeError,
     NoProbesError,
     ProducerError,
@@ -70,7 +72,7 @@ class IUA:
         What a unit is, for all layers or by layer name or glob: see `introspect`.
     channel_axis : int, or mapping of str to int, optional
         Which axis of a response counts the channels: see `introspect`.
-    engine : {"auto", "cpu", "reference"}
+    engine : {"auto", "cpu", "device", "reference"}
         What counts: see `introspect`.
     memory : str or int, optional
         What the run may hold: see `introspect`.
@@ -223,14 +225,20 @@ class IUA:
             The tolerances at which counts are exact: see `default_stops`.
         keep_inactive : bool
             Whether to keep each probe's number of inactive units, at `atol`.
-        engine : {"auto", "cpu", "reference"}
+        engine : {"auto", "cpu", "device", "reference"}
             What counts; all give the same, bit for bit. ``"cpu"`` is compiled by numba and uses all
-            cores; ``"reference"`` is plain NumPy, some forty times slower. ``"auto"`` takes the
-            first as soon as there is enough to count, where numba is there.
+            cores; ``"reference"`` is plain NumPy, some forty times slower. ``"device"`` is PyTorch,
+            wherever a response lies: it stays there, its counts too, and only what is read comes
+            to the host; the device is not waited for. ``"auto"`` takes ``"device"`` for tensors on
+            a CUDA device, and for all else ``"cpu"`` as soon as there is enough to count, where
+            numba is there. Tensors on MPS, which has no float64, are brought to the host first; of
+            complex tensors the magnitudes are taken there.
         memory : str or int, optional
             What the run may hold, tallies and the batch at hand: ``"2 GiB"``, ``"500 MB"`` or a
             number of bytes; by default half of what is free on the machine, or in the container,
-            when the first batch comes. Where it does not do, the largest layers hold counts of
+            when the first batch comes, and on a CUDA device that counts no more than half of what
+            is free there. On a device counters have 32 bits from the first; what is read of them is
+            held on the host besides. Where it does not do, the largest layers hold counts of
             units at fewer stops, evenly on the logarithmic scale, zero and `atol` always among
             them: see `plan`. Means, standard deviations and what is dead stay exact at every stop.
         resume : str or Path, optional
@@ -311,6 +319,9 @@ class IUA:
             for _ in _with_bar(steps, source, iua.probes) if progress else steps:
                 if checkpoint is not None:
                     checkpoint.counted(iua)
+        except KeyboardInterrupt as error:  # between two batches, too
+            _keep(iua, error)
+            raise
         finally:
             if checkpoint is not None:
                 checkpoint.save(iua)
@@ -329,7 +340,7 @@ class IUA:
         from iua_widget.run_file import read_run
 
         saved = read_run(path, self._engine)
-        must_agree = ["stops", "units", "channel_axis", "keep_inactive"]
+        must_agree = ["units", "channel_axis", "keep_inactive"]
         if self._keep_inactive:
             must_agree.append("atol")
         here, there = self._settings(), saved.settings
@@ -338,6 +349,10 @@ class IUA:
             for name in must_agree
             if here[name] != there[name]
         ]
+        if here["stops"] != there["stops"]:
+            first = min(set(here["stops"]) ^ set(there["stops"]))
+            numbers = f"it has {len(there['stops'])} stops, and here there are {len(here['stops'])}"
+            reasons.append(f"{numbers}: they first differ at {first:g}")
         if saved.position is None:
             reasons.append("it holds several runs, merged, or counted one after the other")
         if reasons:
@@ -359,6 +374,7 @@ class IUA:
             "keep_inactive": self._keep_inactive,
             "units": _plain(self._unit_rule.units),
             "channel_axis": _plain(self._unit_rule.channel_axis),
+            "memory": _plain(self._budget.asked),
         }
 
     def _take(self, saved: SavedRun) -> None:
@@ -424,8 +440,7 @@ class IUA:
             error.partial = self
             raise
         except KeyboardInterrupt as error:
-            error.partial = self  # type: ignore[attr-defined]
-            error.add_note("What was counted before is kept, as `partial` of this exception.")
+            _keep(self, error)
             raise
         except Exception as error:
             kept = " What was counted before it is kept." if number else ""
@@ -458,6 +473,7 @@ class IUA:
             rule=self._unit_rule,
             new_tally=new_tally,
             budget=self._budget,
+            engine=self._engine,
             steady=source.steady,
         )
 
@@ -492,7 +508,7 @@ class IUA:
         >>> iua = IUA.introspect({"a": np.zeros((8, 1000), np.float32)}, memory="1 MB")
         >>> iua.plan[["layer", "units", "stops", "of", "bytes"]]
           layer  units  stops  of   bytes
-        0     a   1000     70  70  184000
+        0     a   1000     70  70  113000
         """
         return plan_table(self._budget.plans, len(self._stops))
 
@@ -543,10 +559,12 @@ class IUA:
 
     def _thinned_note(self, layers: list[str]) -> str:
         fewest = min(len(self._tallies[layer].columns) for layer in layers) - 1
+        counted_here = self._budget.plans or self._budget.asked is not None
+        within = f"memory={self._budget.words!r}" if counted_here else "the memory that was free"
         return (
             f"Counts of units are held at fewer stops in {named(layers)} (at {fewest} of "
-            f"{len(self._stops)} at the fewest), to stay within memory="
-            f"{self._budget.words!r}; between these stops they are known within bounds."
+            f"{len(self._stops)} at the fewest), to stay within {within}; between these stops they "
+            "are known within bounds."
         )
 
     @property
@@ -870,39 +888,51 @@ class IUA:
         """Held while a batch is counted: hold it to read several tallies of the same moment."""
         return self._lock
 
-    def merge(self, other: IUA) -> IUA:
-        """A new result of both streams, as if one run had counted them, this one's first.
+    def merge(self, *others: IUA) -> IUA:
+        """A new result of several streams, as if one run had counted them one after another.
 
         Parameters
         ----------
-        other : IUA
-            Of the same layers, units and stops.
+        *others : IUA
+            Of the same layers, units and stops: runs over other shards of the data, of other
+            processes, or loaded from files.
+
+        Returns
+        -------
+        IUA
+            This one's probes come first. Itself where there are no others.
 
         Raises
         ------
         MergeError
-            If the two cannot be one run, saying how they differ.
+            If they cannot be one run, saying how they differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> shards = [IUA.introspect({"relu": np.eye(4)[start::2]}) for start in range(2)]
+        >>> IUA.merge(*shards)
+        IUA(1 layer, 4 probes, 70 stops)
         """
-        if not isinstance(other, IUA):
-            message = f"an IUA can be merged with an IUA, and {type(other).__name__} is none."
-            raise MergeError(message)
+        for other in others:
+            if not isinstance(other, IUA):
+                message = f"an IUA can be merged with an IUA, and {type(other).__name__} is none."
+                raise MergeError(message)
+        return functools.reduce(IUA._merged, others, self)
+
+    def _merged(self, other: IUA) -> IUA:
         if set(self.layers) != set(other.layers):
             here = sorted(set(self.layers) - set(other.layers))
             there = sorted(set(other.layers) - set(self.layers))
             message = f"the layers differ: only here {here[:5]}, only there {there[:5]}."
             raise MergeError(message)
-        merged = IUA(
-            rtol=self.rtol,
-            atol=self.atol,
-            scale=self.scale,
-            stops=self.stops,
-            keep_inactive=self._keep_inactive and other._keep_inactive,
-        )
-        merged._unit_rule = self._unit_rule
+        both_keep = self._keep_inactive and other._keep_inactive
+        merged = IUA(**{**self._settings(), "keep_inactive": both_keep})
+        merged._engine = self._engine
+        merged._position = None
         # In one order whichever is merged into which: two threads may merge both ways at once.
         first, second = sorted((self._lock, other._lock), key=id)
         with first, second:
-            merged._position = None
             merged._probes = self._probes + other._probes
             merged._source_notes = {**self._source_notes, **other._source_notes}
             for name, tally in self._tallies.items():
@@ -959,7 +989,7 @@ class IUA:
         Parameters
         ----------
         path : str or Path
-        engine : {"auto", "cpu", "reference"}
+        engine : {"auto", "cpu", "device", "reference"}
             What counts from here on.
 
         Raises
@@ -973,7 +1003,7 @@ class IUA:
         saved = read_run(Path(path), choose_engine(engine))
         try:
             iua = IUA(**saved.settings, engine=engine)
-        except (ToleranceError, UnitsError) as error:
+        except (MemoryBudgetError, ToleranceError, UnitsError) as error:
             message = f"{str(path)!r} holds settings that cannot be: {error}"
             raise FileError(message) from None
         iua._take(saved)
@@ -1039,6 +1069,13 @@ class IUA:
 
     def _repr_html_(self) -> str | None:
         return self.at()._repr_html_() if self.probes else None
+
+
+def _keep(iua: IUA, error: KeyboardInterrupt) -> None:
+    """Have what was counted at hand where a run has been interrupted."""
+    if getattr(error, "partial", None) is None:
+        error.partial = iua  # type: ignore[attr-defined]
+        error.add_note("What was counted before is kept, as `partial` of this exception.")
 
 
 def _plain(option: Any) -> Any:

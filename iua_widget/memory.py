@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from iua_widget.errors import MemoryBudgetError
+
+if TYPE_CHECKING:
+    import torch
 
 _UNITS: Final = {
     "": 1,
@@ -79,6 +83,20 @@ def free_memory() -> int:
         2 GiB where it cannot be told.
     """
     return min([*_free_on_the_machine(), *_free_in_the_container()], default=_UNKNOWN_MACHINE)
+
+
+def device_budget(device: torch.device) -> int:
+    """Bytes that a run may hold on a device: half of what is free there.
+
+    What PyTorch keeps for tensors to come is free. A device whose memory is the machine's, or
+    cannot be told, sets no bound of its own.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or device.type != "cuda" or not torch.cuda.is_initialized():
+        return sys.maxsize
+    free, _ = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + kept) // _SHARE
 
 
 def format_bytes(size: float) -> str:

@@ -6,17 +6,22 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from iua_widget.errors import MemoryBudgetError
-from iua_widget.memory import format_bytes, memory_budget
+from iua_widget.memory import device_budget, format_bytes, memory_budget
 from iua_widget.memory_plan import FEWEST_STOPS, LayerNeed, LayerPlan, plan_memory
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops
-from iua_widget.unit_counts import counter_dtype
+from iua_widget.unit_counts import counter_bytes
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT
 
-_NARROWEST: Final = counter_dtype(0).itemsize
+if TYPE_CHECKING:
+    import torch
+
+_NARROWEST: Final = counter_bytes(0)
+_ON_DEVICE: Final = 4 + _NARROWEST
+"""Bytes of a counter there, and of that on the host to which it is moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,14 @@ class Coming:
     probes : int
     nbytes : int
         What it takes until it is counted.
+    device : torch.device or None
+        Where it is counted; None on the host.
     """
 
     tally: Tally
     probes: int
     nbytes: int
+    device: torch.device | None = None
 
 
 class MemoryBudget:
@@ -52,6 +60,8 @@ class MemoryBudget:
     ----------
     plans : list of LayerPlan
         What each layer takes; empty before the first batch.
+    asked : str, int or None
+        What was asked for.
 
     Raises
     ------
@@ -61,11 +71,13 @@ class MemoryBudget:
 
     def __init__(self, memory: str | int | None, stops: Stops, always: Iterable[float]) -> None:
         self.plans: list[LayerPlan] = []
+        self._planned = 0
         self._stops = stops
         self._always = tuple(always)
         # What is free is asked for when the run begins: the model may not be loaded yet.
         self._bytes = None if memory is None else memory_budget(memory)
-        self._asked = memory
+        self.asked = memory
+        self._devices: set[torch.device] = set()
 
     @property
     def bytes(self) -> int:
@@ -77,7 +89,13 @@ class MemoryBudget:
     @property
     def words(self) -> str:
         """The same as it was asked for, or to read."""
-        return self._asked if isinstance(self._asked, str) else format_bytes(self.bytes)
+        return self.asked if isinstance(self.asked, str) else format_bytes(self.bytes)
+
+    def counts_on(self, device: torch.device) -> None:
+        """Take note of a device that counts: what is free there bounds the default, too."""
+        if self.asked is None and device not in self._devices:
+            self._devices.add(device)
+            self._bytes = min(self.bytes, device_budget(device))
 
     def check_room(self, layer: str, units: int, pending: int) -> None:
         """Check that a batch of a layer can be taken in, before it is.
@@ -95,7 +113,7 @@ class MemoryBudget:
         MemoryBudgetError
             If the budget cannot hold it.
         """
-        tallies = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
+        tallies = self._planned
         if not self.plans:
             tallies = units * ((FEWEST_STOPS + 1) * _NARROWEST + BYTES_PER_UNIT)
         if pending + tallies > self.bytes:
@@ -142,6 +160,7 @@ class MemoryBudget:
         if [_demand(need) for need in needs] == [_demand(need) for need in known.values()]:
             return
         self.plans = plan_memory(needs, self.bytes, self._stops.values, self._always)
+        self._planned = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
         for plan in self.plans:
             merged[plan.need.layer].thin(plan.columns)
 
@@ -151,13 +170,14 @@ def _need(
 ) -> LayerNeed:
     # A layer of tokens, or one called now and then, has other probes than inputs.
     to_come = math.ceil((tally.probes + (coming.probes if coming else 0)) * share)
-    width = counter_dtype(tally.probes).itemsize
+    narrowest = _NARROWEST if coming is None or coming.device is None else _ON_DEVICE
+    width = max(counter_bytes(tally.probes), narrowest)
     return LayerNeed(
         layer,
         tally.units,
         tally.columns,
         width,
-        max(counter_dtype(to_come).itemsize, known.final_width if known else 0),
+        max(counter_bytes(to_come), width, known.final_width if known else 0),
         max(coming.nbytes if coming else 0, known.batch_bytes if known else 0),
         begun=tally.probes > 0,
     )

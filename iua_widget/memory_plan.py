@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.memory import format_bytes
+from iua_widget.unit_counts import counter_bytes
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class LayerNeed:
     columns : tuple of int
         Those of the tally that can be held: all, or those held already.
     width, final_width : int
-        Bytes of a counter now, and when all probes to come are counted.
+        Bytes that a counter takes now, and when all probes to come are counted: see
+        `iua_widget.unit_counts.counter_bytes`.
     batch_bytes : int
         What a batch of it takes until it is counted.
     begun : bool
@@ -42,6 +44,11 @@ class LayerNeed:
     final_width: int
     batch_bytes: int
     begun: bool = False
+
+    @property
+    def counter_bits(self) -> int:
+        """Bits of the counters when all probes to come are counted."""
+        return 8 * max(self.final_width - counter_bytes(0), 1)
 
     def bytes_with(self, columns: int) -> int:
         """What its tally takes with so many columns held."""
@@ -181,7 +188,7 @@ def plan_table(plans: Iterable[LayerPlan], stops: int) -> pd.DataFrame:
             plan.need.units,
             plan.stops,
             stops,
-            8 * plan.need.final_width,
+            plan.need.counter_bits,
             plan.need.bytes_with(len(plan.columns)),
             plan.need.batch_bytes,
         )

@@ -7,11 +7,14 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any, Final
 
-from iua_widget.counting.engine import BatchCounts
+from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.errors import ProducerError
+from iua_widget.masking import ON_HOST, OnDevice
 from iua_widget.memory_budget import Coming, MemoryBudget
 from iua_widget.responses import Response, as_response
 from iua_widget.tally import Tally
+from iua_widget.tensors import is_tensor
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
 
 NewTally = Callable[[tuple[int, ...], str, UnitPlan], Tally]
@@ -24,16 +27,17 @@ _SUM_BYTES: Final = 3 * 8
 @dataclass(frozen=True, slots=True)
 class _PendingLayer:
     tally: Tally
-    counts: BatchCounts
+    counts: BatchCounts | DeviceBatch
     shape: tuple[int, ...]
     dtype: str
     masked: int
     fits_mask: bool
+    nbytes: int
 
     @property
-    def nbytes(self) -> int:
-        values = (getattr(self.counts, field.name) for field in fields(self.counts))
-        return sum(getattr(value, "nbytes", 0) for value in values)
+    def device(self) -> Any:
+        """The device on which it is counted; None on the host."""
+        return self.counts.bins.device if isinstance(self.counts, DeviceBatch) else None
 
 
 class PendingBatch:
@@ -54,6 +58,8 @@ class PendingBatch:
         Makes the tallies of these.
     budget : MemoryBudget
         What may be held.
+    engine : Engine
+        What counts in these.
     steady : bool
         Whether every batch must give the layers of the first. A model may route a batch past some.
     """
@@ -66,6 +72,7 @@ class PendingBatch:
         rule: UnitRule,
         new_tally: NewTally,
         budget: MemoryBudget,
+        engine: Engine,
         steady: bool = True,
     ) -> None:
         self.number = number
@@ -73,6 +80,8 @@ class PendingBatch:
         self._rule = rule
         self._new_tally = new_tally
         self._budget = budget
+        self._engine = engine
+        self._masking = OnDevice()
         self._steady = steady
         self._nbytes = 0
         self._layers: dict[str, list[_PendingLayer]] = {}
@@ -85,6 +94,7 @@ class PendingBatch:
                 parts[0].tally,
                 sum(len(part.counts.bins) for part in parts),
                 sum(part.nbytes for part in parts),
+                next((part.device for part in parts if part.device is not None), None),
             )
             for layer, parts in self._layers.items()
         }
@@ -103,26 +113,32 @@ class PendingBatch:
             If there is no memory to take it in.
         """
         self._check_expected(layer)
-        response = as_response(value, layer=layer, batch=self.number)
-        plan = self._plan(layer, response, origin)
-        arranged = arrange(response.values, plan, origin.mask)
         tally = self._tally(layer)
+        engine = self._engine if tally is None else tally.engine
+        response = as_response(value, layer=layer, batch=self.number, stays=engine.takes)
+        plan = self._plan(layer, response, origin)
+        stays = is_tensor(response.values)
+        arranged = arrange(response.values, plan, origin.mask, self._masking if stays else ON_HOST)
         if tally is None:
             tally = self._new_tally(arranged.unit_shape, origin.kind, plan)
         elif tally.unit_shape != arranged.unit_shape:
             raise self._shape_error(layer, tally, response)
         units = tally.units
         expected = len(arranged.values) * units + units * _SUM_BYTES
+        if is_tensor(arranged.values):
+            self._budget.counts_on(arranged.values.device)
         self._budget.check_room(layer, units, self._nbytes + expected)
         counts = tally.classify(arranged.values)
-        counts = replace(counts, entries=counts.entries - arranged.zeroed)
+        if arranged.zeroed:
+            counts = replace(counts, entries=counts.entries - arranged.zeroed)
         pending = _PendingLayer(
             tally,
             counts,
-            response.values.shape[1:],
+            response.shape[1:],
             response.dtype,
             arranged.masked,
             arranged.fits_mask,
+            _nbytes(counts),
         )
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
@@ -151,7 +167,9 @@ class PendingBatch:
     def commit(self) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order the layers came."""
         for layer in self.coming.values():
-            layer.tally.reserve(layer.probes)  # the last that could fail, before anything is added
+            layer.tally.reserve(
+                layer.probes, layer.device
+            )  # the last that could fail, before anything is added
         for pending in chain.from_iterable(self._layers.values()):
             pending.tally.add(pending.counts, masked=pending.masked)
             pending.tally.saw(pending.shape, pending.dtype)
@@ -175,9 +193,9 @@ class PendingBatch:
             raise ProducerError(message, layer=layer, batch=self.number)
 
     def _plan(self, layer: str, response: Response, origin: Origin) -> UnitPlan:
-        tally, ndim = self._tally(layer), response.values.ndim
+        tally, ndim = self._tally(layer), len(response.shape)
         if tally is None:
-            return self._rule.plan(layer, response.values.shape, origin)
+            return self._rule.plan(layer, response.shape, origin)
         known = tally.response_shape
         before = 1 + len(self._layers[layer][0].shape if known is None else known)
         if ndim == before or tally.plan.choice == "element":
@@ -192,7 +210,7 @@ class PendingBatch:
         return self._known.get(layer)
 
     def _shape_error(self, layer: str, tally: Tally, response: Response) -> ProducerError:
-        shape = response.values.shape[1:]
+        shape = response.shape[1:]
         if tally.plan.choice == "element":
             advice = (
                 "Every entry is a unit here, and can be followed only where the shape stays. For "
@@ -212,9 +230,16 @@ class PendingBatch:
         return ProducerError(message, layer=layer, batch=self.number)
 
 
+def _nbytes(counts: BatchCounts | DeviceBatch) -> int:
+    values = (getattr(counts, field.name) for field in fields(counts))
+    return sum(getattr(value, "nbytes", 0) for value in values)
+
+
 def _merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
     """The known layers, with new ones after that which came before them in this batch."""
     order, batch = list(known), list(batch)
+    if set(order).issuperset(batch):
+        return order
     first_known = next((layer for layer in batch if layer in order), None)
     place = 0 if first_known is None else order.index(first_known)
     for layer in batch:

@@ -124,7 +124,7 @@ def _sample(batch: Any) -> bytes | None:
         if batch.is_quantized or batch.is_conj() or batch.is_neg():
             return None
         flat = batch.detach().reshape(-1)
-        spread = flat[:: max(1, len(flat) // _SAMPLES)].contiguous()
+        spread = flat[:: max(1, len(flat) // _SAMPLES)].clone(memory_format=torch.contiguous_format)
         return bytes(spread.view(torch.uint8).numpy().tobytes())
     if isinstance(batch, np.ndarray) and not batch.dtype.hasobject:
         return batch.ravel()[:: max(1, batch.size // _SAMPLES)].tobytes()

@@ -174,7 +174,9 @@ class RecountBatch:
                 f"{self._number}, and had another when it was counted first. {_SAME_DATA}"
             )
             raise ProducerError(message, layer=layer, batch=self._number)
-        self._parts.append((layer, self._recount.layers[layer].classify(arranged.values)))
+        self._parts.append(
+            (layer, self._recount.layers[layer].classify(np.asarray(arranged.values)))
+        )
 
     def commit(self) -> None:
         """Count the batch."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iua_widget.errors import ProducerError
+from iua_widget.tensors import is_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +21,26 @@ class Response:
 
     Attributes
     ----------
-    values : numpy.ndarray, shape (probes, ...)
+    values : numpy.ndarray or torch.Tensor, shape (probes, ...)
         In the dtype in which `numpy.isclose` compares it: the response's own for floating and
-        complex ones, float64 for integers and booleans, float32 for bfloat16.
+        complex ones, float64 for integers and booleans, float32 for bfloat16. A tensor is on its
+        own device, and complex ones are magnitudes there.
     dtype : str
         The name of the dtype the producer gave.
     """
 
-    values: np.ndarray
+    values: np.ndarray | torch.Tensor
     dtype: str
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the values."""
+        return tuple(self.values.shape)
 
-def as_response(value: Any, *, layer: str, batch: int) -> Response:
+
+def as_response(
+    value: Any, *, layer: str, batch: int, stays: Callable[[Any], bool] = lambda _: False
+) -> Response:
     """Check `value` and bring it into the form the counting engines take.
 
     Parameters
@@ -37,6 +49,8 @@ def as_response(value: Any, *, layer: str, batch: int) -> Response:
         First axis: probes.
     layer, batch : str, int
         For the errors.
+    stays : callable, optional
+        Whether a tensor is counted where it lies: see `Engine.takes`. By default none is.
 
     Returns
     -------
@@ -47,6 +61,11 @@ def as_response(value: Any, *, layer: str, batch: int) -> Response:
     ProducerError
         If `value` is not an array of numbers with a batch axis.
     """
+    if is_tensor(value):
+        tensor = _plain(value)
+        dtype = str(value.dtype).removeprefix("torch.")
+        if tensor.ndim and _is_numeric(tensor) and stays(tensor):
+            return Response(_comparable(tensor), dtype)
     array, dtype = _as_array(value, layer=layer, batch=batch)
     if array.ndim == 0:
         message = (
@@ -57,20 +76,44 @@ def as_response(value: Any, *, layer: str, batch: int) -> Response:
     return Response(array, dtype)
 
 
+def _plain(value: torch.Tensor) -> torch.Tensor:
+    """A tensor's values, in a dtype in which they can be compared."""
+    import torch
+
+    tensor = value.detach()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    narrow = tensor.dtype is torch.bfloat16 or str(tensor.dtype).startswith("torch.float8")
+    return tensor.to(torch.float32) if narrow else tensor
+
+
+def _is_numeric(tensor: torch.Tensor) -> bool:
+    kind = str(tensor.dtype).removeprefix("torch.").rstrip("0123456789")
+    return kind in {"float", "complex", "int", "uint", "bool"}
+
+
+def _comparable(tensor: torch.Tensor) -> torch.Tensor:
+    """What the device engine compares, on the same device."""
+    import torch
+
+    if tensor.is_complex():
+        # By NumPy, which is the definition; no device rounds magnitudes as it does.
+        return torch.from_numpy(np.abs(_on_host(tensor))).to(tensor.device)
+    return tensor if tensor.is_floating_point() else tensor.to(torch.float64)
+
+
+def _on_host(tensor: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.cpu().resolve_conj().resolve_neg().numpy()
+    return array
+
+
 def _as_array(value: Any, *, layer: str, batch: int) -> tuple[np.ndarray, str]:
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        tensor = value.detach()
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        if tensor.is_quantized:
-            tensor = tensor.dequantize()
-        if tensor.layout is not torch.strided:
-            tensor = tensor.to_dense()
-        if dtype == "bfloat16" or dtype.startswith("float8"):
-            tensor = tensor.to(torch.float32)
-        value = tensor.cpu().resolve_conj().resolve_neg().numpy()
-    else:
-        dtype = ""
+    dtype = ""
+    if is_tensor(value):
+        dtype = str(value.dtype).removeprefix("torch.")
+        value = _on_host(_plain(value))
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -36,7 +36,8 @@ class SavedRun:
     Attributes
     ----------
     settings : dict
-        ``rtol``, ``atol``, ``scale``, ``stops``, ``keep_inactive``, ``units``, ``channel_axis``.
+        ``rtol``, ``atol``, ``scale``, ``stops``, ``keep_inactive``, ``units``, ``channel_axis``,
+        ``memory``.
     probes : int
     notes : list of str
     position : Position or None
@@ -115,6 +116,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             "keep_inactive": facts.flag("keep_inactive"),
             "units": facts.option("units", str),
             "channel_axis": facts.option("channel_axis", int),
+            "memory": facts.amount("memory"),
         }
         tallies: dict[str, Tally] = {}
         expected: set[str] = set()
@@ -191,6 +193,15 @@ class _Facts:
 
         return self._take(key, fits)
 
+    def amount(self, key: str) -> str | int | None:
+        """An amount of memory, in words or bytes, or None."""
+
+        def fits(value: Any) -> bool:
+            return value is None or isinstance(value, str) or _is_whole(value)
+
+        value: str | int | None = self._take(key, fits)
+        return value
+
     def lengths(self, key: str) -> tuple[int | None, ...] | None:
         """A shape, with None for lengths that vary; or None."""
 
@@ -254,6 +265,7 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         "inactive_at": inactive_at,
     }
     axis = facts["channel_axis"]
+    known_axis = axis is None or (isinstance(axis, int) and 1 <= axis <= _MOST_AXES)
     ascending = list(columns) == sorted({0, *columns, top})
     element = facts["unit"] == "element"
     for what, holds in (
@@ -261,8 +273,7 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         ("unit_shape", element or len(shape) == 1),
         ("columns", ascending and columns[-1] == top),
         ("inactive_at", inactive_at is None or inactive_at in stops.values),
-        ("channel_axis", axis is None or (isinstance(axis, int) and 1 <= axis <= _MOST_AXES)),
-        ("channel_axis", axis is None or not element or axis <= len(shape)),
+        ("channel_axis", known_axis and (axis is None or not element or axis <= len(shape))),
     ):
         container.require(holds, f"{what} of layer {layer.text('name')!r} cannot be")
 

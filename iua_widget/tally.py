@@ -6,18 +6,25 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.probe_moments import ProbeMoments
+from iua_widget.tensors import magnitude_dtype
 from iua_widget.tolerances import Bracket, Stops
 from iua_widget.unit_counts import UnitCounts, counter_dtype
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT, UnitMagnitudes
 from iua_widget.units import UNKNOWN, UnitPlan, UnitRule
+
+if TYPE_CHECKING:
+    import torch
+
+    from iua_widget.device_tally import DeviceTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,9 @@ class Tally:
     All counts are integers and exact, the sums of squares behind the standard deviation included,
     so merging is addition, in any order and with any grouping. Only ``abs_sum`` and ``square_sum``
     are floating point.
+
+    Batches that were classified on a device are counted there, and what is read is moved to the
+    host when it is read.
 
     Parameters
     ----------
@@ -123,16 +133,17 @@ class Tally:
         self.entries = self.masked = 0
         columns = len(stops) + 1
         self._columns: tuple[int, ...] = tuple(range(columns))
-        self._moments = ProbeMoments(columns)
+        self._probe_moments = ProbeMoments(columns)
         self._held: tuple[UnitCounts, UnitMagnitudes] | None = None
         self._inactive_at = inactive_at
         self._inactive: list[np.ndarray] | None = None if inactive_at is None else []
-        self._engine = engine or ReferenceEngine()
+        self._on_device: DeviceTally | None = None
+        self.engine: Engine = engine or ReferenceEngine()
 
     @property
     def probes(self) -> int:
         """Probes counted so far: tokens, where these are the probes."""
-        return self._moments.probes
+        return self._probe_moments.probes
 
     @property
     def nbytes(self) -> int:
@@ -151,7 +162,8 @@ class Tally:
 
         Returns
         -------
-        numpy.ndarray of uint16, uint32 or uint64, shape (units, len(columns))
+        numpy.ndarray of unsigned integers, shape (units, len(columns))
+            As narrow as the probes allow.
         """
         return self._unit_counts.counts
 
@@ -182,17 +194,37 @@ class Tally:
 
     @property
     def _unit_counts(self) -> UnitCounts:
-        return self._allocated()[0]
+        counts = self._allocated()[0]
+        if self._on_device is not None:
+            counts.reserve(self.probes)
+            self._on_device.move_counts(counts)
+        return counts
 
     @property
     def _magnitudes(self) -> UnitMagnitudes:
-        return self._allocated()[1]
+        magnitudes = self._allocated()[1]
+        if self._on_device is not None:
+            self._on_device.move_magnitudes(magnitudes)
+        return magnitudes
+
+    @property
+    def _moments(self) -> ProbeMoments:
+        if self._on_device is not None:
+            self._on_device.move_moments(self._probe_moments)
+        return self._probe_moments
+
+    @property
+    def _kept(self) -> list[np.ndarray] | None:
+        """The inactive units of each probe, batch by batch."""
+        if self._on_device is not None and self._inactive is not None:
+            self._on_device.move_inactive(self._inactive)
+        return self._inactive
 
     def _allocated(self) -> tuple[UnitCounts, UnitMagnitudes]:
         # Not before they are needed: by then it is known how many stops there is memory for.
         if self._held is None:
             self._held = (
-                UnitCounts(self.units, self._columns),
+                UnitCounts(self.units, self._columns, self.engine),
                 UnitMagnitudes(self.units, len(self.stops) + 1),
             )
         return self._held
@@ -208,41 +240,90 @@ class Tally:
         Means, standard deviations and what is dead stay exact at every stop; counts of units are
         known within bounds at the stops left out.
         """
-        self._columns = tuple(columns)
+        columns = tuple(columns)
         if self._held is not None:
-            self._unit_counts.thin(self._columns)
+            self._unit_counts.thin(columns)
+        if self._on_device is not None and columns != self._columns:
+            self._on_device.hold(columns)
+        self._columns = columns
 
-    def reserve(self, probes: int) -> None:
-        """Make room for this many further probes: what `add` then does needs no more memory."""
-        self._unit_counts.reserve(self.probes + probes)
+    def reserve(self, probes: int, device: torch.device | None = None) -> None:
+        """Make room for this many further probes: what `add` then does needs no more memory.
 
-    def classify(self, values: np.ndarray) -> BatchCounts:
+        Parameters
+        ----------
+        probes : int
+        device : torch.device, optional
+            Where they are counted; on the host where left out.
+        """
+        if device is None:
+            self._leave_device()
+            self._unit_counts.reserve(self.probes + probes)
+            return
+        if self._on_device is None or self._on_device.device != device:
+            self._leave_device()
+            self._on_device = self._begun_on(device)
+        if not self._on_device.has_room(probes):
+            self._move_all()
+        self._on_device.reserve(probes)
+
+    def _begun_on(self, device: torch.device) -> DeviceTally:
+        from iua_widget.device_tally import DeviceTally
+
+        at = self._inactive_at
+        return DeviceTally(
+            device,
+            columns=len(self.stops) + 1,
+            held=self._columns,
+            magnitudes=self._magnitudes,
+            inactive_column=None if at is None else self.stops.locate(at).lower,
+        )
+
+    def _leave_device(self) -> None:
+        self._move_all()
+        self._on_device = None
+
+    def _move_all(self) -> None:
+        """Bring everything that was counted on a device to the host."""
+        if self._on_device is not None:
+            _ = self._unit_counts, self._magnitudes, self._moments, self._kept
+
+    def classify(self, values: np.ndarray | torch.Tensor) -> BatchCounts | DeviceBatch:
         """Sort a batch's magnitudes into bins, without counting them yet.
 
         Parameters
         ----------
-        values : numpy.ndarray, shape (probes, units) or (probes, positions, units)
-            Real floating or complex; see `Engine.classify`.
+        values : numpy.ndarray or torch.Tensor, shape (probes, units) or (probes, positions, units)
+            Real floating or complex; a tensor where the engine takes it. See `Engine.classify`.
 
         Returns
         -------
-        BatchCounts
+        BatchCounts or DeviceBatch
             To be given to `add`.
         """
-        dtype = np.empty(0, values.dtype).real.dtype
-        return self._engine.classify(values, self.stops.thresholds(dtype))
+        return self.engine.classify(values, self.stops.thresholds(magnitude_dtype(values)))
 
-    def add(self, batch: BatchCounts, *, masked: int = 0) -> None:
+    def add(self, batch: BatchCounts | DeviceBatch, *, masked: int = 0) -> None:
         """Count a classified batch, of which `masked` positions are padding, left out or zeros."""
-        self.reserve(len(batch.bins))
-        self._unit_counts.add(batch.bins, self._engine)
-        self._magnitudes.add(batch)
-        self._moments.add(batch.inactive)
+        probes = len(batch.bins)
+        if isinstance(batch, DeviceBatch):
+            self.reserve(probes, batch.bins.device)
+            self._count_on_device(batch)
+        else:
+            self.reserve(probes)
+            self._unit_counts.add(batch.bins)
+            self._magnitudes.add(batch)
+            self._moments.add(batch.inactive)
+            if self._inactive is not None and self._inactive_at is not None:
+                column = self.stops.locate(self._inactive_at).lower
+                self._inactive.append(batch.inactive[:, column].copy())
         self.entries += batch.entries
         self.masked += masked
-        if self._inactive is not None and self._inactive_at is not None:
-            column = self.stops.locate(self._inactive_at).lower
-            self._inactive.append(batch.inactive[:, column].copy())
+
+    def _count_on_device(self, batch: DeviceBatch) -> None:
+        if self._on_device is not None:
+            self._on_device.add(batch)
+        self._probe_moments.probes += len(batch.bins)
 
     def state(self) -> TallyState:
         """Everything that is needed to go on from here, or to merge.
@@ -252,7 +333,7 @@ class Tally:
         TallyState
             Its arrays are the tally's own where it had seen a probe: copy what is to last.
         """
-        inactive = self._inactive
+        inactive = self._kept
         facts = {
             "kind": self.kind,
             "unit": self.plan.choice,
@@ -305,7 +386,7 @@ class Tally:
         tally.entries, tally.masked = facts["entries"], facts["masked"]
         tally.mask_missed = facts["mask_missed"]
         tally.thin(facts["columns"])
-        tally._unit_counts.counts = arrays["counts"]
+        tally._unit_counts.restore(arrays["counts"], facts["probes"])
         magnitudes, moments = tally._magnitudes, tally._moments
         for name in ("abs_sum", "square_sum", "abs_max", "highest_bin"):
             setattr(magnitudes, name, arrays[name])
@@ -344,18 +425,15 @@ class Tally:
             message = f"what a unit is differs: {self.plan} here, {other.plan} there."
             raise MergeError(message)
         merged = Tally(
-            self.stops, self.unit_shape, kind=self.kind, plan=self.plan, engine=self._engine
+            self.stops, self.unit_shape, kind=self.kind, plan=self.plan, engine=self.engine
         )
         merged.thin([column for column in self.columns if column in other.columns])
         merged.reserve(self.probes + other.probes)
         for part in (self, other):
             merged._absorb(part)
-        if (
-            self._inactive is not None
-            and other._inactive is not None
-            and self._inactive_at == other._inactive_at
-        ):
-            merged._inactive = [*self._inactive, *other._inactive]
+        here, there = self._kept, other._kept
+        if here is not None and there is not None and self._inactive_at == other._inactive_at:
+            merged._inactive = [*here, *there]
             merged._inactive_at = self._inactive_at
         return merged
 
@@ -433,12 +511,12 @@ class Tally:
     @property
     def nan_total(self) -> int:
         """Responses that were NaN."""
-        return int(self.nan_count.sum())
+        return 0 if self._magnitudes.all_finite else int(self.nan_count.sum())
 
     @property
     def infinite_total(self) -> int:
         """Responses that were infinite."""
-        return int(self.infinite_count.sum())
+        return 0 if self._magnitudes.all_finite else int(self.infinite_count.sum())
 
     @property
     def inactive_at(self) -> float | None:
@@ -448,9 +526,8 @@ class Tally:
     @property
     def inactive(self) -> list[int] | None:
         """Inactive units on each probe, in the order of the stream; None where not kept."""
-        if self._inactive is None:
-            return None
-        return [count for part in self._inactive for count in part.tolist()]
+        kept = self._kept
+        return None if kept is None else [count for part in kept for count in part.tolist()]
 
     def locate_counts(self, threshold: float) -> Bracket:
         """The held columns that bound every unit's count at a threshold.

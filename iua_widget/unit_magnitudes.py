@@ -7,9 +7,12 @@ from typing import Final
 import numpy as np
 
 from iua_widget.counting.engine import BatchCounts
+from iua_widget.counting.threads import in_parallel
 
 BYTES_PER_UNIT: Final = 5 * 8 + 2
 """At the most: three sums and two counts of 8 bytes, and a bin of up to 2."""
+
+_ALIGNMENT: Final = 64
 
 
 class UnitMagnitudes:
@@ -52,19 +55,24 @@ class UnitMagnitudes:
 
     def add(self, batch: BatchCounts) -> None:
         """Add a classified batch."""
-        if len(batch.bins):
-            np.maximum(self.highest_bin, batch.bins.max(axis=0), out=self.highest_bin)
-        self.abs_sum += batch.abs_sum
-        self.square_sum += batch.square_sum
-        np.maximum(self.abs_max, batch.abs_max, out=self.abs_max)
+
+        def add_part(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            self.abs_sum[part] += batch.abs_sum[part]
+            self.square_sum[part] += batch.square_sum[part]
+            _raise_to(self.abs_max[part], batch.abs_max[part])
+            if len(batch.bins):
+                _raise_to(self.highest_bin[part], batch.bins[:, part].max(axis=0))
+
+        in_parallel(add_part, len(self.abs_sum), batch.bins.size, _ALIGNMENT)
         self.add_non_finite(batch.nan_count, batch.infinite_count)
 
     def absorb(self, other: UnitMagnitudes) -> None:
         """Add those of another part of the stream."""
-        np.maximum(self.highest_bin, other.highest_bin, out=self.highest_bin)
+        _raise_to(self.highest_bin, other.highest_bin)
         self.abs_sum += other.abs_sum
         self.square_sum += other.square_sum
-        np.maximum(self.abs_max, other.abs_max, out=self.abs_max)
+        _raise_to(self.abs_max, other.abs_max)
         self.add_non_finite(other._nan_count, other._infinite_count)
 
     def add_non_finite(self, nan: np.ndarray | None, infinite: np.ndarray | None) -> None:
@@ -79,3 +87,7 @@ class UnitMagnitudes:
 
     def _or_zeros(self, counts: np.ndarray | None) -> np.ndarray:
         return np.zeros(len(self.abs_sum), np.int64) if counts is None else counts
+
+
+def _raise_to(largest: np.ndarray, values: np.ndarray) -> None:
+    np.maximum(largest, values, out=largest)

@@ -7,11 +7,15 @@ import fnmatch
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
 from iua_widget.errors import UnitsError
+from iua_widget.masking import ON_HOST, Masking
+
+if TYPE_CHECKING:
+    import torch
 
 UnitChoice = Literal["element", "channel", "token"]
 """`element`: every entry of a probe's response. `channel`: the channel, inactive on a probe only
@@ -78,7 +82,7 @@ class ArrangedResponse:
 
     Attributes
     ----------
-    values : numpy.ndarray, shape (probes, units) or (probes, positions, units)
+    values : numpy.ndarray or torch.Tensor, shape (probes, units) or (probes, positions, units)
         With positions, a unit is inactive on a probe where it is so at every one of them.
     unit_shape : tuple of int
         Of the units of one probe.
@@ -90,7 +94,7 @@ class ArrangedResponse:
         False where there is a mask and it cannot belong to this response.
     """
 
-    values: np.ndarray
+    values: np.ndarray | torch.Tensor
     unit_shape: tuple[int, ...]
     masked: int = 0
     zeroed: int = 0
@@ -218,14 +222,21 @@ class UnitRule:
         return int(axis % ndim)
 
 
-def arrange(values: np.ndarray, plan: UnitPlan, mask: np.ndarray | None = None) -> ArrangedResponse:
+def arrange(
+    values: np.ndarray | torch.Tensor,
+    plan: UnitPlan,
+    mask: np.ndarray | None = None,
+    masking: Masking = ON_HOST,
+) -> ArrangedResponse:
     """Bring a response into the order in which it is counted; a view of it where possible.
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (probes, ...)
+    values : numpy.ndarray or torch.Tensor, shape (probes, ...)
     plan : UnitPlan
     mask : numpy.ndarray of bool, shape (probes, positions), optional
+    masking : Masking
+        For `values` of this sort.
 
     Returns
     -------
@@ -239,30 +250,37 @@ def arrange(values: np.ndarray, plan: UnitPlan, mask: np.ndarray | None = None) 
     >>> arranged.values.tolist(), arranged.masked
     ([[0.0, 1.0], [2.0, 3.0], [6.0, 7.0]], 3)
     """
-    probes, unit_shape = len(values), values.shape[1:]
+    probes, unit_shape = len(values), tuple(values.shape[1:])
     if plan.choice == "element" or plan.channel_axis is None:
         flat = values.reshape(probes, math.prod(unit_shape))
         return ArrangedResponse(flat, unit_shape)
     channels = values.shape[plan.channel_axis]
-    last = np.moveaxis(values, plan.channel_axis, -1)
-    real, fits_mask = _fitted(mask, last.shape[:-1])
+    last = _with_last(values, plan.channel_axis)
+    real, fits_mask = _fitted(mask, tuple(last.shape[:-1]))
     if plan.choice == "token":
         rows = last.reshape(math.prod(last.shape[:-1]), channels)
         if real is not None:
-            rows = rows[real.ravel()]
+            rows = masking.rows(rows, real)
         masked = 0 if real is None else int(real.size - real.sum())
         return ArrangedResponse(rows, (channels,), masked, fits_mask=fits_mask)
     positions = last.reshape(probes, math.prod(last.shape[1:-1]), channels)
     if real is None or real.ndim == 1:
         return ArrangedResponse(positions, (channels,), fits_mask=fits_mask)
-    some = real.any(axis=1)
     # A zero makes no channel active and adds to no sum.
-    kept = np.where(real[some, :, None], positions[some], positions.dtype.type(0))
+    kept = masking.items(positions, real)
     return ArrangedResponse(
         kept,
         (channels,),
         masked=int(real.size - real.sum()),
-        zeroed=int(real[some].size - real.sum()),
+        zeroed=int(real[real.any(axis=1)].size - real.sum()),
+    )
+
+
+def _with_last(values: Any, axis: int) -> Any:
+    return (
+        np.moveaxis(values, axis, -1)
+        if isinstance(values, np.ndarray)
+        else values.movedim(axis, -1)
     )
 
 

@@ -51,6 +51,7 @@ class Untouched:
         self._model = model
         self._mode = mode
         self._first = True
+        self._parameter_bytes = 0
         self._at_first: list[_Attributes | _Parameter] = []
         self._attributes: dict[nn.Module, set[str]] = {}
         self._parameters: dict[nn.Parameter, str] = {}
@@ -61,6 +62,8 @@ class Untouched:
     def batch(self) -> Iterator[None]:
         """Let one batch pass, without gradients, and alone."""
         with _one_at_a_time, ExitStack() as exits:
+            if self._first:
+                self._parameter_bytes = _parameter_bytes(self._model)
             snapshots = list(self._all() if self._first else self._known_to_change())
             for snapshot in snapshots:
                 exits.callback(snapshot.restore)
@@ -71,7 +74,7 @@ class Untouched:
             exits.enter_context(torch.no_grad())
             yield
         self._first = False
-        if self._parameter_bytes() > _COPIED_THROUGHOUT:
+        if self._parameter_bytes > _COPIED_THROUGHOUT:
             for snapshot in self._at_first:
                 snapshot.drop_copy()
 
@@ -117,9 +120,6 @@ class Untouched:
         exits.callback(_set_training, others, not training)
         _set_training(others, training)
 
-    def _parameter_bytes(self) -> int:
-        return sum(p.numel() * p.element_size() for p in self._model.parameters())
-
     def _elsewhere(self) -> set[int]:
         """Ids of what is looked at module by module, and not wherever it is referred to."""
         return {id(held) for held in (*self._model.modules(), *self._model.parameters())}
@@ -128,7 +128,7 @@ class Untouched:
         seen = self._elsewhere()
         for name, module in self._model.named_modules():
             yield _Attributes(self, name, module, None, seen)
-        copied = self._parameter_bytes() <= _COPIED_AT_FIRST
+        copied = self._parameter_bytes <= _COPIED_AT_FIRST
         for name, parameter in self._model.named_parameters():
             always = parameter in self._parameters
             yield _Parameter(self, name, parameter, copied=copied or always)
@@ -238,6 +238,10 @@ class _Parameter:
 
 
 _MISSING: Final = object()
+
+
+def _parameter_bytes(model: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
 def _set_training(modules: list[nn.Module], training: bool) -> None:  # noqa: FBT001

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+import sys
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
+from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import EngineError
+from iua_widget.tensors import is_tensor
 
-EngineName = Literal["auto", "cpu", "reference"]
-"""`cpu`: compiled by numba, on all cores. `reference`: plain NumPy. `auto`: `cpu` as soon as there
-is enough to count that compiling pays, and where numba is there. All give the same, bit for bit."""
+EngineName = Literal["auto", "cpu", "device", "reference"]
+"""`cpu`: compiled by numba, on all cores. `device`: PyTorch, on the device of each response.
+`reference`: plain NumPy. `auto`: `device` for tensors on a CUDA device; for all else `cpu`, as soon
+as there is enough to count that compiling pays, and where numba is there. All give the same, bit
+for bit."""
 
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
 
+_LOOPS: Final = "iua_widget.counting.kernels"
 _WORTH_COMPILING: Final = 2**19
 """Responses that the reference engine counts in about the time that numba takes to load."""
 
@@ -23,7 +29,8 @@ _WORTH_COMPILING: Final = 2**19
 class AutoEngine:
     """The reference engine for the first responses, and the CPU engine as soon as it pays.
 
-    Both give the same to the last bit, so it does not show which of them counted.
+    Tensors on a CUDA device are counted there, by the device engine. All give the same to the last
+    bit, so it does not show which of them counted.
 
     Examples
     --------
@@ -35,10 +42,17 @@ class AutoEngine:
 
     def __init__(self) -> None:
         self._engine: Engine = ReferenceEngine()
-        self._left = _WORTH_COMPILING
+        self._left = 1 if _LOOPS in sys.modules else _WORTH_COMPILING
+        self._device: Engine | None = None
 
-    def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
+    def takes(self, tensor: Any) -> bool:
+        """Tensors on a CUDA device: see `Engine.takes`."""
+        return bool(tensor.is_cuda) and self._on_device().takes(tensor)
+
+    def classify(self, values: Any, thresholds: np.ndarray) -> BatchCounts | DeviceBatch:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
+        if is_tensor(values):
+            return self._on_device().classify(values, thresholds)
         if self._left > 0:
             self._left -= values.size
             if self._left <= 0:
@@ -49,13 +63,24 @@ class AutoEngine:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
         self._engine.accumulate(bins, counts)
 
+    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
+        """Move counts from narrow counters to wide ones; see `Engine.spill`."""
+        self._engine.spill(narrow, wide)
+
+    def _on_device(self) -> Engine:
+        if self._device is None:
+            from iua_widget.counting.device import DeviceEngine
+
+            self._device = DeviceEngine()
+        return self._device
+
 
 def choose_engine(name: object) -> Engine:
     """The engine of a name.
 
     Parameters
     ----------
-    name : {"auto", "cpu", "reference"}
+    name : {"auto", "cpu", "device", "reference"}
 
     Raises
     ------
@@ -74,6 +99,8 @@ def choose_engine(name: object) -> Engine:
         return AutoEngine()
     if name == "reference":
         return ReferenceEngine()
+    if name == "device":
+        return _by_torch()
     engine = _compiled()
     if engine is None:
         message = (
@@ -82,6 +109,18 @@ def choose_engine(name: object) -> Engine:
         )
         raise EngineError(message)
     return engine
+
+
+def _by_torch() -> Engine:
+    try:
+        from iua_widget.counting.device import DeviceEngine
+    except ImportError as error:
+        message = (
+            "engine='device' needs PyTorch, which cannot be imported here: install it with "
+            "`pip install torch`, or leave engine= out."
+        )
+        raise EngineError(message) from error
+    return DeviceEngine()
 
 
 def _compiled() -> Engine | None:

@@ -8,7 +8,7 @@ in that cell the magnitude lies.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,11 +30,10 @@ _UNIT_ALIGNMENT: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """How to find a bin: see `kernels.carry_bins`."""
+    """How to find a bin: see `kernels.bins_of`."""
 
     cells: np.ndarray
     shift: np.uint32 | np.uint64
-    magnitude: np.uint32 | np.uint64
     columns: np.ndarray
     """The bin that each step of `cells` stands for, where stops repeat in this dtype."""
 
@@ -68,36 +67,26 @@ class CPUEngine:
     def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
         plain = _plain(values)
-        bits = _BITS.get(plain.dtype)
-        table = (
-            None if bits is None else _table(thresholds.tobytes(), thresholds.dtype, plain.dtype)
-        )
+        half = plain.dtype == np.float16
+        wide = np.dtype(np.float32) if half else plain.dtype
+        bits = _BITS.get(wide)
+        table = None if bits is None else _table(thresholds.tobytes(), thresholds.dtype, wide)
         if bits is None or table is None or not plain.size:
             return self._reference.classify(values, thresholds)
         units = plain.shape[-1]
-        abs_sum, square_sum, abs_max = (np.empty(units) for _ in range(3))
+        abs_sum, square_sum, abs_max = sums = tuple(np.empty(units) for _ in range(3))
         if plain.ndim == 2:  # noqa: PLR2004
-            largest = np.ascontiguousarray(plain)
-            _over_units(kernels.sums, units, plain.size, largest, abs_sum, square_sum, abs_max)
+            plain = np.ascontiguousarray(plain)
+            kernel: Callable[..., None] = kernels.half_rows if half else kernels.rows
+            responses = [plain.view(np.uint16)] if half else [plain, plain.view(bits)]
+            bins, histogram = _bins(kernel, responses, table, sums, thresholds)
+            nan_count, infinite_count = self._count_odd(plain, sums)
         else:
-            by_unit = np.moveaxis(plain, 1, 2)
-            largest = np.empty(by_unit.shape[:2], plain.dtype)
-            _over_units(
-                kernels.position_sums, units, plain.size, by_unit, largest, abs_sum, square_sum
-            )
+            plain = _widened(plain) if half else plain
+            largest = _largest(plain, abs_sum, square_sum)
             abs_max[:] = largest.max(axis=0)
-        nan_count = infinite_count = None
-        odd = np.flatnonzero(~np.isfinite(abs_sum))
-        if odd.size:
-            careful = self._reference.classify(plain[..., odd], thresholds[:1].astype(plain.dtype))
-            abs_sum[odd], square_sum[odd] = careful.abs_sum, careful.square_sum
-            abs_max[odd] = careful.abs_max
-            if careful.nan_count is not None and careful.infinite_count is not None:
-                nan_count, infinite_count = np.zeros((2, units), np.int64)
-                nan_count[odd], infinite_count[odd] = careful.nan_count, careful.infinite_count
-                if plain.ndim == 3:  # noqa: PLR2004
-                    largest[:, odd] = np.abs(plain[..., odd]).max(axis=1)
-        bins, histogram = _bins(largest.view(bits), table, len(thresholds))
+            nan_count, infinite_count = self._count_odd(plain, sums, largest)
+            bins, histogram = _bins(kernels.bins_of, [largest.view(bits)], table, (), thresholds)
         return BatchCounts(
             bins=bins,
             inactive=histogram[:, :-1].cumsum(axis=1),
@@ -109,33 +98,89 @@ class CPUEngine:
             entries=plain.size // units,
         )
 
+    def _count_odd(
+        self, values: np.ndarray, sums: tuple[np.ndarray, ...], largest: np.ndarray | None = None
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Count NaN and infinities, and leave them out of `sums`, of the units that have any."""
+        odd = np.flatnonzero(~np.isfinite(sums[0]))
+        if not odd.size:
+            return None, None
+        responses = values[..., odd]
+        careful = self._reference.classify(responses, np.zeros(1, np.abs(responses[:0]).dtype))
+        for held, right in zip(
+            sums, (careful.abs_sum, careful.square_sum, careful.abs_max), strict=True
+        ):
+            held[odd] = right
+        if largest is not None:
+            largest[:, odd] = np.abs(responses).max(axis=1)
+        if careful.nan_count is None or careful.infinite_count is None:
+            return None, None  # it was the sum that has overflowed
+        nan_count, infinite_count = np.zeros((2, values.shape[-1]), np.int64)
+        nan_count[odd], infinite_count[odd] = careful.nan_count, careful.infinite_count
+        return nan_count, infinite_count
+
+    def takes(self, tensor: object) -> bool:  # noqa: ARG002
+        """No tensor: see `Engine.takes`."""
+        return False
+
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
         _over_units(kernels.count_bins, len(counts), bins.size, bins, counts)
 
+    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
+        """Move counts from narrow counters to wide ones; see `Engine.spill`."""
+        size = narrow.size
+        _over_units(kernels.spill, size, size, narrow.reshape(-1), wide.reshape(-1))
+
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    """The values, or what they compare as: magnitudes of complex ones, float32 for float16."""
+    """The values, or the magnitudes of complex ones, in the machine's own byte order."""
     if values.dtype.kind == "c":
         values = np.abs(values)
-    if values.dtype == np.float16:
-        values = values.astype(np.float32)
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     return values
 
 
-def _bins(bits: np.ndarray, table: _Table, overflow: int) -> tuple[np.ndarray, np.ndarray]:
-    probes, units = bits.shape
-    bins = np.empty(bits.shape, np.uint8 if overflow + 1 < 2**8 else np.uint16)
+def _widened(half: np.ndarray) -> np.ndarray:
+    """Magnitudes of float16 as float32, in the order in which they lie in memory."""
+    order = sorted(range(half.ndim), key=lambda axis: -abs(half.strides[axis]))
+    bits = np.ascontiguousarray(half.transpose(order)).view(np.uint16)
+    wide = np.empty(bits.shape, np.float32)
+    _over_units(kernels.widened, bits.size, bits.size, bits.reshape(-1), wide.reshape(-1))
+    return wide.transpose(np.argsort(order))
+
+
+def _largest(values: np.ndarray, abs_sum: np.ndarray, square_sum: np.ndarray) -> np.ndarray:
+    """Each probe's largest magnitude over its positions; the sums are written."""
+    probes, _, units = values.shape
+    largest = np.empty((probes, units), values.dtype)
+    channels_last = abs(values.strides[2]) < abs(values.strides[1])
+    kernel = kernels.maps_channels_last if channels_last else kernels.maps
+    aligned = np.ascontiguousarray(values if channels_last else np.moveaxis(values, 1, 2))
+    _over_units(kernel, units, values.size, aligned, largest, abs_sum, square_sum)
+    return largest
+
+
+def _bins(
+    kernel: Callable[..., None],
+    responses: Sequence[np.ndarray],
+    table: _Table,
+    sums: tuple[np.ndarray, ...],
+    thresholds: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every response's bin, and how many of each probe's are in each; `sums` are written."""
+    probes, units = responses[0].shape
+    overflow = len(thresholds)
+    bins = np.empty((probes, units), np.uint8 if overflow + 1 < 2**8 else np.uint16)
     steps = len(table.columns)
 
     def work(start: int, stop: int) -> np.ndarray:
         part = np.zeros((probes, steps), np.int64)
-        kernels.carry_bins(bits, table.magnitude, table.cells, table.shift, bins, part, start, stop)
+        kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
         return part
 
-    by_step = np.sum(in_parallel(work, units, bits.size, _UNIT_ALIGNMENT), axis=0)
+    by_step = np.sum(in_parallel(work, units, bins.size, _UNIT_ALIGNMENT), axis=0)
     if table.direct:
         return bins, by_step
     histogram = np.zeros((probes, overflow + 2), np.int64)
@@ -172,9 +217,7 @@ def _table(stops: bytes, dtype: np.dtype, plain: np.dtype) -> _Table | None:
     first = np.searchsorted(cell, np.arange(2 ** (sign - shift)), side="left")
     cells = first.astype(np.uint64) << np.uint64(shift)
     cells[cell] += low - (edge_bits & low)
-    return _Table(
-        cells.astype(unsigned),
-        integer(shift),
-        integer(2**sign - 1),
-        columns,
-    )
+    both_signs = np.tile(cells, 2)
+    # Unsigned, so that what is taken away comes off where the bits themselves are added.
+    both_signs -= np.arange(len(both_signs), dtype=np.uint64) << np.uint64(shift)
+    return _Table(both_signs.astype(unsigned), integer(shift), columns)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
-LANES: Final = 8
-"""Position ``s`` of a unit is added to the ``s % LANES``-th of its partial sums, in the order of
-the probes; these are then added in pairs, the first half to the second. So the sums are the same to
-the last bit whichever engine adds, and several can be added at once."""
+from iua_widget.counting.device_batch import DeviceBatch
+
+CHUNK: Final = 512
+PROBE_LANES: Final = 4
+POSITION_LANES: Final = 64
+"""The order in which responses are added, so that sums are the same to the last bit whichever
+engine adds, and yet many can be added at once. A unit's responses are added over the positions of
+each probe, and these sums over the probes. A sum of n entries is cut into chunks of `CHUNK`. In
+each, entry ``s`` goes into partial sum ``s % LANES``, in order; these are then folded: the second
+half of them is added to the first, until one is left. So are the chunks' sums, of which there are
+taken to be a power of two, the missing ones zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class BatchCounts:
         Units of each probe in bins up to ``k``: inactive at stop ``k``, or finite at ``K``.
     abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
         Sum of ``abs(x)``, sum of ``abs(x) ** 2`` and largest ``abs(x)`` over the finite responses,
-        of every position; the sums in the order that `LANES` lays down.
+        of every position; the sums in the order laid down at `CHUNK`.
     nan_count, infinite_count : numpy.ndarray of int64, shape (units,), or None
         How many responses were NaN or infinite; None where none was.
     entries : int
@@ -50,7 +57,7 @@ class BatchCounts:
 class Engine(Protocol):
     """Classifies the responses of a batch, and adds classified batches to a tally's counters."""
 
-    def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
+    def classify(self, values: Any, thresholds: np.ndarray) -> BatchCounts | DeviceBatch:
         """Sort every magnitude of a batch into its bin.
 
         Parameters
@@ -64,6 +71,14 @@ class Engine(Protocol):
         """
         ...
 
+    def takes(self, tensor: Any) -> bool:
+        """Whether a tensor is counted where it lies; any other is brought to the host.
+
+        Then `classify` takes it in place of an array, in float16, float32 or float64, and gives a
+        `DeviceBatch`.
+        """
+        ...
+
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add one to ``counts[unit, bin]`` for every response, in place.
 
@@ -73,5 +88,15 @@ class Engine(Protocol):
             As in `BatchCounts`; bin ``K + 1`` is left out.
         counts : numpy.ndarray of unsigned integers, shape (units, K + 1)
             Wide enough for what is added: the tally sees to that.
+        """
+        ...
+
+    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
+        """Add narrow counters to wide ones and set them to zero.
+
+        Parameters
+        ----------
+        narrow, wide : numpy.ndarray of unsigned integers, shape (units, columns)
+            Wide enough for both: the tally sees to that.
         """
         ...

@@ -8,19 +8,35 @@ from typing import Any, Final, TypeVar
 import numba
 import numpy as np
 
-from iua_widget.counting.engine import LANES
+from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES
 
-Loop = TypeVar("Loop", bound=Callable[..., None])
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+_BLOCK: Final = 4096
+"""Units whose responses, on a batch of usual size, stay in the second-level cache."""
 
 _SUM_BLOCK: Final = 1024
-"""Units whose sums, two doubles and a maximum each, stay in the first-level cache."""
+"""Units whose sums, two doubles for each of a few lanes, stay near the first-level cache."""
+
+_POSITION_BLOCK: Final = 64
+"""The same for many lanes."""
 
 _COUNT_BLOCK: Final = 256
 """Units whose counters stay there while all probes pass."""
 
+_HALF_MAGNITUDE: Final = np.uint16(0x7FFF)
+_HALF_INFINITE: Final = np.uint32(0x7C00)
+_SINGLE_INFINITE: Final = np.uint32(0x7F800000)
+_HALF_TO_SINGLE: Final = np.float32(2.0**112)
+"""What the exponents' biases differ by."""
+
 
 def _compiled(loop: Loop) -> Loop:
-    """Compile without the interpreter's lock; from disk where a cache can be written."""
+    """Compile without the interpreter's lock; from disk where a cache can be written.
+
+    In the loops, arrays are made one by one: those unpacked from a larger one are not known to be
+    contiguous, and loops over them are not vectorised.
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
@@ -29,9 +45,174 @@ def _compiled(loop: Loop) -> Loop:
 
 
 @_compiled
-def carry_bins(  # noqa: PLR0917  (numba takes no keywords cheaply)
+def _bin_block(  # noqa: PLR0917  (numba takes no keywords cheaply)
     bits: np.ndarray,
-    magnitude: np.unsignedinteger[Any],
+    first: int,
+    size: int,
+    table: np.ndarray,
+    shift: np.unsignedinteger[Any],
+    bins: np.ndarray,
+    at: int,
+    histogram: np.ndarray,
+    parts: np.ndarray,
+) -> None:
+    """Look up the bins of `size` units from `first` on, into `bins` from `at` on."""
+    columns = histogram.shape[1]
+    word = table.dtype.type  # sums are to wrap, and numba would widen them
+    whole = size // 4 * 4
+    for probe in range(bits.shape[0]):
+        row, out = bits[probe, first : first + size], bins[probe, at : at + size]
+        parts[:] = 0
+        # Four histograms in turn: most of a row may fall into one bin, and an increment
+        # would have to wait for the one before.
+        for i in range(0, whole, 4):
+            one = word(table[row[i] >> shift] + row[i]) >> shift
+            two = word(table[row[i + 1] >> shift] + row[i + 1]) >> shift
+            three = word(table[row[i + 2] >> shift] + row[i + 2]) >> shift
+            four = word(table[row[i + 3] >> shift] + row[i + 3]) >> shift
+            out[i], out[i + 1], out[i + 2], out[i + 3] = one, two, three, four
+            parts[0, one] += np.uint32(1)
+            parts[1, two] += np.uint32(1)
+            parts[2, three] += np.uint32(1)
+            parts[3, four] += np.uint32(1)
+        for i in range(whole, size):
+            one = word(table[row[i] >> shift] + row[i]) >> shift
+            out[i] = one
+            parts[0, one] += np.uint32(1)
+        for k in range(columns):
+            histogram[probe, k] += parts[0, k] + parts[1, k] + parts[2, k] + parts[3, k]
+
+
+@_compiled
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    """Fill the target; numba takes seconds to compile an assignment of a slice."""
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+@_compiled
+def _fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
+    """Add the second half of the rows to the first until one is left; `rows` is a power of two."""
+    half = rows // 2
+    while half:
+        for row in range(half):
+            for i in range(size):
+                parts[row, i] += parts[row + half, i]
+        half //= 2
+
+
+@_compiled
+def _chunks(entries: int) -> int:
+    """How many chunks there are of so many entries: a power of two."""
+    chunks = 1
+    while chunks * CHUNK < entries:
+        chunks *= 2
+    return chunks
+
+
+@_compiled
+def _add_one(total: np.ndarray, square: np.ndarray, largest: np.ndarray, row: np.ndarray) -> None:
+    for i in range(len(row)):
+        x = np.float64(abs(row[i]))
+        total[i] += x
+        square[i] += x * x
+        largest[i] = max(largest[i], x)
+
+
+@_compiled
+def _add_four(  # noqa: PLR0917
+    total: np.ndarray,
+    square: np.ndarray,
+    largest: np.ndarray,
+    one: np.ndarray,
+    two: np.ndarray,
+    three: np.ndarray,
+    four: np.ndarray,
+) -> None:
+    """The same four times, with a quarter of the loads and stores."""
+    for i in range(len(one)):
+        w, x = np.float64(abs(one[i])), np.float64(abs(two[i]))
+        y, z = np.float64(abs(three[i])), np.float64(abs(four[i]))
+        total[i] = (((total[i] + w) + x) + y) + z
+        square[i] = (((square[i] + w * w) + x * x) + y * y) + z * z
+        largest[i] = max(largest[i], w, x, y, z)
+
+
+@_compiled
+def _add_lane(  # noqa: PLR0917
+    values: np.ndarray,
+    start: int,
+    stop: int,
+    step: int,
+    first: int,
+    total: np.ndarray,
+    square: np.ndarray,
+    largest: np.ndarray,
+) -> None:
+    """Add rows `start`, `start + step`, ... one after the other."""
+    end = first + len(total)
+    row = start
+    while row + 3 * step < stop:
+        _add_four(
+            total,
+            square,
+            largest,
+            values[row, first:end],
+            values[row + step, first:end],
+            values[row + 2 * step, first:end],
+            values[row + 3 * step, first:end],
+        )
+        row += 4 * step
+    while row < stop:
+        _add_one(total, square, largest, values[row, first:end])
+        row += step
+
+
+@_compiled
+def _sum_block(  # noqa: PLR0917
+    values: np.ndarray,
+    first: int,
+    size: int,
+    total: np.ndarray,
+    square: np.ndarray,
+    largest: np.ndarray,
+    lanes: np.ndarray,
+    square_lanes: np.ndarray,
+) -> None:
+    """Sums and largest over the rows of `size` columns from `first` on.
+
+    The lanes are room to work in. Those that no row goes into are left out: they would add zeros.
+    """
+    rows = values.shape[0]
+    chunks = _chunks(rows)
+    totals, squares = np.zeros((chunks, size)), np.zeros((chunks, size))
+    largest[:size] = 0.0
+    for chunk in range(chunks):
+        start, stop = chunk * CHUNK, min((chunk + 1) * CHUNK, rows)
+        if start >= stop:
+            break
+        used = 1
+        while used < min(lanes.shape[0], stop - start):
+            used *= 2
+        for lane in range(used):
+            sums, square_sums = lanes[lane, :size], square_lanes[lane, :size]
+            sums[:] = 0.0
+            square_sums[:] = 0.0
+            step = lanes.shape[0]
+            _add_lane(values, start + lane, stop, step, first, sums, square_sums, largest[:size])
+        _fold_rows(lanes, used, size)
+        _fold_rows(square_lanes, used, size)
+        _copy(lanes[0], totals[chunk])
+        _copy(square_lanes[0], squares[chunk])
+    _fold_rows(totals, chunks, size)
+    _fold_rows(squares, chunks, size)
+    _copy(totals[0], total[:size])
+    _copy(squares[0], square[:size])
+
+
+@_compiled
+def bins_of(  # noqa: PLR0917
+    bits: np.ndarray,
     table: np.ndarray,
     shift: np.unsignedinteger[Any],
     bins: np.ndarray,
@@ -41,17 +222,15 @@ def carry_bins(  # noqa: PLR0917  (numba takes no keywords cheaply)
 ) -> None:
     """Look the bin of every magnitude up, and count each probe's.
 
-    The upper bits of a magnitude choose a cell of `table`, which holds in its own upper bits the
-    first bin of the cell, and in its lower bits what the lower bits of a stop in that cell lack to
-    the next carry: so one addition takes a magnitude above the stop into the next bin.
+    The upper bits of a response choose a cell of `table`. What stands there takes these bits away
+    and puts in their place the first bin of the cell, and adds to the lower bits what those of a
+    stop in that cell lack to the next carry: so one addition finds the bin.
 
     Parameters
     ----------
     bits : numpy.ndarray of unsigned integers, shape (probes, units)
         The responses' own bits.
-    magnitude : unsigned integer
-        All bits but the sign.
-    table : numpy.ndarray of unsigned integers, shape (cells,)
+    table : numpy.ndarray of the same dtype, shape (cells,)
     shift : unsigned integer
         Lower bits.
     bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
@@ -61,79 +240,116 @@ def carry_bins(  # noqa: PLR0917  (numba takes no keywords cheaply)
     start, stop : int
         The units to work on.
     """
-    columns = histogram.shape[1]
-    low = (np.uint64(1) << np.uint64(shift)) - np.uint64(1)
-    parts = np.zeros((4, columns), np.uint32)
-    for first in range(start, stop, _SUM_BLOCK):
-        size = min(_SUM_BLOCK, stop - first)
-        whole = size // 4 * 4
-        for probe in range(bits.shape[0]):
-            row, out = bits[probe, first : first + size], bins[probe, first : first + size]
-            parts[:] = 0
-            # Four histograms in turn: most of a row may fall into one bin, and an increment
-            # would have to wait for the one before.
-            for i in range(0, whole, 4):
-                one, two = row[i] & magnitude, row[i + 1] & magnitude
-                three, four = row[i + 2] & magnitude, row[i + 3] & magnitude
-                at_one = (table[one >> shift] + (one & low)) >> shift
-                at_two = (table[two >> shift] + (two & low)) >> shift
-                at_three = (table[three >> shift] + (three & low)) >> shift
-                at_four = (table[four >> shift] + (four & low)) >> shift
-                out[i], out[i + 1], out[i + 2], out[i + 3] = at_one, at_two, at_three, at_four
-                parts[0, at_one] += np.uint32(1)
-                parts[1, at_two] += np.uint32(1)
-                parts[2, at_three] += np.uint32(1)
-                parts[3, at_four] += np.uint32(1)
-            for i in range(whole, size):
-                one = row[i] & magnitude
-                at_one = (table[one >> shift] + (one & low)) >> shift
-                out[i] = at_one
-                parts[0, at_one] += np.uint32(1)
-            for k in range(columns):
-                histogram[probe, k] += parts[0, k] + parts[1, k] + parts[2, k] + parts[3, k]
+    parts = np.zeros((4, histogram.shape[1]), np.uint32)
+    for first in range(start, stop, _BLOCK):
+        size = min(_BLOCK, stop - first)
+        _bin_block(bits, first, size, table, shift, bins, first, histogram, parts)
 
 
 @_compiled
-def sums(  # noqa: PLR0917  (numba takes no keywords cheaply)
+def rows(  # noqa: PLR0917
     values: np.ndarray,
+    bits: np.ndarray,
+    table: np.ndarray,
+    shift: np.unsignedinteger[Any],
+    bins: np.ndarray,
+    histogram: np.ndarray,
     abs_sum: np.ndarray,
     square_sum: np.ndarray,
     abs_max: np.ndarray,
     start: int,
     stop: int,
 ) -> None:
-    """Sum ``abs(x)`` and its square, and find the largest, for units `start` to `stop`.
+    """What `bins_of` does, and each unit's sums, while the responses are in the cache.
 
     Parameters
     ----------
     values : numpy.ndarray of float32 or float64, shape (probes, units)
-        Row after row, so that every unit's sum is in the order of the probes.
+        `bits` are its bits; the others as in `bins_of`.
     abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
-        Written; NaN or infinite where a response is.
+        Written: sum of ``abs(x)`` and of its square, and the largest. The sums are not finite where
+        a response is not; the largest then leaves NaN out.
     """
-    total, squares = np.empty(_SUM_BLOCK), np.empty(_SUM_BLOCK)
-    largest = np.empty(_SUM_BLOCK, values.dtype)
-    for first in range(start, stop, _SUM_BLOCK):
-        size = min(_SUM_BLOCK, stop - first)
-        total[:] = 0.0
-        squares[:] = 0.0
-        largest[:] = 0
-        for probe in range(values.shape[0]):
-            row = values[probe, first : first + size]
-            for i in range(size):
-                x = np.float64(abs(row[i]))
-                total[i] += x
-                squares[i] += x * x
-            for i in range(size):
-                x = abs(row[i])
-                largest[i] = max(largest[i], x)
-        abs_sum[first : first + size] = total[:size]
-        square_sum[first : first + size] = squares[:size]
-        abs_max[first : first + size] = largest[:size]
+    parts = np.zeros((4, histogram.shape[1]), np.uint32)
+    lanes = np.empty((PROBE_LANES, _SUM_BLOCK))
+    square_lanes = np.empty_like(lanes)
+    for first in range(start, stop, _BLOCK):
+        size = min(_BLOCK, stop - first)
+        for at in range(first, first + size, _SUM_BLOCK):
+            units = min(_SUM_BLOCK, first + size - at)
+            written = abs_sum[at:], square_sum[at:], abs_max[at:]
+            _sum_block(values, at, units, *written, lanes, square_lanes)
+        _bin_block(bits, first, size, table, shift, bins, first, histogram, parts)
 
 
 @_compiled
-def position_sums(  # noqa: PLR0917  (numba takes no keywords cheaply)
+def half_rows(  # noqa: PLR0917
+    bits: np.ndarray,
+    table: np.ndarray,
+    shift: np.unsignedinteger[Any],
+    bins: np.ndarray,
+    histogram: np.ndarray,
+    abs_sum: np.ndarray,
+    square_sum: np.ndarray,
+    abs_max: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """What `rows` does, for the bits of float16: made float32 a block at a time."""
+    parts = np.zeros((4, histogram.shape[1]), np.uint32)
+    wide = np.empty((bits.shape[0], _BLOCK), np.float32)
+    wide_bits = wide.view(np.uint32)
+    lanes = np.empty((PROBE_LANES, _SUM_BLOCK))
+    square_lanes = np.empty_like(lanes)
+    for first in range(start, stop, _BLOCK):
+        size = min(_BLOCK, stop - first)
+        for probe in range(bits.shape[0]):
+            _widen(bits[probe, first : first + size], wide[probe], wide_bits[probe])
+        for at in range(0, size, _SUM_BLOCK):
+            units, to = min(_SUM_BLOCK, size - at), first + at
+            written = abs_sum[to:], square_sum[to:], abs_max[to:]
+            _sum_block(wide, at, units, *written, lanes, square_lanes)
+        _bin_block(wide_bits, 0, size, table, shift, bins, first, histogram, parts)
+
+
+@_compiled
+def widened(bits: np.ndarray, wide: np.ndarray, start: int, stop: int) -> None:
+    """The magnitudes of float16 as float32.
+
+    Parameters
+    ----------
+    bits : numpy.ndarray of uint16, shape (n,)
+    wide : numpy.ndarray of float32, shape (n,)
+        Written.
+    start, stop : int
+        The entries to work on.
+    """
+    _widen(bits[start:stop], wide[start:stop], wide.view(np.uint32)[start:stop])
+
+
+@_compiled
+def _widen(half: np.ndarray, wide: np.ndarray, wide_bits: np.ndarray) -> None:
+    for i in range(len(half)):
+        wide_bits[i] = np.uint32(half[i] & _HALF_MAGNITUDE) << np.uint32(13)
+    for i in range(len(half)):
+        wide[i] *= _HALF_TO_SINGLE  # exact, subnormals included
+    for i in range(len(half)):
+        magnitude = np.uint32(half[i] & _HALF_MAGNITUDE)
+        wide_bits[i] |= _SINGLE_INFINITE if magnitude >= _HALF_INFINITE else np.uint32(0)
+
+
+@_compiled
+def _fold(parts: np.ndarray, count: int) -> float:
+    half = count // 2
+    while half:
+        for i in range(half):
+            parts[i] += parts[i + half]
+        half //= 2
+    return parts[0]  # type: ignore[no-any-return]
+
+
+@_compiled
+def maps(  # noqa: PLR0917
     values: np.ndarray,
     largest: np.ndarray,
     abs_sum: np.ndarray,
@@ -141,50 +357,86 @@ def position_sums(  # noqa: PLR0917  (numba takes no keywords cheaply)
     start: int,
     stop: int,
 ) -> None:
-    """As `sums` where every unit has several positions, and each probe's largest of these.
+    """Sums of units with several positions that lie side by side, and each probe's largest.
 
     Parameters
     ----------
     values : numpy.ndarray of float32 or float64, shape (probes, units, positions)
-        Fastest where it is C-contiguous.
+        C-contiguous.
     largest : numpy.ndarray of the same dtype, shape (probes, units)
         Written: the largest ``abs(x)`` of each probe's positions, leaving NaN out.
     abs_sum, square_sum : numpy.ndarray of float64, shape (units,)
-        Written; not finite where a response is not. Position ``s`` goes into lane ``s % LANES``.
+        Written; not finite where a response is not.
     """
     probes, _, positions = values.shape
-    whole = positions // LANES * LANES
-    total, squares = np.empty(LANES), np.empty(LANES)
-    most = np.empty(LANES, values.dtype)
+    chunks = _chunks(positions)
+    lanes, square_lanes = np.empty(POSITION_LANES), np.empty(POSITION_LANES)
+    most = np.empty(POSITION_LANES, values.dtype)
+    chunk_sums, chunk_squares = np.empty(chunks), np.empty(chunks)
+    by_probe = np.empty((probes, 2))  # the sum and that of squares
+    both, unused, most_unused = np.empty(2), np.empty(2), np.empty(2)
+    few, few_unused = np.empty((PROBE_LANES, 2)), np.empty((PROBE_LANES, 2))
     for unit in range(start, stop):
-        total[:] = 0.0
-        squares[:] = 0.0
         for probe in range(probes):
             most[:] = 0
+            chunk_sums[:] = 0.0
+            chunk_squares[:] = 0.0
             row = values[probe, unit]
-            for first in range(0, whole, LANES):
-                for lane in range(LANES):
-                    x = abs(row[first + lane])
-                    most[lane] = max(most[lane], x)
-                    wide = np.float64(x)
-                    total[lane] += wide
-                    squares[lane] += wide * wide
-            for lane in range(positions - whole):
-                x = abs(row[whole + lane])
-                most[lane] = max(most[lane], x)
-                wide = np.float64(x)
-                total[lane] += wide
-                squares[lane] += wide * wide
+            for chunk in range(chunks):
+                first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, positions)
+                lanes[:] = 0.0
+                square_lanes[:] = 0.0
+                for at in range(first, last, POSITION_LANES):
+                    part = row[at : min(at + POSITION_LANES, last)]
+                    for i in range(len(part)):
+                        x = np.float64(abs(part[i]))
+                        lanes[i] += x
+                        square_lanes[i] += x * x
+                    for i in range(len(part)):
+                        most[i] = max(most[i], abs(part[i]))
+                chunk_sums[chunk] = _fold(lanes, POSITION_LANES)
+                chunk_squares[chunk] = _fold(square_lanes, POSITION_LANES)
             largest[probe, unit] = most.max()
-        # In pairs, as `reference.fold_lanes`.
-        half = LANES // 2
-        while half:
-            for lane in range(half):
-                total[lane] += total[lane + half]
-                squares[lane] += squares[lane + half]
-            half //= 2
-        abs_sum[unit] = total[0]
-        square_sum[unit] = squares[0]
+            by_probe[probe, 0] = _fold(chunk_sums, chunks)
+            by_probe[probe, 1] = _fold(chunk_squares, chunks)
+        _sum_block(by_probe, 0, 2, both, unused, most_unused, few, few_unused)
+        abs_sum[unit], square_sum[unit] = both[0], both[1]
+
+
+@_compiled
+def maps_channels_last(  # noqa: PLR0917
+    values: np.ndarray,
+    largest: np.ndarray,
+    abs_sum: np.ndarray,
+    square_sum: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """What `maps` does where the units of a position lie side by side.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float32 or float64, shape (probes, positions, units)
+        C-contiguous.
+    largest, abs_sum, square_sum
+        As in `maps`.
+    """
+    probes = values.shape[0]
+    by_probe = np.empty((probes, 2 * _POSITION_BLOCK))  # the sums, then those of squares
+    both, unused = np.empty(2 * _POSITION_BLOCK), np.empty(2 * _POSITION_BLOCK)
+    most = np.empty(2 * _POSITION_BLOCK)
+    lanes = np.empty((POSITION_LANES, 2 * _POSITION_BLOCK))
+    square_lanes = np.empty_like(lanes)
+    few, few_unused = lanes[:PROBE_LANES], square_lanes[:PROBE_LANES]
+    for first in range(start, stop, _POSITION_BLOCK):
+        size = min(_POSITION_BLOCK, stop - first)
+        for probe in range(probes):
+            sums, squares = by_probe[probe, :size], by_probe[probe, size:]
+            _sum_block(values[probe], first, size, sums, squares, most, lanes, square_lanes)
+            _copy(most, largest[probe, first : first + size])
+        _sum_block(by_probe, 0, 2 * size, both, unused, most, few, few_unused)
+        _copy(both, abs_sum[first : first + size])
+        _copy(both[size:], square_sum[first : first + size])
 
 
 @_compiled
@@ -195,14 +447,25 @@ def count_bins(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> N
     ----------
     bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
     counts : numpy.ndarray of unsigned integers, shape (units, columns)
-        Bins that have no column are left out.
+        C-contiguous. Bins that have no column are left out.
     """
     columns = np.uint64(counts.shape[1])
+    flat = counts.reshape(-1)
     for first in range(start, stop, _COUNT_BLOCK):
         last = min(first + _COUNT_BLOCK, stop)
         for probe in range(bins.shape[0]):
-            row = bins[probe]
-            for unit in range(first, last):
-                column = np.uint64(row[unit])
+            row = bins[probe, first:last]
+            at = np.uint64(first) * columns  # unsigned: no test for a negative index
+            for i in range(len(row)):
+                column = np.uint64(row[i])
                 if column < columns:
-                    counts[np.uint64(unit), column] += 1  # unsigned: no test for a negative index
+                    flat[at + column] += 1
+                at += columns
+
+
+@_compiled
+def spill(narrow: np.ndarray, wide: np.ndarray, start: int, stop: int) -> None:
+    """Add narrow counters to wide ones, of shape (n,), and set them to zero."""
+    for i in range(start, stop):
+        wide[i] += narrow[i]
+    narrow[start:stop] = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from iua_widget.counting.engine import LANES, BatchCounts
+from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES, BatchCounts
 
 _BLOCK_VALUES = 2**19
 """Responses worked on at once: bounds the temporaries to a few MiB, whatever the layer's size."""
@@ -65,6 +65,15 @@ class ReferenceEngine:
             entries=entries,
         )
 
+    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
+        """Move counts from narrow counters to wide ones; see `Engine.spill`."""
+        wide += narrow
+        narrow[:] = 0
+
+    def takes(self, tensor: object) -> bool:  # noqa: ARG002
+        """No tensor: see `Engine.takes`."""
+        return False
+
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
         probes, units = bins.shape
@@ -81,13 +90,32 @@ def _unit_blocks(entries: int, units: int) -> Iterator[slice]:
 
 
 def _sum(values: np.ndarray) -> np.ndarray:
-    """The sum of each unit, values of shape (probes, positions, units), in the order of `LANES`."""
-    probes, positions, units = values.shape
-    lanes = LANES if positions > 1 else 1
-    missing = -positions % lanes
-    padded = np.pad(values, ((0, 0), (0, missing), (0, 0))) if missing else values
-    rows = padded.reshape(probes * (positions + missing) // lanes, lanes, units)
-    parts = rows.cumsum(axis=0)[-1] if len(rows) else np.zeros((lanes, units))
+    """The sum of each unit, values of shape (probes, positions, units)."""
+    by_probe = ordered_sum(np.moveaxis(values, 1, 0), POSITION_LANES)
+    return ordered_sum(by_probe, PROBE_LANES)
+
+
+def ordered_sum(values: np.ndarray, lanes: int) -> np.ndarray:
+    """The sum over the first axis, in the order laid down in `iua_widget.counting.engine`.
+
+    Examples
+    --------
+    >>> ordered_sum(np.arange(6.0).reshape(3, 2), PROBE_LANES)
+    array([6., 9.])
+    """
+    if len(values) == 1:
+        return np.asarray(values[0])
+    others = values.shape[1:]
+    chunks = 1 << max(-(-len(values) // CHUNK) - 1, 0).bit_length()
+    rounds = CHUNK // lanes if chunks > 1 else max(-(-len(values) // lanes), 1)
+    padded = np.zeros((chunks * rounds * lanes, *others))
+    padded[: len(values)] = values
+    # cumsum adds one after the other; sum does not.
+    partial = padded.reshape(chunks, rounds, lanes, *others).cumsum(axis=1)[:, -1]
+    return _folded(_folded(np.moveaxis(partial, 1, 0)))
+
+
+def _folded(parts: np.ndarray) -> np.ndarray:
     while len(parts) > 1:
         half = len(parts) // 2
         parts = parts[:half] + parts[half:]

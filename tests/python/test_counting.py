@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from iua_widget.counting.choice import ENGINES, EngineName, choose_engine
 from iua_widget.introspect import IUA
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
@@ -203,7 +204,7 @@ def test_the_std_keeps_its_digits_where_float_sums_lose_them() -> None:
     assert tally.curves().std[0] == pytest.approx(0.5, rel=1e-12)
 
 
-@pytest.mark.parametrize("limit", [2**16 - 1, 2**32 - 1])
+@pytest.mark.parametrize("limit", [2**8 - 1, 2**16 - 1, 2**32 - 1])
 def test_counters_widen_before_they_wrap(limit: int) -> None:
     """Reached by merging: each doubling adds a tally to itself."""
     tally = Tally(Stops([0.0]), (2,))
@@ -217,13 +218,37 @@ def test_counters_widen_before_they_wrap(limit: int) -> None:
     assert tally.curves().dead.tolist() == [1, 2]
 
 
-def test_counters_widen_while_counting() -> None:
-    tally = Tally(Stops([0.0]), (1,))
-    batch = tally.classify(np.zeros((2**15, 1), np.float32))
-    for _ in range(3):
-        tally.add(batch)
-    assert tally.unit_counts(0).tolist() == [3 * 2**15]
-    assert tally.counts.dtype == np.uint32
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("batches", "dtype"),
+    [
+        ([254, 1], np.uint8),
+        ([254, 1, 1], np.uint16),
+        ([256], np.uint16),
+        ([100, 156, 255, 255, 1, 1000], np.uint16),
+        ([2**15, 2**15 - 1], np.uint16),
+        ([2**15, 2**15], np.uint32),
+        ([2**15] * 3, np.uint32),
+    ],
+)
+def test_counters_widen_while_counting(
+    engine: EngineName, batches: list[int], dtype: type[np.unsignedinteger]
+) -> None:
+    """Read after each batch, or only at the end."""
+    often, once = (Tally(Stops([0.0, 1.0]), (3,), engine=choose_engine(engine)) for _ in range(2))
+    seen = 0
+    for probes in batches:
+        values = np.zeros((probes, 3), np.float32)
+        values[:, 1], values[0, 2] = 0.5, 7
+        for tally in (often, once):
+            tally.add(tally.classify(values))
+        seen += probes
+        assert often.unit_counts(1).tolist()[:2] == [seen, seen]
+    for tally in (often, once):
+        assert tally.counts.dtype == dtype
+        assert tally.unit_counts(0).tolist() == [seen, 0, seen - len(batches)]
+        assert tally.unit_counts(1).tolist() == [seen, seen, seen - len(batches)]
+        assert tally.unit_counts(2).tolist() == [seen] * 3
 
 
 def test_the_moments_hold_past_sixty_four_bits() -> None:

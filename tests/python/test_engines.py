@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +16,19 @@ from test_counting import DTYPES, interesting_values
 from iua_widget import IUA, EngineError, counting
 from iua_widget.counting.choice import AutoEngine, choose_engine
 from iua_widget.counting.cpu import CPUEngine
-from iua_widget.counting.engine import BatchCounts
+from iua_widget.counting.device import DeviceEngine
+from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.counting.reference import ReferenceEngine
+from iua_widget.sources import open_source
+from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
+from iua_widget.units import CHOICES
 
+torch = pytest.importorskip("torch")
+
+ENGINES: list[type[Engine]] = [CPUEngine, DeviceEngine]
+NAMES = ["cpu", "device"]
 FLOATING = [dtype for dtype in DTYPES if np.dtype(dtype).kind in "fc"]
 GRIDS = [
     default_stops(),
@@ -28,6 +39,35 @@ GRIDS = [
     (0.0, 1e-300, 65504.0, 1e5),  # repeated and infinite in float16
     tuple(1 + step * 1e-7 for step in range(9)),  # closer than any table tells apart
 ]
+
+
+TENSOR_DTYPES = [
+    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn,
+    torch.float8_e5m2, torch.complex64, torch.complex128, torch.int8, torch.int16, torch.int32,
+    torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.bool,
+]  # fmt: skip
+LAYOUTS = [
+    "contiguous", "strided", "channels_last", "transposed", "expanded", "flipped", "conjugated",
+]  # fmt: skip
+
+
+def on_host(batch: BatchCounts | DeviceBatch) -> BatchCounts:
+    """What the reference gives where a batch was classified on a device."""
+    if isinstance(batch, BatchCounts):
+        return batch
+    many = batch.inactive.shape[1] >= 2**8
+    nan, infinite = batch.nan_count.numpy(), batch.infinite_count.numpy()
+    odd = nan.any() or infinite.any()
+    return BatchCounts(
+        bins=batch.bins.numpy().astype(np.uint16 if many else np.uint8, casting="unsafe"),
+        inactive=batch.inactive.numpy(),
+        abs_sum=batch.abs_sum.numpy(),
+        square_sum=batch.square_sum.numpy(),
+        abs_max=batch.abs_max.numpy(),
+        nan_count=nan if odd else None,
+        infinite_count=infinite if odd else None,
+        entries=batch.entries,
+    )
 
 
 def assert_same(one: BatchCounts, other: BatchCounts) -> None:
@@ -42,43 +82,73 @@ def assert_same(one: BatchCounts, other: BatchCounts) -> None:
             np.testing.assert_array_equal(here, there, err_msg=name)
 
 
-def check(values: np.ndarray, stops: Stops) -> None:
+def assert_same_tally(one: Tally, other: Tally) -> None:
+    here, there = one.state(), other.state()
+    assert here.facts == there.facts
+    assert list(here.arrays) == list(there.arrays)
+    for name, array in here.arrays.items():
+        assert array.dtype == there.arrays[name].dtype, name
+        np.testing.assert_array_equal(array, there.arrays[name], err_msg=name)
+    assert one.inactive == other.inactive
+
+
+def check(engine: Engine, values: np.ndarray, stops: Stops) -> None:
     thresholds = stops.thresholds(np.empty(0, values.dtype).real.dtype)
-    cpu, reference = CPUEngine(), ReferenceEngine()
+    reference = ReferenceEngine()
     expected = reference.classify(values, thresholds)
-    assert_same(cpu.classify(values, thresholds), expected)
+    assert_same(on_host(engine.classify(values, thresholds)), expected)
     for dtype in (np.uint16, np.uint32, np.uint64):
         counts = np.ones((2, values.shape[-1], len(stops) + 1), dtype)
-        cpu.accumulate(expected.bins, counts[0])
+        engine.accumulate(expected.bins, counts[0])
         reference.accumulate(expected.bins, counts[1])
         np.testing.assert_array_equal(counts[0], counts[1])
+    tallies = [
+        Tally(stops, values.shape[-1:], engine=one, inactive_at=0.0) for one in (engine, reference)
+    ]
+    for tally in tallies:
+        for part in (values, values[:1], values[:0]):
+            tally.add(tally.classify(part))
+    assert_same_tally(*tallies)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_the_cpu_engine_gives_what_the_reference_gives(data: st.DataObject) -> None:
+def test_every_engine_gives_what_the_reference_gives(
+    engine: type[Engine], data: st.DataObject
+) -> None:
     dtype = np.dtype(data.draw(st.sampled_from(FLOATING)))
     shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=19))
     elements = data.draw(interesting_values(dtype))
     values = data.draw(hnp.arrays(dtype, shape, elements=elements, fill=elements))
-    check(values, Stops(data.draw(st.sampled_from(GRIDS))))
+    check(engine(), values, Stops(data.draw(st.sampled_from(GRIDS))))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", FLOATING)
-@pytest.mark.parametrize("shape", [(64, 3000), (3, 70_001), (9, 196, 65), (2, 5000, 3), (7, 1)])
-def test_large_batches_on_several_cores_give_the_same(
-    dtype: type[np.inexact], shape: tuple[int, ...]
+@pytest.mark.parametrize(
+    "shape", [(64, 3000), (3, 70_001), (9, 196, 65), (2, 5000, 3), (1500, 40), (7, 1)]
+)
+def test_large_batches_give_the_same(
+    engine: type[Engine], dtype: type[np.inexact], shape: tuple[int, ...]
 ) -> None:
     rng = np.random.default_rng(0)
     values = np.maximum(rng.normal(size=shape), 0).astype(dtype)
-    check(values, Stops(default_stops()))
+    check(engine(), values, Stops(default_stops()))
     values[0, ..., 0], values[-1, ..., -1] = np.nan, np.inf
-    check(values, Stops(default_stops()))
+    check(engine(), values, Stops(default_stops()))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 0, 4), (0, 2, 4), (2, 3, 0), (3, 1, 4)])
+def test_nothing_is_counted_the_same(engine: type[Engine], shape: tuple[int, ...]) -> None:
+    check(engine(), np.ones(shape, np.float32), Stops(default_stops()))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layout", ["strided", "fortran", "reversed", "readonly", "swapped"])
-def test_the_layout_in_memory_does_not_matter(layout: str) -> None:
+def test_the_layout_in_memory_does_not_matter(engine: type[Engine], layout: str) -> None:
     values = np.random.default_rng(0).normal(size=(12, 40, 33)).astype(np.float32)
     if layout == "strided":
         values = values[::2, :, ::3]
@@ -90,17 +160,106 @@ def test_the_layout_in_memory_does_not_matter(layout: str) -> None:
         values.flags.writeable = False
     else:
         values = values.astype(">f4")
-    check(values, Stops(default_stops()))
-    check(values[:, 0], Stops(default_stops()))
+    check(engine(), values, Stops(default_stops()))
+    check(engine(), values[:, 0], Stops(default_stops()))
 
 
-def test_auto_takes_the_compiled_loops_once_there_is_enough_to_count() -> None:
+def counted(
+    batches: Iterable[Any], engine: str, reads: Iterator[bool] | None = None, **options: Any
+) -> IUA:
+    """A run, read after some of its batches."""
+    mask = options.pop("mask", None)
+    iua = IUA(engine=engine, **options)
+    for _ in iua.count(open_source(list(batches), mask=mask)):
+        if reads is not None and next(reads) and iua.tally("layer").probes:
+            iua.at()
+            iua.units("layer")
+    return iua
+
+
+def assert_same_run(one: IUA, other: IUA) -> None:
+    assert one.layers == other.layers
+    for layer in one.layers:
+        assert_same_tally(one.tally(layer), other.tally(layer))
+
+
+def laid_out(values: Any, layout: str) -> Any:  # noqa: PLR0911  (one a layout)
+    """The same shape and values, lying in memory in another way; or other values of that shape."""
+    if layout == "strided":
+        wide = torch.zeros((*values.shape[:-1], 2 * values.shape[-1]), dtype=values.dtype)
+        wide[..., ::2] = values
+        return wide[..., ::2]
+    if layout == "channels_last" and values.ndim == 4:
+        return values.contiguous(memory_format=torch.channels_last)
+    if layout == "transposed":
+        return values.transpose(0, -1).contiguous().transpose(0, -1)
+    if layout == "expanded":
+        return values[..., :1].expand(values.shape)
+    if layout == "conjugated" and values.is_complex():
+        return values.conj().imag if values.shape[0] % 2 else values.conj()
+    if layout == "flipped" and values.dtype.is_floating_point and values.dtype.itemsize > 1:
+        return values.flip(0)
+    return values
+
+
+@pytest.mark.parametrize("engine", NAMES)
+@settings(max_examples=250, deadline=None)
+@given(st.data())
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::iua_widget.IUAWarning")
+def test_tensors_of_every_dtype_layout_and_choice_of_units(
+    engine: str, data: st.DataObject
+) -> None:
+    dtype = data.draw(st.sampled_from(TENSOR_DTYPES))
+    layout = data.draw(st.sampled_from(LAYOUTS))
+    units = data.draw(st.sampled_from(CHOICES))
+    shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=5))
+    sizes = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=5).filter(sum))
+    channel_axis = data.draw(st.sampled_from([1, -1])) if shape else None
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
+    pool = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-8, 1e-3, 0.5, 1e5, 1e-40, 1e-46])
+    batches = []
+    for size in sizes:
+        drawn = rng.normal(size=(size, *shape))
+        odd = rng.random(drawn.shape) < rng.choice([0, 0.3])
+        if dtype.is_floating_point or dtype.is_complex:
+            drawn[odd] = rng.choice(pool, odd.sum())
+        else:
+            drawn = np.abs(np.trunc(drawn))
+        values = torch.from_numpy(drawn).to(dtype)
+        if dtype.is_complex:
+            values = values * (1 + 0.7j)
+        batches.append({"layer": laid_out(values, layout) if shape else values})
+    masked = len(shape) == 2 and units in {"token", "channel"} and data.draw(st.booleans())
+    positions = shape[0 if channel_axis == -1 else -1] if shape else 1
+    masks = [rng.random((size, positions)) < 0.6 for size in sizes]
+
+    def mask(batch: Any) -> np.ndarray:
+        return masks[next(n for n, one in enumerate(batches) if one is batch)]
+
+    options: dict[str, Any] = {
+        "units": units,
+        "channel_axis": channel_axis,
+        "mask": mask if masked else None,
+    }
+    reads = iter(data.draw(st.lists(st.booleans(), min_size=len(sizes), max_size=len(sizes))))
+    expected = counted(batches, "reference", **options)
+    assert_same_run(counted(batches, engine, reads, **options), expected)
+
+
+def test_auto_takes_the_compiled_loops_once_there_is_enough_to_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "iua_widget.counting.kernels")
     engine = AutoEngine()
     thresholds = np.array([0.0], np.float32)
     engine.classify(np.zeros((4, 8), np.float32), thresholds)
     assert isinstance(engine._engine, ReferenceEngine)
     engine.classify(np.zeros((4, 2**18), np.float32), thresholds)
     assert isinstance(engine._engine, CPUEngine)
+    monkeypatch.undo()
+    engine = AutoEngine()
+    engine.classify(np.zeros((1, 1), np.float32), thresholds)
+    assert isinstance(engine._engine, CPUEngine), "they are loaded, and cost nothing more"
 
 
 def test_where_numba_is_missing_the_reference_serves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +274,17 @@ def test_where_numba_is_missing_the_reference_serves(monkeypatch: pytest.MonkeyP
 
 
 def test_an_engine_that_there_is_not_is_told_so() -> None:
-    with pytest.raises(EngineError, match="one of 'auto', 'cpu', 'reference', and is 'gpu'"):
+    names = "'auto', 'cpu', 'device', 'reference'"
+    with pytest.raises(EngineError, match=f"one of {names}, and is 'gpu'"):
         IUA.introspect({"a": np.zeros((1, 1))}, engine="gpu")
     assert isinstance(choose_engine("cpu"), CPUEngine)
+    assert isinstance(choose_engine("device"), DeviceEngine)
+
+
+def test_where_pytorch_is_missing_the_device_engine_is_told_to_need_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "iua_widget.counting.device")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(EngineError, match=r"needs PyTorch.*pip install torch"):
+        IUA(engine="device")

@@ -70,7 +70,7 @@ def test_the_plan_is_what_the_run_then_holds() -> None:
     iua = IUA.introspect({"a": responses(3000), "b": responses(50)}, memory="500 MB")
     plan = iua.plan.set_index("layer")
     assert list(plan.columns) == ["units", "stops", "of", "counter width", "bytes", "batch bytes"]
-    assert plan.loc["a"].tolist()[:4] == [3000, len(iua.stops), len(iua.stops), 16]
+    assert plan.loc["a"].tolist()[:4] == [3000, len(iua.stops), len(iua.stops), 8]
     tally = iua.tally("a")
     held = tally.counts.nbytes + 3000 * BYTES_PER_UNIT
     assert plan.loc["a", "bytes"] == held
@@ -151,7 +151,7 @@ def test_a_layer_that_comes_late_is_planned_for_then() -> None:
     inputs[2, 0, 0] = 7
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        iua = IUA.introspect(Late(), list(inputs), memory="3.6 MB", layers=["first", "second"])
+        iua = IUA.introspect(Late(), list(inputs), memory="2.6 MB", layers=["first", "second"])
     assert any("fewer stops in 'second'" in str(warning.message) for warning in caught)
     stops = iua.plan.set_index("layer")["stops"]
     assert 3 <= stops["second"] < stops["first"] <= len(iua.stops)

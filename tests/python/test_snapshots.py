@@ -86,7 +86,7 @@ def test_units_come_channel_by_channel_whatever_axis_counts_them() -> None:
 )
 def test_units_are_sent_as_narrow_as_the_probes_allow(probes: int, dtype: str) -> None:
     tally = Tally(Stops([0.0, 1.0]), (3,))
-    tally._unit_counts.counts = probes * np.eye(3, dtype=np.uint64)
+    tally._unit_counts.restore(probes * np.eye(3, dtype=np.uint64), probes)
     tally._moments.probes = probes
     meta, arrays = unpack(units_snapshot("a", tally, AT, 10**6))
     assert arrays["counts"].dtype == np.dtype(dtype)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from iua_widget.errors import MergeError, NoProbesError
+from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
@@ -201,3 +202,20 @@ def test_a_tally_goes_on_from_its_state(before: np.ndarray, after: np.ndarray) -
         one.add(one.classify(after))
     assert_equal(restored, tally)
     assert restored.state().facts == tally.state().facts
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6),
+    st.sampled_from([0, 1, 20, 23, 28]),
+)
+def test_the_deviation_is_exact_whatever_the_integers_take(counts: list[int], doubled: int) -> None:
+    moments = ProbeMoments(1)
+    moments.add(np.array(counts)[:, None])
+    for _ in range(doubled):
+        moments.absorb(copy.deepcopy(moments))
+    times = 2**doubled
+    total, squares = sum(counts) * times, sum(count**2 for count in counts) * times
+    probes = len(counts) * times
+    variance = float(probes * squares - total**2)
+    assert moments.std() == np.sqrt(variance) / probes

@@ -1,0 +1,33 @@
+"""What a batch adds to a layer's tally, where it was counted: on the device of its responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBatch:
+    """`BatchCounts` in tensors, all on one device; what is read of it there is not known here.
+
+    Attributes
+    ----------
+    bins : torch.Tensor of uint8, int16 or int32, shape (probes, units)
+    inactive : torch.Tensor of int64, shape (probes, K + 1)
+    abs_sum, square_sum, abs_max : torch.Tensor of float64, shape (units,)
+    nan_count, infinite_count : torch.Tensor of int64, shape (units,)
+        Zeros where none was: whether that is so cannot be told without waiting for the device.
+    entries : int
+    """
+
+    bins: torch.Tensor
+    inactive: torch.Tensor
+    abs_sum: torch.Tensor
+    square_sum: torch.Tensor
+    abs_max: torch.Tensor
+    nan_count: torch.Tensor
+    infinite_count: torch.Tensor
+    entries: int

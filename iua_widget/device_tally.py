@@ -1,0 +1,223 @@
+"""The running counts of one layer on the device that counts, until something reads them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+import torch
+
+from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.interrupts import interrupts_held
+from iua_widget.probe_moments import LIMB_BITS, LIMB_MASK, ProbeMoments
+from iua_widget.unit_counts import UnitCounts
+from iua_widget.unit_magnitudes import UnitMagnitudes
+
+_MOST_PROBES: Final = 2**31 - 1
+"""What a counter of 32 bits with a sign can hold."""
+
+_MOST_SQUARES: Final = 2**22
+"""Squares whose lower limbs can be added before they must be carried."""
+
+_MOST_KEPT: Final = 2**16
+"""Probes whose inactive units are kept on the device before they are moved to the host."""
+
+_BLOCK: Final = 2**22
+"""Responses, or counters, worked on at once."""
+
+
+class DeviceTally:
+    """Counters of one layer on a device, beside those of its `Tally` on the host.
+
+    What can be added in any order (all counts) begins with zero here, is added to the host's when
+    that is read, and begins with zero again. The floating-point sums begin with the host's and take
+    their place, so that they are the same however often they are read.
+
+    Parameters
+    ----------
+    device : torch.device
+    columns : int
+        Of the tally.
+    held : sequence of int
+        Those at which counts of units are held.
+    magnitudes : UnitMagnitudes
+        The host's.
+    inactive_column : int or None
+        Where the inactive units of each probe are kept.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        *,
+        columns: int,
+        held: Sequence[int],
+        magnitudes: UnitMagnitudes,
+        inactive_column: int | None,
+    ) -> None:
+        self.device = device
+        self._columns = columns
+        self._units = len(magnitudes.abs_sum)
+        self._inactive_column = inactive_column
+        # A reader that does not hold the run's lock must not move anything twice, all the same.
+        self._turn = threading.RLock()
+        self._counted = self._squared = self._kept = 0
+        self._has_magnitudes = self._has_moments = False
+        self._inactive: list[torch.Tensor] = []
+        with _on_one_stream(device):
+            self._one = torch.ones((), dtype=torch.int32, device=device)
+            self._sums = self._copied(np.stack([magnitudes.abs_sum, magnitudes.square_sum]))
+            self._abs_max = self._copied(magnitudes.abs_max)
+            highest = magnitudes.highest_bin
+            narrow = highest if highest.dtype == np.uint8 else highest.astype(np.int32)
+            self._highest = self._copied(narrow)
+            self._odd = torch.zeros((2, self._units), dtype=torch.int64, device=device)
+            self._moments = torch.zeros((3, columns), dtype=torch.int64, device=device)
+        self.hold(held)
+
+    def hold(self, held: Sequence[int]) -> None:
+        """Hold counts of units at these columns, once those counted have been moved."""
+        with self._turn, _on_one_stream(self.device):
+            rows = len(held) + 1  # the last for what no column includes, which is never read
+            self._counts = torch.zeros((rows, self._units), dtype=torch.int32, device=self.device)
+            self._place: torch.Tensor | None = None
+            if len(held) < self._columns:
+                self._place = self._copied(np.searchsorted(held, np.arange(self._columns + 1)))
+
+    def has_room(self, probes: int) -> bool:
+        """Whether so many further probes can be added before what is held must be moved."""
+        return self._counted + probes <= _MOST_PROBES and self._kept < _MOST_KEPT
+
+    def reserve(self, probes: int) -> None:
+        """Have the memory that `add` will take, so that it cannot fail for want of it."""
+        size = 3 * min(_BLOCK + self._units, probes * self._units)
+        torch.empty(size, dtype=torch.int64, device=self.device)
+
+    def add(self, batch: DeviceBatch) -> None:
+        """Count a classified batch; nothing waits for the device."""
+        with self._turn, _on_one_stream(self.device):
+            probes = len(batch.bins)
+            if not probes:
+                return
+            self._add_counts(batch.bins)
+            self._add_squares(batch.inactive)
+            highest = batch.bins.amax(dim=0).to(self._highest.dtype)
+            torch.maximum(self._highest, highest, out=self._highest)
+            torch.maximum(self._abs_max, batch.abs_max, out=self._abs_max)
+            self._sums[0] += batch.abs_sum
+            self._sums[1] += batch.square_sum
+            self._odd[0] += batch.nan_count
+            self._odd[1] += batch.infinite_count
+            if self._inactive_column is not None:
+                self._inactive.append(batch.inactive[:, self._inactive_column].clone())
+                self._kept += probes
+            self._counted += probes
+            self._has_magnitudes = self._has_moments = True
+
+    def move_counts(self, counts: UnitCounts) -> None:
+        """Add the counters to the host's, which have room for them, and begin with zero."""
+        if not self._counted:
+            return
+        with interrupts_held(), self._turn, _on_one_stream(self.device):
+            counts.add_counted(self._by_unit(), self._counted)
+            self._counts.zero_()
+            self._counted = 0
+
+    def move_magnitudes(self, magnitudes: UnitMagnitudes) -> None:
+        """Bring the host's up to what has been counted."""
+        if not self._has_magnitudes:
+            return
+        with interrupts_held(), self._turn, _on_one_stream(self.device):
+            sums, odd = _on_host(self._sums), _on_host(self._odd)
+            magnitudes.abs_sum[:], magnitudes.square_sum[:] = sums
+            magnitudes.abs_max[:] = _on_host(self._abs_max)
+            magnitudes.highest_bin[:] = _on_host(self._highest)
+            if odd.any():
+                magnitudes.add_non_finite(*odd)
+                self._odd.zero_()
+            self._has_magnitudes = False
+
+    def move_moments(self, moments: ProbeMoments) -> None:
+        """Add the moments to the host's, whose probes are counted already."""
+        if not self._has_moments:
+            return
+        with interrupts_held(), self._turn, _on_one_stream(self.device):
+            part = ProbeMoments(self._columns)
+            part.inactive_sum, part.square_low, part.square_high = _on_host(self._moments)
+            moments.absorb(part)
+            self._moments.zero_()
+            self._squared = 0
+            self._has_moments = False
+
+    def move_inactive(self, inactive: list[np.ndarray]) -> None:
+        """Append the inactive units of each probe to the host's list."""
+        if not self._inactive:
+            return
+        with interrupts_held(), self._turn, _on_one_stream(self.device):
+            if self._inactive:
+                inactive.append(_on_host(torch.cat(self._inactive)))
+                self._inactive.clear()
+                self._kept = 0
+
+    def _by_unit(self) -> Iterator[np.ndarray]:
+        """The counters on the host, some units after the other: shape (units, columns)."""
+        columns = len(self._counts) - 1
+        step = max(1, _BLOCK // columns)
+        for start in range(0, self._units, step):
+            yield _on_host(self._counts[:columns, start : start + step].T.contiguous())
+
+    def _add_counts(self, bins: torch.Tensor) -> None:
+        step = max(1, _BLOCK // max(self._units, 1))
+        for start in range(0, len(bins), step):
+            index = bins[start : start + step].to(torch.int64)
+            if self._place is not None:
+                index = self._place[index]
+            self._counts.scatter_add_(0, index, self._one.expand(index.shape))
+
+    def _add_squares(self, inactive: torch.Tensor) -> None:
+        # A square is below 2^62 (fewer than 2^31 units); its limbs are summed apart.
+        for start in range(0, len(inactive), _MOST_SQUARES):
+            part = inactive[start : start + _MOST_SQUARES]
+            if self._squared + len(part) > _MOST_SQUARES:
+                self._moments[2] += self._moments[1] >> LIMB_BITS
+                self._moments[1] &= LIMB_MASK
+                self._squared = 1  # what is left is less than one limb
+            squares = part * part
+            self._moments[0] += part.sum(dim=0)
+            self._moments[1] += (squares & LIMB_MASK).sum(dim=0)
+            self._moments[2] += (squares >> LIMB_BITS).sum(dim=0)
+            self._squared += len(part)
+
+    def _copied(self, array: np.ndarray) -> torch.Tensor:
+        """On the device, and never the array's own memory."""
+        return torch.from_numpy(array.copy()).to(self.device, non_blocking=True)
+
+
+def _on_host(tensor: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.to("cpu", copy=True).numpy()
+    return array
+
+
+@contextmanager
+def _on_one_stream(device: torch.device) -> Iterator[None]:
+    """Work in the order in which this is entered, from whatever thread and stream.
+
+    In inference mode, so that what is made in it can be added to outside of it, and the reverse.
+    """
+    with torch.inference_mode():
+        if device.type != "cuda" or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            yield
+            return
+        here, common = torch.cuda.current_stream(device), torch.cuda.default_stream(device)
+        if here == common:
+            yield
+            return
+        common.wait_stream(here)
+        try:
+            with torch.cuda.stream(common):
+                yield
+        finally:
+            here.wait_stream(common)

@@ -1,0 +1,36 @@
+"""PyTorch's tensors, where there are any: without importing it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def is_tensor(value: Any) -> TypeGuard[torch.Tensor]:
+    """Whether a value is a tensor of PyTorch's.
+
+    Examples
+    --------
+    >>> is_tensor(np.zeros(3))
+    False
+    """
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def magnitude_dtype(values: np.ndarray | torch.Tensor) -> np.dtype[np.floating[Any]]:
+    """The dtype of ``abs(values)``, as NumPy has it.
+
+    Examples
+    --------
+    >>> magnitude_dtype(np.zeros(3, np.complex64))
+    dtype('float32')
+    """
+    if isinstance(values, np.ndarray):
+        return np.empty(0, values.dtype).real.dtype
+    return np.dtype(str(values.dtype).removeprefix("torch."))
