@@ -1,0 +1,171 @@
+/** From numbers of units to levels, one byte a unit: what is pooled, and looked up in a palette. */
+
+import type { NumericArray } from "./snapshot";
+
+/** What of a unit is coloured; a trait of the widget. */
+export type Colouring = "share" | "count" | "mean |x|" | "dead";
+export const COLOURINGS: readonly Colouring[] = ["share", "count", "mean |x|", "dead"];
+
+/** Which of several units in one pixel it shows. */
+export type Pooling = "least active" | "mean" | "most active";
+export const POOLINGS: readonly Pooling[] = ["least active", "mean", "most active"];
+
+export const LEVELS = 256;
+/** Where there is no unit; zero, so that a maximum never prefers it. */
+export const EMPTY_LEVEL = 0;
+/** Shades from 1, most active, to this, least active. */
+export const SHADES = 253;
+
+/**
+ * Pooling takes the highest level, or the mean; the levels of units are ranked for it. A unit that
+ * was never active outranks every shade, and one with responses that are not finite is no shade.
+ */
+export const DEAD: Readonly<Record<Pooling, number>> = {
+  "least active": 255,
+  mean: 254,
+  "most active": 1,
+};
+export const NOT_FINITE: Readonly<Record<Pooling, number>> = {
+  "least active": 254,
+  mean: 255,
+  "most active": 2,
+};
+
+export function levelOfShade(shade: number, pooling: Pooling): number {
+  return pooling === "most active" ? LEVELS - shade : shade;
+}
+
+/** The shade at a place from 0, most active, to 1, least active. */
+export function shadeAt(place: number): number {
+  return 1 + Math.round(Math.min(1, Math.max(0, place)) * (SHADES - 1));
+}
+
+export interface Survey {
+  readonly dead: number;
+  readonly inactive: number;
+  /** Least and most inactive count among units that are not dead; NaN where all are. */
+  readonly least: number;
+  readonly most: number;
+}
+
+/** One pass over the counts of a column; `deadFrom` is the least count of a dead unit. */
+export function surveyCounts(counts: NumericArray, deadFrom: number): Survey {
+  let dead = 0;
+  let inactive = 0;
+  let least = Number.POSITIVE_INFINITY;
+  let most = -1;
+  for (let unit = 0; unit < counts.length; unit++) {
+    const count = counts[unit] as number;
+    inactive += count;
+    if (count >= deadFrom) dead++;
+    else {
+      if (count > most) most = count;
+      if (count < least) least = count;
+    }
+  }
+  if (most < 0) return { dead, inactive, least: Number.NaN, most: Number.NaN };
+  return { dead, inactive, least, most };
+}
+
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What a level says of a unit, by its count alone. */
+export function countLevels(
+  colouring: "share" | "count" | "dead",
+  probes: number,
+  deadFrom: number,
+  range: Range,
+  pooling: Pooling,
+): (count: number) => number {
+  const dead = DEAD[pooling];
+  const plain = levelOfShade(1, pooling);
+  const from = colouring === "count" ? range.from : 0;
+  const width = colouring === "count" ? range.to - range.from : probes;
+  return (count) => {
+    if (count >= deadFrom) return dead;
+    if (colouring === "dead") return plain;
+    return levelOfShade(shadeAt(width > 0 ? (count - from) / width : 0), pooling);
+  };
+}
+
+const LARGEST_TABLE = 2 ** 16;
+
+/** Fill `out` with the level of each count; through a table where counts are small integers. */
+export function encodeCounts(
+  counts: NumericArray,
+  probes: number,
+  levelOf: (count: number) => number,
+  out: Uint8Array,
+): void {
+  if (probes < LARGEST_TABLE) {
+    const table = new Uint8Array(probes + 1);
+    for (let count = 0; count <= probes; count++) table[count] = levelOf(count);
+    encodeByTable(counts, table, out);
+    return;
+  }
+  for (let unit = 0; unit < counts.length; unit++) out[unit] = levelOf(counts[unit] as number);
+}
+
+function encodeByTable(counts: NumericArray, table: Uint8Array, out: Uint8Array): void {
+  for (let unit = 0; unit < counts.length; unit++) {
+    out[unit] = table[counts[unit] as number] as number;
+  }
+}
+
+/** Magnitudes below this part of the largest are as dark as it gets. */
+const SMALLEST_PART = 1e-6;
+
+/** From the smallest magnitude told apart to the largest; null where all are zero or unknown. */
+export function magnitudeRange(magnitudes: NumericArray): Range | null {
+  let from = Number.POSITIVE_INFINITY;
+  let to = 0;
+  for (let unit = 0; unit < magnitudes.length; unit++) {
+    const value = magnitudes[unit] as number;
+    if (!(value > 0 && value < Number.POSITIVE_INFINITY)) continue;
+    if (value > to) to = value;
+    if (value < from) from = value;
+  }
+  return to > 0 ? { from: Math.max(from, to * SMALLEST_PART), to } : null;
+}
+
+/** Shades of magnitudes by their logarithm, the largest lightest: independent of any tolerance. */
+export function magnitudeShades(magnitudes: NumericArray, range: Range | null): Uint8Array {
+  const shades = new Uint8Array(magnitudes.length).fill(SHADES);
+  if (range === null) return shades;
+  const top = Math.log(range.to);
+  const width = top - Math.log(range.from);
+  for (let unit = 0; unit < magnitudes.length; unit++) {
+    const value = magnitudes[unit] as number;
+    if (value > 0) shades[unit] = shadeAt(width > 0 ? (top - Math.log(value)) / width : 0);
+  }
+  return shades;
+}
+
+/** Fill `out` with levels of shades made before, and of those units that are dead at these counts. */
+export function encodeShades(
+  shades: Uint8Array,
+  counts: NumericArray,
+  deadFrom: number,
+  pooling: Pooling,
+  out: Uint8Array,
+): void {
+  const dead = DEAD[pooling];
+  const flip = pooling === "most active";
+  for (let unit = 0; unit < counts.length; unit++) {
+    const shade = shades[unit] as number;
+    out[unit] = (counts[unit] as number) >= deadFrom ? dead : flip ? LEVELS - shade : shade;
+  }
+}
+
+/** Units with a response that was NaN or infinite: fewer finite ones than probes. */
+export function notFiniteUnits(finite: NumericArray | null, probes: number): number[] {
+  const units: number[] = [];
+  if (finite === null) return units;
+  for (let unit = 0; unit < finite.length; unit++) {
+    if ((finite[unit] as number) < probes) units.push(unit);
+  }
+  return units;
+}
