@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import {
+  aliveRange,
   COLOURINGS,
   countLevels,
   DEAD,
@@ -100,14 +101,22 @@ describe("levels", () => {
 
 describe("surveyCounts", () => {
   it("sums, counts the dead, and finds the ends among the rest", () => {
-    expect(surveyCounts(Uint8Array.from([3, 10, 7, 10, 9]), 10)).toEqual({
-      dead: 2,
-      inactive: 39,
-      least: 3,
-      most: 9,
-    });
-    expect(surveyCounts(Uint8Array.from([3, 10, 7, 10, 9]), 9).dead).toBe(3);
-    expect(surveyCounts(Uint8Array.from([4, 4]), 4)).toMatchObject({ dead: 2, least: Number.NaN });
+    for (const ArrayType of [Uint8Array, Uint16Array, Uint32Array, Float64Array]) {
+      const counts = ArrayType.from([3, 10, 7, 10, 9]);
+      expect(surveyCounts(counts, 10)).toEqual({ dead: 2, inactive: 39 });
+      expect(surveyCounts(counts, 9).dead).toBe(3);
+      expect(aliveRange(counts, 10)).toEqual({ from: 3, to: 9 });
+      expect(aliveRange(counts, 9)).toEqual({ from: 3, to: 7 });
+    }
+    expect(aliveRange(Uint8Array.from([4, 4]), 4)).toBeNull();
+  });
+
+  it("does so for many", () => {
+    const counts = Uint16Array.from({ length: 10_001 }, (_, unit) => 65_535 - (unit % 3));
+    const sum = counts.reduce((total, count) => total + count, 0);
+    expect(surveyCounts(counts, 65_535)).toEqual({ dead: 3334, inactive: sum });
+    expect(surveyCounts(counts, 65_536).dead).toBe(0);
+    expect(surveyCounts(counts, 1).dead).toBe(10_001);
   });
 });
 

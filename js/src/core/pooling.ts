@@ -10,14 +10,20 @@ export interface PooledTiles {
   readonly tileHeight: number;
 }
 
-/** Sums of levels, and how many went into each: units that are not finite are counted apart. */
+/** Beside how many levels went into a sum: that there were units besides which are not finite. */
 export const NOT_FINITE_UNIT = 2 ** 24;
+const NUMBER = NOT_FINITE_UNIT - 1;
+
+export function joinNumbers(one: number, other: number): number {
+  return ((one & NUMBER) + (other & NUMBER)) | ((one | other) & NOT_FINITE_UNIT);
+}
 
 /** The mean of levels: dead only where all are dead, not finite where none is finite. */
 export function meanLevel(sum: number, number: number): number {
-  const finite = number % NOT_FINITE_UNIT;
+  const finite = number & NUMBER;
   if (finite > 0) {
-    return sum === finite * DEAD.mean ? DEAD.mean : Math.min(SHADES, Math.round(sum / finite));
+    const mean = (sum / finite + 0.5) | 0;
+    return mean <= SHADES ? mean : sum === finite * DEAD.mean ? DEAD.mean : SHADES;
   }
   return number > 0 ? NOT_FINITE.mean : EMPTY_LEVEL;
 }
@@ -36,7 +42,7 @@ function halveByMean(source: PooledTiles, tiles: number): PooledTiles {
       for (let entry = from; entry < end; entry++) {
         const target = (entry - from) >> 1;
         const level = data[entry] as number;
-        if (level === NOT_FINITE.mean) (number[target] as number) += NOT_FINITE_UNIT;
+        if (level === NOT_FINITE.mean) (number[target] as number) |= NOT_FINITE_UNIT;
         else if (level !== EMPTY_LEVEL) {
           (sum[target] as number) += level;
           (number[target] as number)++;
@@ -117,7 +123,7 @@ function poolTiles(levels: Uint8Array, layout: Layout, pooling: Pooling): Uint8A
     for (let unit = tile * area; unit < end; unit++) {
       const level = levels[unit] as number;
       if (level > highest) highest = level;
-      if (level === NOT_FINITE.mean) number += NOT_FINITE_UNIT;
+      if (level === NOT_FINITE.mean) number |= NOT_FINITE_UNIT;
       else {
         sum += level;
         number++;

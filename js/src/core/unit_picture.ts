@@ -2,6 +2,7 @@
 
 import type { UnitsReading } from "./layers";
 import {
+  aliveRange,
   type Colouring,
   countLevels,
   encodeCounts,
@@ -51,10 +52,9 @@ export class UnitFacts {
   }
 
   /** Ends of the ramp, where they are numbers of this layer. */
-  range(colouring: Colouring, survey: Survey): Range | null {
+  range(colouring: Colouring, reading: UnitsReading, deadFrom: number): Range | null {
     if (colouring === "mean |x|") return this.#shaded().range;
-    if (colouring !== "count" || Number.isNaN(survey.least)) return null;
-    return { from: survey.least, to: survey.most };
+    return colouring === "count" ? aliveRange(reading.lower, deadFrom) : null;
   }
 
   /** Levels of all units, in the same array every time. */
@@ -80,16 +80,13 @@ export class UnitFacts {
   }
 }
 
-export function surveyReading(
-  reading: UnitsReading,
-  deadFrom: number,
-): Survey & { deadUpper: number } {
+export interface ReadingSurvey extends Survey {
+  readonly deadUpper: number;
+}
+
+export function surveyReading(reading: UnitsReading, deadFrom: number): ReadingSurvey {
   const survey = surveyCounts(reading.lower, deadFrom);
-  if (reading.exact) return { ...survey, deadUpper: survey.dead };
-  let deadUpper = 0;
-  for (let unit = 0; unit < reading.upper.length; unit++) {
-    if ((reading.upper[unit] as number) >= deadFrom) deadUpper++;
-  }
+  const deadUpper = reading.exact ? survey.dead : surveyCounts(reading.upper, deadFrom).dead;
   return { ...survey, deadUpper };
 }
 

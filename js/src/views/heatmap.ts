@@ -4,12 +4,12 @@ import { parseHex, type Rgb } from "../core/colour";
 import { formatBracket, formatInteger, formatShare, formatTolerance, plural } from "../core/format";
 import type { LayerReading, UnitsReading } from "../core/layers";
 import { fromOwnIndex, layoutKind, ownIndex } from "../core/layout";
-import type { Colouring, Survey } from "../core/levels";
+import type { Colouring } from "../core/levels";
 import type { PictureHeatmap } from "../core/picture";
 import type { UnitsSnapshot } from "../core/snapshot";
 import { probesNeeded, type Tolerances } from "../core/threshold";
 import { orderUnits } from "../core/unit_order";
-import { sameCounts, surveyReading, UnitFacts } from "../core/unit_picture";
+import { type ReadingSurvey, sameCounts, surveyReading, UnitFacts } from "../core/unit_picture";
 import { MOST_SELECTED, toggled, united } from "../core/unit_selection";
 import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
 import { deadRule, probeWord, type UnitsInView, unitTitle } from "../core/units_in_view";
@@ -78,7 +78,7 @@ export class Heatmap {
   readonly #node: HTMLElement;
   #facts: UnitFacts | null = null;
   #data: UnitsInView | null = null;
-  #survey: (Survey & { deadUpper: number }) | null = null;
+  #survey: ReadingSurvey | null = null;
   #colouring: Colouring = "share";
   #choices: PictureChoices = FIRST_CHOICES;
   #order: Uint32Array | null = null;
@@ -537,7 +537,7 @@ export class Heatmap {
     const { reading, deadFrom, units } = data;
     const { pooling, map, across, order } = this.#choices;
     const colouring = this.#colouring;
-    const range = facts.range(colouring, survey);
+    const range = facts.range(colouring, reading, deadFrom);
     const sorted = order === "activity" && layoutKind(units.shape) === "grid";
     this.#order = sorted ? orderUnits(reading.lower, true) : null;
     this.#picture.show(
@@ -581,11 +581,7 @@ export class Heatmap {
     });
   }
 
-  #describeLayer(
-    data: UnitsInView,
-    survey: Survey & { deadUpper: number },
-    wanted: Colouring,
-  ): void {
+  #describeLayer(data: UnitsInView, survey: ReadingSurvey, wanted: Colouring): void {
     const { units, reading, layer } = data;
     setText(this.#name, units.layer);
     this.#name.title = units.layer;

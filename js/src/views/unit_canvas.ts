@@ -1,10 +1,16 @@
 /** The picture of a layer's units: painting, zoom, pan, and which unit lies under a point. */
 
+import {
+  fitLayout,
+  mostZoom,
+  placeCells,
+  scaledPlacement,
+  showsTiles,
+} from "../core/cell_placement";
 import { buildPalette, type ColourMap, cssColour, packColour, type Signals } from "../core/colour";
 import { type Box, clearMarks, drawContour, markUnits } from "../core/contour";
 import { cellOf, highestUnitIn, type Layout, layoutUnits, unitAt, unitsIn } from "../core/layout";
 import { DEAD, NOT_FINITE, type Pooling } from "../core/levels";
-import { fitLayout, mostZoom, placeCells, scaledPlacement, showsTiles } from "../core/cell_placement";
 import { Pyramid } from "../core/pooling";
 import { type Placement, rasterise, rasteriseTiles } from "../core/raster";
 import { ranksOf } from "../core/unit_order";
