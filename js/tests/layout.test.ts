@@ -72,6 +72,7 @@ describe("unitAt", () => {
     expect(mosaic.across).toBe(2);
     expect(unitAt(mosaic, 8.5, 1)).toBeNull();
     expect(unitAt(mosaic, 1, 8.5)).toBeNull();
+    expect(unitAt(mosaic, 1, 9.5)).toBeNull();
     const grid = layoutUnits([7], 2);
     expect(unitAt(grid, grid.width - 0.5, grid.height - 0.5)).toBeNull();
     for (const [x, y] of [

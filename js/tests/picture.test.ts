@@ -1,54 +1,142 @@
 import { describe, expect, it } from "vitest";
 import {
+  fitLayout,
+  mostZoom,
+  placeCells,
+  scaledPlacement,
+  showsTiles,
+} from "../src/core/cell_placement";
+import {
   buildPalette,
-  DEAD_LEVEL,
-  EMPTY_LEVEL,
+  COLOUR_MAPS,
+  mapColour,
   packColour,
-  shareColour,
-  shareLevels,
+  type Signals,
   toOklab,
 } from "../src/core/colour";
-import { cellOf, layoutUnits } from "../src/core/layout";
-import { halve, Pyramid } from "../src/core/pooling";
-import { GRID_LINE_FROM, rasterise } from "../src/core/raster";
+import { cellOf, layoutUnits, tileCell } from "../src/core/layout";
+import { DEAD, EMPTY_LEVEL, NOT_FINITE, POOLINGS, type Pooling, SHADES } from "../src/core/levels";
+import { halve, meanLevel, NOT_FINITE_UNIT, Pyramid } from "../src/core/pooling";
+import { depthFor, GRID_LINE_FROM, rasterise, rasteriseTiles } from "../src/core/raster";
+
+const SIGNALS: Signals = { ground: [1, 2, 3], dead: [255, 0, 0], notFinite: [200, 0, 200] };
+
+/** Repeatable numbers from 0 to 1. */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function randomLevels(units: number, pooling: Pooling, seed: number): Uint8Array {
+  const random = numbers(seed);
+  return Uint8Array.from({ length: units }, () => {
+    const draw = random();
+    if (draw < 0.1) return DEAD[pooling];
+    if (draw < 0.15) return NOT_FINITE[pooling];
+    const shade = 1 + Math.floor(random() * SHADES);
+    return pooling === "most active" ? 256 - shade : shade;
+  });
+}
+
+/** What a pixel or patch of these units is to show, by the definition. */
+function pooled(levels: readonly number[], pooling: Pooling): number {
+  if (levels.length === 0) return EMPTY_LEVEL;
+  if (pooling !== "mean") return Math.max(...levels);
+  const finite = levels.filter((level) => level !== NOT_FINITE.mean);
+  if (finite.length === 0) return NOT_FINITE.mean;
+  if (finite.every((level) => level === DEAD.mean)) return DEAD.mean;
+  const sum = finite.reduce((total, level) => total + level, 0);
+  return Math.min(SHADES, Math.round(sum / finite.length));
+}
 
 describe("colours", () => {
-  it("darken evenly with inactivity", () => {
-    const lightness = Array.from({ length: 101 }, (_, step) => toOklab(shareColour(step / 100))[0]);
-    const steps = lightness.slice(1).map((value, index) => (lightness[index] as number) - value);
-    expect(Math.min(...steps)).toBeGreaterThan(0);
-    expect(Math.max(...steps)).toBeLessThan(3 * (steps.reduce((a, b) => a + b) / steps.length));
-    expect(lightness[0]).toBeGreaterThan(0.94);
-  });
+  for (const map of COLOUR_MAPS) {
+    it(`of ${map} darken evenly with inactivity`, () => {
+      const lightness = Array.from(
+        { length: 101 },
+        (_, step) => toOklab(mapColour(map, step / 100))[0],
+      );
+      const steps = lightness.slice(1).map((value, index) => (lightness[index] as number) - value);
+      expect(Math.min(...steps)).toBeGreaterThan(0);
+      expect(Math.max(...steps)).toBeLessThan(3 * (steps.reduce((a, b) => a + b) / steps.length));
+      expect(lightness[0]).toBeGreaterThan(0.94);
+      expect(lightness[100]).toBeLessThan(0.3);
+    });
+  }
 
-  it("keep dead and empty apart from every share", () => {
-    const palette = buildPalette([1, 2, 3], [255, 0, 0]);
-    expect(palette[EMPTY_LEVEL]).toBe(packColour([1, 2, 3]));
-    expect(palette[DEAD_LEVEL]).toBe(packColour([255, 0, 0]));
-    expect(packColour([1, 2, 3])).toBe(0xff030201);
-  });
-
-  it("are reserved: only a full count is dead, no count is empty", () => {
-    const probes = 1_000_000;
-    expect(Array.from(shareLevels([0, 1, probes - 1, probes], probes))).toEqual([1, 1, 254, 255]);
-    expect(Array.from(shareLevels([0, 0], 0))).toEqual([EMPTY_LEVEL, EMPTY_LEVEL]);
-  });
+  for (const pooling of POOLINGS) {
+    it(`keep dead, not finite and empty apart from every shade, pooled by ${pooling}`, () => {
+      const palette = buildPalette("blue", SIGNALS, pooling);
+      expect(palette[EMPTY_LEVEL]).toBe(packColour([1, 2, 3]));
+      expect(palette[DEAD[pooling]]).toBe(packColour([255, 0, 0]));
+      expect(palette[NOT_FINITE[pooling]]).toBe(packColour([200, 0, 200]));
+      const lightest = pooling === "most active" ? 255 : 1;
+      const darkest = pooling === "most active" ? 3 : SHADES;
+      expect(palette[lightest]).toBe(packColour(mapColour("blue", 0)));
+      expect(palette[darkest]).toBe(packColour(mapColour("blue", 1)));
+      expect(packColour([1, 2, 3])).toBe(0xff030201);
+    });
+  }
 });
 
 describe("pooling", () => {
   it("keeps the highest level of each block, within its tile", () => {
     const data = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
-    const pooled = halve({ data, tileWidth: 3, tileHeight: 3 }, 2);
-    expect(pooled).toMatchObject({ tileWidth: 2, tileHeight: 2 });
-    expect(Array.from(pooled.data)).toEqual([5, 6, 8, 9, 15, 16, 18, 19]);
+    const half = halve({ data, tileWidth: 3, tileHeight: 3 }, 2, "least active");
+    expect(half).toMatchObject({ tileWidth: 2, tileHeight: 2 });
+    expect(Array.from(half.data)).toEqual([5, 6, 8, 9, 15, 16, 18, 19]);
+  });
+
+  it("takes the mean of each block, within its tile", () => {
+    const data = Uint8Array.from([
+      1, 2, 3, 4, 5, 6, 7, 8, 9, 254, 254, 13, 254, 254, 255, 255, 1, 1,
+    ]);
+    const half = halve({ data, tileWidth: 3, tileHeight: 3 }, 2, "mean");
+    expect(Array.from(half.data)).toEqual([3, 5, 8, 9, 254, 13, 1, 1]);
   });
 
   it("copes with a grid whose last row is cut short", () => {
-    const pooled = halve(
-      { data: Uint8Array.from([1, 2, 3, 4, 9]), tileWidth: 4, tileHeight: 2 },
-      1,
-    );
-    expect(Array.from(pooled.data)).toEqual([9, 4]);
+    const tiles = { data: Uint8Array.from([1, 2, 3, 4, 9]), tileWidth: 4, tileHeight: 2 };
+    expect(Array.from(halve(tiles, 1, "least active").data)).toEqual([9, 4]);
+    expect(Array.from(halve(tiles, 1, "mean").data)).toEqual([4, 4]);
+  });
+
+  it("is the maximum or the mean of what a cell covers, at any depth", () => {
+    for (const shape of [[997], [31, 45], [13, 9, 7]]) {
+      for (const pooling of POOLINGS) {
+        const layout = layoutUnits(shape, 1.7);
+        const levels = randomLevels(layout.units, pooling, 3);
+        const pyramid = new Pyramid(layout, levels, pooling);
+        for (let depth = 1; depth < 4; depth++) {
+          const { data, tileWidth, tileHeight } = pyramid.at(depth);
+          const step = 2 ** depth;
+          const area = layout.tileWidth * layout.tileHeight;
+          for (let at = 0; at < data.length; at++) {
+            const tile = Math.floor(at / (tileWidth * tileHeight));
+            const row = Math.floor(at / tileWidth) % tileHeight;
+            const column = at % tileWidth;
+            const covered: number[] = [];
+            for (let y = row * step; y < Math.min((row + 1) * step, layout.tileHeight); y++) {
+              for (
+                let x = column * step;
+                x < Math.min((column + 1) * step, layout.tileWidth);
+                x++
+              ) {
+                const unit = tile * area + y * layout.tileWidth + x;
+                if (unit < layout.units) covered.push(levels[unit] as number);
+              }
+            }
+            const expected = pooled(covered, pooling);
+            // Means of means are off at edges, where a block covers less; never for what is reserved.
+            if (pooling !== "mean" || depth === 1) expect(data[at]).toBe(expected);
+            else if (expected > SHADES) expect(data[at]).toBe(expected);
+          }
+        }
+      }
+    }
   });
 
   it("never loses a lone dead unit, at any depth", () => {
@@ -56,21 +144,67 @@ describe("pooling", () => {
       const layout = layoutUnits(shape, 1.7);
       for (let unit = 0; unit < layout.units; unit += 37) {
         const levels = new Uint8Array(layout.units).fill(1);
-        levels[unit] = DEAD_LEVEL;
-        const pyramid = new Pyramid(layout, levels);
+        levels[unit] = 255;
+        const pyramid = new Pyramid(layout, levels, "least active");
         for (let depth = 0; depth < 7; depth++) {
-          expect(pyramid.at(depth).data.filter((level) => level === DEAD_LEVEL).length).toBe(1);
+          expect(pyramid.at(depth).data.filter((level) => level === 255).length).toBe(1);
         }
       }
     }
   });
+
+  it("pools whole tiles", () => {
+    for (const pooling of POOLINGS) {
+      const layout = layoutUnits([6, 5, 4], 1);
+      const levels = randomLevels(layout.units, pooling, 9);
+      const tiles = new Pyramid(layout, levels, pooling).tiles();
+      expect(Array.from(tiles)).toEqual(
+        Array.from({ length: 6 }, (_, tile) =>
+          pooled(Array.from(levels.subarray(tile * 20, tile * 20 + 20)), pooling),
+        ),
+      );
+    }
+  });
+
+  it("tells dead from nearly dead in a mean, and leaves out what is not finite", () => {
+    expect(meanLevel(254 * 1000, 1000)).toBe(DEAD.mean);
+    expect(meanLevel(254 * 1000 - 1, 1000)).toBe(SHADES);
+    expect(meanLevel(10, 2 + NOT_FINITE_UNIT)).toBe(5);
+    expect(meanLevel(0, NOT_FINITE_UNIT)).toBe(NOT_FINITE.mean);
+    expect(meanLevel(0, 0)).toBe(EMPTY_LEVEL);
+  });
 });
 
 describe("rasterise", () => {
-  const fitScale = (width: number, height: number, cellsX: number, cellsY: number) => {
-    const scale = Math.min(width / cellsX, height / cellsY);
-    return { originX: 0, originY: 0, scaleX: scale, scaleY: scale };
-  };
+  it("pools exactly the units under each pixel", () => {
+    const width = 23;
+    const height = 17;
+    for (const shape of [[5001], [90, 110], [11, 15, 13]]) {
+      const layout = layoutUnits(shape, width / height);
+      for (const pooling of POOLINGS) {
+        const levels = randomLevels(layout.units, pooling, 5);
+        const pyramid = new Pyramid(layout, levels, pooling);
+        const scale = Math.min(width / layout.width, height / layout.height);
+        for (const placement of [
+          { originX: 0, originY: 0, scaleX: scale, scaleY: scale },
+          { originX: -9.3, originY: 2.7, scaleX: 1.9 * scale, scaleY: 1.9 * scale },
+        ]) {
+          if (placement.scaleX >= 1) continue;
+          const out = new Uint8Array(width * height);
+          rasterise(pyramid, placement, width, height, out);
+          const under: number[][] = Array.from(out, () => []);
+          for (let unit = 0; unit < layout.units; unit++) {
+            const { x, y } = cellOf(layout, unit);
+            const column = Math.floor(placement.originX + (x + 0.5) * placement.scaleX);
+            const row = Math.floor(placement.originY + (y + 0.5) * placement.scaleY);
+            if (column < 0 || column >= width || row < 0 || row >= height) continue;
+            under[row * width + column]?.push(levels[unit] as number);
+          }
+          expect(Array.from(out)).toEqual(under.map((all) => pooled(all, pooling)));
+        }
+      }
+    }
+  });
 
   it("shows a lone dead unit at every zoom", () => {
     const width = 61;
@@ -79,12 +213,12 @@ describe("rasterise", () => {
       const layout = layoutUnits(shape, width / height);
       for (let unit = 3; unit < layout.units; unit += Math.ceil(layout.units / 60)) {
         const levels = new Uint8Array(layout.units).fill(1);
-        levels[unit] = DEAD_LEVEL;
-        const pyramid = new Pyramid(layout, levels);
-        const whole = fitScale(width, height, layout.width, layout.height);
+        levels[unit] = 255;
+        const pyramid = new Pyramid(layout, levels, "least active");
+        const whole = Math.min(width / layout.width, height / layout.height);
         const cell = cellOf(layout, unit);
         for (const zoom of [1, 1.7, 3, 11, 60]) {
-          const scale = whole.scaleX * zoom;
+          const scale = whole * zoom;
           const placement = {
             originX: width / 2 - (cell.x + 0.5) * scale,
             originY: height / 2 - (cell.y + 0.5) * scale,
@@ -93,7 +227,7 @@ describe("rasterise", () => {
           };
           const out = new Uint8Array(width * height);
           rasterise(pyramid, placement, width, height, out);
-          expect(out.includes(DEAD_LEVEL)).toBe(true);
+          expect(out.includes(255)).toBe(true);
         }
       }
     }
@@ -101,19 +235,21 @@ describe("rasterise", () => {
 
   it("leaves no holes inside a dense picture", () => {
     const layout = layoutUnits([100, 100], 1);
-    const pyramid = new Pyramid(layout, new Uint8Array(10000).fill(7));
-    for (const scale of [0.07, 0.13, 0.31, 0.5, 0.77, 0.999, 1, 1.3, 3]) {
-      const side = Math.floor(100 * scale);
-      const out = new Uint8Array(side * side);
-      const placement = { originX: 0, originY: 0, scaleX: scale, scaleY: scale };
-      rasterise(pyramid, placement, side, side, out);
-      expect(out.every((level) => level === 7)).toBe(true);
+    for (const pooling of POOLINGS) {
+      const pyramid = new Pyramid(layout, new Uint8Array(10000).fill(7), pooling);
+      for (const scale of [0.07, 0.13, 0.31, 0.5, 0.77, 0.999, 1, 1.3, 3]) {
+        const side = Math.floor(100 * scale);
+        const out = new Uint8Array(side * side);
+        const placement = { originX: 0, originY: 0, scaleX: scale, scaleY: scale };
+        rasterise(pyramid, placement, side, side, out);
+        expect(out.every((level) => level === 7)).toBe(true);
+      }
     }
   });
 
   it("puts lines between large cells and nothing around the layer", () => {
     const layout = layoutUnits([2, 2], 1);
-    const pyramid = new Pyramid(layout, Uint8Array.from([10, 20, 30, 40]));
+    const pyramid = new Pyramid(layout, Uint8Array.from([10, 20, 30, 40]), "mean");
     const scale = GRID_LINE_FROM + 1;
     const out = new Uint8Array(24 * 24);
     rasterise(pyramid, { originX: 4, originY: 4, scaleX: scale, scaleY: scale }, 24, 24, out);
@@ -125,11 +261,89 @@ describe("rasterise", () => {
   it("stretches cells in one direction", () => {
     const layout = layoutUnits([2, 400], 1);
     const levels = new Uint8Array(800).fill(3);
-    levels[399] = DEAD_LEVEL;
+    levels[399] = 255;
     const out = new Uint8Array(20 * 20);
     const placement = { originX: 0, originY: 0, scaleX: 0.05, scaleY: 10 };
-    rasterise(new Pyramid(layout, levels), placement, 20, 20, out);
+    rasterise(new Pyramid(layout, levels, "least active"), placement, 20, 20, out);
     const column = Array.from({ length: 20 }, (_, y) => out[y * 20 + 19]);
-    expect(column).toEqual([...Array(10).fill(DEAD_LEVEL), ...Array(10).fill(3)]);
+    expect(column).toEqual([...Array(10).fill(255), ...Array(10).fill(3)]);
+  });
+
+  it("halves only where very many cells are in view, and never past a pixel", () => {
+    const layout = layoutUnits([10_000_000], 2);
+    const scale = 900 / layout.width;
+    const whole = { originX: 0, originY: 0, scaleX: scale, scaleY: scale };
+    expect(depthFor(layout, whole, 900, 450)).toBe(2);
+    expect(2 ** depthFor(layout, whole, 900, 450) * scale).toBeLessThanOrEqual(1);
+    const close = { originX: 0, originY: 0, scaleX: 0.45, scaleY: 0.45 };
+    expect(depthFor(layout, close, 900, 450)).toBe(1);
+    expect(
+      depthFor(layoutUnits([1_000_000], 2), { ...whole, scaleX: 0.6, scaleY: 0.6 }, 900, 450),
+    ).toBe(0);
+  });
+});
+
+describe("tiles in one patch", () => {
+  it("cover their place and show what is pooled of their units", () => {
+    const layout = layoutUnits([30, 40, 40], 1);
+    const levels = new Uint8Array(layout.units).fill(5);
+    levels[17 * 1600 + 800] = 255;
+    const pyramid = new Pyramid(layout, levels, "least active");
+    const placement = { originX: 0, originY: 0, scaleX: 0.2, scaleY: 0.2 };
+    const side = Math.ceil(Math.max(layout.width, layout.height) * 0.2);
+    const out = new Uint8Array(side * side);
+    rasteriseTiles(pyramid, placement, side, side, out);
+    for (let tile = 0; tile < 30; tile++) {
+      const { x, y } = tileCell(layout, tile);
+      const middle = Math.floor((y + 20) * 0.2) * side + Math.floor((x + 20) * 0.2);
+      expect(out[middle]).toBe(tile === 17 ? 255 : 5);
+    }
+    expect(out.filter((level) => level === 255).length).toBe(64);
+  });
+
+  it("are shown while units are small and channels many", () => {
+    const view = { width: 900, height: 420 };
+    const shows = (shape: number[], k: number): boolean => {
+      const layout = layoutUnits(shape, view.width / view.height);
+      const fit = fitLayout(layout, view);
+      return showsTiles(layout, placeCells(fit, { k, x: 0, y: 0 }));
+    };
+    expect(shows([2048, 28, 28], 1)).toBe(true);
+    expect(shows([2048, 28, 28], 4)).toBe(false);
+    expect(shows([64, 56, 56], 1)).toBe(false);
+    expect(shows([1_000_000], 1)).toBe(false);
+  });
+});
+
+describe("fitLayout", () => {
+  const view = { width: 900, height: 420 };
+
+  it("puts the whole layer in the middle", () => {
+    for (const shape of [[5001], [90, 110], [11, 15, 13], [3]]) {
+      const layout = layoutUnits(shape, 900 / 420);
+      const { originX, originY, scaleX, scaleY } = fitLayout(layout, view);
+      expect(originX).toBeGreaterThanOrEqual(5.999);
+      expect(originY).toBeGreaterThanOrEqual(5.999);
+      expect(originX * 2 + layout.width * scaleX).toBeCloseTo(900);
+      expect(originY * 2 + layout.height * scaleY).toBeCloseTo(420);
+    }
+  });
+
+  it("stretches what would else be a thread", () => {
+    const { scaleX, scaleY } = fitLayout(layoutUnits([100_000], 2, 10), view);
+    expect(scaleX).toBeGreaterThan(20);
+    expect(scaleY).toBeLessThan(0.1);
+    const layout = layoutUnits([100_000], 2, 10);
+    expect(mostZoom({ originX: 0, originY: 0, scaleX, scaleY }) * scaleY).toBeGreaterThan(7);
+    expect(layout.height).toBe(10_000);
+  });
+
+  it("scales to device pixels", () => {
+    expect(scaledPlacement({ originX: 1, originY: 2, scaleX: 3, scaleY: 4 }, 2)).toEqual({
+      originX: 2,
+      originY: 4,
+      scaleX: 6,
+      scaleY: 8,
+    });
   });
 });

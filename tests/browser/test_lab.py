@@ -304,7 +304,7 @@ def test_the_heatmap_zooms_pans_resets_and_tells_the_unit_under_the_pointer(
 
     whole = settled()
     panel.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    tooltip = panel.root.locator(".iua-tooltip")
+    tooltip = panel.root.locator(".iua-heatmap .iua-tooltip")
     expect(tooltip).to_be_visible()
     text = tooltip.inner_text()
     unit = int(re.search(r"unit ([\d,]+)", text)[1].replace(",", ""))  # type: ignore[index]

@@ -1,14 +1,15 @@
-/** The colours of inactive share: dark is inactive, light is active, in steps of even lightness. */
+/** The colours of activity: dark is inactive, light is active, in steps of even lightness. */
 
-/** From always active to always inactive; OKLab lightness falls along it. */
-const ANCHORS = ["#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b"];
+import { DEAD, LEVELS, levelOfShade, NOT_FINITE, type Pooling, SHADES } from "./levels";
 
-export const LEVELS = 256;
-/** What a picture holds where there is no unit; zero, so that a maximum never prefers it. */
-export const EMPTY_LEVEL = 0;
-/** A unit that was inactive on every probe; shares below that use levels 1 to 254. */
-export const DEAD_LEVEL = LEVELS - 1;
-const SHARE_STEPS = DEAD_LEVEL - 2;
+/** Colour maps by name, from most active to least; OKLab lightness falls along each. */
+const MAPS = {
+  blue: ["#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b"],
+  grey: ["#f7f7f7", "#1b1b1b"],
+} as const;
+
+export type ColourMap = keyof typeof MAPS;
+export const COLOUR_MAPS = Object.keys(MAPS) as readonly ColourMap[];
 
 export type Rgb = readonly [red: number, green: number, blue: number];
 
@@ -54,12 +55,12 @@ function fromOklab([lightness, a, b]: Lab): Rgb {
   ];
 }
 
-/** The colour of a share: lightness falls evenly, hue follows the anchors. */
-export function shareColour(share: number): Rgb {
-  const labs = ANCHORS.map((anchor) => toOklab(parseHex(anchor)));
+/** The colour at 0 (most active) to 1 (least): lightness falls evenly, hue follows the anchors. */
+export function mapColour(map: ColourMap, place: number): Rgb {
+  const labs = MAPS[map].map((anchor) => toOklab(parseHex(anchor)));
   const first = labs[0] as Lab;
   const last = labs[labs.length - 1] as Lab;
-  const lightness = first[0] + share * (last[0] - first[0]);
+  const lightness = first[0] + place * (last[0] - first[0]);
   let segment = 0;
   while (segment < labs.length - 2 && (labs[segment + 1] as Lab)[0] > lightness) segment++;
   const from = labs[segment] as Lab;
@@ -77,24 +78,20 @@ export function packColour([red, green, blue]: Rgb): number {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-export function buildPalette(ground: Rgb, dead: Rgb): Uint32Array {
-  const palette = new Uint32Array(LEVELS);
-  palette[EMPTY_LEVEL] = packColour(ground);
-  for (let step = 0; step <= SHARE_STEPS; step++) {
-    palette[1 + step] = packColour(shareColour(step / SHARE_STEPS));
-  }
-  palette[DEAD_LEVEL] = packColour(dead);
-  return palette;
+export interface Signals {
+  readonly ground: Rgb;
+  readonly dead: Rgb;
+  readonly notFinite: Rgb;
 }
 
-/** One level a unit: its inactive share, or DEAD_LEVEL when it never was active. */
-export function shareLevels(counts: ArrayLike<number>, probes: number): Uint8Array {
-  const levels = new Uint8Array(counts.length);
-  if (probes === 0) return levels;
-  const factor = SHARE_STEPS / probes;
-  for (let unit = 0; unit < counts.length; unit++) {
-    const count = counts[unit] as number;
-    levels[unit] = count === probes ? DEAD_LEVEL : 1 + Math.round(count * factor);
+/** One packed colour a level, as levels are encoded for a rule of pooling. */
+export function buildPalette(map: ColourMap, signals: Signals, pooling: Pooling): Uint32Array {
+  const palette = new Uint32Array(LEVELS).fill(packColour(signals.ground));
+  for (let shade = 1; shade <= SHADES; shade++) {
+    const colour = packColour(mapColour(map, (shade - 1) / (SHADES - 1)));
+    palette[levelOfShade(shade, pooling)] = colour;
   }
-  return levels;
+  palette[DEAD[pooling]] = packColour(signals.dead);
+  palette[NOT_FINITE[pooling]] = packColour(signals.notFinite);
+  return palette;
 }

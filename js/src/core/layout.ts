@@ -1,8 +1,8 @@
 /** Where each unit of a layer is drawn, in cells; one cell a unit. */
 
 /**
- * Tiles in rows, `across` a row, `gap` cells apart. A grid and a matrix are one tile; the last row
- * of a grid may be partly empty. Unit `u` is entry `u % (tileWidth * tileHeight)` of its tile.
+ * Tiles in rows, `across` a row, `gap` cells apart, and `rowGap` cells under each, for its label. A grid and a matrix are one tile; the last row of a grid may be partly empty. The
+ * unit in place `u` is entry `u % (tileWidth * tileHeight)` of its tile.
  */
 export interface Layout {
   readonly kind: "grid" | "matrix" | "mosaic";
@@ -12,6 +12,7 @@ export interface Layout {
   readonly tileHeight: number;
   readonly across: number;
   readonly gap: number;
+  readonly rowGap: number;
   readonly width: number;
   readonly height: number;
 }
@@ -31,9 +32,10 @@ export function bestAcross(
   tileWidth: number,
   tileHeight: number,
   gap: number,
+  rowGap: number,
   aspect: number,
 ): number {
-  const guess = Math.sqrt((tiles * aspect * (tileHeight + gap)) / (tileWidth + gap));
+  const guess = Math.sqrt((tiles * aspect * (tileHeight + rowGap)) / (tileWidth + gap));
   const from = Math.max(1, Math.floor(guess / 2));
   const to = Math.min(tiles, Math.ceil(guess * 2) + 1);
   let best = from;
@@ -41,7 +43,7 @@ export function bestAcross(
   for (let across = from; across <= to; across++) {
     const rows = Math.ceil(tiles / across);
     const width = across * (tileWidth + gap) - gap;
-    const height = rows * (tileHeight + gap) - gap;
+    const height = rows * (tileHeight + rowGap);
     const scale = Math.min(aspect / width, 1 / height);
     if (scale > bestScale * (1 + 1e-9)) {
       best = across;
@@ -60,24 +62,41 @@ function single(kind: "grid" | "matrix", units: number, width: number, height: n
     tileHeight: height,
     across: 1,
     gap: 0,
+    rowGap: 0,
     width,
     height,
   };
 }
 
-/** Lay out a unit shape for a view of the given width by height. */
-export function layoutUnits(shape: readonly number[], aspect: number): Layout {
+/** How units of a shape are laid out: a grid of units, a matrix, or a mosaic of channels. */
+export function layoutKind(shape: readonly number[]): Layout["kind"] {
+  if (shape.length < 2 || (shape.length > 2 && product(shape.slice(1)) === 1)) return "grid";
+  return shape.length === 2 ? "matrix" : "mosaic";
+}
+
+/**
+ * Lay out a unit shape for a view of the given width by height; `wanted` is how many units or tiles
+ * a row is to have, or null for as many as make the picture largest.
+ */
+export function layoutUnits(
+  shape: readonly number[],
+  aspect: number,
+  wanted: number | null = null,
+): Layout {
   const units = product(shape);
   const [tiles = 1, ...rest] = shape;
   const tileWidth = rest[rest.length - 1] ?? 1;
   const tileHeight = product(rest) / tileWidth;
-  if (shape.length < 2 || (shape.length > 2 && tileWidth * tileHeight === 1)) {
-    const columns = bestAcross(units, 1, 1, 0, aspect);
+  const kind = layoutKind(shape);
+  if (kind === "grid") {
+    const columns = Math.min(wanted ?? bestAcross(units, 1, 1, 0, 0, aspect), units);
     return single("grid", units, columns, Math.ceil(units / columns));
   }
-  if (shape.length === 2) return single("matrix", units, tileWidth, tiles);
+  if (kind === "matrix") return single("matrix", units, tileWidth, tiles);
   const gap = Math.max(1, Math.round(Math.max(tileWidth, tileHeight) / 12));
-  const across = bestAcross(tiles, tileWidth, tileHeight, gap, aspect);
+  const rowGap = Math.max(1, Math.round(tileHeight / 4.5));
+  const best = bestAcross(tiles, tileWidth, tileHeight, gap, rowGap, aspect);
+  const across = Math.min(wanted ?? best, tiles);
   return {
     kind: "mosaic",
     units,
@@ -86,30 +105,37 @@ export function layoutUnits(shape: readonly number[], aspect: number): Layout {
     tileHeight,
     across,
     gap,
+    rowGap,
     width: across * (tileWidth + gap) - gap,
-    height: Math.ceil(tiles / across) * (tileHeight + gap) - gap,
+    height: Math.ceil(tiles / across) * (tileHeight + rowGap),
+  };
+}
+
+/** The first cell of a tile. */
+export function tileCell(layout: Layout, tile: number): Cell {
+  const { tileWidth, tileHeight, across, gap, rowGap } = layout;
+  return {
+    x: (tile % across) * (tileWidth + gap),
+    y: Math.floor(tile / across) * (tileHeight + rowGap),
   };
 }
 
 export function cellOf(layout: Layout, unit: number): Cell {
-  const { tileWidth, tileHeight, across, gap } = layout;
+  const { tileWidth, tileHeight } = layout;
   const area = tileWidth * tileHeight;
-  const tile = Math.floor(unit / area);
+  const { x, y } = tileCell(layout, Math.floor(unit / area));
   const entry = unit % area;
-  return {
-    x: (tile % across) * (tileWidth + gap) + (entry % tileWidth),
-    y: Math.floor(tile / across) * (tileHeight + gap) + Math.floor(entry / tileWidth),
-  };
+  return { x: x + (entry % tileWidth), y: y + Math.floor(entry / tileWidth) };
 }
 
 /** The unit drawn at a point in cells, or null in a gap, an empty cell or outside. */
 export function unitAt(layout: Layout, x: number, y: number): number | null {
-  const { tileWidth, tileHeight, across, gap, tiles, units, width, height } = layout;
+  const { tileWidth, tileHeight, across, gap, rowGap, tiles, units, width, height } = layout;
   if (!(x >= 0 && y >= 0 && x < width && y < height)) return null;
   const column = Math.floor(x / (tileWidth + gap));
-  const row = Math.floor(y / (tileHeight + gap));
+  const row = Math.floor(y / (tileHeight + rowGap));
   const innerX = Math.floor(x - column * (tileWidth + gap));
-  const innerY = Math.floor(y - row * (tileHeight + gap));
+  const innerY = Math.floor(y - row * (tileHeight + rowGap));
   if (innerX >= tileWidth || innerY >= tileHeight) return null;
   const tile = row * across + column;
   const unit = (tile * tileHeight + innerY) * tileWidth + innerX;
@@ -125,8 +151,10 @@ export function highestUnitIn(
 ): number | null {
   let best: number | null = null;
   let bestLevel = -1;
-  for (let y = Math.floor(from.y); y < to.y; y++) {
-    for (let x = Math.floor(from.x); x < to.x; x++) {
+  const lastX = Math.min(to.x, layout.width);
+  const lastY = Math.min(to.y, layout.height);
+  for (let y = Math.max(0, Math.floor(from.y)); y < lastY; y++) {
+    for (let x = Math.max(0, Math.floor(from.x)); x < lastX; x++) {
       const unit = unitAt(layout, x, y);
       if (unit === null) continue;
       const level = levels[unit] as number;
@@ -137,6 +165,44 @@ export function highestUnitIn(
     }
   }
   return best;
+}
+
+/** How many units lie in a rectangle of cells, and which: the first `most`, by ascending place. */
+export function unitsIn(
+  layout: Layout,
+  from: Cell,
+  to: Cell,
+  most: number,
+): { readonly units: number[]; readonly total: number } {
+  const units: number[] = [];
+  let total = 0;
+  const { tileWidth, tileHeight, gap, rowGap, across, tiles } = layout;
+  const left = Math.max(0, Math.floor(from.x));
+  const right = Math.min(layout.width, Math.ceil(to.x));
+  const top = Math.max(0, Math.floor(from.y));
+  const bottom = Math.min(layout.height, Math.ceil(to.y));
+  const firstColumn = Math.floor(left / (tileWidth + gap));
+  const lastColumn = Math.min(across - 1, Math.floor((right - 1) / (tileWidth + gap)));
+  const lastRow = Math.floor((bottom - 1) / (tileHeight + rowGap));
+  for (let row = Math.floor(top / (tileHeight + rowGap)); row <= lastRow; row++) {
+    for (let column = firstColumn; column <= lastColumn; column++) {
+      const tile = row * across + column;
+      if (tile >= tiles) continue;
+      const corner = tileCell(layout, tile);
+      const xFrom = Math.max(0, left - corner.x);
+      const xTo = Math.min(tileWidth, right - corner.x);
+      const yTo = Math.min(tileHeight, bottom - corner.y);
+      for (let y = Math.max(0, top - corner.y); y < yTo; y++) {
+        const line = (tile * tileHeight + y) * tileWidth;
+        const end = Math.min(line + xTo, layout.units);
+        for (let unit = line + xFrom; unit < end; unit++) {
+          total++;
+          if (units.length < most) units.push(unit);
+        }
+      }
+    }
+  }
+  return { units, total };
 }
 
 /** A unit's place in its layer's shape, outermost first. */
@@ -151,13 +217,34 @@ export function indexOf(shape: readonly number[], unit: number): number[] {
   return index;
 }
 
+/** How channels of an axis other than the first lie in a layer's own order. */
+interface ChannelOrder {
+  readonly channels: number;
+  readonly before: number;
+  readonly after: number;
+}
+
+function channelOrder(shape: readonly number[], channelAxis: number): ChannelOrder {
+  const [channels = 1, ...rest] = shape;
+  const before = product(rest.slice(0, channelAxis));
+  return { channels, before, after: product(rest) / before };
+}
+
 /** A unit's index in its layer's own order, where channels are the given axis and not the first. */
 export function ownIndex(shape: readonly number[], channelAxis: number, unit: number): number {
-  const index = indexOf(shape, unit);
-  const sizes = [...shape];
-  index.splice(channelAxis, 0, ...index.splice(0, 1));
-  sizes.splice(channelAxis, 0, ...sizes.splice(0, 1));
-  return index.reduce((flat, place, axis) => flat * (sizes[axis] as number) + place, 0);
+  if (channelAxis === 0) return unit;
+  const { channels, before, after } = channelOrder(shape, channelAxis);
+  const channel = Math.floor(unit / (before * after));
+  const within = unit % (before * after);
+  return (Math.floor(within / after) * channels + channel) * after + (within % after);
+}
+
+/** The unit that has this index in its layer's own order: the inverse of `ownIndex`. */
+export function fromOwnIndex(shape: readonly number[], channelAxis: number, own: number): number {
+  if (channelAxis === 0) return own;
+  const { channels, before, after } = channelOrder(shape, channelAxis);
+  const outer = Math.floor(own / after);
+  return ((outer % channels) * before + Math.floor(outer / channels)) * after + (own % after);
 }
 
 /** A unit's place in words: "unit 17", "row 2, column 9", "channel 3, row 4, column 5". */
@@ -174,4 +261,12 @@ export function describeUnit(shape: readonly number[], unit: number): string {
     default:
       return `channel ${index[0]}, position (${index.slice(1).join(", ")})`;
   }
+}
+
+/** A unit's place where room is short: "17", "2, 9", "3: 4, 5" with the channel first. */
+export function shortName(shape: readonly number[], unit: number): string {
+  const index = indexOf(shape, unit);
+  if (shape.length < 2) return String(unit);
+  if (shape.length === 2) return index.join(", ");
+  return `${index[0]}: ${index.slice(1).join(", ")}`;
 }

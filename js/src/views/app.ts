@@ -20,7 +20,17 @@ import { StatusRow } from "./status";
 import { TolerancePanel } from "./tolerance_panel";
 import { ViewMenu } from "./view_menu";
 
-const TOPICS: readonly Topic[] = ["tolerances", "layer", "run", "table", "units", "sort", "filter"];
+const TOPICS: readonly Topic[] = [
+  "tolerances",
+  "layer",
+  "run",
+  "table",
+  "units",
+  "units-selected",
+  "sort",
+  "filter",
+  "colour",
+];
 const WIDE_FROM = 1380;
 const NARROW_BELOW = 700;
 const THEME_ATTRIBUTES = ["class", "theme", "data-theme", "data-jp-theme-light", "style"];
@@ -96,7 +106,24 @@ export class App {
       },
       signal,
     );
-    this.#heatmap = new Heatmap(signal);
+    this.#heatmap = new Heatmap(
+      {
+        onTolerances: (changes) => {
+          host.setTolerances(changes);
+          this.#invalidate("tolerances");
+        },
+        onSettle: () => host.settle(),
+        onColouring: (colour) => {
+          host.setView({ colour });
+          this.#invalidate("colour");
+        },
+        onSelect: (selected) => {
+          host.setView({ units: selected });
+          this.#invalidate("units-selected");
+        },
+      },
+      signal,
+    );
     this.#silence = new Silence(() => this.#showStatus(), signal);
     this.#node = element(
       "div",
@@ -290,6 +317,16 @@ export class App {
     const reading = this.#unitReader.read(table.table, units, tolerances);
     const row = table.table.layers.findIndex((meta) => meta.name === layer);
     if (row < 0) return message(`Waiting for units of ${layer}…`);
-    return { kind: "units", units, reading, layer: table.layer(row) };
+    const { colour, units: selected } = this.#host.view();
+    return {
+      kind: "units",
+      units,
+      reading,
+      layer: table.layer(row),
+      tolerances,
+      rtolStops: table.table.rtolStops,
+      colouring: colour,
+      selected,
+    };
   }
 }

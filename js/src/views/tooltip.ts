@@ -14,13 +14,15 @@ const OFFSET = 14;
 export class Tooltip {
   readonly #node = element("div", { class: "iua-tooltip", attributes: { role: "status" } });
   #shown = "";
+  #width = 0;
+  #height = 0;
 
   constructor() {
     this.#node.hidden = true;
   }
 
   show(text: TooltipText, x: number, y: number, boxWidth: number, boxHeight: number): void {
-    const key = JSON.stringify(text);
+    const key = [text.title, ...text.lines, text.alarm ?? ""].join("\n");
     if (key !== this.#shown || this.#node.hidden) {
       this.#shown = key;
       this.#node.replaceChildren(
@@ -30,13 +32,18 @@ export class Tooltip {
           ? []
           : [element("span", { class: "iua-tooltip-dead", text: text.alarm })]),
       );
+      this.#node.hidden = false;
+      // Measured only when the text has changed: moving must not lay out the page.
+      this.#width = this.#node.offsetWidth;
+      this.#height = this.#node.offsetHeight;
     }
-    this.#node.hidden = false;
-    const { offsetWidth: width, offsetHeight: height } = this.#node;
+    const width = this.#width;
+    const height = this.#height;
     const left = x + OFFSET + width > boxWidth ? x - OFFSET - width : x + OFFSET;
     const top = y + OFFSET + height > boxHeight ? y - OFFSET - height : y + OFFSET;
-    this.#node.style.left = `${Math.max(2, Math.min(left, boxWidth - width - 2))}px`;
-    this.#node.style.top = `${Math.max(2, Math.min(top, boxHeight - height - 2))}px`;
+    const shiftX = Math.max(2, Math.min(left, boxWidth - width - 2));
+    const shiftY = Math.max(2, Math.min(top, boxHeight - height - 2));
+    this.#node.style.transform = `translate(${shiftX}px, ${shiftY}px)`;
   }
 
   hide(): void {

@@ -1,33 +1,55 @@
 /** The picture of a layer's units: painting, zoom, pan, and which unit lies under a point. */
 
-import { select } from "d3-selection";
 import {
-  type D3ZoomEvent,
-  type ZoomBehavior,
-  type ZoomTransform,
-  zoom,
-  zoomIdentity,
-} from "d3-zoom";
-import { buildPalette, DEAD_LEVEL, parseHex, type Rgb } from "../core/colour";
-import { type Cell, cellOf, highestUnitIn, type Layout, layoutUnits, unitAt } from "../core/layout";
+  fitLayout,
+  mostZoom,
+  placeCells,
+  scaledPlacement,
+  showsTiles,
+} from "../core/cell_placement";
+import { buildPalette, type ColourMap, cssColour, packColour, type Signals } from "../core/colour";
+import { type Box, clearMarks, drawContour, markUnits } from "../core/contour";
+import { cellOf, highestUnitIn, type Layout, layoutUnits, unitAt, unitsIn } from "../core/layout";
+import { DEAD, NOT_FINITE, type Pooling } from "../core/levels";
 import { Pyramid } from "../core/pooling";
-import { type Placement, rasterise } from "../core/raster";
+import { type Placement, rasterise, rasteriseTiles } from "../core/raster";
+import { ranksOf } from "../core/unit_order";
+import {
+  clampViewport,
+  type Point,
+  panned,
+  pinched,
+  type Viewport,
+  WHOLE,
+  wheelFactor,
+  zoomAbout,
+} from "../core/viewport";
 import { element, setAttribute } from "./dom";
+import { type Click, Gestures } from "./gestures";
+import { crossOut, enlarge, FEW, LEAST_MARK, labelTiles, numberUnits } from "./unit_marks";
 
-const MARGIN = 6;
-const LARGEST_CELL = 72;
-/** A matrix whose proportions differ from the view's by more than this is stretched to fill it. */
-const STRETCH_FROM = 3;
-const CROSS_FROM = 16;
-const CROSSES_MOST = 4000;
-const WIDEST_SINGLE_CELL = 96;
-/** Dead units this few are drawn at least this large, in CSS pixels. */
-const LONE_DEAD_MOST = 64;
-const LONE_DEAD_SIZE = 4;
+/** A view of more pixels than this is drawn at a lower resolution. */
+const PIXELS_MOST = 4_000_000;
 
-export interface Point {
-  readonly x: number;
-  readonly y: number;
+export interface UnitPicture {
+  readonly shape: readonly number[];
+  /** One level a unit, encoded for the rule of pooling. */
+  readonly levels: Uint8Array;
+  readonly pooling: Pooling;
+  /** Units by the place they are drawn in; null where that is their index. */
+  readonly order: Uint32Array | null;
+  /** Units or channels a row; null for as many as fit best. */
+  readonly across: number | null;
+  readonly notFinite: readonly number[];
+}
+
+export interface Inks {
+  readonly map: ColourMap;
+  readonly signals: Signals;
+  readonly text: string;
+  readonly outline: Signals["ground"];
+  readonly halo: Signals["ground"];
+  readonly font: string;
 }
 
 export interface UnitCanvasOptions {
@@ -35,205 +57,274 @@ export interface UnitCanvasOptions {
   readonly onPaint: () => void;
   /** The wheel turned without focus or Ctrl, so that the page scrolls. */
   readonly onWheelRefused: () => void;
+  readonly onHover: (at: Point | null) => void;
+  readonly onClick: (click: Click) => void;
+  readonly onDoubleClick: () => void;
+  /** A rectangle was drawn around units. */
+  readonly onRegion: (corners: readonly [Point, Point]) => void;
 }
 
-/** The dead units when they are few, none when they are many. */
-function fewDead(levels: Uint8Array): number[] {
-  const dead: number[] = [];
-  for (
-    let unit = levels.indexOf(DEAD_LEVEL);
-    unit >= 0;
-    unit = levels.indexOf(DEAD_LEVEL, unit + 1)
-  ) {
-    if (dead.length === LONE_DEAD_MOST) return [];
-    dead.push(unit);
+/** Units of a level when they are few, none when they are many. */
+function fewOf(levels: Uint8Array, level: number): number[] {
+  const units: number[] = [];
+  for (let unit = levels.indexOf(level); unit >= 0; unit = levels.indexOf(level, unit + 1)) {
+    if (units.length === FEW) return [];
+    units.push(unit);
   }
-  return dead;
+  return units;
 }
 
 export class UnitCanvas {
   readonly #options: UnitCanvasOptions;
   readonly #canvas = element("canvas", { class: "iua-canvas", attributes: { tabindex: "0" } });
-  readonly #zoom: ZoomBehavior<HTMLCanvasElement, unknown>;
-  #transform: ZoomTransform = zoomIdentity;
-  #shape: readonly number[] | null = null;
-  #levels: Uint8Array = new Uint8Array();
-  #loneDead: readonly number[] = [];
+  readonly #hovered = element("div", { class: "iua-hovered", attributes: { hidden: "" } });
+  readonly #region = element("div", { class: "iua-region", attributes: { hidden: "" } });
+  #view: Viewport = WHOLE;
+  #picture: UnitPicture | null = null;
   #layout: Layout | null = null;
+  #fit: Placement = { originX: 0, originY: 0, scaleX: 1, scaleY: 1 };
   #pyramid: Pyramid | null = null;
-  #palette: Uint32Array = new Uint32Array();
-  #outlineColour = "";
-  #deadColour = "";
+  #ranks: Uint32Array | null = null;
+  #selected: readonly number[] = [];
+  #inks: Inks | null = null;
+  #palette: Uint32Array | null = null;
   #width = 0;
   #height = 0;
   #ratio = 1;
   #frame = 0;
   #outlined: number | null = null;
+  #image: ImageData | null = null;
+  #drawn = new Uint8Array();
+  #mask = new Uint8Array();
 
   constructor(options: UnitCanvasOptions, signal: AbortSignal) {
     this.#options = options;
-    this.#zoom = zoom<HTMLCanvasElement, unknown>()
-      .filter((event: Event) => this.#allows(event))
-      .on("zoom", (event: D3ZoomEvent<HTMLCanvasElement, unknown>) => {
-        this.#transform = event.transform;
-        setAttribute(this.#canvas, "data-zoom", event.transform.k.toFixed(3));
-        this.requestPaint();
-      });
-    const selection = select<HTMLCanvasElement, unknown>(this.#canvas)
-      .call(this.#zoom)
-      .on("dblclick.zoom", () => this.reset());
-    this.#canvas.addEventListener(
-      "pointerdown",
-      () => this.#canvas.focus({ preventScroll: true }),
-      { signal },
-    );
-    signal.addEventListener(
-      "abort",
-      () => {
-        selection.on(".zoom", null);
-        cancelAnimationFrame(this.#frame);
+    new Gestures(
+      this.#canvas,
+      {
+        allowsWheel: (event) => {
+          const allowed = event.ctrlKey || event.metaKey || this.#canvas.matches(":focus");
+          if (!allowed) options.onWheelRefused();
+          return allowed;
+        },
+        onWheel: (event, at) => this.#zoomAt(at, wheelFactor(event, this.#height)),
+        onPan: (dx, dy) => this.panBy(dx, dy),
+        onPinch: (before, after) => this.#move(pinched(this.#view, before, after, this.#mostK())),
+        onHover: (at) => options.onHover(at),
+        onClick: (click) => options.onClick(click),
+        onDoubleClick: () => options.onDoubleClick(),
+        onRegion: (corners, done) => this.#drawRegion(corners, done),
       },
-      { once: true },
+      signal,
     );
-  }
-
-  #allows(event: Event): boolean {
-    if (event instanceof WheelEvent) {
-      const allowed = event.ctrlKey || event.metaKey || this.#canvas.matches(":focus");
-      if (!allowed) this.#options.onWheelRefused();
-      return allowed;
-    }
-    if (event instanceof MouseEvent) return event.button === 0 && !event.ctrlKey;
-    return true;
+    this.#canvas.addEventListener("pointerleave", () => options.onHover(null), { signal });
+    signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
   }
 
   node(): HTMLCanvasElement {
     return this.#canvas;
   }
 
-  /** Show units of this shape at these levels; the view is kept while the shape is. */
-  setUnits(shape: readonly number[], levels: Uint8Array, keepView: boolean): void {
-    const sameShape = this.#shape !== null && this.#shape.join() === shape.join();
-    this.#shape = shape;
-    this.#levels = levels;
-    this.#loneDead = fewDead(levels);
-    if (sameShape && this.#layout !== null) this.#pyramid = new Pyramid(this.#layout, levels);
-    else this.#lay();
-    if (!keepView || !sameShape) this.reset();
+  /** What lies over the canvas: the unit pointed at, and a rectangle while it is drawn. */
+  overlays(): HTMLElement[] {
+    return [this.#hovered, this.#region];
+  }
+
+  /** Show units; the view is kept if asked, while it still fits. */
+  show(picture: UnitPicture, keepView: boolean): void {
+    const before = this.#picture;
+    const sameLayout =
+      this.#layout !== null &&
+      before?.shape.join() === picture.shape.join() &&
+      before.across === picture.across;
+    if (before?.order !== picture.order) this.#ranks = null;
+    if (before?.pooling !== picture.pooling) this.#palette = null;
+    this.#picture = picture;
+    if (!sameLayout) this.#lay();
+    this.#pool();
+    if (!keepView || !sameLayout) this.reset();
     this.requestPaint();
   }
 
-  setColours(ground: string, dead: string, outline: string): void {
-    const rgb = (text: string, fallback: Rgb): Rgb =>
-      /^#[0-9a-f]{6}$/i.test(text) ? parseHex(text) : fallback;
-    this.#palette = buildPalette(rgb(ground, [228, 231, 236]), rgb(dead, [232, 64, 42]));
-    this.#outlineColour = outline;
-    this.#deadColour = dead;
+  #pool(): void {
+    const picture = this.#picture;
+    if (picture === null || this.#layout === null) return;
+    const { levels, order, pooling } = picture;
+    let byPlace = levels;
+    if (order !== null) {
+      byPlace = new Uint8Array(levels.length);
+      for (let place = 0; place < order.length; place++) {
+        byPlace[place] = levels[order[place] as number] as number;
+      }
+    }
+    this.#pyramid = new Pyramid(this.#layout, byPlace, pooling);
+  }
+
+  select(units: readonly number[]): void {
+    if (units === this.#selected) return;
+    this.#selected = units;
+    this.requestPaint();
+  }
+
+  setInks(inks: Inks): void {
+    this.#inks = inks;
+    this.#palette = null;
     this.requestPaint();
   }
 
   /** Fit the view's size in CSS pixels at a device-pixel ratio. */
   resize(width: number, height: number, ratio: number): void {
-    if (width === this.#width && height === this.#height && ratio === this.#ratio) return;
+    const bounded = Math.min(ratio, Math.sqrt(PIXELS_MOST / (width * height)));
+    if (width === this.#width && height === this.#height && bounded === this.#ratio) return;
     this.#width = width;
     this.#height = height;
-    this.#ratio = ratio;
-    this.#canvas.width = Math.max(1, Math.round(width * ratio));
-    this.#canvas.height = Math.max(1, Math.round(height * ratio));
+    this.#ratio = bounded;
+    this.#canvas.width = Math.max(1, Math.round(width * bounded));
+    this.#canvas.height = Math.max(1, Math.round(height * bounded));
+    this.#image = null;
     const before = this.#layout;
     this.#lay();
     if (before?.width !== this.#layout?.width || before?.height !== this.#layout?.height) {
+      this.#pool();
       this.reset();
     }
     this.paint();
   }
 
   #lay(): void {
-    if (this.#shape === null || this.#width === 0 || this.#height === 0) return;
-    this.#layout = layoutUnits(this.#shape, this.#width / this.#height);
-    this.#pyramid = new Pyramid(this.#layout, this.#levels);
-    const { scaleX, scaleY } = this.#fit(this.#layout);
-    const most = Math.max(2, LARGEST_CELL / Math.min(scaleX, scaleY));
-    const box: [[number, number], [number, number]] = [
-      [0, 0],
-      [this.#width, this.#height],
-    ];
-    this.#zoom.scaleExtent([1, most]).extent(box).translateExtent(box);
+    const picture = this.#picture;
+    if (picture === null || this.#width === 0 || this.#height === 0) return;
+    this.#layout = layoutUnits(picture.shape, this.#width / this.#height, picture.across);
+    this.#fit = fitLayout(this.#layout, { width: this.#width, height: this.#height });
   }
 
-  /** The whole layer in the view, in CSS pixels. */
-  #fit(layout: Layout): Placement {
-    const width = Math.max(1, this.#width - 2 * MARGIN);
-    const height = Math.max(1, this.#height - 2 * MARGIN);
-    let scaleX = width / layout.width;
-    let scaleY = height / layout.height;
-    const mismatch = Math.max(scaleX / scaleY, scaleY / scaleX);
-    if (layout.kind !== "matrix" || mismatch <= STRETCH_FROM) {
-      scaleX = Math.min(scaleX, scaleY, WIDEST_SINGLE_CELL);
-      scaleY = scaleX;
-    }
-    return {
-      originX: (this.#width - layout.width * scaleX) / 2,
-      originY: (this.#height - layout.height * scaleY) / 2,
-      scaleX,
-      scaleY,
-    };
+  #placement(): Placement {
+    return placeCells(this.#fit, this.#view);
   }
 
-  /** Where cells lie now, in CSS pixels. */
-  #placement(layout: Layout): Placement {
-    const fit = this.#fit(layout);
-    const { k, x, y } = this.#transform;
-    return {
-      originX: x + k * fit.originX,
-      originY: y + k * fit.originY,
-      scaleX: k * fit.scaleX,
-      scaleY: k * fit.scaleY,
-    };
+  #mostK(): number {
+    return mostZoom(this.#fit);
   }
 
-  /** True when several units share a pixel. */
-  pooled(): boolean {
-    if (this.#layout === null) return false;
-    const { scaleX, scaleY } = this.#placement(this.#layout);
-    return Math.min(scaleX, scaleY) * this.#ratio < 1;
+  #move(view: Viewport): void {
+    const size = { width: this.#width, height: this.#height };
+    this.#view = clampViewport(view, size, this.#mostK());
+    setAttribute(this.#canvas, "data-zoom", this.#view.k.toFixed(3));
+    // While the whole layer is shown, one finger scrolls the page.
+    this.#canvas.classList.toggle("iua-zoomed", this.#view.k > 1);
+    this.#placeHovered();
+    this.requestPaint();
   }
 
-  unitAt(point: Point): number | null {
+  #zoomAt(at: Point, factor: number): void {
+    this.#move(zoomAbout(this.#view, at, factor, this.#mostK()));
+  }
+
+  zoomBy(factor: number): void {
+    this.#zoomAt({ x: this.#width / 2, y: this.#height / 2 }, factor);
+  }
+
+  panBy(dx: number, dy: number): void {
+    this.#move(panned(this.#view, dx, dy));
+  }
+
+  reset(): void {
+    this.#move(WHOLE);
+  }
+
+  /** How many units or channels are in a row as it is drawn. */
+  across(): number | null {
     if (this.#layout === null) return null;
-    const { originX, originY, scaleX, scaleY } = this.#placement(this.#layout);
+    return this.#layout.kind === "mosaic" ? this.#layout.across : this.#layout.width;
+  }
+
+  /** What one patch of colour stands for. */
+  grain(): "unit" | "pixel" | "channel" {
+    if (this.#layout === null) return "unit";
+    const at = this.#placement();
+    if (showsTiles(this.#layout, at)) return "channel";
+    return Math.min(at.scaleX, at.scaleY) * this.#ratio < 1 ? "pixel" : "unit";
+  }
+
+  #unitIn(place: number): number {
+    return this.#picture?.order?.[place] ?? place;
+  }
+
+  #placeOf(unit: number): number {
+    const order = this.#picture?.order ?? null;
+    if (order === null) return unit;
+    this.#ranks ??= ranksOf(order);
+    return this.#ranks[unit] as number;
+  }
+
+  /** The unit at a point; where several share it, that of the highest level. */
+  unitAt(point: Point): number | null {
+    if (this.#layout === null || this.#pyramid === null) return null;
+    const { originX, originY, scaleX, scaleY } = this.#placement();
     const x = (point.x - originX) / scaleX;
     const y = (point.y - originY) / scaleY;
-    if (Math.min(scaleX, scaleY) >= 1) return unitAt(this.#layout, x, y);
-    const reach = {
-      x: Math.max(1, LONE_DEAD_SIZE / scaleX),
-      y: Math.max(1, LONE_DEAD_SIZE / scaleY),
-    };
-    const from = { x: Math.max(0, x - reach.x / 2), y: Math.max(0, y - reach.y / 2) };
-    return highestUnitIn(this.#layout, this.#levels, from, {
-      x: from.x + reach.x,
-      y: from.y + reach.y,
+    const levels = this.#pyramid.at(0).data;
+    let place: number | null;
+    if (this.grain() === "channel") {
+      const inTile = unitAt(this.#layout, x, y);
+      if (inTile === null) return null;
+      const area = this.#layout.tileWidth * this.#layout.tileHeight;
+      const first = Math.floor(inTile / area) * area;
+      place = first;
+      for (let other = first; other < first + area; other++) {
+        if ((levels[other] as number) > (levels[place] as number)) place = other;
+      }
+    } else if (Math.min(scaleX, scaleY) >= 1) {
+      place = unitAt(this.#layout, x, y);
+    } else {
+      const reach = { x: Math.max(1, LEAST_MARK / scaleX), y: Math.max(1, LEAST_MARK / scaleY) };
+      const from = { x: x - reach.x / 2, y: y - reach.y / 2 };
+      const to = { x: from.x + reach.x, y: from.y + reach.y };
+      place = highestUnitIn(this.#layout, levels, from, to);
+    }
+    return place === null ? null : this.#unitIn(place);
+  }
+
+  /** Units within a rectangle between two points, the first `most` of them. */
+  unitsBetween([a, b]: readonly [Point, Point], most: number): { units: number[]; total: number } {
+    if (this.#layout === null) return { units: [], total: 0 };
+    const { originX, originY, scaleX, scaleY } = this.#placement();
+    const cell = (x: number, y: number): Point => ({
+      x: (x - originX) / scaleX,
+      y: (y - originY) / scaleY,
     });
+    const { units, total } = unitsIn(
+      this.#layout,
+      cell(Math.min(a.x, b.x), Math.min(a.y, b.y)),
+      cell(Math.max(a.x, b.x), Math.max(a.y, b.y)),
+      most,
+    );
+    return { units: units.map((place) => this.#unitIn(place)), total };
   }
 
   centreOf(unit: number): Point | null {
     if (this.#layout === null) return null;
-    const { originX, originY, scaleX, scaleY } = this.#placement(this.#layout);
-    const cell = cellOf(this.#layout, unit);
+    const { originX, originY, scaleX, scaleY } = this.#placement();
+    const cell = cellOf(this.#layout, this.#placeOf(unit));
     return { x: originX + (cell.x + 0.5) * scaleX, y: originY + (cell.y + 0.5) * scaleY };
   }
 
   /** The unit next to one in a direction, across gaps; itself at the edge. */
   neighbour(unit: number, dx: number, dy: number): number {
     if (this.#layout === null) return unit;
-    const cell: Cell = cellOf(this.#layout, unit);
-    for (let step = 1; step <= this.#layout.gap + 1; step++) {
-      const x = cell.x + dx * step + 0.5;
-      const y = cell.y + dy * step + 0.5;
-      const found = unitAt(this.#layout, x, y);
-      if (found !== null) return found;
+    const cell = cellOf(this.#layout, this.#placeOf(unit));
+    const most = Math.max(this.#layout.gap, this.#layout.rowGap) + 1;
+    for (let step = 1; step <= most; step++) {
+      const found = unitAt(this.#layout, cell.x + dx * step + 0.5, cell.y + dy * step + 0.5);
+      if (found !== null) return this.#unitIn(found);
     }
     return unit;
+  }
+
+  /** Where the keyboard begins: the unit in the middle, or the first while all are shown. */
+  firstInView(): number {
+    if (this.#view.k === 1) return this.#unitIn(0);
+    return this.unitAt({ x: this.#width / 2, y: this.#height / 2 }) ?? this.#unitIn(0);
   }
 
   reveal(unit: number): void {
@@ -246,23 +337,34 @@ export class UnitCanvas {
     if (dx !== 0 || dy !== 0) this.panBy(dx, dy);
   }
 
-  zoomBy(factor: number): void {
-    this.#zoom.scaleBy(select<HTMLCanvasElement, unknown>(this.#canvas), factor);
-  }
-
-  panBy(dx: number, dy: number): void {
-    const { k } = this.#transform;
-    this.#zoom.translateBy(select<HTMLCanvasElement, unknown>(this.#canvas), dx / k, dy / k);
-  }
-
-  reset(): void {
-    this.#zoom.transform(select<HTMLCanvasElement, unknown>(this.#canvas), zoomIdentity);
-  }
-
   outline(unit: number | null): void {
     if (unit === this.#outlined) return;
     this.#outlined = unit;
-    this.requestPaint();
+    this.#placeHovered();
+  }
+
+  #placeHovered(): void {
+    const at = this.#outlined === null ? null : this.centreOf(this.#outlined);
+    this.#hovered.hidden = at === null;
+    if (at === null) return;
+    const { scaleX, scaleY } = this.#placement();
+    const width = Math.max(scaleX, 4);
+    const height = Math.max(scaleY, 4);
+    const { style } = this.#hovered;
+    style.width = `${width}px`;
+    style.height = `${height}px`;
+    style.transform = `translate(${at.x - width / 2}px, ${at.y - height / 2}px)`;
+  }
+
+  #drawRegion(corners: readonly [Point, Point] | null, done: boolean): void {
+    this.#region.hidden = corners === null || done;
+    if (corners === null) return;
+    const [a, b] = corners;
+    const { style } = this.#region;
+    style.width = `${Math.abs(a.x - b.x)}px`;
+    style.height = `${Math.abs(a.y - b.y)}px`;
+    style.transform = `translate(${Math.min(a.x, b.x)}px, ${Math.min(a.y, b.y)}px)`;
+    if (done) this.#options.onRegion(corners);
   }
 
   /** What is in view, painted this much finer than its size, as a data URL. */
@@ -283,89 +385,102 @@ export class UnitCanvas {
   }
 
   paint(): void {
-    const layout = this.#layout;
-    const context = this.#canvas.getContext("2d");
-    if (layout === null || this.#pyramid === null || context === null) return;
-    if (this.#palette.length === 0) return;
     const { width, height } = this.#canvas;
-    const css = this.#placement(layout);
-    const placement: Placement = {
-      originX: css.originX * this.#ratio,
-      originY: css.originY * this.#ratio,
-      scaleX: css.scaleX * this.#ratio,
-      scaleY: css.scaleY * this.#ratio,
-    };
-    const picture = new Uint8Array(width * height);
-    rasterise(this.#pyramid, placement, width, height, picture);
-    const image = context.createImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
-    for (let at = 0; at < pixels.length; at++) {
-      pixels[at] = this.#palette[picture[at] as number] as number;
+    const context = this.#canvas.getContext("2d");
+    const [layout, pyramid, picture, inks] = [
+      this.#layout,
+      this.#pyramid,
+      this.#picture,
+      this.#inks,
+    ];
+    if (layout === null || pyramid === null || picture === null || inks === null) return;
+    if (context === null) return;
+    if (this.#image === null) {
+      this.#image = context.createImageData(width, height);
+      this.#drawn = new Uint8Array(width * height);
+      this.#mask = new Uint8Array(0);
     }
-    context.putImageData(image, 0, 0);
-    this.#enlargeDead(context, layout, placement);
-    this.#crossDead(context, layout, placement);
-    this.#drawOutline(context, layout, placement);
+    this.#palette ??= buildPalette(inks.map, inks.signals, picture.pooling);
+    const css = this.#placement();
+    const at = scaledPlacement(css, this.#ratio);
+    const draw = showsTiles(layout, css) ? rasteriseTiles : rasterise;
+    draw(pyramid, at, width, height, this.#drawn);
+    const pixels = new Uint32Array(this.#image.data.buffer);
+    const palette = this.#palette;
+    const drawn = this.#drawn;
+    for (let pixel = 0; pixel < pixels.length; pixel++) {
+      pixels[pixel] = palette[drawn[pixel] as number] as number;
+    }
+    if (picture.notFinite.length > 0) this.#hatch(pixels, width, inks.signals.ground);
+    this.#outlineSelected(layout, at, pixels, width, height, inks);
+    context.putImageData(this.#image, 0, 0);
+    this.#mark(context, layout, at, picture, inks);
     this.#options.onPaint();
   }
 
-  /** A few dead units among very many are not to be overlooked. */
-  #enlargeDead(context: CanvasRenderingContext2D, layout: Layout, at: Placement): void {
-    const least = LONE_DEAD_SIZE * this.#ratio;
-    if (Math.min(at.scaleX, at.scaleY) >= least) return;
-    const width = Math.max(least, at.scaleX);
-    const height = Math.max(least, at.scaleY);
-    context.fillStyle = this.#deadColour;
-    for (const unit of this.#loneDead) {
-      const cell = cellOf(layout, unit);
-      const x = at.originX + (cell.x + 0.5) * at.scaleX;
-      const y = at.originY + (cell.y + 0.5) * at.scaleY;
-      context.fillRect(Math.round(x - width / 2), Math.round(y - height / 2), width, height);
+  /** Not finite is a pattern, so that it is told apart without its colour too. */
+  #hatch(pixels: Uint32Array, width: number, ground: Signals["ground"]): void {
+    const level = NOT_FINITE[this.#picture?.pooling ?? "mean"];
+    const other = packColour(ground);
+    const step = Math.max(1, Math.round(2 * this.#ratio));
+    for (let pixel = 0; pixel < pixels.length; pixel++) {
+      if (this.#drawn[pixel] !== level) continue;
+      const stripe = (pixel % width) + Math.floor(pixel / width);
+      if (Math.floor(stripe / step) % 2 === 1) pixels[pixel] = other;
     }
   }
 
-  /** A second sign of death beside colour, once cells are large enough to carry it. */
-  #crossDead(context: CanvasRenderingContext2D, layout: Layout, at: Placement): void {
-    const size = Math.min(at.scaleX, at.scaleY);
-    if (size < CROSS_FROM * this.#ratio) return;
-    const { width, height } = this.#canvas;
-    const fromX = Math.max(0, Math.floor(-at.originX / at.scaleX));
-    const fromY = Math.max(0, Math.floor(-at.originY / at.scaleY));
-    const toX = Math.min(layout.width, Math.ceil((width - at.originX) / at.scaleX));
-    const toY = Math.min(layout.height, Math.ceil((height - at.originY) / at.scaleY));
-    if ((toX - fromX) * (toY - fromY) > CROSSES_MOST) return;
-    const arm = Math.min(size * 0.18, 7 * this.#ratio);
-    context.beginPath();
-    for (let y = fromY; y < toY; y++) {
-      for (let x = fromX; x < toX; x++) {
-        const unit = unitAt(layout, x + 0.5, y + 0.5);
-        if (unit === null || this.#levels[unit] !== DEAD_LEVEL) continue;
-        const centreX = at.originX + (x + 0.5) * at.scaleX;
-        const centreY = at.originY + (y + 0.5) * at.scaleY;
-        context.moveTo(centreX - arm, centreY - arm);
-        context.lineTo(centreX + arm, centreY + arm);
-        context.moveTo(centreX - arm, centreY + arm);
-        context.lineTo(centreX + arm, centreY - arm);
-      }
-    }
-    context.lineWidth = 1.5 * this.#ratio;
-    context.strokeStyle = "rgb(255 255 255 / 0.9)";
-    context.stroke();
+  #outlineSelected(
+    layout: Layout,
+    at: Placement,
+    pixels: Uint32Array,
+    width: number,
+    height: number,
+    inks: Inks,
+  ): void {
+    if (this.#selected.length === 0) return;
+    if (this.#mask.length !== pixels.length) this.#mask = new Uint8Array(pixels.length);
+    const places = this.#picture?.order
+      ? this.#selected.map((unit) => this.#placeOf(unit))
+      : this.#selected;
+    const least = Math.round(LEAST_MARK * this.#ratio);
+    const box: Box | null = markUnits(layout, places, at, width, height, least, this.#mask);
+    if (box === null) return;
+    const thick = Math.max(1, Math.round(1.5 * this.#ratio));
+    const ink = packColour(inks.outline);
+    const halo = packColour(inks.halo);
+    drawContour(this.#mask, box, width, height, thick, ink, halo, pixels);
+    clearMarks(this.#mask, box, width);
   }
 
-  #drawOutline(context: CanvasRenderingContext2D, layout: Layout, at: Placement): void {
-    if (this.#outlined === null || this.#outlined >= layout.units) return;
-    const cell = cellOf(layout, this.#outlined);
-    const grow = Math.max(1.5, (5 - Math.min(at.scaleX, at.scaleY)) / 2);
-    const x = at.originX + cell.x * at.scaleX - grow;
-    const y = at.originY + cell.y * at.scaleY - grow;
-    const width = at.scaleX + 2 * grow - 1;
-    const height = at.scaleY + 2 * grow - 1;
-    context.lineWidth = 3 * this.#ratio;
-    context.strokeStyle = "rgb(255 255 255 / 0.85)";
-    context.strokeRect(x, y, width, height);
-    context.lineWidth = 1.5 * this.#ratio;
-    context.strokeStyle = this.#outlineColour;
-    context.strokeRect(x, y, width, height);
+  #mark(
+    context: CanvasRenderingContext2D,
+    layout: Layout,
+    at: Placement,
+    picture: UnitPicture,
+    inks: Inks,
+  ): void {
+    const levels = (this.#pyramid as Pyramid).at(0).data;
+    const marked = { layout, at, ratio: this.#ratio, levels };
+    const { pooling, notFinite } = picture;
+    labelTiles(context, marked, inks.font, inks.text);
+    if (notFinite.length <= FEW) {
+      const places = notFinite.map((unit) => this.#placeOf(unit));
+      enlarge(context, marked, places, cssColour(inks.signals.notFinite));
+    }
+    const dead = fewOf(levels, DEAD[pooling]);
+    enlarge(context, marked, dead, cssColour(inks.signals.dead));
+    crossOut(context, marked, DEAD[pooling]);
+    const unitOf = (place: number): number => this.#unitIn(place);
+    const palette = this.#palette as Uint32Array;
+    numberUnits(context, marked, inks.font, unitOf, (level) => inkOn(palette[level] as number));
   }
+}
+
+/** Black or white, whichever is legible on a packed colour. */
+function inkOn(packed: number): string {
+  const green = (packed >> 8) & 255;
+  const red = packed & 255;
+  const blue = (packed >> 16) & 255;
+  return 0.3 * red + 0.59 * green + 0.11 * blue > 140 ? "#11161d" : "#ffffff";
 }

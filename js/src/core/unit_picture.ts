@@ -1,0 +1,98 @@
+/** From the counts in view to the levels of a picture, with what can be kept from step to step. */
+
+import type { UnitsReading } from "./layers";
+import {
+  aliveRange,
+  type Colouring,
+  countLevels,
+  encodeCounts,
+  encodeShades,
+  magnitudeRange,
+  magnitudeShades,
+  NOT_FINITE,
+  notFiniteUnits,
+  type Pooling,
+  type Range,
+  type Survey,
+  surveyCounts,
+} from "./levels";
+import type { NumericArray, UnitsSnapshot } from "./snapshot";
+
+/** What does not depend on tolerances: made once for each snapshot. */
+export class UnitFacts {
+  readonly units: UnitsSnapshot;
+  /** Finite responses of each unit; null where that was not sent. */
+  readonly finite: NumericArray | null;
+  readonly notFinite: readonly number[];
+  readonly #levels: Uint8Array;
+  #magnitudes: { readonly range: Range | null; readonly shades: Uint8Array } | null = null;
+
+  constructor(units: UnitsSnapshot) {
+    this.units = units;
+    const { columns, stops, counts, probes } = units;
+    const last = columns.length - 1;
+    const whole = columns[last] === stops.length;
+    this.finite = whole ? counts.subarray(last * units.units, (last + 1) * units.units) : null;
+    this.notFinite = notFiniteUnits(this.finite, probes);
+    this.#levels = new Uint8Array(units.units);
+  }
+
+  /** The colouring asked for, or the share where there is nothing to colour by. */
+  possible(colouring: Colouring): Colouring {
+    return colouring === "mean |x|" && this.units.mean_abs === null ? "share" : colouring;
+  }
+
+  #shaded(): { readonly range: Range | null; readonly shades: Uint8Array } {
+    const values = this.units.mean_abs ?? new Float32Array(this.units.units);
+    if (this.#magnitudes === null) {
+      const range = magnitudeRange(values);
+      this.#magnitudes = { range, shades: magnitudeShades(values, range) };
+    }
+    return this.#magnitudes;
+  }
+
+  /** Ends of the ramp, where they are numbers of this layer. */
+  range(colouring: Colouring, reading: UnitsReading, deadFrom: number): Range | null {
+    if (colouring === "mean |x|") return this.#shaded().range;
+    return colouring === "count" ? aliveRange(reading.lower, deadFrom) : null;
+  }
+
+  /** Levels of all units, in the same array every time. */
+  levels(
+    reading: UnitsReading,
+    colouring: Colouring,
+    deadFrom: number,
+    range: Range | null,
+    pooling: Pooling,
+  ): Uint8Array {
+    const { lower } = reading;
+    const out = this.#levels;
+    if (colouring === "mean |x|") {
+      encodeShades(this.#shaded().shades, lower, deadFrom, pooling, out);
+    } else {
+      const { probes } = this.units;
+      const ends = range ?? { from: 0, to: probes };
+      const levelOf = countLevels(colouring, probes, deadFrom, ends, pooling);
+      encodeCounts(lower, probes, levelOf, out);
+    }
+    for (const unit of this.notFinite) out[unit] = NOT_FINITE[pooling];
+    return out;
+  }
+}
+
+export interface ReadingSurvey extends Survey {
+  readonly deadUpper: number;
+}
+
+export function surveyReading(reading: UnitsReading, deadFrom: number): ReadingSurvey {
+  const survey = surveyCounts(reading.lower, deadFrom);
+  const deadUpper = reading.exact ? survey.dead : surveyCounts(reading.upper, deadFrom).dead;
+  return { ...survey, deadUpper };
+}
+
+/** Whether two readings are the same numbers, as far as can be told without comparing them. */
+export function sameCounts(a: UnitsReading | null, b: UnitsReading): boolean {
+  const same = (x: NumericArray, y: NumericArray): boolean =>
+    x.buffer === y.buffer && x.byteOffset === y.byteOffset;
+  return a !== null && same(a.lower, b.lower) && (a.exact ? b.exact : same(a.upper, b.upper));
+}

@@ -1,0 +1,70 @@
+/** What is said of one unit of the layer in view: by the tooltip, the card and the list. */
+
+import { formatInteger } from "./format";
+import type { LayerReading, UnitsReading } from "./layers";
+import { describeUnit, ownIndex, shortName } from "./layout";
+import type { UnitsSnapshot } from "./snapshot";
+import type { Tolerances } from "./threshold";
+
+/** The units of the layer in view, at the tolerances in force. */
+export interface UnitsInView {
+  readonly units: UnitsSnapshot;
+  readonly reading: UnitsReading;
+  readonly layer: LayerReading;
+  readonly tolerances: Tolerances;
+  readonly rtolStops: readonly number[];
+  /** The least count of a unit that is dead. */
+  readonly deadFrom: number;
+  /** Counts of finite responses; null where that was not sent. */
+  readonly finite: UnitsReading["lower"] | null;
+}
+
+export interface UnitTitle {
+  readonly title: string;
+  /** Its index in the layer's own order, where the title does not say it. */
+  readonly index: string;
+  readonly alarm: string | null;
+}
+
+export function probeWord({ layer }: UnitsInView): string {
+  return layer.meta.unit === "token" ? "token" : "probe";
+}
+
+export function unitName({ units, layer }: UnitsInView, unit: number): string {
+  return layer.meta.unit === "element" ? describeUnit(units.shape, unit) : `channel ${unit}`;
+}
+
+export function unitShortName({ units }: UnitsInView, unit: number): string {
+  return shortName(units.shape, unit);
+}
+
+/** "37 of 100 responses were NaN or infinite", or null where none was. */
+export function notFiniteWords(data: UnitsInView, unit: number): string | null {
+  const { probes } = data.units;
+  const missing = probes - (data.finite?.[unit] ?? probes);
+  if (missing === 0) return null;
+  return `NaN or infinite on ${formatInteger(missing)} of ${formatInteger(probes)} ${probeWord(data)}s`;
+}
+
+export function deadRule(deadShare: number, probe: string): string {
+  if (deadShare >= 1) return `inactive on every ${probe}`;
+  return `inactive on at least ${Number((100 * deadShare).toPrecision(4))} % of ${probe}s`;
+}
+
+export function unitTitle(data: UnitsInView, unit: number): UnitTitle {
+  const { units, reading, tolerances, deadFrom } = data;
+  const alarms: string[] = [];
+  if ((reading.lower[unit] as number) >= deadFrom) {
+    alarms.push(`dead: ${deadRule(tolerances.dead_share, probeWord(data))}`);
+  } else if ((reading.upper[unit] as number) >= deadFrom) {
+    alarms.push("may be dead: the threshold lies between stops");
+  }
+  const notFinite = notFiniteWords(data, unit);
+  if (notFinite !== null) alarms.push(notFinite);
+  const flat = ownIndex(units.shape, units.channel_axis, unit);
+  return {
+    title: unitName(data, unit),
+    index: units.shape.length > 1 ? `flat index ${formatInteger(flat)}` : "",
+    alarm: alarms.length > 0 ? alarms.join("; ") : null,
+  };
+}
