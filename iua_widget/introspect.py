@@ -450,6 +450,8 @@ class IUA:
             wrapped = ProducerError(message, batch=number)
             wrapped.partial = self
             raise wrapped from error
+        finally:
+            self._engine.rest()
 
     def _check_counted(self, source: Source) -> None:
         if not self._tallies:

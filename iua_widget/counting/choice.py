@@ -67,6 +67,10 @@ class AutoEngine:
         """Move counts from narrow counters to wide ones; see `Engine.spill`."""
         self._engine.spill(narrow, wide)
 
+    def rest(self) -> None:
+        """Let go of memory that is kept for the next batch; see `Engine.rest`."""
+        self._engine.rest()
+
     def _on_device(self) -> Engine:
         if self._device is None:
             from iua_widget.counting.device import DeviceEngine

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from iua_widget.counting import kernels
+from iua_widget.counting.buffers import Buffers
 from iua_widget.counting.engine import BatchCounts
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.counting.threads import in_parallel
@@ -63,6 +64,7 @@ class CPUEngine:
 
     def __init__(self) -> None:
         self._reference = ReferenceEngine()
+        self._buffers = Buffers()
 
     def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
@@ -74,19 +76,23 @@ class CPUEngine:
         if bits is None or table is None or not plain.size:
             return self._reference.classify(values, thresholds)
         units = plain.shape[-1]
-        abs_sum, square_sum, abs_max = sums = tuple(np.empty(units) for _ in range(3))
+        abs_sum, square_sum, abs_max = sums = tuple(
+            self._buffers.take((units,), np.float64) for _ in range(3)
+        )
         if plain.ndim == 2:  # noqa: PLR2004
             plain = np.ascontiguousarray(plain)
             kernel: Callable[..., None] = kernels.half_rows if half else kernels.rows
             responses = [plain.view(np.uint16)] if half else [plain, plain.view(bits)]
-            bins, histogram = _bins(kernel, responses, table, sums, thresholds)
+            bins, histogram = self._bins(kernel, responses, table, sums, thresholds)
             nan_count, infinite_count = self._count_odd(plain, sums)
         else:
             plain = _widened(plain) if half else plain
             largest = _largest(plain, abs_sum, square_sum)
             abs_max[:] = largest.max(axis=0)
             nan_count, infinite_count = self._count_odd(plain, sums, largest)
-            bins, histogram = _bins(kernels.bins_of, [largest.view(bits)], table, (), thresholds)
+            bins, histogram = self._bins(
+                kernels.bins_of, [largest.view(bits)], table, (), thresholds
+            )
         return BatchCounts(
             bins=bins,
             inactive=histogram[:, :-1].cumsum(axis=1),
@@ -97,6 +103,32 @@ class CPUEngine:
             infinite_count=infinite_count,
             entries=plain.size // units,
         )
+
+    def _bins(
+        self,
+        kernel: Callable[..., None],
+        responses: Sequence[np.ndarray],
+        table: _Table,
+        sums: tuple[np.ndarray, ...],
+        thresholds: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Every response's bin, and how many of each probe's are in each; `sums` are written."""
+        probes, units = responses[0].shape
+        overflow = len(thresholds)
+        bins = self._buffers.take((probes, units), np.uint8 if overflow + 1 < 2**8 else np.uint16)
+        steps = len(table.columns)
+
+        def work(start: int, stop: int) -> np.ndarray:
+            part = np.zeros((probes, steps), np.int64)
+            kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
+            return part
+
+        by_step = np.sum(in_parallel(work, units, bins.size, _UNIT_ALIGNMENT), axis=0)
+        if table.direct:
+            return bins, by_step
+        histogram = np.zeros((probes, overflow + 2), np.int64)
+        histogram[:, table.columns] = by_step
+        return table.columns.astype(bins.dtype)[bins], histogram
 
     def _count_odd(
         self, values: np.ndarray, sums: tuple[np.ndarray, ...], largest: np.ndarray | None = None
@@ -132,6 +164,10 @@ class CPUEngine:
         size = narrow.size
         _over_units(kernels.spill, size, size, narrow.reshape(-1), wide.reshape(-1))
 
+    def rest(self) -> None:
+        """Let go of memory that is kept for the next batch; see `Engine.rest`."""
+        self._buffers.clear()
+
 
 def _plain(values: np.ndarray) -> np.ndarray:
     """The values, or the magnitudes of complex ones, in the machine's own byte order."""
@@ -160,32 +196,6 @@ def _largest(values: np.ndarray, abs_sum: np.ndarray, square_sum: np.ndarray) ->
     aligned = np.ascontiguousarray(values if channels_last else np.moveaxis(values, 1, 2))
     _over_units(kernel, units, values.size, aligned, largest, abs_sum, square_sum)
     return largest
-
-
-def _bins(
-    kernel: Callable[..., None],
-    responses: Sequence[np.ndarray],
-    table: _Table,
-    sums: tuple[np.ndarray, ...],
-    thresholds: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every response's bin, and how many of each probe's are in each; `sums` are written."""
-    probes, units = responses[0].shape
-    overflow = len(thresholds)
-    bins = np.empty((probes, units), np.uint8 if overflow + 1 < 2**8 else np.uint16)
-    steps = len(table.columns)
-
-    def work(start: int, stop: int) -> np.ndarray:
-        part = np.zeros((probes, steps), np.int64)
-        kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
-        return part
-
-    by_step = np.sum(in_parallel(work, units, bins.size, _UNIT_ALIGNMENT), axis=0)
-    if table.direct:
-        return bins, by_step
-    histogram = np.zeros((probes, overflow + 2), np.int64)
-    histogram[:, table.columns] = by_step
-    return table.columns.astype(bins.dtype)[bins], histogram
 
 
 def _over_units(kernel: Callable[..., None], units: int, size: int, *arguments: np.ndarray) -> None:

@@ -93,6 +93,9 @@ class DeviceEngine:
         """Move counts on the host from narrow counters to wide ones; see `Engine.spill`."""
         self._reference.spill(narrow, wide)
 
+    def rest(self) -> None:
+        """Nothing is kept; see `Engine.rest`."""
+
     def _edges_of(self, thresholds: np.ndarray, tensor: torch.Tensor) -> _Edges:
         key = thresholds.tobytes(), tensor.dtype, tensor.device
         if key not in self._edges:

@@ -100,3 +100,7 @@ class Engine(Protocol):
             Wide enough for both: the tally sees to that.
         """
         ...
+
+    def rest(self) -> None:
+        """Let go of memory that is kept from one batch for the next: a run has come to its end."""
+        ...

@@ -70,6 +70,9 @@ class ReferenceEngine:
         wide += narrow
         narrow[:] = 0
 
+    def rest(self) -> None:
+        """Nothing is kept; see `Engine.rest`."""
+
     def takes(self, tensor: object) -> bool:  # noqa: ARG002
         """No tensor: see `Engine.takes`."""
         return False
