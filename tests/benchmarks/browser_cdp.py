@@ -29,6 +29,8 @@ class Tab:
         self._numbers = itertools.count(1)
         for domain in ("Page", "Runtime", "Performance"):
             self.ask(f"{domain}.enable")
+        # As if it were in front: JupyterLab's commands act on the document that has the focus.
+        self.ask("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def ask(self, method: str, **parameters: Any) -> Any:
         number = next(self._numbers)
