@@ -589,11 +589,12 @@ export class LayerTable {
 
   #fitColumns(): void {
     if (this.#widths === null || this.#digit === 0) return;
+    const box = this.#scroller.clientWidth;
     const fit = fitColumns(
       this.#widths,
       this.#ownWidths,
       this.#choice,
-      this.#scroller.clientWidth,
+      box,
       this.#digit,
       CELL_PADDING,
     );
@@ -604,6 +605,7 @@ export class LayerTable {
       column.style.width = width === undefined ? "" : `${width}px`;
     }
     this.#table.style.width = `${fit.total}px`;
+    this.#table.classList.toggle("iua-table-wide", fit.total > box);
     this.#head.update(this.#state.sort, fit.shown);
     this.#tools.updateColumns(fit.shown, fit.squeezed);
   }
