@@ -504,10 +504,13 @@ export class LayerTable {
       : rowWindow(this.#scrolled, this.#viewHeight, this.#rowHeight, rows.length, AROUND);
     const lines = rowsToMake(inView, this.#list.place(this.#current));
     const keys = new Set(lines.map((line) => (rows[line] as Row).key));
+    const hadFocus = this.#body.matches(":focus-within");
     for (const [key, view] of this.#made) {
       if (keys.has(key)) continue;
       this.#made.delete(key);
       this.#spare.push(view);
+      // Taken out at once: otherwise all the rows after it would move, and not it alone.
+      view.node().remove();
     }
     const context: RowContext = { reading, selected: layer, alarm: this.#alarm, tree: this.#tree };
     const nodes: HTMLElement[] = [];
@@ -534,7 +537,6 @@ export class LayerTable {
       next = line + 1;
     }
     skip(next, rows.length);
-    const hadFocus = this.#body.matches(":focus-within");
     arrange(this.#body, nodes);
     if (hadFocus && !this.#body.matches(":focus-within")) {
       this.#made.get(this.#current)?.node().focus({ preventScroll: true });
