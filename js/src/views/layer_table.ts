@@ -539,6 +539,8 @@ export class LayerTable {
     skip(next, rows.length);
     arrange(this.#body, nodes);
     if (hadFocus && !this.#body.matches(":focus-within")) {
+      // A focused row that goes is laid out without, and the box may have had to scroll back.
+      this.#scroller.scrollTop = this.#scrolled;
       this.#made.get(this.#current)?.node().focus({ preventScroll: true });
     }
   }
