@@ -192,8 +192,10 @@ export class LayerRow {
     const [worst] = warnings;
     this.#mark.hidden = worst === undefined;
     if (worst === undefined) return;
-    setText(this.#mark, warnings.length > 1 ? `${worst.mark} +${warnings.length - 1}` : worst.mark);
-    setAttribute(this.#mark, "aria-label", warnings.map(({ text }) => text).join(" "));
+    const mark = warnings.length > 1 ? `${worst.mark} +${warnings.length - 1}` : worst.mark;
+    setText(this.#mark, mark);
+    const texts = warnings.map(({ text }) => text).join(" ");
+    setAttribute(this.#mark, "aria-label", `${mark}: ${texts}`);
     this.#mark.classList.toggle("iua-mark-note", worst.level === "note");
   }
 
