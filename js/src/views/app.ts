@@ -272,12 +272,13 @@ export class App {
     const reading = this.#reading;
     const layer = this.#host.layer();
     const shown = reading === null || without("table") ? [] : this.#table.shown();
+    const exact = reading?.allExact ?? true;
     const row = reading?.table.layers.findIndex(({ name }) => name === layer) ?? -1;
     const table = reading === null ? { rows: [], more: "" } : pictureRows(reading, shown, layer);
     return drawPicture({
       title: this.#pictureTitle(),
       lines: [
-        `inactive: ${text(".iua-rule-text")} · ${text(".iua-rule-note")}`,
+        `inactive: ${text(".iua-rule-text")} · ${exact ? "the counts are exact" : "a range a–b holds the true value"}`,
         `${plural(this.#host.run().probes, "probe")} · ${text(".iua-state-word").toLowerCase()}`,
       ],
       ...table,
