@@ -31,6 +31,8 @@ interface Style {
   readonly dead: string;
 }
 
+/** In CSS pixels: what the margins have room for. */
+const LARGEST_TYPE = 13;
 const LEFT = 44;
 const RIGHT = 12;
 const TOP = 8;
@@ -256,7 +258,7 @@ export class ToleranceCurve {
       const style = getComputedStyle(this.#canvas);
       const colour = (name: string): string => style.getPropertyValue(`--iua-${name}`).trim();
       this.#style = {
-        font: style.fontFamily,
+        font: `${Math.min(LARGEST_TYPE, 11 * (Number(colour("type")) || 1))}px ${style.fontFamily}`,
         text: colour("text"),
         muted: colour("muted"),
         line: colour("line"),
@@ -299,7 +301,7 @@ export class ToleranceCurve {
   }
 
   #drawFrame(context: CanvasRenderingContext2D, axis: Axis, style: Style): void {
-    context.font = `11px ${style.font}`;
+    context.font = style.font;
     context.lineWidth = 1;
     context.textBaseline = "middle";
     context.textAlign = "right";
