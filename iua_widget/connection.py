@@ -10,6 +10,10 @@ SMALLEST_FRAME: Final = 2**17
 
 _SHORTEST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
+_FREE: Final = 4
+"""A page gets the next frame after so many times what it took to show the last: it may have to
+share its cores with the count."""
+_LONGEST_FREE: Final = 2.0
 _QUICK: Final = 0.5
 """Seconds a frame may take from here to the eye before frames get smaller."""
 _RATES: Final = (2.0**16, 2.0**26)
@@ -44,6 +48,7 @@ class Connection:
     def __init__(self) -> None:
         self._rate = _FIRST_RATE
         self._sent: deque[tuple[int, int, float]] = deque(maxlen=_REMEMBERED)
+        self._delay = 0.0
         self._unanswered = 0
         self._unanswered_bytes = 0
 
@@ -58,7 +63,8 @@ class Connection:
         """Seconds to leave between the last frame and the next."""
         size = self._sent[-1][1] if self._sent else 0
         # Half of the connection is left to others.
-        pause = max(_SHORTEST_PAUSE, 2 * size / self._rate)
+        free = min(_FREE * self._delay, _LONGEST_FREE)
+        pause = max(_SHORTEST_PAUSE, free, 2 * size / self._rate)
         if self._silence:
             patient = self._unanswered_bytes <= _UNANSWERED_BYTES
             longest = max(_LONGEST_PAUSE, pause) if patient else float("inf")
@@ -101,6 +107,7 @@ class Connection:
             self._sent.popleft()
 
     def _learn(self, size: int, delay: float) -> None:
+        self._delay = delay
         # A small frame says little of a fast connection: most of its way is waiting in turn.
         rate = size / delay if delay > _QUICK else max(1.5 * self._rate, size / delay)
         self._rate = min(max(rate, _RATES[0]), _RATES[1])

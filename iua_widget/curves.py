@@ -15,6 +15,7 @@ from iua_widget.unit_scales import all_inactive, held_stops, scale_values, unit_
 _WORTH_COMPILING: Final = 2**21
 """Positions of units on the slider, from which on numba is worth loading."""
 _BLOCK_UNITS: Final = 2**14
+_BESIDE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,10 @@ def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
     if needed == tally.probes:
         units, channels = tally.curves().dead, tally.dead_channels()
         return DeadCurves(units, units, channels, channels)
-    first = np.empty(tally.units, np.int64)
+    first, counts = np.empty(tally.units, np.int64), tally.counts
     for start in range(0, tally.units, _BLOCK_UNITS):
         block = slice(start, start + _BLOCK_UNITS)
-        totals = tally.counts[block].cumsum(axis=1, dtype=np.int64)
+        totals = counts[block].cumsum(axis=1, dtype=np.int64)
         first[block] = (totals < needed).sum(axis=1)
     columns = len(tally.stops) + 1
     held = np.array([*tally.columns, columns])
@@ -124,18 +125,29 @@ def _inactive_from(
     tally: Tally, tolerances: Tolerances, rtols: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """From which stop on no response of a unit exceeds its threshold: surely, and perhaps."""
-    scales = scale_values(tally, tolerances.scale)
+    scales, abs_max = scale_values(tally, tolerances.scale), tally.abs_max
     largest = np.finfo(np.float64).max
-    surely, perhaps = np.zeros((2, tally.units), np.int16)
+    beyond = np.array([*rtols, np.inf])
+    first = np.empty((2, tally.units), np.int16)
     for start in range(0, tally.units, _BLOCK_UNITS):
         block = slice(start, start + _BLOCK_UNITS)
-        for rtol in rtols:
-            with np.errstate(over="ignore"):
-                thresholds = np.minimum(tolerances.atol + rtol * scales[block], largest)
-            one, other = all_inactive(tally, block, thresholds)
-            surely[block] += ~one
-            perhaps[block] += ~other
-    return surely, perhaps
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio = (abs_max[block] - tolerances.atol) / scales[block]
+        # Rounding may put the ratio beside its place: so look from a little before it.
+        near = np.maximum(np.searchsorted(rtols, np.nan_to_num(ratio)) - _BESIDE, 0)
+        for side in range(2):
+            place = near.copy()
+            for _ in range(2 * _BESIDE + 1):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    thresholds = tolerances.atol + beyond[place] * scales[block]
+                thresholds = np.minimum(np.nan_to_num(thresholds, nan=largest), largest)
+                inactive = all_inactive(abs_max[block], thresholds, tally.dtypes)[side]
+                place = place + (~inactive & (place < len(rtols)))
+            first[side, block] = place
+            if len(tally.dtypes) == 1:  # then both are the same
+                first[1, block] = place
+                break
+    return first[0], first[1]
 
 
 def _compiled() -> Callable[..., None] | None:

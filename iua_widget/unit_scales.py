@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -90,17 +90,17 @@ def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.nd
     -------
     lower, upper : numpy.ndarray of int64, shape (units,)
     """
-    scales = scale_values(tally, tolerances.scale)
+    scales, largest, counts = scale_values(tally, tolerances.scale), tally.abs_max, tally.counts
     lower, upper = (np.empty(tally.units, np.int64) for _ in range(2))
     stops = held_stops(tally)
     for block in _blocks(tally.units):
         thresholds = _thresholds(scales[block], tolerances)
         below = np.searchsorted(stops, thresholds, side="right") - 1
         above = below + (stops[below] != thresholds)
-        totals = tally.counts[block].cumsum(axis=1, dtype=np.int64)
+        totals = counts[block].cumsum(axis=1, dtype=np.int64)
         rows = np.arange(len(totals))
         least, most, all_of_it = totals[rows, below], totals[rows, above], totals[:, -1]
-        surely, perhaps = all_inactive(tally, block, thresholds)
+        surely, perhaps = all_inactive(largest[block], thresholds, tally.dtypes)
         most = np.where(perhaps, most, np.minimum(most, all_of_it - 1))
         lower[block] = np.where(surely, all_of_it, least)
         upper[block] = np.where(surely, all_of_it, most)
@@ -113,19 +113,26 @@ def held_stops(tally: Tally) -> np.ndarray:
 
 
 def all_inactive(
-    tally: Tally, units: slice, thresholds: np.ndarray
+    largest: np.ndarray, thresholds: np.ndarray, dtypes: Collection[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where no finite response of a unit exceeds its threshold, in the responses' own dtype.
+
+    Parameters
+    ----------
+    largest, thresholds : numpy.ndarray of float64, shape (units,)
+    dtypes : collection of str
+        In which the responses came.
 
     Returns
     -------
     surely, perhaps : numpy.ndarray of bool
         They differ only where responses came in several dtypes, which round differently.
     """
-    dtypes = {_COMPARED_AS.get(_plain(dtype), np.float64) for dtype in tally.dtypes}
+    compared = {_COMPARED_AS.get(_plain(dtype), np.float64) for dtype in dtypes}
     with np.errstate(over="ignore", under="ignore"):
-        rounded = [thresholds.astype(dtype).astype(np.float64) for dtype in dtypes or {np.float64}]
-    largest = tally.abs_max[units]
+        rounded = [
+            thresholds.astype(dtype).astype(np.float64) for dtype in compared or {np.float64}
+        ]
     return largest <= np.minimum.reduce(rounded), largest <= np.maximum.reduce(rounded)
 
 

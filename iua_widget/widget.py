@@ -681,7 +681,7 @@ class IUAWidget(anywidget.AnyWidget):
             "remaining": None,
             "held": self._iua.held,
             "memory": self._iua.memory,
-            "error": None if error is None else _explained(error),
+            "error": None if error is None else _explained(error, self._recounting),
             "notes": self._iua.notes_at(self.atol),
             "source": self._label(),
             "restartable": self._source is not None and self._source.restartable,
@@ -708,7 +708,8 @@ def _check_unused(**options: Any) -> None:
             raise ProducerError(message)
 
 
-def _explained(error: Exception) -> dict[str, str]:
-    if isinstance(error, IUAError):
-        return {"title": "The run broke off", "message": str(error)}
-    return {"title": f"The run broke off: {type(error).__name__}", "message": str(error)}
+def _explained(error: Exception, recounting: bool) -> dict[str, str]:  # noqa: FBT001
+    title = "The recount broke off" if recounting else "The run broke off"
+    if not isinstance(error, IUAError):
+        title = f"{title}: {type(error).__name__}"
+    return {"title": title, "message": str(error)}

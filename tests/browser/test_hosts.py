@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from panel import Panel
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from test_lab import FINISHED, GATED, READING, SETUP, assert_page_shows, until
 
 pytestmark = pytest.mark.browser
@@ -49,6 +52,25 @@ def test_a_reloaded_page_picks_the_running_widget_up_where_it_is(open_notebook: 
     panel.wait_for_status("done")
     until(lambda: panel.probes() == 1797, "and what comes after")
     assert_page_shows(panel, notebook.python(READING))
+
+
+def test_a_notebook_without_a_kernel_still_has_the_table(
+    open_notebook: Any, browser: Browser, tmp_path: Path
+) -> None:
+    notebook = open_notebook(SETUP, FINISHED.replace("\nw", "\nw.wait(60)\nw"))
+    notebook.run_all()
+    Panel(notebook.page).wait_for_status("done")
+    notebook.save()
+    saved = notebook.lab.folder / notebook.name
+    until(lambda: "widget-view" in saved.read_text(), "the notebook is saved")
+    convert = [sys.executable, "-m", "nbconvert", "--to", "html", str(saved)]
+    subprocess.run([*convert, "--output-dir", str(tmp_path)], check=True, capture_output=True)
+    reader = browser.new_context(offline=True).new_page()
+    reader.goto((tmp_path / notebook.name).with_suffix(".html").as_uri())
+    table = reader.locator("table").filter(has_text="inactive share")
+    expect(table.locator("tbody tr")).to_have_count(3)
+    expect(reader.get_by_text("1,797 probes")).to_be_visible()
+    reader.context.close()
 
 
 def test_buttons_work_while_the_main_thread_is_busy(open_notebook: Any) -> None:

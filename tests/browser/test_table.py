@@ -147,6 +147,32 @@ def test_only_rows_in_view_are_made_and_all_can_be_scrolled_to(
     )
 
 
+def test_scrolling_leaves_the_rows_that_stay_where_they_are(opened: Any) -> None:
+    panel = opened()
+    box = panel.root.locator(".iua-table-box")
+    box.evaluate("(box) => { box.scrollTop = 5000; }")
+    panel.page.wait_for_timeout(100)
+    changed = panel.root.evaluate(
+        """async (root) => {
+            const body = root.querySelector("table.iua-table tbody");
+            const box = root.querySelector(".iua-table-box");
+            const seen = new Set();
+            const observer = new MutationObserver((records) => {
+                for (const { addedNodes, removedNodes } of records) {
+                    for (const node of [...addedNodes, ...removedNodes]) seen.add(node);
+                }
+            });
+            observer.observe(body, { childList: true });
+            box.scrollTop += 2 * body.querySelector("tr[data-layer]").offsetHeight;
+            await new Promise((done) => setTimeout(done, 100));
+            observer.disconnect();
+            return seen.size;
+        }"""
+    )
+    assert 1 <= changed <= 4, "of two rows' way"
+    assert panel.rows.count() > 15
+
+
 def test_the_keyboard_reaches_every_row(opened: Any, figures: pd.DataFrame) -> None:
     panel = opened()
     names = list(figures.response)

@@ -141,6 +141,8 @@ def test_a_share_of_the_probes_moves_what_is_dead(opened: Any, iua: IUA) -> None
         for layer, result in results.items():
             low, high = panel.table()[layer]["dead"]
             assert low <= result.dead <= high
+        heatmap = panel.heatmap()
+        assert heatmap["dead"] == results[heatmap["layer"]].dead
     field.press("ArrowDown")
     expect(field).to_have_value("99.9")
     field.fill("none")

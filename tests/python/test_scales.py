@@ -304,3 +304,29 @@ def test_a_tally_of_no_probe_has_no_curves() -> None:
     )
     assert meta["unit_scales"] == ["unit RMS", "unit max"]
     assert not arrays["unit_mean"].any()
+
+
+def test_a_models_recount_is_exact_in_every_layer_and_leaves_no_trace() -> None:
+    import torch
+    from by_hand import assert_untouched, everything, outputs_by_hand
+    from torch import nn
+
+    torch.manual_seed(1)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 30), nn.ReLU(inplace=True)
+    )
+    images = torch.randn(70, 1, 8, 8)
+    iua = IUA.introspect(model, images, batch_size=16)
+    before = everything(model)
+    for scale in SCALES:
+        exact = iua.recount(model, images, batch_size=16, atol=1e-3, rtol=0.0777, scale=scale)
+        assert exact.exact
+        outputs = outputs_by_hand(model, images.split(16), ["1", "4"])
+        for name, parts in outputs.items():
+            values = np.concatenate(parts)
+            truth = by_hand(values, Tolerances(0.0777, 1e-3, scale))
+            result = exact.results[name]
+            assert result.unit_inactive_count.ravel().tolist() == truth["counts"].tolist()
+            assert result.std_inactive == pytest.approx(truth["inactive"].sum(axis=1).std())
+            assert result.dead == (truth["counts"] == 70).sum()
+    assert_untouched(before, everything(model))

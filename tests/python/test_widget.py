@@ -594,3 +594,35 @@ def test_frames_follow_what_the_page_cannot_know_by_itself() -> None:
     place = meta["stops"].index(0.05)
     dead = [result.dead for result in widget.iua.at(atol=0.05, dead_share=0.4).results.values()]
     assert arrays["dead"][:, place].tolist() == dead
+
+
+def test_a_recount_that_is_stopped_or_fails_leaves_what_was_counted() -> None:
+    batches = [{"a": np.maximum(RNG.normal(size=(8, 5)), 0)} for _ in range(6)]
+    gate = threading.Semaphore(6)
+    shift = 0.0
+
+    def producer(_: int) -> Iterator[dict[str, np.ndarray]]:
+        for batch in batches:
+            gate.acquire()
+            yield {"a": batch["a"] + shift}
+
+    widget = IUAWidget(producer, rtol=0.1, atol=0.0)
+    assert widget.wait(30)
+    kept = widget.table()
+    gate.release(2)
+    widget.recount()
+    until(lambda: widget._current is not None and widget._current.progress.probes == 16)
+    threading.Timer(0.05, gate.release, (1,)).start()
+    widget.stop()
+    assert widget.status == "stopped"
+    pd.testing.assert_frame_equal(widget.table(), kept)
+    shift = 1.0
+    gate.release(6)
+    widget.recount()
+    assert widget.wait(30)
+    assert widget.status == "failed"
+    assert isinstance(widget.error, ProducerError)
+    assert widget._run["error"]["title"] == "The recount broke off"
+    assert "same data" in widget._run["error"]["message"]
+    pd.testing.assert_frame_equal(widget.table(), kept)
+    widget.close()

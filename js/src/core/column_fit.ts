@@ -11,7 +11,7 @@ export type ColumnWidths = Readonly<Record<ColumnKey, number>>;
 const RANGE_SIZE = 0.86;
 /** And smaller still what stands below a number, which has letters narrower than digits. */
 const ASIDE_SIZE = 0.76;
-const NAME = 17;
+const NAME = 19;
 /** So narrow may the name be to leave room for the columns without which a row says nothing. */
 const NAME_LEAST = 11;
 const SHARE = 10;

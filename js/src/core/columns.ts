@@ -50,7 +50,7 @@ export const COLUMNS: readonly Column[] = [
     key: "dead",
     label: "dead\nunits",
     heading: "dead units",
-    title: "Units that were inactive on every probe",
+    title: "Units inactive on every probe, or on the share of the probes that is set above",
   },
   {
     key: "dead-share",

@@ -82,7 +82,8 @@ export function textWidth(text: string, size: number): number {
     if (NARROW_LETTERS.has(letter)) ems += 0.33;
     else if (letter.codePointAt(0) !== undefined && (letter.codePointAt(0) as number) > 0x2e7f) {
       ems += 1.05;
-    } else if (letter >= "A" && letter <= "Z") ems += 0.72;
+    } else if ("%×m".includes(letter)) ems += 0.95;
+    else if (letter >= "A" && letter <= "Z") ems += 0.72;
     else ems += 0.58;
   }
   return ems * size;

@@ -33,6 +33,11 @@ const TOPICS: readonly Topic[] = [
 ];
 const WIDE_FROM = 1380;
 const NARROW_BELOW = 700;
+const COLOUR_QUERIES = [
+  "(prefers-color-scheme: dark)",
+  "(prefers-contrast: more)",
+  "(forced-colors: active)",
+];
 const THEME_ATTRIBUTES = ["class", "theme", "data-theme", "data-jp-theme-light", "style"];
 
 /**
@@ -138,7 +143,7 @@ export class App {
       this.#tolerances.node(),
       element("div", { class: "iua-panes" }, this.#table.node(), this.#heatmap.node()),
     );
-    const presentation = new Presentation(this.#node, () => this.#menu.update(), signal);
+    const presentation = new Presentation(this.#node, () => this.#presented(), signal);
     this.#menu = new ViewMenu(
       {
         presentation,
@@ -174,16 +179,21 @@ export class App {
     this.#node.classList.toggle("iua-narrow", width < NARROW_BELOW);
   }
 
+  /** What is drawn takes its colours and its size of type from the style sheet once. */
+  #recolour(): void {
+    this.#heatmap.recolour();
+    this.#tolerances.recolour();
+  }
+
   #followTheme(signal: AbortSignal): void {
-    const recolour = (): void => {
-      this.#heatmap.recolour();
-      this.#tolerances.recolour();
-    };
+    const recolour = (): void => this.#recolour();
     const observer = new MutationObserver(recolour);
     for (const node of [document.documentElement, document.body]) {
       observer.observe(node, { attributes: true, attributeFilter: THEME_ATTRIBUTES });
     }
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour, { signal });
+    for (const query of COLOUR_QUERIES) {
+      matchMedia(query).addEventListener("change", recolour, { signal });
+    }
     signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
@@ -258,6 +268,11 @@ export class App {
     this.#host.shown(run.frame);
   }
 
+  #presented(): void {
+    this.#menu.update();
+    this.#recolour();
+  }
+
   #pictureTitle(): string {
     const { source } = this.#host.run();
     return this.#host.title || `Inactive units of ${source}`;
@@ -272,12 +287,13 @@ export class App {
     const reading = this.#reading;
     const layer = this.#host.layer();
     const shown = reading === null || without("table") ? [] : this.#table.shown();
+    const exact = reading?.allExact ?? true;
     const row = reading?.table.layers.findIndex(({ name }) => name === layer) ?? -1;
     const table = reading === null ? { rows: [], more: "" } : pictureRows(reading, shown, layer);
     return drawPicture({
       title: this.#pictureTitle(),
       lines: [
-        `inactive: ${text(".iua-rule-text")} · ${text(".iua-rule-note")}`,
+        `inactive: ${text(".iua-rule-text")} · ${exact ? "the counts are exact" : "a range a–b holds the true value"}`,
         `${plural(this.#host.run().probes, "probe")} · ${text(".iua-state-word").toLowerCase()}`,
       ],
       ...table,

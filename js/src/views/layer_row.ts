@@ -1,7 +1,7 @@
 /** A line of the table, for a layer or a group of them: made once, then given to one after another. */
 
 import { NUMERIC_CELLS } from "../core/column_fit";
-import { plural } from "../core/format";
+import { formatInteger, plural } from "../core/format";
 import { type LayerWarning, layerWarnings } from "../core/layer_warnings";
 import type { LayerReading } from "../core/layers";
 import type { Group, Row } from "../core/module_tree";
@@ -110,7 +110,7 @@ export class LayerRow {
     setAttribute(this.#node, "aria-expanded", group === null ? null : String(row.open));
     this.#node.classList.toggle("iua-group", group !== null);
     this.#node.classList.toggle("iua-in-tree", tree);
-    setText(this.#count, group === null ? "" : String(group.layers.length));
+    setText(this.#count, group === null ? "" : formatInteger(group.layers.length));
     this.#curve.setCurve(shareCurve(table, group === null ? [layer] : group.layers));
     if (group === null) {
       const meta = reading.meta(layer);
@@ -192,8 +192,10 @@ export class LayerRow {
     const [worst] = warnings;
     this.#mark.hidden = worst === undefined;
     if (worst === undefined) return;
-    setText(this.#mark, warnings.length > 1 ? `${worst.mark} +${warnings.length - 1}` : worst.mark);
-    setAttribute(this.#mark, "aria-label", warnings.map(({ text }) => text).join(" "));
+    const mark = warnings.length > 1 ? `${worst.mark} +${warnings.length - 1}` : worst.mark;
+    setText(this.#mark, mark);
+    const texts = warnings.map(({ text }) => text).join(" ");
+    setAttribute(this.#mark, "aria-label", `${mark}: ${texts}`);
     this.#mark.classList.toggle("iua-mark-note", worst.level === "note");
   }
 

@@ -504,10 +504,13 @@ export class LayerTable {
       : rowWindow(this.#scrolled, this.#viewHeight, this.#rowHeight, rows.length, AROUND);
     const lines = rowsToMake(inView, this.#list.place(this.#current));
     const keys = new Set(lines.map((line) => (rows[line] as Row).key));
+    const hadFocus = this.#body.matches(":focus-within");
     for (const [key, view] of this.#made) {
       if (keys.has(key)) continue;
       this.#made.delete(key);
       this.#spare.push(view);
+      // Taken out at once: otherwise all the rows after it would move, and not it alone.
+      view.node().remove();
     }
     const context: RowContext = { reading, selected: layer, alarm: this.#alarm, tree: this.#tree };
     const nodes: HTMLElement[] = [];
@@ -534,9 +537,10 @@ export class LayerTable {
       next = line + 1;
     }
     skip(next, rows.length);
-    const hadFocus = this.#body.matches(":focus-within");
     arrange(this.#body, nodes);
     if (hadFocus && !this.#body.matches(":focus-within")) {
+      // A focused row that goes is laid out without, and the box may have had to scroll back.
+      this.#scroller.scrollTop = this.#scrolled;
       this.#made.get(this.#current)?.node().focus({ preventScroll: true });
     }
   }
@@ -589,11 +593,12 @@ export class LayerTable {
 
   #fitColumns(): void {
     if (this.#widths === null || this.#digit === 0) return;
+    const box = this.#scroller.clientWidth;
     const fit = fitColumns(
       this.#widths,
       this.#ownWidths,
       this.#choice,
-      this.#scroller.clientWidth,
+      box,
       this.#digit,
       CELL_PADDING,
     );
@@ -604,6 +609,7 @@ export class LayerTable {
       column.style.width = width === undefined ? "" : `${width}px`;
     }
     this.#table.style.width = `${fit.total}px`;
+    this.#table.classList.toggle("iua-table-wide", fit.total > box);
     this.#head.update(this.#state.sort, fit.shown);
     this.#tools.updateColumns(fit.shown, fit.squeezed);
   }

@@ -20,6 +20,19 @@ export interface ToleranceCurveOptions {
   readonly onSettle: () => void;
 }
 
+interface Style {
+  readonly font: string;
+  readonly text: string;
+  readonly muted: string;
+  readonly line: string;
+  readonly ground: string;
+  readonly accent: string;
+  readonly bar: string;
+  readonly dead: string;
+}
+
+/** In CSS pixels: what the margins have room for. */
+const LARGEST_TYPE = 13;
 const LEFT = 44;
 const RIGHT = 12;
 const TOP = 8;
@@ -48,6 +61,7 @@ export class ToleranceCurve {
   #allTimer: ReturnType<typeof setTimeout> | null = null;
   #width = 0;
   #height = 0;
+  #style: Style | null = null;
   #dragging = false;
 
   constructor(options: ToleranceCurveOptions, signal: AbortSignal) {
@@ -104,7 +118,12 @@ export class ToleranceCurve {
       );
     }
     canvas.addEventListener("keydown", (event) => this.#press(event), { signal });
-    const observer = new ResizeObserver(() => this.#draw());
+    // What the page has laid out is read here only: in a step of the slider it would cost a layout.
+    const observer = new ResizeObserver(() => {
+      this.#width = this.#canvas.clientWidth;
+      this.#height = this.#canvas.clientHeight;
+      this.#draw();
+    });
     observer.observe(canvas);
     signal.addEventListener(
       "abort",
@@ -229,31 +248,47 @@ export class ToleranceCurve {
   }
 
   /** Draw again with the colours of the page as they are now. */
-  draw(): void {
+  recolour(): void {
+    this.#style = null;
     this.#draw();
   }
 
+  #styles(): Style {
+    if (this.#style === null) {
+      const style = getComputedStyle(this.#canvas);
+      const colour = (name: string): string => style.getPropertyValue(`--iua-${name}`).trim();
+      this.#style = {
+        font: `${Math.min(LARGEST_TYPE, 11 * (Number(colour("type")) || 1))}px ${style.fontFamily}`,
+        text: colour("text"),
+        muted: colour("muted"),
+        line: colour("line"),
+        ground: colour("ground"),
+        accent: colour("accent"),
+        bar: colour("bar"),
+        dead: colour("dead"),
+      };
+    }
+    return this.#style;
+  }
+
   #draw(): void {
-    const { clientWidth, clientHeight } = this.#canvas;
     const context = this.#canvas.getContext("2d");
     const axis = this.#axis;
-    if (clientWidth === 0 || context === null || axis === null || this.#tolerances === null) return;
+    const [width, height] = [this.#width, this.#height];
+    if (width === 0 || context === null || axis === null || this.#tolerances === null) return;
     const ratio = window.devicePixelRatio || 1;
-    const [wide, high] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
+    const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (this.#canvas.width !== wide || this.#canvas.height !== high) {
       this.#canvas.width = wide;
       this.#canvas.height = high;
     }
-    this.#width = clientWidth;
-    this.#height = clientHeight;
-    const style = getComputedStyle(this.#canvas);
-    const colour = (name: string): string => style.getPropertyValue(`--iua-${name}`).trim();
+    const style = this.#styles();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, clientWidth, clientHeight);
-    this.#drawFrame(context, axis, style.fontFamily, colour);
-    this.#drawAll(context, colour);
-    this.#drawCurve(context, colour);
-    this.#drawPosition(context, axis, this.#tolerances, colour);
+    context.clearRect(0, 0, width, height);
+    this.#drawFrame(context, axis, style);
+    this.#drawAll(context, style);
+    this.#drawCurve(context, style);
+    this.#drawPosition(context, axis, this.#tolerances, style);
   }
 
   #x(place: number): number {
@@ -265,24 +300,19 @@ export class ToleranceCurve {
     return TOP + (1 - share) * (this.#height - TOP - BOTTOM);
   }
 
-  #drawFrame(
-    context: CanvasRenderingContext2D,
-    axis: Axis,
-    font: string,
-    colour: (name: string) => string,
-  ): void {
-    context.font = `11px ${font}`;
+  #drawFrame(context: CanvasRenderingContext2D, axis: Axis, style: Style): void {
+    context.font = style.font;
     context.lineWidth = 1;
     context.textBaseline = "middle";
     context.textAlign = "right";
     for (const share of [0, 0.5, 1]) {
       const y = Math.round(this.#y(share)) + 0.5;
-      context.strokeStyle = colour("line");
+      context.strokeStyle = style.line;
       context.beginPath();
       context.moveTo(LEFT, y);
       context.lineTo(this.#width - RIGHT, y);
       context.stroke();
-      context.fillStyle = colour("muted");
+      context.fillStyle = style.muted;
       context.fillText(`${100 * share} %`, LEFT - 6, y);
     }
     context.textAlign = "center";
@@ -313,11 +343,11 @@ export class ToleranceCurve {
     context.fill();
   }
 
-  #drawAll(context: CanvasRenderingContext2D, colour: (name: string) => string): void {
+  #drawAll(context: CanvasRenderingContext2D, style: Style): void {
     const all = this.#all;
     if (all === null) return;
     if (all.kind === "lines") {
-      context.strokeStyle = colour("bar");
+      context.strokeStyle = style.bar;
       context.globalAlpha = 0.45;
       for (const curve of all.curves) {
         this.#trace(context, curve);
@@ -330,7 +360,7 @@ export class ToleranceCurve {
         Float64Array,
         Float64Array,
       ];
-      context.fillStyle = colour("bar");
+      context.fillStyle = style.bar;
       context.globalAlpha = 0.16;
       this.#fillBetween(context, least, most);
       context.globalAlpha = 0.28;
@@ -339,22 +369,22 @@ export class ToleranceCurve {
     context.globalAlpha = 1;
   }
 
-  #drawCurve(context: CanvasRenderingContext2D, colour: (name: string) => string): void {
+  #drawCurve(context: CanvasRenderingContext2D, style: Style): void {
     const curve = this.#curve;
     if (curve === null) return;
     context.lineJoin = "round";
-    context.fillStyle = colour("accent");
+    context.fillStyle = style.accent;
     context.globalAlpha = 0.25;
     this.#fillBetween(context, curve.lower, curve.upper);
     context.globalAlpha = 1;
     context.lineWidth = 1.5;
-    context.strokeStyle = colour("dead");
+    context.strokeStyle = style.dead;
     context.setLineDash([4, 3]);
     this.#trace(context, curve.dead);
     context.stroke();
     context.setLineDash([]);
     context.lineWidth = 2;
-    context.strokeStyle = colour("accent");
+    context.strokeStyle = style.accent;
     this.#trace(context, curve.lower);
     context.stroke();
   }
@@ -363,12 +393,12 @@ export class ToleranceCurve {
     context: CanvasRenderingContext2D,
     axis: Axis,
     tolerances: Tolerances,
-    colour: (name: string) => string,
+    style: Style,
   ): void {
     const position = positionAmong(axis.stops, tolerances[axis.name]);
     const [low, high] = this.#shareAt(position);
     const x = this.#x(position);
-    context.strokeStyle = colour("text");
+    context.strokeStyle = style.text;
     context.lineWidth = 1;
     context.beginPath();
     context.moveTo(Math.round(x) + 0.5, TOP - 4);
@@ -377,7 +407,7 @@ export class ToleranceCurve {
     if (high > low) {
       context.lineWidth = 5;
       context.lineCap = "round";
-      context.strokeStyle = colour("accent");
+      context.strokeStyle = style.accent;
       context.beginPath();
       context.moveTo(x, this.#y(low));
       context.lineTo(x, this.#y(high));
@@ -385,8 +415,8 @@ export class ToleranceCurve {
       context.lineCap = "butt";
     }
     context.lineWidth = 2;
-    context.fillStyle = colour("accent");
-    context.strokeStyle = colour("ground");
+    context.fillStyle = style.accent;
+    context.strokeStyle = style.ground;
     context.beginPath();
     context.arc(x, this.#y(low), 5.5, 0, 2 * Math.PI);
     context.fill();

@@ -191,7 +191,7 @@ export class TolerancePanel {
 
   /** Draw again with the colours of the page as they are now. */
   recolour(): void {
-    this.#curve.draw();
+    this.#curve.recolour();
   }
 
   node(): HTMLElement {

@@ -126,12 +126,8 @@ export class ToleranceSlider {
       this.#show();
       return;
     }
-    const snapped = this.#stops[nearestStop(this.#stops, parsed.value)] ?? parsed.value;
-    const message =
-      snapped === parsed.value
-        ? null
-        : `${formatTolerance(snapped)} is the stop nearest to ${formatTolerance(parsed.value)}.`;
-    this.#accept(snapped, message);
+    // Taken as it is, also between stops: the figures are ranges then, until a recount.
+    this.#accept(parsed.value, null);
     this.#options.onSettle();
   }
 
@@ -198,7 +194,7 @@ export class ToleranceSlider {
     const message =
       this.#disabledReason ??
       this.#own ??
-      (between === "" ? "" : `${words} lies between two stops: results are given as ranges.`);
+      (between === "" ? "" : `${words} lies between two stops: figures are ranges.`);
     setText(this.#message, message);
     this.#message.title = message;
     this.#message.classList.toggle("iua-own", this.#disabledReason === null && this.#own !== null);

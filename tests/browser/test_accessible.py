@@ -1,0 +1,256 @@
+"""Nobody is shut out: axe-core finds nothing, and the keyboard reaches everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from panel import Panel
+from playwright.sync_api import Page, expect
+from stub_page import page_state, stub_page
+
+from iua_widget import IUAWidget
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
+RNG = np.random.default_rng(5)
+LONG = "<img src=x onerror=alert(1)>" + "very.long." * 27
+NAMES = ["conv1.relu", LONG, 'שכבה."relu"', "head.gelu", "broken"]
+
+
+def responses() -> dict[str, np.ndarray]:
+    def half(*shape: int) -> np.ndarray:
+        return np.maximum(RNG.normal(size=shape), 0).astype(np.float32)
+
+    maps = half(40, 6, 5, 5)
+    maps[:, 2] = 0
+    broken = half(40, 12)
+    broken[3, 4] = np.nan
+    gelu = RNG.normal(size=(40, 30)).astype(np.float32)
+    return dict(zip(NAMES, [maps, half(40, 50), half(40, 20), gelu, broken], strict=True))
+
+
+@pytest.fixture(scope="module")
+def widget() -> IUAWidget:
+    widget = IUAWidget(responses())
+    assert widget.wait(60)
+    return widget
+
+
+@pytest.fixture
+def stub(page: Page, widget: IUAWidget, tmp_path: Path) -> Iterator[Page]:
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    path = tmp_path / "stub.html"
+    path.write_text(stub_page(page_state(widget)), encoding="utf-8")
+    page.goto(path.as_uri())
+    page.wait_for_function("window.ready")
+    expect(Panel(page).row("head.gelu")).to_be_visible()
+    yield page
+    assert complaints == []
+
+
+def axe_violations(page: Page) -> list[str]:
+    if not page.evaluate("() => 'axe' in window"):
+        page.add_script_tag(path=AXE)
+    found: list[Any] = page.evaluate(
+        """async () => (await axe.run(document.querySelector(".iua-widget"), {
+            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+        })).violations"""
+    )
+    return [
+        f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for violation in found
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_before_while_and_after_a_run_and_in_a_presentation(
+    stub: Page, widget: IUAWidget, theme: str
+) -> None:
+    stub.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+    states: dict[str, dict[str, Any]] = {
+        "before": {"_table": b"", "_units": b"", "status": "running", "_run": {}},
+        "while": {
+            "status": "running",
+            "_run": widget._run | {"rate": 12.5, "remaining": 80.0, "total": 1000},
+        },
+        "paused": {"status": "paused"},
+        "failed": {
+            "status": "failed",
+            "_run": widget._run | {"error": {"title": "The run broke off", "message": "why"}},
+        },
+        "after": {},
+    }
+    found = {}
+    for name, changes in states.items():
+        stub.evaluate("(state) => window.update(state)", page_state(widget, **changes))
+        stub.wait_for_timeout(200)
+        found[name] = axe_violations(stub)
+    Panel(stub).button("View").click()
+    found["menu"] = axe_violations(stub)
+    Panel(stub).button("Present").click()
+    found["presentation"] = axe_violations(stub)
+    problems = [f"{name}: {problem}" for name, all_ in found.items() for problem in all_]
+    assert problems == [], "\n".join(problems)
+
+
+def test_names_of_layers_are_text_and_break_nothing(stub: Page) -> None:
+    panel = Panel(stub)
+    assert set(panel.layers()) == set(NAMES)
+    for width in (1500, 900, 420):
+        stub.set_viewport_size({"width": width, "height": 900})
+        stub.wait_for_timeout(150)
+        clipped = panel.root.evaluate("(root) => root.scrollWidth - root.clientWidth")
+        assert clipped <= 0, f"something is clipped at the side at {width} px"
+        for name in NAMES[1:3]:
+            stub.evaluate("(layer) => window.update({ layer })", name)
+            expect(panel.root.get_by_role("heading").filter(has_text=name)).to_be_visible()
+    assert stub.locator("img").count() == 0
+
+
+def test_the_keyboard_alone_reaches_and_works_everything(stub: Page) -> None:
+    panel, keyboard = Panel(stub), stub.keyboard
+    stub.evaluate("() => document.activeElement.blur()")
+    reached: list[str] = []
+    for _ in range(80):
+        keyboard.press("Tab")
+        name = stub.evaluate(
+            """() => {
+                const node = document.activeElement;
+                if (!document.querySelector(".iua-widget").contains(node)) return null;
+                const style = getComputedStyle(node);
+                const outlined = style.outlineStyle !== "none" || style.boxShadow !== "none";
+                const label = node.getAttribute("aria-label") ?? node.textContent.trim();
+                return [node.tagName, node.type ?? "", label.slice(0, 30), outlined].join("|");
+            }"""
+        )
+        if name is None:
+            break
+        assert name not in reached or not name.strip("|"), f"focus turns in a circle at {name}"
+        reached.append(name)
+    text = "\n".join(reached)
+    for place in ("View", "Restart", "atol", "rtol", "scale", "CANVAS", "TR|", "heatmap of"):
+        assert place in text, f"Tab does not reach {place}:\n{text}"
+    # And what is reached works: the menu, a slider, the table, the picture.
+    panel.button("View").focus()
+    keyboard.press("Enter")
+    expect(panel.button("Present")).to_be_visible()
+    keyboard.press("Tab")
+    keyboard.press("Space")
+    expect(panel.slider("atol")).to_be_hidden()
+    keyboard.press("Space")
+    expect(panel.slider("atol")).to_be_visible()
+    keyboard.press("Escape")
+    expect(panel.button("Present")).to_be_hidden()
+    expect(panel.button("View")).to_be_focused()
+    panel.slider("atol").focus()
+    before = panel.table()
+    keyboard.press("End")
+    stub.wait_for_timeout(100)
+    assert panel.table() != before
+    panel.row("conv1.relu").focus()
+    keyboard.press("End")
+    keyboard.press("Enter")
+    stub.wait_for_function("() => window.model.get('layer') === 'broken'")
+    keyboard.press("Home")
+    keyboard.press("Enter")
+    panel.canvas.focus()
+    keyboard.press("+")
+    stub.wait_for_timeout(100)
+    assert float(panel.canvas.get_attribute("data-zoom") or 1) > 1
+    panel.button("Restart").focus()
+    keyboard.press("Enter")
+    said = stub.evaluate("() => window.said.filter((what) => what.type === 'command')")
+    assert said == [{"type": "command", "command": "restart"}]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1600, 900), (900, 1600), (700, 500)])
+def test_a_presentation_fills_the_window_and_clips_nothing(
+    stub: Page, width: int, height: int
+) -> None:
+    stub.set_viewport_size({"width": width, "height": height})
+    panel = Panel(stub)
+    size = "(root) => parseFloat(getComputedStyle(root).fontSize)"
+    before = panel.root.evaluate(size)
+    panel.button("View").focus()
+    stub.keyboard.press("Enter")
+    panel.button("Present").focus()
+    stub.keyboard.press("Enter")
+    box = panel.root.bounding_box()
+    assert box == {"x": 0, "y": 0, "width": width, "height": height}
+    assert panel.root.evaluate(size) > before
+    stub.keyboard.press("Escape")
+    stub.wait_for_timeout(200)
+    cut = panel.root.evaluate(
+        """(root) => {
+            const inside = root.getBoundingClientRect();
+            const parts = root.querySelectorAll("button, .iua-canvas-box, .iua-rule, h2, h3");
+            return [...parts].filter((part) => part.checkVisibility()).filter((part) => {
+                const box = part.getBoundingClientRect();
+                return box.right > inside.right + 1 || box.left < inside.left - 1;
+            }).map((part) => part.outerHTML.slice(0, 120));
+        }"""
+    )
+    assert cut == []
+
+
+def test_escape_ends_a_presentation(stub: Page) -> None:
+    panel = Panel(stub)
+    panel.button("View").click()
+    panel.button("Present").click()
+    expect(panel.root).to_have_attribute("aria-modal", "true")
+    stub.keyboard.press("Escape")
+    stub.keyboard.press("Escape")
+    expect(panel.root).not_to_have_attribute("aria-modal", "true")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "SVG"])
+def test_the_view_is_saved_with_what_a_reader_needs(stub: Page, kind: str, tmp_path: Path) -> None:
+    panel = Panel(stub)
+    panel.button("View").click()
+    with stub.expect_download() as saved:
+        panel.button(f"Save {kind}").click()
+    path = tmp_path / saved.value.suggested_filename
+    saved.value.save_as(path)
+    assert path.suffix == f".{kind.lower()}"
+    if kind == "SVG":
+        text = path.read_text(encoding="utf-8")
+        stub.goto(path.as_uri())  # an XML parser accepts it
+        for words in ("conv1.relu", "40 probes", "dead", "data:image/png;base64,"):
+            assert words in text
+    else:
+        width, height = (int.from_bytes(path.read_bytes()[at : at + 4]) for at in (16, 20))
+        assert width > 2000
+        assert height > 800
+
+
+def test_an_error_anywhere_in_the_view_is_shown_in_it(stub: Page) -> None:
+    panel = Panel(stub)
+    alert = panel.root.get_by_role("alert").filter(visible=True)
+    expect(alert).to_have_count(0)
+    stub.evaluate("() => window.update({ _table: new DataView(new ArrayBuffer(40)) })")
+    expect(alert).to_contain_text("Update iua_widget")
+
+
+def test_colours_forced_by_the_user_keep_the_picture_and_the_rest_readable(
+    stub: Page,
+) -> None:
+    stub.emulate_media(forced_colors="active", reduced_motion="reduce")
+    panel = Panel(stub)
+    expect(panel.canvas).to_be_visible()
+    style = "(node) => getComputedStyle(node).forcedColorAdjust"
+    assert panel.root.locator(".iua-canvas-box").evaluate(style) == "none"
+    moving = panel.root.evaluate(
+        "(root) => root.getAnimations({ subtree: true }).filter((a) => a.playState === 'running')"
+        ".length"
+    )
+    assert moving == 0
+    stub.emulate_media(forced_colors="none", media="print")
+    expect(panel.button("View")).to_be_hidden()
