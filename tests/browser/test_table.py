@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from panel import Panel
 from playwright.sync_api import Browser, Locator, Page, expect
+from torch import nn
 
 from iua_widget import IUAWidget
 
@@ -57,6 +59,13 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: IUAWidget(layers, background=False).to_html(folder / f"{name}.html")
         for name, layers in (("many", many_layers()), ("odd", odd_layers()))
     }
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 6), nn.GELU(), nn.ReLU())
+    widget = IUAWidget(model, torch.ones(8, 4), background=False)
+    return widget.to_html(tmp_path_factory.mktemp("kinds") / "kinds.html")
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +257,24 @@ def test_the_filter_takes_words_kinds_and_figures(opened: Any, figures: pd.DataF
     assert all(cells["dead-share"][0] >= 0.4 for cells in panel.table().values())
     field.fill("nothing like it")
     expect(panel.root.get_by_text("No layer passes the filter.")).to_be_visible()
+
+
+def test_the_kind_is_chosen_from_a_list(browser: Browser, kinds: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(kinds.as_uri())
+    panel = Panel(page)
+    kind = panel.root.get_by_label("kind of layer")
+    expect(panel.rows).to_have_count(3)
+    assert kind.locator("option").all_inner_texts() == ["all kinds", "GELU", "ReLU"]
+    kind.select_option("GELU")
+    assert panel.layers() == ["3"]
+    expect(panel.root.get_by_role("searchbox", name="filter layers")).to_have_value("kind:GELU")
+    kind.select_option("ReLU")
+    expect(panel.rows).to_have_count(2)
+    kind.select_option("all kinds")
+    expect(panel.rows).to_have_count(3)
+    context.close()
 
 
 def test_layers_are_grouped_by_module_on_request(opened: Any, figures: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 import { plural } from "../core/format";
 import { filteredKind, HAS_DEAD, hasTest, withKind, withTest } from "../core/row_filter";
 import { asciiLower } from "../core/row_order";
+import type { TableSnapshot } from "../core/snapshot";
 import type { TableReading } from "../core/table_reading";
 import { type ColumnsActions, ColumnsMenu } from "./columns_menu";
 import { element, setAttribute, setText } from "./dom";
@@ -74,7 +75,8 @@ export class TableTools {
   readonly #node: HTMLElement;
   #text = "";
   #share = 0.5;
-  #kinds = "";
+  #kinds: readonly string[] = [];
+  #kindsOf: TableSnapshot | null = null;
   #anyClosed = true;
   #copiedTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -170,19 +172,24 @@ export class TableTools {
   }
 
   #showKinds(filter: string, reading: TableReading): void {
-    const kinds = [...new Set(reading.table.layers.map((meta) => meta.kind))].sort();
-    const key = JSON.stringify(kinds);
-    if (key !== this.#kinds) {
-      this.#kinds = key;
-      this.#kind.replaceChildren(
-        element("option", { text: "all kinds", attributes: { value: "" } }),
-        ...kinds.map((kind) => element("option", { text: kind, attributes: { value: kind } })),
-      );
+    if (reading.table !== this.#kindsOf) {
+      this.#kindsOf = reading.table;
+      this.#setKinds([...new Set(reading.table.layers.map((meta) => meta.kind))].sort());
     }
-    this.#kind.hidden = kinds.length < 2;
     const sought = filteredKind(filter);
-    const chosen = kinds.find((kind) => asciiLower(kind) === sought) ?? "";
+    const chosen = this.#kinds.find((kind) => asciiLower(kind) === sought) ?? "";
     if (this.#kind.value !== chosen) this.#kind.value = chosen;
+  }
+
+  #setKinds(kinds: readonly string[]): void {
+    this.#kind.hidden = kinds.length < 2;
+    const same = kinds.length === this.#kinds.length && kinds.every((k, i) => k === this.#kinds[i]);
+    if (same) return;
+    this.#kinds = kinds;
+    this.#kind.replaceChildren(
+      element("option", { text: "all kinds", attributes: { value: "" } }),
+      ...kinds.map((kind) => element("option", { text: kind, attributes: { value: kind } })),
+    );
   }
 
   updateColumns(...state: Parameters<ColumnsMenu["update"]>): void {
