@@ -458,7 +458,7 @@ def main() -> None:
         answer = measure()
         for row in answer if isinstance(answer, list) else [answer]:
             rows.append(row)
-            print(row, flush=True)  # noqa: T201
+            print(row, flush=True)
     head = "| measured | must | goal | reached | figures |\n|---|---|---|---|---|\n"
     RESULTS.write_text(
         "# The page, measured\n\nWritten by `python tests/benchmarks/browser.py`: headless "
