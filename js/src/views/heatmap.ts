@@ -9,7 +9,7 @@ import type { PictureHeatmap } from "../core/picture";
 import type { UnitsSnapshot } from "../core/snapshot";
 import { probesNeeded, type Tolerances } from "../core/threshold";
 import { orderUnits } from "../core/unit_order";
-import { type ReadingSurvey, sameCounts, surveyReading, UnitFacts } from "../core/unit_picture";
+import { type ReadingSurvey, sameCounts, UnitFacts } from "../core/unit_picture";
 import { MOST_SELECTED, toggled, united } from "../core/unit_selection";
 import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
 import { deadRule, probeWord, type UnitsInView, unitTitle } from "../core/units_in_view";
@@ -507,7 +507,7 @@ export class Heatmap {
       this.#listed = null;
       this.#choices = { ...this.#choices, across: null };
     }
-    if (!sameNumbers || this.#survey === null) this.#survey = surveyReading(reading, deadFrom);
+    if (!sameNumbers || this.#survey === null) this.#survey = facts.survey(reading, deadFrom);
     this.#toggle(true);
     this.#describeLayer(this.#data, this.#survey, state.colouring);
     if (!sameColours || !keepView) this.#repaint(keepView);
@@ -548,6 +548,7 @@ export class Heatmap {
         order: this.#order,
         across,
         notFinite: facts.notFinite,
+        dead: survey.dead,
       },
       keepView,
     );
