@@ -467,7 +467,9 @@ export class UnitCanvas {
     crossOut(context, marked, DEAD[pooling]);
     const unitOf = (place: number): number => this.#unitIn(place);
     const palette = this.#palette as Uint32Array;
-    numberUnits(context, marked, inks.font, unitOf, (level) => inkOn(palette[level] as number));
+    const inkOf = (level: number): string => inkOn(palette[level] as number);
+    const hatched = { level: NOT_FINITE[pooling], colour: cssColour(inks.signals.notFinite) };
+    numberUnits(context, marked, inks.font, unitOf, inkOf, hatched);
   }
 }
 
