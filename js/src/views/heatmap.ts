@@ -296,7 +296,8 @@ export class Heatmap {
     else this.#pickCursor(true);
   }
 
-  #click({ at, adds }: Click): void {
+  #click({ at, adds, second }: Click): void {
+    if (second) return;
     this.#beforeClick = this.#selected;
     const unit = this.#picture.unitAt(at);
     this.#hover(at);
