@@ -18,8 +18,9 @@ import {
   SHADES,
   shadeAt,
   surveyCounts,
+  unitsAtLevel,
 } from "../src/core/levels";
-import { sameCounts, surveyReading, UnitFacts } from "../src/core/unit_picture";
+import { sameCounts, UnitFacts } from "../src/core/unit_picture";
 import { unitsSnapshot } from "./units";
 
 const ENDS = { from: 0, to: 10 };
@@ -120,6 +121,20 @@ describe("surveyCounts", () => {
   });
 });
 
+describe("unitsAtLevel", () => {
+  it("finds few units wherever they are, and gives none when there are more", () => {
+    for (const level of [1, 127, 128, 254, 255]) {
+      const levels = new Uint8Array(1003).fill(level === 1 ? 2 : level - 1);
+      const units = [0, 1, 5, 130, 131, 999, 1000, 1002];
+      for (const unit of units) levels[unit] = level;
+      expect(unitsAtLevel(levels, level, 8)).toEqual(units);
+      expect(unitsAtLevel(levels, level, 7)).toEqual([]);
+      expect(unitsAtLevel(levels.subarray(1), level, 8)).toEqual([0, 4, 129, 130, 998, 999, 1001]);
+    }
+    expect(unitsAtLevel(new Uint8Array(9), 255, 3)).toEqual([]);
+  });
+});
+
 describe("what is not finite", () => {
   it("is found by the column of finite values, and marked whatever is coloured", () => {
     const snapshot = unitsSnapshot(
@@ -158,15 +173,31 @@ describe("what is not finite", () => {
 });
 
 describe("readings", () => {
-  it("give the dead of both bounds", () => {
-    const lower = Uint8Array.from([4, 9, 10]);
-    const upper = Uint8Array.from([9, 10, 10]);
-    expect(surveyReading({ lower, upper, exact: false, lowerColumn: 0 }, 10)).toMatchObject({
-      dead: 1,
-      deadUpper: 2,
-      inactive: 23,
-    });
-    expect(surveyReading({ lower, upper, exact: true, lowerColumn: 0 }, 10).deadUpper).toBe(1);
+  it("give the dead of both bounds, also of columns seen before", () => {
+    const snapshot = unitsSnapshot(
+      [3],
+      10,
+      [0, 1],
+      [
+        [4, 9, 10],
+        [9, 10, 10],
+        [10, 10, 10],
+      ],
+    );
+    const column = (at: number) => snapshot.counts.subarray(3 * at, 3 * at + 3);
+    const between = { lower: column(0), upper: column(1), exact: false, lowerColumn: 0 };
+    const facts = new UnitFacts(snapshot);
+    for (let time = 0; time < 2; time++) {
+      expect(facts.survey(between, 10)).toEqual({ dead: 1, deadUpper: 2, inactive: 23 });
+      expect(facts.survey(between, 9)).toEqual({ dead: 2, deadUpper: 3, inactive: 23 });
+      const exact = { lower: column(1), upper: column(1), exact: true, lowerColumn: 1 };
+      expect(facts.survey(exact, 9)).toEqual({ dead: 3, deadUpper: 3, inactive: 29 });
+    }
+    const own = Uint16Array.from([1, 2, 3]);
+    const perUnit = { lower: own, upper: own, exact: true, lowerColumn: -1 };
+    expect(facts.survey(perUnit, 10).inactive).toBe(6);
+    own.fill(10);
+    expect(facts.survey(perUnit, 10)).toEqual({ dead: 3, deadUpper: 3, inactive: 30 });
   });
 
   it("are the same where they are the same part of the same data", () => {

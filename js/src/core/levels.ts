@@ -199,3 +199,25 @@ export function notFiniteUnits(finite: NumericArray | null, probes: number): num
   }
   return units;
 }
+
+const EVERY_BYTE = 0x01010101;
+const HIGH_BITS = 0x80808080;
+
+/** Units of a level when they are no more than `most`, none when they are; four at a time. */
+export function unitsAtLevel(levels: Uint8Array, level: number, most: number): number[] {
+  const units: number[] = [];
+  const find = (from: number, to: number): boolean => {
+    for (let unit = from; unit < to; unit++) if (levels[unit] === level) units.push(unit);
+    return units.length <= most;
+  };
+  const whole = levels.byteOffset % 4 === 0 ? Math.floor(levels.length / 4) : 0;
+  const words = new Int32Array(levels.buffer, whole > 0 ? levels.byteOffset : 0, whole);
+  const pattern = level * EVERY_BYTE;
+  for (let word = 0; word < whole; word++) {
+    // Zero where a byte is of the level; the sum of signs finds whether there is a zero byte.
+    const other = (words[word] as number) ^ pattern;
+    if (((other - EVERY_BYTE) & ~other & HIGH_BITS) === 0) continue;
+    if (!find(4 * word, 4 * word + 4)) return [];
+  }
+  return find(4 * whole, levels.length) ? units : [];
+}

@@ -18,6 +18,10 @@ import {
 } from "./levels";
 import type { NumericArray, UnitsSnapshot } from "./snapshot";
 
+export interface ReadingSurvey extends Survey {
+  readonly deadUpper: number;
+}
+
 /** What does not depend on tolerances: made once for each snapshot. */
 export class UnitFacts {
   readonly units: UnitsSnapshot;
@@ -25,6 +29,9 @@ export class UnitFacts {
   readonly finite: NumericArray | null;
   readonly notFinite: readonly number[];
   readonly #levels: Uint8Array;
+  /** By where a column begins: a drag comes back to columns, and to the upper one as the lower. */
+  readonly #surveys = new Map<number, Survey>();
+  #surveyedFor = 0;
   #magnitudes: { readonly range: Range | null; readonly shades: Uint8Array } | null = null;
 
   constructor(units: UnitsSnapshot) {
@@ -35,6 +42,25 @@ export class UnitFacts {
     this.finite = whole ? counts.subarray(last * units.units, (last + 1) * units.units) : null;
     this.notFinite = notFiniteUnits(this.finite, probes);
     this.#levels = new Uint8Array(units.units);
+  }
+
+  survey(reading: UnitsReading, deadFrom: number): ReadingSurvey {
+    if (this.#surveyedFor !== deadFrom) this.#surveys.clear();
+    this.#surveyedFor = deadFrom;
+    const survey = this.#surveyed(reading.lower, deadFrom);
+    const { dead } = reading.exact ? survey : this.#surveyed(reading.upper, deadFrom);
+    return { ...survey, deadUpper: dead };
+  }
+
+  #surveyed(counts: NumericArray, deadFrom: number): Survey {
+    // What was read unit by unit is written over at the next step.
+    if (counts.buffer !== this.units.counts.buffer) return surveyCounts(counts, deadFrom);
+    let survey = this.#surveys.get(counts.byteOffset);
+    if (survey === undefined) {
+      survey = surveyCounts(counts, deadFrom);
+      this.#surveys.set(counts.byteOffset, survey);
+    }
+    return survey;
   }
 
   /** The colouring asked for, or the share where there is nothing to colour by. */
@@ -78,16 +104,6 @@ export class UnitFacts {
     for (const unit of this.notFinite) out[unit] = NOT_FINITE[pooling];
     return out;
   }
-}
-
-export interface ReadingSurvey extends Survey {
-  readonly deadUpper: number;
-}
-
-export function surveyReading(reading: UnitsReading, deadFrom: number): ReadingSurvey {
-  const survey = surveyCounts(reading.lower, deadFrom);
-  const deadUpper = reading.exact ? survey.dead : surveyCounts(reading.upper, deadFrom).dead;
-  return { ...survey, deadUpper };
 }
 
 /** Whether two readings are the same numbers, as far as can be told without comparing them. */

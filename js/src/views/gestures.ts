@@ -4,11 +4,14 @@ import type { Point } from "../core/viewport";
 
 /** A pointer that moves less than this between down and up has clicked. */
 const CLICK_REACH = 4;
+const DOUBLE_CLICK_MS = 500;
 
 export interface Click {
   readonly at: Point;
   /** With Shift, Ctrl or Cmd held: add to what is selected. */
   readonly adds: boolean;
+  /** The second of a double click. */
+  readonly second: boolean;
 }
 
 export interface GestureListener {
@@ -33,6 +36,7 @@ export class Gestures {
   #stroke: Stroke | null = null;
   #start: Point = { x: 0, y: 0 };
   #adds = false;
+  #clicked: { readonly at: Point; readonly time: number } | null = null;
 
   constructor(node: HTMLElement, listener: GestureListener, signal: AbortSignal) {
     this.#node = node;
@@ -104,8 +108,18 @@ export class Gestures {
     const at = this.#at(event);
     const stroke = this.#stroke;
     if (this.#pointers.size === 0) this.#stroke = null;
-    if (stroke === "click") this.#listener.onClick({ at, adds: this.#adds });
+    if (stroke === "click") this.#click(at, event.timeStamp);
     else if (stroke === "region") this.#listener.onRegion([this.#start, at], true);
+  }
+
+  #click(at: Point, time: number): void {
+    const before = this.#clicked;
+    const second =
+      before !== null &&
+      time - before.time < DOUBLE_CLICK_MS &&
+      Math.hypot(at.x - before.at.x, at.y - before.at.y) < CLICK_REACH;
+    this.#clicked = second ? null : { at, time };
+    this.#listener.onClick({ at, adds: this.#adds, second });
   }
 
   #cancel(event: PointerEvent): void {

@@ -9,7 +9,7 @@ import type { PictureHeatmap } from "../core/picture";
 import type { UnitsSnapshot } from "../core/snapshot";
 import { probesNeeded, type Tolerances } from "../core/threshold";
 import { orderUnits } from "../core/unit_order";
-import { type ReadingSurvey, sameCounts, surveyReading, UnitFacts } from "../core/unit_picture";
+import { type ReadingSurvey, sameCounts, UnitFacts } from "../core/unit_picture";
 import { MOST_SELECTED, toggled, united } from "../core/unit_selection";
 import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
 import { deadRule, probeWord, type UnitsInView, unitTitle } from "../core/units_in_view";
@@ -296,7 +296,8 @@ export class Heatmap {
     else this.#pickCursor(true);
   }
 
-  #click({ at, adds }: Click): void {
+  #click({ at, adds, second }: Click): void {
+    if (second) return;
     this.#beforeClick = this.#selected;
     const unit = this.#picture.unitAt(at);
     this.#hover(at);
@@ -507,7 +508,7 @@ export class Heatmap {
       this.#listed = null;
       this.#choices = { ...this.#choices, across: null };
     }
-    if (!sameNumbers || this.#survey === null) this.#survey = surveyReading(reading, deadFrom);
+    if (!sameNumbers || this.#survey === null) this.#survey = facts.survey(reading, deadFrom);
     this.#toggle(true);
     this.#describeLayer(this.#data, this.#survey, state.colouring);
     if (!sameColours || !keepView) this.#repaint(keepView);
@@ -548,6 +549,7 @@ export class Heatmap {
         order: this.#order,
         across,
         notFinite: facts.notFinite,
+        dead: survey.dead,
       },
       keepView,
     );

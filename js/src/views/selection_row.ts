@@ -38,7 +38,7 @@ export class SelectionRow {
     const share = formatBracket(all.share, all.shareUpper, formatShare);
     setText(
       this.#text,
-      `${plural(all.units, "unit")} selected · ${dead} dead · inactive on ${share} on average`,
+      `${plural(all.units, "unit")} selected · ${dead} dead · on average ${share} inactive`,
     );
   }
 

@@ -32,7 +32,7 @@ interface Style {
 }
 
 /** In CSS pixels: what the margins have room for. */
-const LARGEST_TYPE = 13;
+const LARGEST_TYPE = 12;
 const LEFT = 44;
 const RIGHT = 12;
 const TOP = 8;

@@ -10,7 +10,7 @@ import {
 import { buildPalette, type ColourMap, cssColour, packColour, type Signals } from "../core/colour";
 import { type Box, clearMarks, drawContour, markUnits } from "../core/contour";
 import { cellOf, highestUnitIn, type Layout, layoutUnits, unitAt, unitsIn } from "../core/layout";
-import { DEAD, NOT_FINITE, type Pooling } from "../core/levels";
+import { DEAD, NOT_FINITE, type Pooling, unitsAtLevel } from "../core/levels";
 import { Pyramid } from "../core/pooling";
 import { type Placement, rasterise, rasteriseTiles } from "../core/raster";
 import { ranksOf } from "../core/unit_order";
@@ -41,6 +41,8 @@ export interface UnitPicture {
   /** Units or channels a row; null for as many as fit best. */
   readonly across: number | null;
   readonly notFinite: readonly number[];
+  /** How many units are dead. */
+  readonly dead: number;
 }
 
 export interface Inks {
@@ -64,16 +66,6 @@ export interface UnitCanvasOptions {
   readonly onRegion: (corners: readonly [Point, Point]) => void;
 }
 
-/** Units of a level when they are few, none when they are many. */
-function fewOf(levels: Uint8Array, level: number): number[] {
-  const units: number[] = [];
-  for (let unit = levels.indexOf(level); unit >= 0; unit = levels.indexOf(level, unit + 1)) {
-    if (units.length === FEW) return [];
-    units.push(unit);
-  }
-  return units;
-}
-
 export class UnitCanvas {
   readonly #options: UnitCanvasOptions;
   readonly #canvas = element("canvas", { class: "iua-canvas", attributes: { tabindex: "0" } });
@@ -84,6 +76,8 @@ export class UnitCanvas {
   #layout: Layout | null = null;
   #fit: Placement = { originX: 0, originY: 0, scaleX: 1, scaleY: 1 };
   #pyramid: Pyramid | null = null;
+  /** Places of dead units, where they are few. */
+  #fewDead: readonly number[] = [];
   #ranks: Uint32Array | null = null;
   #selected: readonly number[] = [];
   #inks: Inks | null = null;
@@ -149,7 +143,7 @@ export class UnitCanvas {
   #pool(): void {
     const picture = this.#picture;
     if (picture === null || this.#layout === null) return;
-    const { levels, order, pooling } = picture;
+    const { levels, order, pooling, dead } = picture;
     let byPlace = levels;
     if (order !== null) {
       byPlace = new Uint8Array(levels.length);
@@ -158,6 +152,7 @@ export class UnitCanvas {
       }
     }
     this.#pyramid = new Pyramid(this.#layout, byPlace, pooling);
+    this.#fewDead = dead > FEW ? [] : unitsAtLevel(byPlace, DEAD[pooling], FEW);
   }
 
   select(units: readonly number[]): void {
@@ -468,12 +463,13 @@ export class UnitCanvas {
       const places = notFinite.map((unit) => this.#placeOf(unit));
       enlarge(context, marked, places, cssColour(inks.signals.notFinite));
     }
-    const dead = fewOf(levels, DEAD[pooling]);
-    enlarge(context, marked, dead, cssColour(inks.signals.dead));
+    enlarge(context, marked, this.#fewDead, cssColour(inks.signals.dead));
     crossOut(context, marked, DEAD[pooling]);
     const unitOf = (place: number): number => this.#unitIn(place);
     const palette = this.#palette as Uint32Array;
-    numberUnits(context, marked, inks.font, unitOf, (level) => inkOn(palette[level] as number));
+    const inkOf = (level: number): string => inkOn(palette[level] as number);
+    const hatched = { level: NOT_FINITE[pooling], colour: cssColour(inks.signals.notFinite) };
+    numberUnits(context, marked, inks.font, unitOf, inkOf, hatched);
   }
 }
 

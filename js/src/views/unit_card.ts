@@ -87,7 +87,9 @@ export class UnitCard {
     const figure = (array: Float32Array | null): string => {
       const value = array?.[unit];
       if (value === undefined) return "not sent";
-      return Number.isFinite(value) ? formatThreshold(value) : "NaN";
+      // Of no finite response nothing is known, though the largest of none is sent as zero.
+      const known = Number.isFinite(value) && data.finite?.[unit] !== 0;
+      return known ? formatThreshold(value) : "NaN";
     };
     const set = (name: Figure, text: string): void =>
       setText(this.#values.get(name) as HTMLElement, text);

@@ -314,12 +314,14 @@ export class UnitList {
     const parts = [unitName(data, unit), words.index, words.alarm ?? ""];
     node.title = parts.filter((part) => part !== "").join("\n");
     setText(cells.unit, unitShortName(data, unit));
+    const finite = data.finite?.[unit] ?? units.probes;
+    node.classList.toggle("iua-list-not-finite", finite < units.probes);
     const share = formatBracket(lower / units.probes, upper / units.probes, formatShare);
-    setText(cells.inactive, share);
+    setText(cells.inactive, finite === 0 ? "NaN" : finite < units.probes ? `NaN, ${share}` : share);
     cells.inactive.title = `${formatBracket(lower, upper, formatInteger)} of ${formatInteger(units.probes)} ${probeWord(data)}s`;
     setVariable(node, "--share", (lower / units.probes).toFixed(4));
-    this.#magnitude(cells["mean |x|"], units.mean_abs, unit);
-    this.#magnitude(cells["max |x|"], units.max_abs, unit);
+    this.#magnitude(cells["mean |x|"], units.mean_abs, finite > 0 ? unit : -1);
+    this.#magnitude(cells["max |x|"], units.max_abs, finite > 0 ? unit : -1);
   }
 
   #magnitude(cell: HTMLElement, values: Float32Array | null, unit: number): void {

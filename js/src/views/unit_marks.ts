@@ -101,6 +101,7 @@ export function numberUnits(
   font: string,
   unitOf: (place: number) => number,
   inkOf: (level: number) => string,
+  hatched: { readonly level: number; readonly colour: string },
 ): void {
   if (!numbersFit(picture)) return;
   const { at, ratio, levels } = picture;
@@ -108,8 +109,15 @@ export function numberUnits(
   context.textAlign = "center";
   context.textBaseline = "alphabetic";
   eachInView(context, picture, (place, x, y) => {
+    const text = String(unitOf(place));
+    const base = y + at.scaleY / 2 - 4 * ratio;
+    if (levels[place] === hatched.level) {
+      context.lineWidth = 4 * ratio;
+      context.strokeStyle = hatched.colour;
+      context.strokeText(text, x, base);
+    }
     context.fillStyle = inkOf(levels[place] as number);
-    context.fillText(String(unitOf(place)), x, y + at.scaleY / 2 - 4 * ratio);
+    context.fillText(text, x, base);
   });
 }
 
