@@ -52,7 +52,8 @@ def many_layers(*, units: int) -> dict[str, Any]:
     batch = {f"layer{number}": one for number in range(units)}
     iua, found = _counted(batch, batches=8)
     start = time.perf_counter()
-    table_snapshot({layer: iua.tally(layer) for layer in iua.layers}, iua.grid)
+    tallies = {layer: iua.tally(layer) for layer in iua.layers}
+    table_snapshot(tallies, iua.grid, iua.tolerances())
     middle = time.perf_counter()
     iua.to_pandas()
     found["also"] = (
