@@ -148,7 +148,6 @@ export class MagnitudePlot {
     setAttribute(this.#handle, "aria-valuemax", String(Math.max(0, stops.length - 1)));
     setAttribute(this.#handle, "aria-valuenow", String(nearestStop(stops, known ? threshold : 0)));
     setAttribute(this.#handle, "aria-valuetext", known ? formatThreshold(threshold) : "unknown");
-    this.#handle.title = `threshold ${known ? formatThreshold(threshold) : ""}: drag it`;
   }
 
   /** The share in each slot, where its bar is too tall to be compared. */

@@ -21,7 +21,7 @@ import { element, setAttribute, setText, setVariable } from "./dom";
 const ROW = 24;
 const OVERSCAN = 3;
 /** More units than this are sorted once a drag pauses. */
-const SORT_AT_ONCE = 200_000;
+const SORT_AT_ONCE = 100_000;
 const PAUSE_MS = 80;
 
 export interface UnitListOptions {
