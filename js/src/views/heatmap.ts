@@ -33,6 +33,7 @@ const HINT_MS = 1800;
 const KEYS =
   "Plus and minus zoom, arrows pan, 0 resets. Shift and arrows walk, Enter pins, Space selects, " +
   "Shift and Space selects up to here, Escape lets go. The list of units says the same.";
+const MEAN_ABSENT = "Mean |x| of each unit was not sent: the layer is too large.";
 const REST_HINT = "Click, then scroll to zoom · drag to pan · Shift-drag selects";
 
 export type HeatmapState =
@@ -572,10 +573,8 @@ export class Heatmap {
       kind,
       colouring: this.#colouring,
       choices: this.#choices,
-      meanAbsent:
-        mean_abs === null ? "mean |x| of each unit was not sent: this layer is too large" : null,
+      meanAbsent: mean_abs === null ? MEAN_ABSENT : null,
       across: this.#picture.across(),
-      acrossMost: kind === "mosaic" ? (shape[0] ?? 1) : data.units.units,
     });
   }
 
@@ -613,7 +612,7 @@ export class Heatmap {
 
   #colourNote(wanted: Colouring): string {
     if (wanted === this.#colouring) return "";
-    return "Mean |x| of each unit was not sent for this large layer: inactive share is shown.";
+    return `${MEAN_ABSENT} Inactive share is shown.`;
   }
 
   /** Read the theme's colours again. */

@@ -38,7 +38,6 @@ export interface ToolsState {
   readonly meanAbsent: string | null;
   /** Units or channels a row as drawn now. */
   readonly across: number | null;
-  readonly acrossMost: number;
 }
 
 const COLOURING_WORDS: Readonly<Record<Colouring, string>> = {
@@ -154,7 +153,6 @@ export class HeatmapTools {
     this.#order.node.hidden = kind !== "grid";
     this.#acrossLabel.hidden = kind === "matrix";
     this.#acrossLabel.title = `${kind === "grid" ? "units" : "channels"} a row; empty to fit`;
-    setAttribute(this.#across, "max", String(state.acrossMost));
     setAttribute(this.#across, "placeholder", state.across === null ? "" : String(state.across));
     const text = choices.across === null ? "" : String(choices.across);
     if (!this.#across.matches(":focus")) this.#across.value = text;
