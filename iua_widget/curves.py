@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
-from iua_widget.unit_scales import all_inactive, held_stops, scale_values, unit_bounds
+from iua_widget.unit_scales import (
+    all_inactive,
+    bounds_at,
+    held_stops,
+    scale_values,
+    thresholds_at,
+)
 
 _WORTH_COMPILING: Final = 2**21
 """Positions of units on the slider, from which on numba is worth loading."""
 _BLOCK_UNITS: Final = 2**14
+_BLOCK_VALUES: Final = 2**18
 _BESIDE: Final = 2
 
 
@@ -81,7 +89,9 @@ class RtolCurves:
 def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) -> RtolCurves:
     """A layer's curves over rtol, `atol` and the scale being those of the tolerances."""
     needed = tolerances.probes_needed(tally.probes)
-    compiled = _compiled() if tally.units * len(rtols) >= _WORTH_COMPILING else None
+    loaded = "iua_widget.counting.scale_kernel" in sys.modules
+    worth_it = loaded or tally.units * len(rtols) >= _WORTH_COMPILING
+    compiled = _compiled() if worth_it else None
     if compiled is None:
         sums, first = _curves_by_numpy(tally, tolerances, rtols, needed)
     else:
@@ -112,12 +122,19 @@ def _curves_by_numpy(
     tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     sums = np.zeros((2, len(rtols)), np.int64)
-    first = np.full((2, tally.units), len(rtols), np.int16)
-    for place, rtol in enumerate(rtols):
-        bounds = unit_bounds(tally, replace(tolerances, rtol=rtol))
-        for side, counts in enumerate(bounds):
-            sums[side, place] = counts.sum()
-            np.minimum(first[side], np.where(counts >= needed, place, len(rtols)), out=first[side])
+    first = np.empty((2, tally.units), np.int16)
+    scales, largest, counts = scale_values(tally, tolerances.scale), tally.abs_max, tally.counts
+    stops = held_stops(tally)
+    column = np.array(rtols, np.float64)[:, None]
+    step = max(1, _BLOCK_VALUES // len(rtols))
+    for start in range(0, tally.units, step):
+        block = slice(start, start + step)
+        totals = counts[block].cumsum(axis=1, dtype=np.int64)
+        thresholds = thresholds_at(scales[block], tolerances.atol, column)
+        bounds = bounds_at(thresholds, totals, stops, largest[block], tally.dtypes)
+        for side, inactive in enumerate(bounds):
+            sums[side] += inactive.sum(axis=1)
+            first[side, block] = (inactive < needed).sum(axis=0)
     return sums, first
 
 

@@ -527,7 +527,7 @@ class IUA:
         --------
         >>> import numpy as np
         >>> IUA.introspect({"a": np.zeros((8, 1000), np.float32)}).held
-        184000
+        113000
         """
         return sum(tally.nbytes for tally in self._tallies.values())
 

@@ -60,8 +60,8 @@ class FramePacer:
 
     Examples
     --------
-    >>> frames = []
-    >>> pacer = FramePacer(lambda order: frames.append(order) or FrameCost(1000))
+    >>> frames, cost = [], FrameCost(1000)
+    >>> pacer = FramePacer(lambda order, frames=frames, cost=cost: frames.append(order) or cost)
     >>> for _ in range(1000):
     ...     pacer.request()
     >>> pacer.close()

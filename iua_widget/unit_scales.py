@@ -63,14 +63,15 @@ def unit_thresholds(tally: Tally, tolerances: Tolerances) -> np.ndarray:
     numpy.ndarray of float64, shape (units,)
     """
     if tolerances.per_unit:
-        return _thresholds(scale_values(tally, tolerances.scale), tolerances)
+        scales = scale_values(tally, tolerances.scale)
+        return thresholds_at(scales, tolerances.atol, tolerances.rtol)
     return np.full(tally.units, threshold_of(tally, tolerances))
 
 
-def _thresholds(scales: np.ndarray, tolerances: Tolerances) -> np.ndarray:
+def thresholds_at(scales: np.ndarray, atol: float, rtol: float | np.ndarray) -> np.ndarray:
+    """``atol + rtol * scale``, never infinite."""
     with np.errstate(over="ignore"):
-        thresholds = tolerances.atol + tolerances.rtol * scales
-    return np.minimum(thresholds, sys.float_info.max)
+        return np.minimum(atol + rtol * scales, sys.float_info.max)
 
 
 def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.ndarray]:
@@ -94,17 +95,45 @@ def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.nd
     lower, upper = (np.empty(tally.units, np.int64) for _ in range(2))
     stops = held_stops(tally)
     for block in _blocks(tally.units):
-        thresholds = _thresholds(scales[block], tolerances)
-        below = np.searchsorted(stops, thresholds, side="right") - 1
-        above = below + (stops[below] != thresholds)
         totals = counts[block].cumsum(axis=1, dtype=np.int64)
-        rows = np.arange(len(totals))
-        least, most, all_of_it = totals[rows, below], totals[rows, above], totals[:, -1]
-        surely, perhaps = all_inactive(largest[block], thresholds, tally.dtypes)
-        most = np.where(perhaps, most, np.minimum(most, all_of_it - 1))
-        lower[block] = np.where(surely, all_of_it, least)
-        upper[block] = np.where(surely, all_of_it, most)
+        thresholds = thresholds_at(scales[block], tolerances.atol, tolerances.rtol)
+        lower[block], upper[block] = bounds_at(
+            thresholds, totals, stops, largest[block], tally.dtypes
+        )
     return lower, upper
+
+
+def bounds_at(
+    thresholds: np.ndarray,
+    totals: np.ndarray,
+    stops: np.ndarray,
+    largest: np.ndarray,
+    dtypes: Collection[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds on how often units were inactive at their thresholds.
+
+    Parameters
+    ----------
+    thresholds : numpy.ndarray of float64, shape (..., units)
+    totals : numpy.ndarray of int64, shape (units, held columns)
+        Up to each of the columns at which counts are held.
+    stops : numpy.ndarray of float64, shape (held columns - 1,)
+    largest : numpy.ndarray of float64, shape (units,)
+        Largest finite responses.
+    dtypes : collection of str
+        In which the responses came.
+
+    Returns
+    -------
+    lower, upper : numpy.ndarray of int64, shape (..., units)
+    """
+    below = np.searchsorted(stops, thresholds, side="right") - 1
+    above = below + (stops[below] != thresholds)
+    rows = np.arange(len(totals))
+    least, most, all_of_it = totals[rows, below], totals[rows, above], totals[:, -1]
+    surely, perhaps = all_inactive(largest, thresholds, dtypes)
+    most = np.where(perhaps, most, np.minimum(most, all_of_it - 1))
+    return np.where(surely, all_of_it, least), np.where(surely, all_of_it, most)
 
 
 def held_stops(tally: Tally) -> np.ndarray:
@@ -119,7 +148,8 @@ def all_inactive(
 
     Parameters
     ----------
-    largest, thresholds : numpy.ndarray of float64, shape (units,)
+    largest : numpy.ndarray of float64, shape (units,)
+    thresholds : numpy.ndarray of float64, shape (..., units)
     dtypes : collection of str
         In which the responses came.
 

@@ -131,13 +131,15 @@ def _ties(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 def test_both_ways_to_a_curve_over_rtol_agree_with_reading_each_stop(
     values: np.ndarray, atol: float, scale: Scale, share: float
 ) -> None:
+    import iua_widget.counting.scale_kernel  # noqa: F401  (it is taken once it is loaded)
+
     tally = IUA.introspect({"a": values}).tally("a")
     at = Tolerances(0.0, atol, scale, share)
     rtols = default_stops(0.0123)
-    plain = rtol_curves(tally, at, rtols)
+    compiled = rtol_curves(tally, at, rtols)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("iua_widget.curves._WORTH_COMPILING", 0)
-        compiled = rtol_curves(tally, at, rtols)
+        patch.setattr("iua_widget.curves._compiled", lambda: None)
+        plain = rtol_curves(tally, at, rtols)
     for name in ("mean", "dead", "channels"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(compiled, name))
     for place in (0, 7, 30, 55, 70):

@@ -1,8 +1,8 @@
 /** From a pyramid to the pixels of a view: one level a pixel, no unit left out. */
 
 import { type Layout, tileCell } from "./layout";
-import { EMPTY_LEVEL, NOT_FINITE } from "./levels";
-import { joinNumbers, meanLevel, NOT_FINITE_UNIT, type Pyramid } from "./pooling";
+import { EMPTY_LEVEL } from "./levels";
+import { drawTwoRows, type Pyramid, RowOfMeans, type Runs } from "./pooling";
 
 /** Where the cells lie in the view: cell 0 starts at the origin, a cell is `scale` pixels. */
 export interface Placement {
@@ -145,14 +145,6 @@ function columnsWithin(columns: Spans, rowOffset: number, length: number): numbe
   return within;
 }
 
-/** Where the columns of each pixel begin among all: those of a pixel are neighbours. */
-interface Runs {
-  readonly first: number;
-  readonly last: number;
-  /** Of pixel `first + n`, and one more for the end. */
-  readonly start: Int32Array;
-}
-
 function runsOf({ pixel, length }: Spans): Runs {
   if (length === 0) return { first: 0, last: -1, start: new Int32Array(1) };
   const first = pixel[0] as number;
@@ -165,35 +157,6 @@ function runsOf({ pixel, length }: Spans): Runs {
   }
   start[last - first + 1] = length;
   return { first, last, start };
-}
-
-/**
- * Two rows of cells into one of pixels. The maximum of two levels is taken without a branch: levels
- * are as good as random, and a processor that guesses wrong at every other unit takes thrice as long.
- */
-function drawTwoRows(
-  data: Uint8Array,
-  offset: Int32Array,
-  { first, last, start }: Runs,
-  within: number,
-  upper: number,
-  lower: number,
-  line: number,
-  out: Uint8Array,
-): void {
-  let column = 0;
-  for (let at = first; at <= last; at++) {
-    const end = Math.min(start[at - first + 1] as number, within);
-    let highest = out[line + at] as number;
-    for (; column < end; column++) {
-      const place = offset[column] as number;
-      let less = highest - (data[upper + place] as number);
-      highest -= less & (less >> 31);
-      less = highest - (data[lower + place] as number);
-      highest -= less & (less >> 31);
-    }
-    out[line + at] = highest;
-  }
 }
 
 function drawHighest(
@@ -236,38 +199,13 @@ function drawMeans(
   width: number,
   out: Uint8Array,
 ): void {
-  const { offset } = columns;
-  const { first, last, start } = runsOf(columns);
-  const sum = new Float64Array(width);
-  const number = new Uint32Array(width);
+  const means = new RowOfMeans(columns.offset, runsOf(columns));
   for (let row = 0; row < rows.length; row++) {
     const rowOffset = rows.offset[row] as number;
-    const within = columnsWithin(columns, rowOffset, data.length);
-    let column = 0;
-    for (let at = first; at <= last; at++) {
-      const end = Math.min(start[at - first + 1] as number, within);
-      let levels = 0;
-      let units = 0;
-      for (; column < end; column++) {
-        const level = data[rowOffset + (offset[column] as number)] as number;
-        if (level === NOT_FINITE.mean) units |= NOT_FINITE_UNIT;
-        else if (level !== EMPTY_LEVEL) {
-          levels += level;
-          units++;
-        }
-      }
-      (sum[at] as number) += levels;
-      number[at] = joinNumbers(number[at] as number, units);
-    }
+    means.add(data, columnsWithin(columns, rowOffset, data.length), rowOffset);
     const line = rows.pixel[row] as number;
     if (row + 1 < rows.length && rows.pixel[row + 1] === line) continue;
-    for (let at = first; at <= last; at++) {
-      if (number[at] !== 0) {
-        out[line * width + at] = meanLevel(sum[at] as number, number[at] as number);
-      }
-    }
-    sum.fill(0);
-    number.fill(0);
+    means.write(out, line * width);
   }
 }
 

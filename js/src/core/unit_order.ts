@@ -1,4 +1,4 @@
-/** Orders of many units: all of them by a number each, and the first few without sorting. */
+/** Orders of many units by a number each. */
 
 import type { NumericArray } from "./snapshot";
 
@@ -69,20 +69,4 @@ export function ranksOf(order: Uint32Array): Uint32Array {
   const ranks = new Uint32Array(order.length);
   for (let place = 0; place < order.length; place++) ranks[order[place] as number] = place;
   return ranks;
-}
-
-/** The first units of `orderUnits(values, true)`, found in one pass. */
-export function topUnits(values: NumericArray, most: number): number[] {
-  const top: number[] = [];
-  let least = Number.NEGATIVE_INFINITY;
-  for (let unit = 0; unit < values.length; unit++) {
-    const value = values[unit] as number;
-    if (!(value > least)) continue;
-    let place = top.length;
-    while (place > 0 && (values[top[place - 1] as number] as number) < value) place--;
-    top.splice(place, 0, unit);
-    if (top.length > most) top.pop();
-    if (top.length === most) least = values[top[most - 1] as number] as number;
-  }
-  return top;
 }

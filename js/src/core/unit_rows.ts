@@ -1,7 +1,7 @@
-/** The rows of a list of units: any part of it, in any order, with as little sorting as will do. */
+/** The rows of a list of units: any part of it, in any order, sorted when it is first asked for. */
 
 import type { NumericArray } from "./snapshot";
-import { orderUnits, topUnits } from "./unit_order";
+import { orderUnits } from "./unit_order";
 
 export type UnitKey = "unit" | "inactive" | "mean |x|" | "max |x|";
 
@@ -14,13 +14,11 @@ export const MOST_INACTIVE: UnitSort = { key: "inactive", ascending: false };
 
 /** A list longer than this could not be scrolled in a browser. */
 export const MOST_ROWS = 100_000;
-const TOP = 32;
 
 export class UnitRows {
   readonly sort: UnitSort;
   readonly #units: number;
   readonly #values: NumericArray | null;
-  #top: readonly number[] | null = null;
   #order: Uint32Array | null = null;
 
   /** `values` are what is sorted by; null for the units' own order. */
@@ -40,11 +38,6 @@ export class UnitRows {
     const rows = Array.from({ length: Math.max(0, end - from) }, (_, row) => from + row);
     if (this.#values === null) {
       return this.sort.ascending ? rows : rows.map((row) => this.#units - 1 - row);
-    }
-    if (!this.sort.ascending && end <= TOP && this.#order === null) {
-      this.#top ??= topUnits(this.#values, TOP);
-      // Units of an unknown number are not among the top: there may be too few.
-      if (this.#top.length >= end) return this.#top.slice(from, end);
     }
     this.#order ??= orderUnits(this.#values, !this.sort.ascending);
     return Array.from(this.#order.subarray(from, end));

@@ -152,7 +152,7 @@ export class App {
       },
       signal,
     );
-    this.#status.node().append(this.#menu.node());
+    this.#status.add(this.#menu.node());
     this.#node.classList.toggle("iua-static", !host.canRun);
     for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
     host.subscribe("run", () => this.#silence.heard(), signal);

@@ -31,9 +31,9 @@ const ZOOM_STEP = 1.6;
 const PAN_STEP = 48;
 const HINT_MS = 1800;
 const KEYS =
-  "Plus and minus zoom, arrows pan, 0 resets. Shift with arrows walks from unit to unit, Enter " +
-  "pins the unit, Space adds it to the selection, Shift with Space all units from there to here, " +
-  "Escape lets go. The list of units says the same in words.";
+  "Plus and minus zoom, arrows pan, 0 resets. Shift and arrows walk, Enter pins, Space selects, " +
+  "Shift and Space selects up to here, Escape lets go. The list of units says the same.";
+const MEAN_ABSENT = "Mean |x| of each unit was not sent: the layer is too large.";
 const REST_HINT = "Click, then scroll to zoom · drag to pan · Shift-drag selects";
 
 export type HeatmapState =
@@ -223,9 +223,6 @@ export class Heatmap {
       { signal },
     );
     canvas.addEventListener("keydown", (event) => this.#key(event), { signal });
-    for (const query of ["(forced-colors: active)", "(prefers-contrast: more)"]) {
-      matchMedia(query).addEventListener("change", () => this.recolour(), { signal });
-    }
   }
 
   /** A window moved to another screen changes its ratio without a change of size. */
@@ -576,10 +573,8 @@ export class Heatmap {
       kind,
       colouring: this.#colouring,
       choices: this.#choices,
-      meanAbsent:
-        mean_abs === null ? "mean |x| of each unit was not sent: this layer is too large" : null,
+      meanAbsent: mean_abs === null ? MEAN_ABSENT : null,
       across: this.#picture.across(),
-      acrossMost: kind === "mosaic" ? (shape[0] ?? 1) : data.units.units,
     });
   }
 
@@ -617,7 +612,7 @@ export class Heatmap {
 
   #colourNote(wanted: Colouring): string {
     if (wanted === this.#colouring) return "";
-    return "Mean |x| of each unit was not sent for this large layer: inactive share is shown.";
+    return `${MEAN_ABSENT} Inactive share is shown.`;
   }
 
   /** Read the theme's colours again. */

@@ -38,7 +38,6 @@ export interface ToolsState {
   readonly meanAbsent: string | null;
   /** Units or channels a row as drawn now. */
   readonly across: number | null;
-  readonly acrossMost: number;
 }
 
 const COLOURING_WORDS: Readonly<Record<Colouring, string>> = {
@@ -107,8 +106,8 @@ export class HeatmapTools {
     );
     this.#map = choice("palette", COLOUR_MAPS, same, (map) => onChoices({ map }), signal);
     this.#order = choice("order", UNIT_ORDERS, same, (order) => onChoices({ order }), signal);
-    this.#pooling.node.title = "which of several units in one pixel gives it its colour";
-    this.#map.node.title = "grey survives a printer without colours";
+    this.#pooling.node.title = "where several units share a pixel";
+    this.#map.node.title = "grey prints without colours";
     this.#acrossLabel = element(
       "label",
       { class: "iua-choice" },
@@ -153,8 +152,7 @@ export class HeatmapTools {
     this.#colouring.node.title = state.meanAbsent ?? "what the colours stand for";
     this.#order.node.hidden = kind !== "grid";
     this.#acrossLabel.hidden = kind === "matrix";
-    this.#acrossLabel.title = `${kind === "grid" ? "units" : "channels"} a row; empty for as many as fit`;
-    setAttribute(this.#across, "max", String(state.acrossMost));
+    this.#acrossLabel.title = `${kind === "grid" ? "units" : "channels"} a row; empty to fit`;
     setAttribute(this.#across, "placeholder", state.across === null ? "" : String(state.across));
     const text = choices.across === null ? "" : String(choices.across);
     if (!this.#across.matches(":focus")) this.#across.value = text;

@@ -36,7 +36,7 @@ export class MagnitudePlot {
   };
   readonly #handle = element("div", {
     class: "iua-threshold",
-    attributes: { role: "slider", tabindex: "0", "aria-label": "threshold" },
+    attributes: { role: "slider", tabindex: "0", "aria-label": "threshold", "aria-valuemin": "0" },
   });
   readonly #ticks = element("div", {
     class: "iua-mag-ticks",
@@ -144,11 +144,9 @@ export class MagnitudePlot {
     this.#label(bars);
     this.#handle.hidden = !known;
     this.#handle.style.left = `${100 * placeOf(this.#axis, known ? threshold : 0)}%`;
-    setAttribute(this.#handle, "aria-valuemin", "0");
     setAttribute(this.#handle, "aria-valuemax", String(Math.max(0, stops.length - 1)));
     setAttribute(this.#handle, "aria-valuenow", String(nearestStop(stops, known ? threshold : 0)));
     setAttribute(this.#handle, "aria-valuetext", known ? formatThreshold(threshold) : "unknown");
-    this.#handle.title = `threshold ${known ? formatThreshold(threshold) : ""}: drag it`;
   }
 
   /** The share in each slot, where its bar is too tall to be compared. */

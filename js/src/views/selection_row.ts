@@ -14,7 +14,6 @@ export class SelectionRow {
     const clear = element("button", {
       class: "iua-button iua-tool",
       text: "Clear",
-      title: "let go of the selected units (Escape)",
       attributes: { type: "button", "aria-label": "clear the selection" },
     });
     clear.addEventListener("click", onClear, { signal });

@@ -70,6 +70,7 @@ export class StatusRow {
     text: "Stop",
     attributes: { type: "button" },
   });
+  readonly #buttons = element("span", { class: "iua-buttons" });
   readonly #node: HTMLElement;
   #action: Action | null = null;
 
@@ -83,8 +84,9 @@ export class StatusRow {
       this.#progress,
       element("span", { class: "iua-numbers" }, this.#probes, this.#pace),
     );
+    this.#node.append(this.#buttons);
     if (!canRun) return;
-    this.#node.append(element("span", { class: "iua-buttons" }, this.#main, this.#stop));
+    this.#buttons.append(this.#main, this.#stop);
     const send = (command: Command | undefined): void => {
       if (command !== undefined) onCommand(command);
     };
@@ -130,6 +132,11 @@ export class StatusRow {
     if (stopHadFocus && this.#stop.hidden && !this.#main.hidden) {
       this.#main.focus({ preventScroll: true });
     }
+  }
+
+  /** Put a button at the end of the row. */
+  add(node: HTMLElement): void {
+    this.#buttons.append(node);
   }
 
   node(): HTMLElement {

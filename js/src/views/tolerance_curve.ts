@@ -49,7 +49,7 @@ export class ToleranceCurve {
     attributes: { role: "slider", tabindex: "0", "aria-valuemin": "0" },
   });
   readonly #title = element("span", { class: "iua-curve-title" });
-  readonly #value = element("output", { class: "iua-curve-value" });
+  readonly #value = element("span", { class: "iua-curve-value" });
   readonly #node: HTMLElement;
   #table: TableSnapshot | null = null;
   #tolerances: Tolerances | null = null;

@@ -46,7 +46,6 @@ export class UnitCard {
     const close = element("button", {
       class: "iua-button iua-tool",
       text: "×",
-      title: "close the card (Escape)",
       attributes: { type: "button", "aria-label": "close the unit card" },
     });
     close.addEventListener("click", options.onClose, { signal });

@@ -21,7 +21,7 @@ import { element, setAttribute, setText, setVariable } from "./dom";
 const ROW = 24;
 const OVERSCAN = 3;
 /** More units than this are sorted once a drag pauses. */
-const SORT_AT_ONCE = 200_000;
+const SORT_AT_ONCE = 100_000;
 const PAUSE_MS = 80;
 
 export interface UnitListOptions {
@@ -86,7 +86,10 @@ export class UnitList {
     }
     this.#grid = element(
       "div",
-      { class: "iua-list", attributes: { role: "grid", tabindex: "0" } },
+      {
+        class: "iua-list",
+        attributes: { role: "grid", tabindex: "0", "aria-multiselectable": "true" },
+      },
       element("div", { class: "iua-list-top", attributes: { role: "rowgroup" } }, this.#head),
       this.#body,
     );
@@ -110,19 +113,17 @@ export class UnitList {
       { signal, passive: true },
     );
     grid.addEventListener("keydown", (event) => this.#key(event), { signal });
-    grid.addEventListener("focus", () => this.#draw(), { signal });
     const pointed = (event: Event): number | null => {
       const row = (event.target as Element).closest<HTMLElement>("[data-unit]");
-      return row === null ? null : Number(row.dataset.unit);
+      if (row === null) return null;
+      if (event.type === "click") this.#active = Number(row.dataset.row);
+      return Number(row.dataset.unit);
     };
     this.#body.addEventListener(
       "click",
       (event) => {
         const unit = pointed(event);
         if (unit === null) return;
-        this.#active = Number(
-          (event.target as Element).closest<HTMLElement>("[data-row]")?.dataset.row,
-        );
         this.#options.onPick(unit, event.ctrlKey || event.metaKey || event.shiftKey);
       },
       { signal },
@@ -244,7 +245,6 @@ export class UnitList {
     setText(this.#heading, this.#headingText(data));
     setAttribute(this.#grid, "aria-label", `units of ${data.units.layer}: ${this.#orderWords()}`);
     setAttribute(this.#grid, "aria-rowcount", String(this.#rows.length + 1));
-    setAttribute(this.#grid, "aria-multiselectable", "true");
     this.#body.style.height = `${this.#rows.length * ROW}px`;
     this.#draw();
   }
