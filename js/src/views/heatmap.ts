@@ -368,7 +368,7 @@ export class Heatmap {
   }
 
   #wheelHint(): void {
-    setText(this.#hint, "Click the picture first, or hold Ctrl, to zoom with the wheel");
+    setText(this.#hint, "Click the picture or hold Ctrl to zoom with the wheel");
     this.#hint.classList.add("iua-hint-strong");
     clearTimeout(this.#hintTimer);
     this.#hintTimer = setTimeout(() => {
@@ -386,7 +386,7 @@ export class Heatmap {
       const words = {
         unit: REST_HINT,
         pixel: `Each pixel shows ${shown} of its units`,
-        channel: `Each tile is a channel: ${shown} of its units. Zoom in to see them`,
+        channel: `Each tile is a channel: ${shown} of its units`,
       };
       setText(this.#hint, words[grain]);
     }
