@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -11,6 +12,11 @@ Part = TypeVar("Part")
 
 _SMALL: Final = 2**16
 """Responses below which another thread costs more than it saves."""
+
+_RANGE: Final = 2**18
+"""Responses that take so long that to fetch the next range costs nothing beside it."""
+
+_RANGES_PER_CORE: Final = 4
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -25,7 +31,10 @@ def cores() -> int:
 def in_parallel(
     work: Callable[[int, int], Part], units: int, size: int, alignment: int
 ) -> list[Part]:
-    """Call ``work(start, stop)`` for ranges that together are all units, one for each core.
+    """Call ``work(start, stop)`` for ranges that together are all units, on all cores.
+
+    Every core takes the next range as soon as it is done with one: another program, or the threads
+    of the model's own library, may hold one of them up.
 
     Parameters
     ----------
@@ -47,21 +56,33 @@ def in_parallel(
     >>> in_parallel(lambda start, stop: (start, stop), 100, 10, 64)
     [(0, 100)]
     """
-    parts = cores() if size >= _SMALL else 1
-    step = max(-(-units // (parts * alignment)) * alignment, alignment)
+    most = cores() if size >= _SMALL else 1
+    ranges = max(most, min(_RANGES_PER_CORE * most, size // _RANGE))
+    step = max(-(-units // (ranges * alignment)) * alignment, alignment)
     starts = list(range(0, units, step))
-    if len(starts) <= 1:
+    if len(starts) <= 1 or most == 1:
         return [work(0, units)]
-    others = [_threads().submit(work, start, min(start + step, units)) for start in starts[1:]]
+    left = deque(starts)
+    results: dict[int, Part] = {}
+
+    def take_ranges() -> None:
+        while True:
+            try:
+                start = left.popleft()
+            except IndexError:
+                return
+            results[start] = work(start, min(start + step, units))
+
+    others = [_threads().submit(take_ranges) for _ in range(min(most, len(starts)) - 1)]
     try:
-        first = work(0, step)
+        take_ranges()
     finally:
         # Nothing is returned, nor raised, while another thread still writes.
         done = [other.exception() for other in others]
     for error in done:
         if error is not None:
             raise error
-    return [first, *(other.result() for other in others)]
+    return [results[start] for start in starts]
 
 
 def _threads() -> ThreadPoolExecutor:
