@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -82,11 +83,22 @@ def test_the_bundle_is_small(wheel: zipfile.ZipFile) -> None:
     assert size <= LARGEST_BUNDLE, f"{size} bytes gzipped"
 
 
+_IMPORT = re.compile(r"""(?:^|[;}])\s*(?:import|export)\b[^;()]*["']""")
+
+
 def test_the_bundle_imports_and_fetches_nothing(wheel: zipfile.ZipFile) -> None:
     script = wheel.read("iua_widget/static/widget.js").decode()
     assert "sourceMappingURL" not in script
-    for way in ("fetch(", "XMLHttpRequest", "importScripts", "WebSocket", 'from"', "import("):
+    for way in ("fetch(", "XMLHttpRequest", "importScripts", "WebSocket", "import("):
         assert way not in script, way
+    assert not _IMPORT.search(script)
+    for statement in (
+        'import"a"',
+        ';import{b as c}from"a";',
+        '}export*from"a"',
+        "import d from 'a'",
+    ):
+        assert _IMPORT.search(statement), "what is looked for would be found"
 
 
 def test_the_sdist_holds_the_sources_and_the_bundle(unpacked: Path) -> None:
