@@ -108,9 +108,10 @@ def header(panel: Panel, name: str) -> Locator:
 
 
 def in_view(panel: Panel) -> list[str]:
-    """The layers whose rows a person sees, top to bottom."""
+    """The layers whose rows a person sees, top to bottom, once what was done has been painted."""
     names: list[str] = grid(panel).evaluate(
-        """(table) => {
+        """async (table) => {
+            for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
             const top = table.tHead.rows[0].cells[0].getBoundingClientRect().bottom;
             const bottom = table.tFoot.rows[0].cells[0].getBoundingClientRect().top;
             return [...table.tBodies[0].querySelectorAll("tr[data-layer]")].filter((row) => {
