@@ -33,7 +33,7 @@ from iua_widget.producers import Source
 from iua_widget.recount import LayerRecount, Recount, RecountBatch
 from iua_widget.results import LayerResult, Reading, read_layer
 from iua_widget.sources import open_source
-from iua_widget.tally import Tally
+from iua_widget.tally import Tally, first_difference
 from iua_widget.tolerances import Scale, Stops, Tolerances, default_stops
 from iua_widget.turn_lock import TurnLock
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule
@@ -350,7 +350,7 @@ class IUA:
             if here[name] != there[name]
         ]
         if here["stops"] != there["stops"]:
-            first = min(set(here["stops"]) ^ set(there["stops"]))
+            first = first_difference(here["stops"], there["stops"])
             numbers = f"it has {len(there['stops'])} stops, and here there are {len(here['stops'])}"
             reasons.append(f"{numbers}: they first differ at {first:g}")
         if saved.position is None:

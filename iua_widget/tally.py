@@ -414,7 +414,7 @@ class Tally:
         if self.stops != other.stops:
             message = (
                 f"the stops differ: {len(self.stops)} here and {len(other.stops)} there, "
-                f"first at {_first_difference(self.stops.values, other.stops.values)}. "
+                f"first at {first_difference(self.stops.values, other.stops.values)}. "
                 "Count both with the same `stops=` and `atol=`."
             )
             raise MergeError(message)
@@ -629,7 +629,14 @@ class Tally:
         return np.bincount(bins, minlength=columns + 1)[:columns].cumsum()
 
 
-def _first_difference(here: Sequence[float], there: Sequence[float]) -> float:
+def first_difference(here: Sequence[float], there: Sequence[float]) -> float:
+    """The smallest stop that only one of two grids has.
+
+    Examples
+    --------
+    >>> first_difference((0.0, 0.1, 1.0), (0.0, 0.5, 1.0))
+    0.1
+    """
     return min(set(here) ^ set(there))
 
 
