@@ -139,7 +139,26 @@ def _add_four(  # noqa: PLR0917
 
 
 @_compiled
-def _add_lane(  # noqa: PLR0917
+def _begin_with_four(  # noqa: PLR0917
+    total: np.ndarray,
+    square: np.ndarray,
+    largest: np.ndarray,
+    one: np.ndarray,
+    two: np.ndarray,
+    three: np.ndarray,
+    four: np.ndarray,
+) -> None:
+    """The same where the sums are zero, which need not be written before."""
+    for i in range(len(one)):
+        w, x = np.float64(abs(one[i])), np.float64(abs(two[i]))
+        y, z = np.float64(abs(three[i])), np.float64(abs(four[i]))
+        total[i] = ((w + x) + y) + z
+        square[i] = ((w * w + x * x) + y * y) + z * z
+        largest[i] = max(largest[i], w, x, y, z)
+
+
+@_compiled
+def _sum_lane(  # noqa: PLR0917
     values: np.ndarray,
     start: int,
     stop: int,
@@ -152,20 +171,32 @@ def _add_lane(  # noqa: PLR0917
     """Add rows `start`, `start + step`, ... one after the other."""
     end = first + len(total)
     row = start
+    if row + 3 * step >= stop:
+        total[:] = 0.0
+        square[:] = 0.0
     while row + 3 * step < stop:
-        _add_four(
-            total,
-            square,
-            largest,
-            values[row, first:end],
-            values[row + step, first:end],
-            values[row + 2 * step, first:end],
-            values[row + 3 * step, first:end],
-        )
+        one, two = values[row, first:end], values[row + step, first:end]
+        three, four = values[row + 2 * step, first:end], values[row + 3 * step, first:end]
+        if row == start:
+            _begin_with_four(total, square, largest, one, two, three, four)
+        else:
+            _add_four(total, square, largest, one, two, three, four)
         row += 4 * step
     while row < stop:
         _add_one(total, square, largest, values[row, first:end])
         row += step
+
+
+@_compiled
+def _fold_lanes(lanes: np.ndarray, used: int, sums: np.ndarray) -> None:
+    """Write what `_fold_rows` gives; four lanes at once."""
+    if used != 4:  # noqa: PLR2004
+        _fold_rows(lanes, used, len(sums))
+        _copy(lanes[0], sums)
+        return
+    one, two, three, four = lanes[0], lanes[1], lanes[2], lanes[3]
+    for i in range(len(sums)):
+        sums[i] = (one[i] + three[i]) + (two[i] + four[i])
 
 
 @_compiled
@@ -185,29 +216,46 @@ def _sum_block(  # noqa: PLR0917
     """
     rows = values.shape[0]
     chunks = _chunks(rows)
-    totals, squares = np.zeros((chunks, size)), np.zeros((chunks, size))
     largest[:size] = 0.0
+    if chunks == 1:
+        _sum_chunk(
+            values, 0, rows, first, total[:size], square[:size], largest, lanes, square_lanes
+        )
+        return
+    totals, squares = np.zeros((chunks, size)), np.zeros((chunks, size))
     for chunk in range(chunks):
         start, stop = chunk * CHUNK, min((chunk + 1) * CHUNK, rows)
         if start >= stop:
             break
-        used = 1
-        while used < min(lanes.shape[0], stop - start):
-            used *= 2
-        for lane in range(used):
-            sums, square_sums = lanes[lane, :size], square_lanes[lane, :size]
-            sums[:] = 0.0
-            square_sums[:] = 0.0
-            step = lanes.shape[0]
-            _add_lane(values, start + lane, stop, step, first, sums, square_sums, largest[:size])
-        _fold_rows(lanes, used, size)
-        _fold_rows(square_lanes, used, size)
-        _copy(lanes[0], totals[chunk])
-        _copy(square_lanes[0], squares[chunk])
+        sums = totals[chunk], squares[chunk]
+        _sum_chunk(values, start, stop, first, *sums, largest, lanes, square_lanes)
     _fold_rows(totals, chunks, size)
     _fold_rows(squares, chunks, size)
     _copy(totals[0], total[:size])
     _copy(squares[0], square[:size])
+
+
+@_compiled
+def _sum_chunk(  # noqa: PLR0917
+    values: np.ndarray,
+    start: int,
+    stop: int,
+    first: int,
+    total: np.ndarray,
+    square: np.ndarray,
+    largest: np.ndarray,
+    lanes: np.ndarray,
+    square_lanes: np.ndarray,
+) -> None:
+    size, step = len(total), lanes.shape[0]
+    used = 1
+    while used < min(step, stop - start):
+        used *= 2
+    for lane in range(used):
+        sums, square_sums = lanes[lane, :size], square_lanes[lane, :size]
+        _sum_lane(values, start + lane, stop, step, first, sums, square_sums, largest[:size])
+    _fold_lanes(lanes, used, total)
+    _fold_lanes(square_lanes, used, square)
 
 
 @_compiled
@@ -349,6 +397,56 @@ def _fold(parts: np.ndarray, count: int) -> float:
 
 
 @_compiled
+def _sum_map(  # noqa: PLR0917
+    row: np.ndarray,
+    lanes: np.ndarray,
+    square_lanes: np.ndarray,
+    most: np.ndarray,
+    chunk_sums: np.ndarray,
+    chunk_squares: np.ndarray,
+) -> None:
+    """The sums of every chunk of a map, and the largest magnitude of each lane."""
+    for i in range(POSITION_LANES):
+        most[i] = 0
+    for chunk in range(len(chunk_sums)):
+        first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, len(row))
+        chunk_sums[chunk] = chunk_squares[chunk] = 0.0
+        if first >= last:
+            continue
+        for i in range(POSITION_LANES):
+            lanes[i] = square_lanes[i] = 0.0
+        whole = first + (last - first) // POSITION_LANES * POSITION_LANES
+        for at in range(first, whole, POSITION_LANES):
+            part = row[at : at + POSITION_LANES]
+            for i in range(POSITION_LANES):  # of known length: the sums stay in registers
+                magnitude = abs(part[i])
+                x = np.float64(magnitude)
+                lanes[i] += x
+                square_lanes[i] += x * x
+                most[i] = max(most[i], magnitude)
+        part = row[whole:last]
+        for i in range(len(part)):
+            magnitude = abs(part[i])
+            x = np.float64(magnitude)
+            lanes[i] += x
+            square_lanes[i] += x * x
+            most[i] = max(most[i], magnitude)
+        chunk_sums[chunk] = _fold(lanes, POSITION_LANES)
+        chunk_squares[chunk] = _fold(square_lanes, POSITION_LANES)
+
+
+@_compiled
+def _most(parts: np.ndarray) -> float:
+    half = POSITION_LANES // 2
+    for i in range(half):
+        parts[i] = max(parts[i], parts[i + half])
+    most = parts[0]
+    for i in range(1, half):
+        most = max(most, parts[i])
+    return most  # type: ignore[no-any-return]
+
+
+@_compiled
 def maps(  # noqa: PLR0917
     values: np.ndarray,
     largest: np.ndarray,
@@ -373,34 +471,23 @@ def maps(  # noqa: PLR0917
     lanes, square_lanes = np.empty(POSITION_LANES), np.empty(POSITION_LANES)
     most = np.empty(POSITION_LANES, values.dtype)
     chunk_sums, chunk_squares = np.empty(chunks), np.empty(chunks)
-    by_probe = np.empty((probes, 2))  # the sum and that of squares
-    both, unused, most_unused = np.empty(2), np.empty(2), np.empty(2)
-    few, few_unused = np.empty((PROBE_LANES, 2)), np.empty((PROBE_LANES, 2))
-    for unit in range(start, stop):
+    by_probe = np.empty((probes, 2 * _POSITION_BLOCK))  # the sums, then those of squares
+    both, unused = np.empty(2 * _POSITION_BLOCK), np.empty(2 * _POSITION_BLOCK)
+    most_unused = np.empty(2 * _POSITION_BLOCK)
+    few = np.empty((PROBE_LANES, 2 * _POSITION_BLOCK))
+    few_unused = np.empty_like(few)
+    for first in range(start, stop, _POSITION_BLOCK):
+        size = min(_POSITION_BLOCK, stop - first)
         for probe in range(probes):
-            most[:] = 0
-            chunk_sums[:] = 0.0
-            chunk_squares[:] = 0.0
-            row = values[probe, unit]
-            for chunk in range(chunks):
-                first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, positions)
-                lanes[:] = 0.0
-                square_lanes[:] = 0.0
-                for at in range(first, last, POSITION_LANES):
-                    part = row[at : min(at + POSITION_LANES, last)]
-                    for i in range(len(part)):
-                        x = np.float64(abs(part[i]))
-                        lanes[i] += x
-                        square_lanes[i] += x * x
-                    for i in range(len(part)):
-                        most[i] = max(most[i], abs(part[i]))
-                chunk_sums[chunk] = _fold(lanes, POSITION_LANES)
-                chunk_squares[chunk] = _fold(square_lanes, POSITION_LANES)
-            largest[probe, unit] = most.max()
-            by_probe[probe, 0] = _fold(chunk_sums, chunks)
-            by_probe[probe, 1] = _fold(chunk_squares, chunks)
-        _sum_block(by_probe, 0, 2, both, unused, most_unused, few, few_unused)
-        abs_sum[unit], square_sum[unit] = both[0], both[1]
+            for i in range(size):
+                row = values[probe, first + i]
+                _sum_map(row, lanes, square_lanes, most, chunk_sums, chunk_squares)
+                largest[probe, first + i] = _most(most)
+                by_probe[probe, i] = _fold(chunk_sums, chunks)
+                by_probe[probe, size + i] = _fold(chunk_squares, chunks)
+        _sum_block(by_probe, 0, 2 * size, both, unused, most_unused, few, few_unused)
+        _copy(both, abs_sum[first : first + size])
+        _copy(both[size:], square_sum[first : first + size])
 
 
 @_compiled
