@@ -53,7 +53,8 @@ class UnitCounts:
     column held before it, so that sums up to a held column stay exact.
 
     Counting is in bytes, which is fastest, since every counter is fetched from memory and put back
-    for each batch. Before they could wrap, they are spilled into wider counters.
+    for each batch. Before they could wrap, they are spilled into wider counters. A batch of more
+    probes than bytes can hold goes into the wider ones at once.
 
     Parameters
     ----------
@@ -152,6 +153,9 @@ class UnitCounts:
         bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
             See `iua_widget.counting.engine.BatchCounts`.
         """
+        if self._wide is not None and len(bins) > _NARROW_MOST:
+            self._accumulate(bins, self._wide)
+            return
         start = 0
         while start < len(bins):
             room = _NARROW_MOST - self._in_narrow
@@ -159,19 +163,19 @@ class UnitCounts:
                 self._spill(self._wide)
                 room = _NARROW_MOST
             part = bins[start : start + room]
-            self._accumulate(part)
+            self._accumulate(part, self._narrow)
             self._in_narrow += len(part)
             start += len(part)
 
-    def _accumulate(self, bins: np.ndarray) -> None:
+    def _accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         last = self.columns[-1]
         if len(self.columns) == last + 1:
-            self._engine.accumulate(bins, self._narrow)
+            self._engine.accumulate(bins, counts)
             return
         place = np.searchsorted(self.columns, np.arange(last + 2)).astype(bins.dtype)
         for start in range(0, bins.shape[1], _BLOCK_UNITS):
             block = slice(start, start + _BLOCK_UNITS)
-            self._engine.accumulate(place[bins[:, block]], self._narrow[block])
+            self._engine.accumulate(place[bins[:, block]], counts[block])
 
     def _spill(self, wide: np.ndarray) -> None:
         if self._in_narrow:

@@ -8,6 +8,7 @@ in that cell the magnitude lies.
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,9 @@ _BITS: Final[dict[np.dtype, type[np.uint32 | np.uint64]]] = {
 _FEWEST_CELL_BITS: Final = 3
 _MOST_CELL_BITS: Final = 8
 _UNIT_ALIGNMENT: Final = 64
+
+_FEWEST_FOR_SCRATCH: Final = 64
+"""Probes that are counted in bytes first, even where the counters are wider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +122,18 @@ class CPUEngine:
         bins = self._buffers.take((probes, units), np.uint8 if overflow + 1 < 2**8 else np.uint16)
         steps = len(table.columns)
 
-        def work(start: int, stop: int) -> np.ndarray:
-            part = np.zeros((probes, steps), np.int64)
-            kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
-            return part
+        parts: deque[np.ndarray] = deque()  # as many as threads work at once
 
-        by_step = np.sum(in_parallel(work, units, bins.size, _UNIT_ALIGNMENT), axis=0)
+        def work(start: int, stop: int) -> None:
+            try:
+                part = parts.pop()
+            except IndexError:
+                part = np.zeros((probes, steps), np.int64)
+            kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
+            parts.append(part)
+
+        in_parallel(work, units, bins.size, _UNIT_ALIGNMENT)
+        by_step = functools.reduce(np.add, parts)
         if table.direct:
             return bins, by_step
         histogram = np.zeros((probes, overflow + 2), np.int64)
@@ -157,7 +167,9 @@ class CPUEngine:
 
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
-        _over_units(kernels.count_bins, len(counts), bins.size, bins, counts)
+        wide = counts.dtype.itemsize > 1 and len(bins) >= _FEWEST_FOR_SCRATCH
+        kernel = kernels.count_bins_wide if wide else kernels.count_bins
+        _over_units(kernel, len(counts), bins.size, bins, counts)
 
     def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
         """Move counts from narrow counters to wide ones; see `Engine.spill`."""

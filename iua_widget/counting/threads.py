@@ -1,12 +1,15 @@
-"""A plain pool of threads for loops that let go of the interpreter's lock."""
+"""Loops that let go of the interpreter's lock, on all cores."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final, TypeVar
+
+from iua_widget.counting import openmp
+from iua_widget.interrupts import interrupts_held
 
 Part = TypeVar("Part")
 
@@ -34,7 +37,8 @@ def in_parallel(
     """Call ``work(start, stop)`` for ranges that together are all units, on all cores.
 
     Every core takes the next range as soon as it is done with one: another program, or the threads
-    of the model's own library, may hold one of them up.
+    of the model's own library, may hold one of them up. Where that library has a team of threads,
+    it is these that do the work: see `openmp.team`.
 
     Parameters
     ----------
@@ -64,25 +68,35 @@ def in_parallel(
         return [work(0, units)]
     left = deque(starts)
     results: dict[int, Part] = {}
+    errors: list[BaseException] = []
 
     def take_ranges() -> None:
-        while True:
-            try:
-                start = left.popleft()
-            except IndexError:
-                return
-            results[start] = work(start, min(start + step, units))
+        try:
+            while True:
+                try:
+                    start = left.popleft()
+                except IndexError:
+                    return
+                results[start] = work(start, min(start + step, units))
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
 
-    others = [_threads().submit(take_ranges) for _ in range(min(most, len(starts)) - 1)]
-    try:
-        take_ranges()
-    finally:
-        # Nothing is returned, nor raised, while another thread still writes.
-        done = [other.exception() for other in others]
-    for error in done:
-        if error is not None:
-            raise error
+    team = openmp.team()
+    # Nothing is returned, nor raised, while another thread still writes.
+    with interrupts_held():
+        if team is not None:
+            team(take_ranges)
+        else:
+            _run_on_pool(take_ranges, min(most, len(starts)))
+    if errors:
+        raise errors[0]
     return [results[start] for start in starts]
+
+
+def _run_on_pool(work: Callable[[], None], threads: int) -> None:
+    others = [_threads().submit(work) for _ in range(threads - 1)]
+    work()
+    wait(others)
 
 
 def _threads() -> ThreadPoolExecutor:

@@ -1,0 +1,171 @@
+"""Work on all cores: on the threads of PyTorch where it has some, on our own elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iua_widget.counting import openmp, threads
+from iua_widget.counting.threads import in_parallel
+
+SIZE = 2**22
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=["team", "pool"])
+def kind(request: pytest.FixtureRequest, two_threads: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    assert two_threads is None
+    if request.param == "pool":
+        monkeypatch.setattr(openmp, "team", lambda: None)
+    elif openmp.team() is None:
+        assert not sys.platform.startswith("linux"), "PyTorch on Linux has a team"
+        pytest.skip("PyTorch has no team of this kind here")
+    return str(request.param)
+
+
+def slow_native_id(*_: int) -> int:
+    time.sleep(0.01)
+    return threading.get_native_id()
+
+
+def tasks() -> set[str]:
+    """The native ids of this process's threads."""
+    return {entry.name for entry in Path("/proc/self/task").iterdir()}
+
+
+@pytest.mark.usefixtures("kind")
+def test_ranges_are_all_units_in_order_on_two_threads() -> None:
+    ranges = in_parallel(lambda start, stop: (start, stop), 1000, SIZE, 64)
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == 1000
+    assert all(before[1] == after[0] for before, after in pairwise(ranges))
+    used = set(in_parallel(slow_native_id, 1000, SIZE, 64))
+    assert threading.get_native_id() in used
+    assert len(used) == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_team_is_that_of_the_model() -> None:
+    """No thread is begun for it, once the model has run."""
+    if openmp.team() is None:
+        pytest.skip("PyTorch has no team of this kind here")
+    torch.relu(torch.randn(2_000_000))
+    before = tasks()
+    assert {str(thread) for thread in in_parallel(slow_native_id, 1000, SIZE, 64)} <= before
+    torch.relu(torch.randn(2_000_000))
+    assert tasks() <= before
+
+
+@pytest.mark.usefixtures("kind")
+def test_an_error_is_raised_once_the_other_threads_are_done() -> None:
+    begun, ended = [], []
+
+    def work(start: int, _: int) -> None:
+        begun.append(start)
+        if not start:
+            message = "the first range"
+            raise IndexError(message)
+        time.sleep(0.01)
+        ended.append(start)
+
+    with pytest.raises(IndexError, match="the first range"):
+        in_parallel(work, 1000, SIZE, 64)
+    assert sorted(begun) == [0, *sorted(ended)]
+
+
+@pytest.mark.usefixtures("kind")
+def test_an_interrupt_waits_for_the_other_threads_and_is_not_lost() -> None:
+    ended = []
+
+    def work(start: int, stop: int) -> None:
+        if not start:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        ended.append((start, stop))
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(work, 1000, SIZE, 64)
+    assert sum(stop - start for start, stop in ended) == 1000
+    assert in_parallel(lambda start, stop: stop - start, 1000, 1, 64) == [1000]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_of_the_model_has_no_team() -> None:
+    torch.set_num_threads(1)
+    assert openmp.team() is None
+    assert len(set(in_parallel(slow_native_id, 1000, SIZE, 64))) == 2
+
+
+FORKED = """
+import os, sys
+import numpy as np, torch
+torch.set_num_threads(2)
+from iua_widget import IUA
+values = np.random.default_rng(0).standard_normal((64, 10_000), np.float32)
+def counted():
+    iua = IUA.introspect({"layer": values}, batch_size=64)
+    return iua.results["layer"].unit_inactive_count.sum()
+expected = counted()
+torch.relu(torch.from_numpy(values) * 1.0)
+child = os.fork()
+if not child:
+    os._exit(0 if counted() == expected else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_counts_on_threads_of_its_own() -> None:
+    """Those of the team are not there, and to wait for them would be to wait for ever."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_counting_while_a_model_runs_on_another_thread() -> None:
+    from iua_widget import IUA
+
+    values = np.random.default_rng(0).standard_normal((64, 20_000), np.float32)
+    alone = IUA.introspect({"layer": values}, batch_size=64)
+    stop = threading.Event()
+
+    def model() -> None:
+        weights = torch.randn(300, 300)
+        while not stop.is_set():
+            torch.relu(weights @ weights)
+
+    other = threading.Thread(target=model)
+    other.start()
+    try:
+        for _ in range(5):
+            beside = IUA.introspect({"layer": values}, batch_size=64)
+            assert np.array_equal(
+                beside.results["layer"].unit_inactive_count,
+                alone.results["layer"].unit_inactive_count,
+            )
+    finally:
+        stop.set()
+        other.join()
