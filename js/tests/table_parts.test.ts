@@ -32,6 +32,16 @@ describe("widths of columns", () => {
     expect(columnWidths([]).dead).toBeGreaterThan(5);
   });
 
+  it("leaves room for totals, shapes and dead channels", () => {
+    const widths = columnWidths([
+      meta({ units: 9216, shape: [2048, 12, 12], response_shape: [2048, 12, 12], channels: 2048 }),
+      ...Array.from({ length: 99 }, () => meta({ units: 99_999 })),
+    ]);
+    expect(widths.units).toBeGreaterThan("9,909,117".length);
+    expect(widths.units).toBeGreaterThan(0.75 * "2048 × 12 × 12".length);
+    expect(widths.dead).toBeGreaterThan(0.75 * "999 of 2,048 channels".length);
+  });
+
   it("fill the box exactly, the name taking what is left", () => {
     const { widths: pixels, total, shown, squeezed } = fitIn(2000);
     expect(total).toBe(2000);
@@ -194,6 +204,9 @@ describe("a long name", () => {
   it("keeps its end, unless it runs from right to left", () => {
     expect(tailStart("layer1.0.relu")).toBe("layer1.0.relu".length);
     expect(tailStart("x".repeat(300))).toBe(289);
+    const mlp = "model.decoder.layers.31.mlp.relu";
+    expect(mlp.slice(tailStart(mlp))).toBe(".31.mlp.relu");
+    expect(tailStart(`a.${"x".repeat(60)}`)).toBe(51);
     expect(tailStart(`${"x".repeat(30)}😀${"y".repeat(10)}`)).toBe(32);
     expect(tailStart("שכבה".repeat(20))).toBe(80);
   });

@@ -3,6 +3,7 @@
 import { COLUMNS, type ColumnKey, type NumericKey } from "./columns";
 import { formatInteger, formatMean, plural } from "./format";
 import type { LayerMeta } from "./snapshot";
+import { shapeWords } from "./unit_words";
 
 /** Widths in digits: what the widest number of a layer, or a range of two, takes. */
 export type ColumnWidths = Readonly<Record<ColumnKey, number>>;
@@ -11,6 +12,8 @@ export type ColumnWidths = Readonly<Record<ColumnKey, number>>;
 const RANGE_SIZE = 0.86;
 /** And smaller still what stands below a number, which has letters narrower than digits. */
 const ASIDE_SIZE = 0.76;
+/** Totals are set bold. */
+const TOTAL_SIZE = 1.1;
 const NAME = 19;
 /** So narrow may the name be to leave room for the columns without which a row says nothing. */
 const NAME_LEAST = 11;
@@ -46,22 +49,27 @@ function within(least: number, value: number, most: number): number {
  */
 export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
   const units = layers.reduce((most, meta) => Math.max(most, meta.units), 1);
+  const all = layers.reduce((sum, meta) => sum + meta.units, 0);
   const count = formatInteger(units).length;
+  const total = TOTAL_SIZE * formatInteger(all).length;
   const mean = formatMean(units).length;
   const range = (length: number): number => RANGE_SIZE * (2 * length + 1);
   const channels = layers.reduce((most, meta) => Math.max(most, meta.channels ?? 0), 0);
   const aside =
-    channels > 0 ? ASIDE_SIZE * `${channels} of ${plural(channels, "channel")}`.length : 0;
+    channels > 0
+      ? ASIDE_SIZE * `${formatInteger(channels)} of ${plural(channels, "channel")}`.length
+      : 0;
+  const shape = ASIDE_SIZE * longest(layers.map(shapeWords));
   return {
     name: NAME,
     kind: within(6, 0.9 * longest(layers.map((meta) => meta.kind)), 13),
-    units: within(8, count, 15),
-    mean: within(9, range(mean), 14),
+    units: within(8, Math.max(count, shape, total), 15),
+    mean: within(9, Math.max(range(mean), total), 15),
     share: SHARE,
     std: within(7, mean + 2 * RANGE_SIZE, 10),
-    dead: within(7.5, Math.max(range(count), aside), 14),
+    dead: within(7.5, Math.max(range(count), aside, total), 17),
     "dead-share": SHARE,
-    dormant: within(8.5, range(count), 14),
+    dormant: within(8.5, Math.max(range(count), total), 15),
     curve: CURVE,
   };
 }

@@ -13,7 +13,7 @@ export function unitNote(meta: LayerMeta, stops: number): string {
   return parts.filter((part) => part !== "").join(" · ");
 }
 
-function shapeWords(meta: LayerMeta): string {
+export function shapeWords(meta: LayerMeta): string {
   const shape = formatShape(meta.response_shape);
   if (meta.unit === "channel") return `channels of ${shape}`;
   if (meta.unit === "token") return `tokens of ${shape}`;

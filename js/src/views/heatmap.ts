@@ -93,6 +93,7 @@ export class Heatmap {
   #listed: number | null = null;
   /** Of the picture, as last laid out: to ask for it during a step would lay out the page. */
   #size: Size = { width: 0, height: 0 };
+  #coloured = false;
   #hintTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: HeatmapOptions, signal: AbortSignal) {
@@ -241,6 +242,7 @@ export class Heatmap {
   #resize(): void {
     const { clientWidth, clientHeight } = this.#box;
     if (clientWidth === 0 || clientHeight === 0) return;
+    if (!this.#coloured) this.recolour();
     this.#size = { width: clientWidth, height: clientHeight };
     this.#picture.resize(clientWidth, clientHeight, window.devicePixelRatio || 1);
     this.#showTools();
@@ -615,8 +617,9 @@ export class Heatmap {
     return `${MEAN_ABSENT} Inactive share is shown.`;
   }
 
-  /** Read the theme's colours again. */
+  /** Read the theme's colours again; a host may put the node into its page later than it says. */
   recolour(): void {
+    this.#coloured = this.#box.isConnected;
     const style = getComputedStyle(this.#box);
     const text = (name: string): string => style.getPropertyValue(name).trim();
     const rgb = (name: string, fallback: Rgb): Rgb =>
