@@ -4,7 +4,8 @@ import { readFigures } from "./layer_figures";
 import type { LayerMeta, NumericArray, TableSnapshot } from "./snapshot";
 import { locate, locateLayer, type Place, type Tolerances, thresholdOf } from "./threshold";
 
-export { readUnits, readUnitsAt, UnitReader, type UnitsReading } from "./unit_reader";
+export type { UnitsReading } from "./per_unit_reader";
+export { readUnits, readUnitsAt, UnitReader } from "./unit_reader";
 
 export interface LayerBound {
   readonly mean: number;
