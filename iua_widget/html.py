@@ -6,13 +6,20 @@ import base64
 import gzip
 import html
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from iua_widget.errors import IUAWarning
+from iua_widget.memory import format_bytes
 from iua_widget.static_files import script, styles
 
-PAYLOAD_VERSION: Final = 2
+PAYLOAD_VERSION: Final = 3
+PART_BYTES: Final = 3 * 2**22
+"""Packed bytes in one element: browsers bound the length of a text. A multiple of 3."""
+LARGEST_PAGE: Final = 2**30
+"""Bytes of the largest page that is sure to open: Chromium has opened somewhat larger ones."""
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -29,13 +36,14 @@ body {{ margin: 0 auto; max-width: 1600px; padding: 16px; background: Canvas; co
 <body>
 <div id="widget"><noscript>This page needs JavaScript, which is switched off.</noscript></div>
 <script type="application/json" id="payload">{payload}</script>
+{data}
 <script type="application/octet-stream" id="bundle">{bundle}</script>
 <script type="module">
 const text = (id) => document.getElementById(id).textContent;
 const bytes = Uint8Array.from(atob(text("bundle")), (character) => character.charCodeAt(0));
 const address = URL.createObjectURL(new Blob([bytes], {{ type: "text/javascript" }}));
 const {{ renderStatic }} = await import(address);
-await renderStatic(document.getElementById("widget"), JSON.parse(text("payload")));
+await renderStatic(document.getElementById("widget"), JSON.parse(text("payload")), text);
 </script>
 </body>
 </html>
@@ -61,20 +69,34 @@ def render_page(
     -------
     str
     """
+    parts: list[str] = []
+
+    def add(data: bytes) -> list[str]:
+        first = len(parts)
+        parts.extend(_packed(data))
+        return [_id(number) for number in range(first, len(parts))]
+
     payload = {
         "version": PAYLOAD_VERSION,
         "title": title,
         "state": dict(state),
-        "compression": "gzip",
-        "table": _compressed(table),
-        "units": {layer: _compressed(snapshot) for layer, snapshot in units.items()},
+        "table": add(table),
+        "units": {layer: add(snapshot) for layer, snapshot in units.items()},
     }
     return _PAGE.format(
         title=html.escape(title),
         styles=styles(),
         payload=json.dumps(payload, allow_nan=False).replace("<", "\\u003c"),
+        data="\n".join(
+            f'<script type="application/octet-stream" id="{_id(number)}">{part}</script>'
+            for number, part in enumerate(parts)
+        ),
         bundle=base64.b64encode(script().encode()).decode(),
     )
+
+
+def _id(part: int) -> str:
+    return f"data-{part}"
 
 
 def write_page(path: str | Path, page: str) -> Path:
@@ -84,16 +106,34 @@ def write_page(path: str | Path, page: str) -> Path:
     ------
     OSError
         If the folder is not there or cannot be written to.
+
+    Warns
+    -----
+    IUAWarning
+        If the page is so large that a browser may not open it.
     """
     target = Path(path).expanduser()
     draft = target.with_name(f".{target.name}.part")
     try:
         draft.write_text(page, encoding="utf-8")
+        size = draft.stat().st_size
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+    if size > LARGEST_PAGE:
+        message = (
+            f"{target.name} takes {format_bytes(size)}, and a browser may not open a page above "
+            f"{format_bytes(LARGEST_PAGE)}. Write it again with a smaller limit=, which leaves out "
+            "stops of large layers, or from a run of fewer layers (layers=)."
+        )
+        warnings.warn(message, IUAWarning, stacklevel=3)
     return target.resolve()
 
 
-def _compressed(data: bytes) -> str:
-    return base64.b64encode(gzip.compress(data, compresslevel=6, mtime=0)).decode()
+def _packed(data: bytes) -> list[str]:
+    """Compressed, as base64, in parts that can each be decoded alone."""
+    packed = gzip.compress(data, compresslevel=6, mtime=0)
+    return [
+        base64.b64encode(packed[start : start + PART_BYTES]).decode()
+        for start in range(0, len(packed), PART_BYTES)
+    ]

@@ -403,6 +403,11 @@ class IUAWidget(anywidget.AnyWidget):
         ------
         NoProbesError
             If nothing has been counted yet.
+
+        Warns
+        -----
+        IUAWarning
+            If the file is above 1 GiB, where a browser may not open it.
         """
         iua = self._iua
         with iua.lock:

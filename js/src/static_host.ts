@@ -1,5 +1,6 @@
 /** A host for the exported file: all data is in the page, there is no kernel. */
 
+import { decodeBase64 } from "./core/base64";
 import type { Tolerances } from "./core/threshold";
 import {
   EMPTY_RUN,
@@ -21,15 +22,17 @@ export interface StaticPayload {
       readonly status: Status;
       readonly _run: Partial<RunInfo>;
     };
-  readonly table: string;
-  readonly units: Readonly<Record<string, string>>;
-  readonly compression: "gzip" | "none";
+  /** Where the page holds the parts of the table's snapshot, compressed and in base64. */
+  readonly table: readonly string[];
+  readonly units: Readonly<Record<string, readonly string[]>>;
 }
 
-async function unpack(base64: string, compression: "gzip" | "none"): Promise<DataView> {
-  const packed = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  if (compression === "none") return new DataView(packed.buffer);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+/** The text of a part: asked for when it is needed, and not kept. */
+export type ReadPart = (id: string) => string;
+
+async function unpack(parts: readonly string[], read: ReadPart): Promise<DataView> {
+  const packed = new Blob(parts.map((id) => decodeBase64(read(id))));
+  const stream = packed.stream().pipeThrough(new DecompressionStream("gzip"));
   return new DataView(await new Response(stream).arrayBuffer());
 }
 
@@ -37,6 +40,7 @@ export class StaticHost implements Host {
   readonly title: string;
   readonly canRun = false;
   readonly #payload: StaticPayload;
+  readonly #read: ReadPart;
   readonly #table: DataView;
   readonly #listeners = new Map<Topic, Set<() => void>>();
   #tolerances: Tolerances;
@@ -45,9 +49,10 @@ export class StaticHost implements Host {
   #units: DataView | null = null;
   #damaged = new Set<string>();
 
-  private constructor(payload: StaticPayload, table: DataView) {
+  private constructor(payload: StaticPayload, read: ReadPart, table: DataView) {
     this.title = payload.title;
     this.#payload = payload;
+    this.#read = read;
     this.#table = table;
     const { rtol, atol, scale, dead_share } = payload.state;
     this.#tolerances = { rtol, atol, scale, dead_share };
@@ -55,14 +60,14 @@ export class StaticHost implements Host {
     this.#view = { units, sort, filter, colour };
   }
 
-  static async open(payload: StaticPayload): Promise<StaticHost> {
-    if (payload.version !== 2) {
+  static async open(payload: StaticPayload, read: ReadPart): Promise<StaticHost> {
+    if (payload.version !== 3) {
       throw new Error(
         `This page was made in format ${payload.version}, which its own code does not read. ` +
           "Export it again.",
       );
     }
-    const host = new StaticHost(payload, await unpack(payload.table, payload.compression));
+    const host = new StaticHost(payload, read, await unpack(payload.table, read));
     const first = payload.state.layer || Object.keys(payload.units)[0] || "";
     await host.#select(first);
     return host;
@@ -72,10 +77,10 @@ export class StaticHost implements Host {
     this.#layer = name;
     this.#units = null;
     this.#notify("layer");
-    const packed = Object.hasOwn(this.#payload.units, name) ? this.#payload.units[name] : undefined;
-    if (packed === undefined) return;
+    const parts = Object.hasOwn(this.#payload.units, name) ? this.#payload.units[name] : undefined;
+    if (parts === undefined) return;
     try {
-      const units = await unpack(packed, this.#payload.compression);
+      const units = await unpack(parts, this.#read);
       if (this.#layer !== name) return;
       this.#units = units;
     } catch {

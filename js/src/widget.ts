@@ -1,7 +1,7 @@
 /** The entry: what anywidget calls, and what an exported file calls. */
 
 import { AnywidgetHost, type Host, type WidgetModel } from "./host";
-import { StaticHost, type StaticPayload } from "./static_host";
+import { type ReadPart, StaticHost, type StaticPayload } from "./static_host";
 import "./styles.css";
 import { Alert } from "./views/alert";
 import { App } from "./views/app";
@@ -51,9 +51,13 @@ function render({ model, el, signal }: RenderContext): () => void {
 }
 
 /** Show exported data without a kernel; resolves once it is painted. */
-export async function renderStatic(el: HTMLElement, payload: StaticPayload): Promise<void> {
+export async function renderStatic(
+  el: HTMLElement,
+  payload: StaticPayload,
+  read: ReadPart,
+): Promise<void> {
   try {
-    mount(el, await StaticHost.open(payload), new AbortController().signal);
+    mount(el, await StaticHost.open(payload, read), new AbortController().signal);
   } catch (error) {
     showFailure(el, error);
   }

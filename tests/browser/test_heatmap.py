@@ -12,7 +12,7 @@ import pytest
 from panel import Panel
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from iua_widget import IUAWidget
+from iua_widget import IUAWidget, html
 
 pytestmark = pytest.mark.browser
 
@@ -260,6 +260,26 @@ def test_colours_order_and_width_are_choices(dense: Panel) -> None:
     assert "60 of 60" in tooltip.inner_text() or pixels() != seen[-1]
     dense.root.get_by_label("colour", exact=True).select_option("dead")
     expect(dense.canvas).to_have_attribute("data-colouring", "dead")
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_page_in_many_parts_opens_with_every_layer(
+    page: Page,
+    widget: IUAWidget,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: bool,
+) -> None:
+    monkeypatch.setattr(html, "PART_BYTES", 3 * 2**9)
+    if not own:
+        page.add_init_script("delete Uint8Array.fromBase64")
+    path = widget.to_html(tmp_path / "parts.html")
+    assert path.read_text(encoding="utf-8").count('id="data-') > 30
+    for layer in ("lone", "maps"):
+        open_export(page, path, layer)
+        shown = Panel(page).heatmap()
+        counts = widget.iua.at().results[layer].unit_inactive_count
+        assert (shown["units"], shown["sum"]) == (counts.size, counts.sum())
 
 
 def test_a_lone_dead_unit_is_seen_and_named_however_many_there_are(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from unpacking import unpack
 
-from iua_widget import IUA, IUAWidget
+from iua_widget import IUA, IUAWarning, IUAWidget, html
 
 DATA = {
     "relu": np.maximum(np.random.default_rng(0).normal(size=(30, 8)), 0),
@@ -21,14 +21,19 @@ DATA = {
 }
 
 
-def payload_of(page: str) -> dict[str, Any]:
-    match = re.search(r'id="payload">(.*?)</script>', page, re.DOTALL)
+def text_of(page: str, element: str) -> str:
+    match = re.search(rf'id="{element}">(.*?)</script>', page, re.DOTALL)
     assert match
-    return json.loads(match[1])
+    return match[1]
 
 
-def snapshot(text: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    return unpack(gzip.decompress(base64.b64decode(text)))
+def payload_of(page: str) -> dict[str, Any]:
+    return json.loads(text_of(page, "payload"))
+
+
+def snapshot(page: str, parts: list[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    packed = b"".join(base64.b64decode(text_of(page, part)) for part in parts)
+    return unpack(gzip.decompress(packed))
 
 
 def test_the_page_holds_every_layer_at_every_stop(tmp_path: Path) -> None:
@@ -40,10 +45,10 @@ def test_the_page_holds_every_layer_at_every_stop(tmp_path: Path) -> None:
     assert payload["title"] == "Dead <units>"
     assert payload["state"]["atol"] == 1e-3
     assert payload["state"]["layer"] == "relu"
-    meta, _ = snapshot(payload["table"])
+    meta, _ = snapshot(page, payload["table"])
     assert [layer["name"] for layer in meta["layers"]] == list(DATA)
     for layer in DATA:
-        meta, arrays = snapshot(payload["units"][layer])
+        meta, arrays = snapshot(page, payload["units"][layer])
         assert meta["columns"] == list(range(len(widget.iua.stops) + 1))
         for row, stop in enumerate(widget.iua.stops):
             expected = widget.iua.at(atol=stop).results[layer].unit_inactive_count
@@ -65,9 +70,33 @@ def test_nothing_in_the_page_is_fetched_from_elsewhere(tmp_path: Path) -> None:
 def test_a_layer_above_the_limit_is_written_with_fewer_stops(tmp_path: Path) -> None:
     widget = IUAWidget(IUA.introspect(DATA))
     page = widget.to_html(tmp_path / "x.html", limit=26 * 10).read_text()
-    meta, _ = snapshot(payload_of(page)["units"]["relu"])
+    meta, _ = snapshot(page, payload_of(page)["units"]["relu"])
     assert len(meta["columns"]) == 10
     assert widget.iua.stops.index(1e-8) in meta["columns"]
+
+
+def test_what_is_too_long_for_one_text_is_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "PART_BYTES", 99)
+    widget = IUAWidget(IUA.introspect(DATA))
+    page = widget.to_html(tmp_path / "x.html").read_text()
+    parts = payload_of(page)["units"]["relu"]
+    assert len(parts) > 2
+    assert all(len(text_of(page, part)) <= 132 for part in parts)
+    meta, _ = snapshot(page, parts)
+    assert meta["layer"] == "relu"
+
+
+def test_a_page_that_may_not_open_is_written_and_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "LARGEST_PAGE", 2**10)
+    widget = IUAWidget(IUA.introspect(DATA))
+    with pytest.warns(IUAWarning, match=r"x\.html takes .*KiB.*above 1 KiB.*limit=") as warned:
+        page = widget.to_html(tmp_path / "x.html")
+    assert page.is_file()
+    assert warned[0].filename == __file__
 
 
 def test_a_folder_that_is_not_there_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+import { gzipSync } from "node:zlib";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { decodeBase64 } from "../src/core/base64";
+import { EMPTY_RUN } from "../src/host";
+import { StaticHost, type StaticPayload } from "../src/static_host";
+
+const BYTES = Uint8Array.from({ length: 4096 }, (_, index) => (index * index) % 251);
+
+/** Compressed, in base64 parts of `size` bytes each. */
+function parts(data: Uint8Array, size: number): string[] {
+  const packed = gzipSync(data);
+  return Array.from({ length: Math.ceil(packed.length / size) }, (_, part) =>
+    packed.subarray(part * size, (part + 1) * size).toString("base64"),
+  );
+}
+
+const TEXTS = new Map<string, string>([
+  ...parts(BYTES, 300).map((text, part) => [`table-${part}`, text] as const),
+  ...parts(BYTES.subarray(7), 10_000).map((text, part) => [`units-${part}`, text] as const),
+  ["torn", (parts(BYTES, 300)[0] ?? "").slice(0, 40)],
+]);
+
+const PAYLOAD: StaticPayload = {
+  version: 3,
+  title: "one page",
+  state: {
+    rtol: 0,
+    atol: 1e-8,
+    scale: "zero",
+    dead_share: 1,
+    units: [],
+    sort: null,
+    filter: "",
+    colour: "share",
+    layer: "",
+    status: "done",
+    _run: EMPTY_RUN,
+  },
+  table: [...TEXTS.keys()].filter((id) => id.startsWith("table")),
+  units: { whole: ["units-0"], torn: ["torn"], lost: ["nowhere"] },
+};
+
+function read(id: string): string {
+  const text = TEXTS.get(id);
+  if (text === undefined) throw new Error(id);
+  return text;
+}
+
+function bytesOf(view: DataView | null): number[] {
+  return view === null ? [] : [...new Uint8Array(view.buffer)];
+}
+
+describe("decodeBase64", () => {
+  const text = Buffer.from(BYTES).toString("base64");
+  afterEach(() => void vi.unstubAllGlobals());
+
+  it("gives the bytes, of nothing too, and refuses what is not base64", () => {
+    expect([...decodeBase64(text)]).toEqual([...BYTES]);
+    expect(decodeBase64("").length).toBe(0);
+    expect(() => decodeBase64("a")).toThrow();
+  });
+
+  it("is the browser's own where it has one", () => {
+    const own = vi.fn(() => BYTES);
+    vi.stubGlobal("Uint8Array", Object.assign(class extends Uint8Array {}, { fromBase64: own }));
+    expect(decodeBase64(text)).toBe(BYTES);
+    expect(own).toHaveBeenCalledWith(text);
+  });
+});
+
+describe("StaticHost", () => {
+  it("puts together what the page holds in parts", async () => {
+    expect(PAYLOAD.table.length).toBeGreaterThan(1);
+    const host = await StaticHost.open(PAYLOAD, read);
+    expect(bytesOf(host.table())).toEqual([...BYTES]);
+    expect(host.layer()).toBe("whole");
+    expect(bytesOf(host.units())).toEqual([...BYTES.subarray(7)]);
+    expect(host.unitsAbsent("whole")).toBeNull();
+  });
+
+  it("asks for the parts of a layer only once it is on show", async () => {
+    const asked = vi.fn(read);
+    const state = { ...PAYLOAD.state, layer: "absent" };
+    const host = await StaticHost.open({ ...PAYLOAD, state }, asked);
+    expect(asked.mock.calls.flat()).toEqual(PAYLOAD.table);
+    expect(host.unitsAbsent("absent")).toMatch(/left out/);
+    host.setLayer("whole");
+    await vi.waitFor(() => expect(host.units()).not.toBeNull());
+    expect(asked.mock.calls.flat()).toEqual([...PAYLOAD.table, "units-0"]);
+  });
+
+  it.each(["torn", "lost"])("says that a layer is damaged: %s", async (layer) => {
+    const host = await StaticHost.open({ ...PAYLOAD, state: { ...PAYLOAD.state, layer } }, read);
+    expect(host.units()).toBeNull();
+    expect(host.unitsAbsent(layer)).toMatch(/damaged/);
+  });
+
+  it("refuses a page of another format", async () => {
+    await expect(StaticHost.open({ ...PAYLOAD, version: 2 }, read)).rejects.toThrow(/format 2/);
+  });
+});
