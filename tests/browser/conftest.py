@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from chromium import BROWSER_ARGUMENTS, ensure_chromium, find_chromium
+from panel import Panel, complaints_of
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from servers import PATIENCE, Lab, Notebook, running_lab
 
@@ -42,6 +43,27 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     if os.environ.get("IUA_SCREENSHOTS"):
         page.screenshot(path=Path(os.environ["IUA_SCREENSHOTS"]) / f"{request.node.name}.png")
     context.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, export: dict[str, Path]) -> Iterator[Any]:
+    """Opens a module's exported pages, the first where none is named, and hears what they log."""
+    context = browser.new_context()
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    heard: list[list[str]] = []
+
+    def open_it(name: str | None = None, width: int = 1200) -> Panel:
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 1000})
+        heard.append(complaints_of(page))
+        page.goto(export[name or next(iter(export))].as_uri())
+        panel = Panel(page)
+        expect(panel.rows.first).to_be_visible()
+        return panel
+
+    yield open_it
+    context.close()
+    assert not any(heard), heard
 
 
 @pytest.fixture

@@ -8,6 +8,14 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 
+def complaints_of(page: Page) -> list[str]:
+    """What the page logs as an error, or throws, from now on."""
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    return complaints
+
+
 class Panel:
     """One widget on a page."""
 
@@ -36,7 +44,15 @@ class Panel:
         return self.root.locator(f'tbody tr[data-layer="{layer}"]')
 
     def layers(self) -> list[str]:
-        return [row.get_attribute("data-layer") or "" for row in self.rows.all()]
+        """The rows that are made, all read at once, once what was done has been painted."""
+        names: list[str] = self.root.evaluate(
+            """async (root) => {
+                for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+                const rows = root.querySelectorAll("tbody tr[data-layer]");
+                return [...rows].map((row) => row.dataset.layer);
+            }"""
+        )
+        return names
 
     def probes(self) -> int:
         """The number of probes the progress line shows."""

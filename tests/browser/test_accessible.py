@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panel import Panel
+from panel import Panel, complaints_of
 from playwright.sync_api import Page, expect
 from stub_page import page_state, stub_page
 
@@ -43,9 +43,7 @@ def widget() -> IUAWidget:
 
 @pytest.fixture
 def stub(page: Page, widget: IUAWidget, tmp_path: Path) -> Iterator[Page]:
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    complaints = complaints_of(page)
     path = tmp_path / "stub.html"
     path.write_text(stub_page(page_state(widget)), encoding="utf-8")
     page.goto(path.as_uri())

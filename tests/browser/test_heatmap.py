@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panel import Panel
+from panel import Panel, complaints_of
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from iua_widget import IUAWidget, html
@@ -60,9 +60,7 @@ def open_export(page: Page, exported: Path, layer: str) -> Panel:
 
 @pytest.fixture
 def dense(page: Page, exported: Path) -> Iterator[Panel]:
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    complaints = complaints_of(page)
     yield open_export(page, exported, "dense")
     assert complaints == []
 

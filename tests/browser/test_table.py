@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,27 +70,6 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def figures() -> pd.DataFrame:
     return IUAWidget(many_layers(), background=False).iua.at().to_pandas()
-
-
-@pytest.fixture
-def opened(browser: Browser, export: dict[str, Path]) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1200, "height": 1000})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    complaints: list[str] = []
-
-    def open_it(name: str = "many", width: int = 1200) -> Panel:
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": 1000})
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.goto(export[name].as_uri())
-        panel = Panel(page)
-        expect(panel.rows.first).to_be_visible()
-        return panel
-
-    yield open_it
-    context.close()
-    assert complaints == []
 
 
 def grid(panel: Panel) -> Locator:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from panel import Panel
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from iua_widget import IUA, PRESETS, IUAWidget
 
@@ -46,26 +45,6 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def iua() -> IUA:
     return IUA.introspect(sparse_layers())
-
-
-@pytest.fixture
-def opened(browser: Browser, export: dict[str, Path]) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1000, "height": 900})
-    complaints: list[str] = []
-
-    def open_it(name: str = "sparse", width: int = 1000) -> Panel:
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": 900})
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.goto(export[name].as_uri())
-        panel = Panel(page)
-        expect(panel.rows.first).to_be_visible()
-        return panel
-
-    yield open_it
-    context.close()
-    assert complaints == []
 
 
 def curve(panel: Panel, tolerance: str) -> Locator:
