@@ -34,7 +34,7 @@ _HALF_TO_SINGLE: Final = np.float32(2.0**112)
 """What the exponents' biases differ by."""
 
 
-def _compiled(loop: Loop) -> Loop:
+def compiled(loop: Loop) -> Loop:
     """Compile without the interpreter's lock; from disk where a cache can be written.
 
     In the loops, arrays are made one by one: those unpacked from a larger one are not known to be
@@ -47,7 +47,7 @@ def _compiled(loop: Loop) -> Loop:
         return numba.njit(**options)(loop)  # type: ignore[no-any-return]
 
 
-@_compiled
+@compiled
 def _bin_block(  # noqa: PLR0917  (numba takes no keywords cheaply)
     bits: np.ndarray,
     first: int,
@@ -86,15 +86,15 @@ def _bin_block(  # noqa: PLR0917  (numba takes no keywords cheaply)
             histogram[probe, k] += parts[0, k] + parts[1, k] + parts[2, k] + parts[3, k]
 
 
-@_compiled
-def _copy(source: np.ndarray, target: np.ndarray) -> None:
+@compiled
+def copy(source: np.ndarray, target: np.ndarray) -> None:
     """Fill the target; numba takes seconds to compile an assignment of a slice."""
     for i in range(len(target)):
         target[i] = source[i]
 
 
-@_compiled
-def _fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
+@compiled
+def fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
     """Add the second half of the rows to the first until one is left; `rows` is a power of two."""
     half = rows // 2
     while half:
@@ -104,7 +104,7 @@ def _fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
         half //= 2
 
 
-@_compiled
+@compiled
 def _chunks(entries: int) -> int:
     """How many chunks there are of so many entries: a power of two."""
     chunks = 1
@@ -113,7 +113,7 @@ def _chunks(entries: int) -> int:
     return chunks
 
 
-@_compiled
+@compiled
 def _add_one(total: np.ndarray, square: np.ndarray, largest: np.ndarray, row: np.ndarray) -> None:
     for i in range(len(row)):
         x = np.float64(abs(row[i]))
@@ -122,7 +122,7 @@ def _add_one(total: np.ndarray, square: np.ndarray, largest: np.ndarray, row: np
         largest[i] = max(largest[i], x)
 
 
-@_compiled
+@compiled
 def _add_four(  # noqa: PLR0917
     total: np.ndarray,
     square: np.ndarray,
@@ -141,7 +141,7 @@ def _add_four(  # noqa: PLR0917
         largest[i] = max(largest[i], w, x, y, z)
 
 
-@_compiled
+@compiled
 def _begin_with_four(  # noqa: PLR0917
     total: np.ndarray,
     square: np.ndarray,
@@ -160,7 +160,7 @@ def _begin_with_four(  # noqa: PLR0917
         largest[i] = max(largest[i], w, x, y, z)
 
 
-@_compiled
+@compiled
 def _sum_lane(  # noqa: PLR0917
     values: np.ndarray,
     start: int,
@@ -190,19 +190,19 @@ def _sum_lane(  # noqa: PLR0917
         row += step
 
 
-@_compiled
+@compiled
 def _fold_lanes(lanes: np.ndarray, used: int, sums: np.ndarray) -> None:
-    """Write what `_fold_rows` gives; four lanes at once."""
+    """Write what `fold_rows` gives; four lanes at once."""
     if used != 4:  # noqa: PLR2004
-        _fold_rows(lanes, used, len(sums))
-        _copy(lanes[0], sums)
+        fold_rows(lanes, used, len(sums))
+        copy(lanes[0], sums)
         return
     one, two, three, four = lanes[0], lanes[1], lanes[2], lanes[3]
     for i in range(len(sums)):
         sums[i] = (one[i] + three[i]) + (two[i] + four[i])
 
 
-@_compiled
+@compiled
 def _sum_block(  # noqa: PLR0917
     values: np.ndarray,
     first: int,
@@ -232,13 +232,13 @@ def _sum_block(  # noqa: PLR0917
             break
         sums = totals[chunk], squares[chunk]
         _sum_chunk(values, start, stop, first, *sums, largest, lanes, square_lanes)
-    _fold_rows(totals, chunks, size)
-    _fold_rows(squares, chunks, size)
-    _copy(totals[0], total[:size])
-    _copy(squares[0], square[:size])
+    fold_rows(totals, chunks, size)
+    fold_rows(squares, chunks, size)
+    copy(totals[0], total[:size])
+    copy(squares[0], square[:size])
 
 
-@_compiled
+@compiled
 def _sum_chunk(  # noqa: PLR0917
     values: np.ndarray,
     start: int,
@@ -261,7 +261,7 @@ def _sum_chunk(  # noqa: PLR0917
     _fold_lanes(square_lanes, used, square)
 
 
-@_compiled
+@compiled
 def bins_of(  # noqa: PLR0917
     bits: np.ndarray,
     table: np.ndarray,
@@ -297,7 +297,7 @@ def bins_of(  # noqa: PLR0917
         _bin_block(bits, first, size, table, shift, bins, first, histogram, parts)
 
 
-@_compiled
+@compiled
 def rows(  # noqa: PLR0917
     values: np.ndarray,
     bits: np.ndarray,
@@ -333,7 +333,7 @@ def rows(  # noqa: PLR0917
         _bin_block(bits, first, size, table, shift, bins, first, histogram, parts)
 
 
-@_compiled
+@compiled
 def half_rows(  # noqa: PLR0917
     bits: np.ndarray,
     table: np.ndarray,
@@ -363,7 +363,7 @@ def half_rows(  # noqa: PLR0917
         _bin_block(wide_bits, 0, size, table, shift, bins, first, histogram, parts)
 
 
-@_compiled
+@compiled
 def widened(bits: np.ndarray, wide: np.ndarray, start: int, stop: int) -> None:
     """The magnitudes of float16 as float32.
 
@@ -378,7 +378,7 @@ def widened(bits: np.ndarray, wide: np.ndarray, start: int, stop: int) -> None:
     _widen(bits[start:stop], wide[start:stop], wide.view(np.uint32)[start:stop])
 
 
-@_compiled
+@compiled
 def _widen(half: np.ndarray, wide: np.ndarray, wide_bits: np.ndarray) -> None:
     for i in range(len(half)):
         wide_bits[i] = np.uint32(half[i] & _HALF_MAGNITUDE) << np.uint32(13)
@@ -389,7 +389,7 @@ def _widen(half: np.ndarray, wide: np.ndarray, wide_bits: np.ndarray) -> None:
         wide_bits[i] |= _SINGLE_INFINITE if magnitude >= _HALF_INFINITE else np.uint32(0)
 
 
-@_compiled
+@compiled
 def _fold(parts: np.ndarray, count: int) -> float:
     half = count // 2
     while half:
@@ -399,7 +399,7 @@ def _fold(parts: np.ndarray, count: int) -> float:
     return parts[0]  # type: ignore[no-any-return]
 
 
-@_compiled
+@compiled
 def _sum_map(  # noqa: PLR0917
     row: np.ndarray,
     lanes: np.ndarray,
@@ -438,7 +438,7 @@ def _sum_map(  # noqa: PLR0917
         chunk_squares[chunk] = _fold(square_lanes, POSITION_LANES)
 
 
-@_compiled
+@compiled
 def _most(parts: np.ndarray) -> float:
     half = POSITION_LANES // 2
     for i in range(half):
@@ -449,7 +449,7 @@ def _most(parts: np.ndarray) -> float:
     return most  # type: ignore[no-any-return]
 
 
-@_compiled
+@compiled
 def maps(  # noqa: PLR0917
     values: np.ndarray,
     largest: np.ndarray,
@@ -489,11 +489,11 @@ def maps(  # noqa: PLR0917
                 by_probe[probe, i] = _fold(chunk_sums, chunks)
                 by_probe[probe, size + i] = _fold(chunk_squares, chunks)
         _sum_block(by_probe, 0, 2 * size, both, unused, most_unused, few, few_unused)
-        _copy(both, abs_sum[first : first + size])
-        _copy(both[size:], square_sum[first : first + size])
+        copy(both, abs_sum[first : first + size])
+        copy(both[size:], square_sum[first : first + size])
 
 
-@_compiled
+@compiled
 def maps_channels_last(  # noqa: PLR0917
     values: np.ndarray,
     largest: np.ndarray,
@@ -523,13 +523,13 @@ def maps_channels_last(  # noqa: PLR0917
         for probe in range(probes):
             sums, squares = by_probe[probe, :size], by_probe[probe, size:]
             _sum_block(values[probe], first, size, sums, squares, most, lanes, square_lanes)
-            _copy(most, largest[probe, first : first + size])
+            copy(most, largest[probe, first : first + size])
         _sum_block(by_probe, 0, 2 * size, both, unused, most, few, few_unused)
-        _copy(both, abs_sum[first : first + size])
-        _copy(both[size:], square_sum[first : first + size])
+        copy(both, abs_sum[first : first + size])
+        copy(both[size:], square_sum[first : first + size])
 
 
-@_compiled
+@compiled
 def count_bins(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> None:
     """Add one to ``counts[unit, bin]`` for every response of units `start` to `stop`.
 
@@ -547,7 +547,7 @@ def count_bins(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> N
         _count_block(bins, 0, bins.shape[0], first, last, block, columns)
 
 
-@_compiled
+@compiled
 def count_bins_wide(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> None:
     """What `count_bins` does, for many probes: in bytes first, which stay in the cache."""
     columns = counts.shape[1]
@@ -562,7 +562,7 @@ def count_bins_wide(bins: np.ndarray, counts: np.ndarray, start: int, stop: int)
             spill(narrow, wide, 0, len(wide))
 
 
-@_compiled
+@compiled
 def _count_block(  # noqa: PLR0917
     bins: np.ndarray,
     probe: int,
@@ -584,7 +584,7 @@ def _count_block(  # noqa: PLR0917
             at += step
 
 
-@_compiled
+@compiled
 def spill(narrow: np.ndarray, wide: np.ndarray, start: int, stop: int) -> None:
     """Add narrow counters to wide ones, of shape (n,), and set them to zero."""
     for i in range(start, stop):

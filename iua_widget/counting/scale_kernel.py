@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from iua_widget.counting.kernels import _compiled
+from iua_widget.counting.kernels import compiled
 
 
-@_compiled
+@compiled
 def bounds_over_rtol(  # noqa: PLR0917  (numba takes no keywords cheaply)
     counts: np.ndarray,
     stops: np.ndarray,
