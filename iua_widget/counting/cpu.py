@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from iua_widget.counting import kernels
+from iua_widget.counting import kernels, vector_kernels, vectors
 from iua_widget.counting.buffers import Buffers
-from iua_widget.counting.engine import BatchCounts
+from iua_widget.counting.engine import CHUNK, BatchCounts
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.counting.threads import in_parallel
 
@@ -41,6 +41,9 @@ class _Table:
     shift: np.uint32 | np.uint64
     columns: np.ndarray
     """The bin that each step of `cells` stands for, where stops repeat in this dtype."""
+
+    packed: np.ndarray | None
+    """The same for loops in vectors, where there can be such: see `vectors.packed`."""
 
     @property
     def direct(self) -> bool:
@@ -85,8 +88,7 @@ class CPUEngine:
         )
         if plain.ndim == 2:  # noqa: PLR2004
             plain = np.ascontiguousarray(plain)
-            kernel: Callable[..., None] = kernels.half_rows if half else kernels.rows
-            responses = [plain.view(np.uint16)] if half else [plain, plain.view(bits)]
+            kernel, responses = _rows_kernel(plain, table, thresholds)
             bins, histogram = self._bins(kernel, responses, table, sums, thresholds)
             nan_count, infinite_count = self._count_odd(plain, sums)
         else:
@@ -167,8 +169,7 @@ class CPUEngine:
 
     def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
         """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
-        wide = counts.dtype.itemsize > 1 and len(bins) >= _FEWEST_FOR_SCRATCH
-        kernel = kernels.count_bins_wide if wide else kernels.count_bins
+        kernel = _count_kernel(bins, counts)
         _over_units(kernel, len(counts), bins.size, bins, counts)
 
     def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
@@ -188,6 +189,38 @@ def _plain(values: np.ndarray) -> np.ndarray:
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     return values
+
+
+def _rows_kernel(
+    plain: np.ndarray, table: _Table, thresholds: np.ndarray
+) -> tuple[Callable[..., None], Sequence[np.ndarray]]:
+    """The loop over responses without positions, and what it takes of them."""
+    if plain.dtype == np.float16:
+        return kernels.half_rows, [plain.view(np.uint16)]
+    bits = plain.view(_BITS[plain.dtype])
+    probes, units = plain.shape
+    byte = len(thresholds) < 2**8 - 1
+    in_vectors = byte and probes <= CHUNK and units >= vector_kernels.FEWEST_UNITS
+    if in_vectors and table.packed is not None:
+        return vector_kernels.rows, [plain, bits, table.packed]
+    return kernels.rows, [plain, bits]
+
+
+def _count_kernel(bins: np.ndarray, counts: np.ndarray) -> Callable[..., None]:
+    """The loop that adds bins to counters."""
+    probes, columns = len(bins), counts.shape[1]
+    in_vectors = (
+        vectors.available()
+        and bins.dtype == np.uint8
+        and bins.flags.c_contiguous
+        and probes >= vector_kernels.FEWEST_PROBES
+        and columns >= vector_kernels.FEWEST_COLUMNS
+    )
+    if counts.dtype == np.uint8 and in_vectors and probes <= vector_kernels.MOST_PROBES:
+        return vector_kernels.count_bins
+    if counts.dtype == np.uint8 or probes < _FEWEST_FOR_SCRATCH:
+        return kernels.count_bins
+    return vector_kernels.count_bins_wide if in_vectors else kernels.count_bins_wide
 
 
 def _widened(half: np.ndarray) -> np.ndarray:
@@ -242,4 +275,6 @@ def _table(stops: bytes, dtype: np.dtype, plain: np.dtype) -> _Table | None:
     both_signs = np.tile(cells, 2)
     # Unsigned, so that what is taken away comes off where the bits themselves are added.
     both_signs -= np.arange(len(both_signs), dtype=np.uint64) << np.uint64(shift)
-    return _Table(both_signs.astype(unsigned), integer(shift), columns)
+    in_vectors = integer is np.uint32 and vectors.available()
+    packed = vectors.packed(edge_bits.astype(np.uint32)) if in_vectors else None
+    return _Table(both_signs.astype(unsigned), integer(shift), columns, packed)

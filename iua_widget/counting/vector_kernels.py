@@ -1,0 +1,330 @@
+"""Loops over float32 that look bins up and count them in vectors: see `vectors`.
+
+Counters are held a bit to a plane: plane ``j`` holds, for each of 64 places, a byte with bit ``j``
+of the counters of eight bins. So a few operations on bits count 64 responses in all eight.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numba
+import numpy as np
+
+from iua_widget.counting import kernels, vectors
+from iua_widget.counting.engine import PROBE_LANES
+from iua_widget.counting.kernels import Loop
+from iua_widget.counting.vectors import WIDTH
+
+FEWEST_PROBES: Final = 32
+FEWEST_UNITS: Final = 1024
+"""Below, planes cost more than they save: the probes for `count_bins`, the units for `rows`."""
+
+FEWEST_COLUMNS: Final = 8
+"""Counters that are added to at once."""
+
+MOST_PROBES: Final = 255
+"""Above, counters of eight planes could wrap."""
+
+_STEP: Final = 16
+"""Vectors that are added to the planes at once."""
+
+_MOST_STEPS: Final = MOST_PROBES // _STEP
+_BLOCK: Final = 1024
+_COUNT_BLOCK: Final = 128
+_NO_BIN: Final = np.uint8(255)
+
+
+def _inlined(loop: Loop) -> Loop:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
+    return numba.njit(**options)(loop)  # type: ignore[no-any-return]
+
+
+@_inlined
+def _aligned(size: int) -> np.ndarray:
+    """Bytes that begin where a vector may be read at once."""
+    room = np.empty(size + WIDTH, np.uint8)
+    first = -room.ctypes.data & (WIDTH - 1)
+    return room[first : first + size]
+
+
+@_inlined
+def _add(ones: Any, one: Any, two: Any) -> tuple[Any, Any]:
+    """The sum of three bits, and what is carried."""
+    return vectors.sum_bits(ones, one, two), vectors.carry_bits(ones, one, two)
+
+
+@_inlined
+def _two(bins: np.ndarray, at: int, stride: int, first: Any) -> tuple[Any, Any, Any, Any]:
+    """The bits that two vectors of bins set: in the eight bins from `first` on, and the next."""
+    one = vectors.place(vectors.load(bins, at), first)
+    two = vectors.place(vectors.load(bins, at + stride), first)
+    return (
+        vectors.lower_hot(one),
+        vectors.lower_hot(two),
+        vectors.upper_hot(one),
+        vectors.upper_hot(two),
+    )
+
+
+@_inlined
+def _add_four(  # noqa: PLR0917
+    bins: np.ndarray, at: int, stride: int, first: Any, a_1: Any, a_2: Any, b_1: Any, b_2: Any
+) -> tuple[Any, ...]:
+    """Add four vectors to the planes of ones and twos of both; the fours are what is carried."""
+    one, two, three, four = _two(bins, at, stride, first)
+    a_1, a_carried = _add(a_1, one, two)
+    b_1, b_carried = _add(b_1, three, four)
+    one, two, three, four = _two(bins, at + 2 * stride, stride, first)
+    a_1, one = _add(a_1, one, two)
+    b_1, three = _add(b_1, three, four)
+    a_2, a_4 = _add(a_2, a_carried, one)
+    b_2, b_4 = _add(b_2, b_carried, three)
+    return a_1, a_2, a_4, b_1, b_2, b_4
+
+
+@_inlined
+def _add_eight(  # noqa: PLR0917
+    bins: np.ndarray,
+    at: int,
+    stride: int,
+    first: Any,
+    a_1: Any,
+    a_2: Any,
+    a_4: Any,
+    b_1: Any,
+    b_2: Any,
+    b_4: Any,
+) -> tuple[Any, ...]:
+    """The same for eight vectors and another plane."""
+    a_1, a_2, one, b_1, b_2, two = _add_four(bins, at, stride, first, a_1, a_2, b_1, b_2)
+    at += 4 * stride
+    a_1, a_2, three, b_1, b_2, four = _add_four(bins, at, stride, first, a_1, a_2, b_1, b_2)
+    a_4, a_8 = _add(a_4, one, three)
+    b_4, b_8 = _add(b_4, two, four)
+    return a_1, a_2, a_4, a_8, b_1, b_2, b_4, b_8
+
+
+@_inlined
+def _carry(high: Any, carried: Any) -> Any:
+    """Add to the planes of 16, 32, 64 and 128."""
+    p_16, p_32, p_64, p_128 = high
+    p_16, carried = vectors.either(p_16, carried), vectors.both(p_16, carried)
+    p_32, carried = vectors.either(p_32, carried), vectors.both(p_32, carried)
+    p_64, carried = vectors.either(p_64, carried), vectors.both(p_64, carried)
+    return p_16, p_32, p_64, vectors.either(p_128, carried)
+
+
+@_inlined
+def _count_sixteen_bins(  # noqa: PLR0917
+    bins: np.ndarray, at: int, stride: int, steps: int, first: int, counters: np.ndarray, to: int
+) -> None:
+    """Count how often each of sixteen bins stands in each of 64 places.
+
+    Parameters
+    ----------
+    bins : numpy.ndarray of uint8, shape (n,)
+    at : int
+        Where the first vector begins.
+    stride : int
+        How far the next is.
+    steps : int
+        Sixteen vectors each.
+    first : int
+        The first bin: a multiple of 16.
+    counters : numpy.ndarray of uint8, shape (n,)
+        Written from `to` on: see `vectors.write_counters`.
+    to : int
+    """
+    wanted = vectors.bytes_of(first)
+    a_1 = a_2 = a_4 = a_8 = b_1 = b_2 = b_4 = b_8 = vectors.zeros()
+    a_high = b_high = a_1, a_1, a_1, a_1
+    for _ in range(steps):
+        a_1, a_2, a_4, one, b_1, b_2, b_4, two = _add_eight(
+            bins, at, stride, wanted, a_1, a_2, a_4, b_1, b_2, b_4
+        )
+        at += 8 * stride
+        a_1, a_2, a_4, three, b_1, b_2, b_4, four = _add_eight(
+            bins, at, stride, wanted, a_1, a_2, a_4, b_1, b_2, b_4
+        )
+        at += 8 * stride
+        a_8, a_carried = _add(a_8, one, three)
+        b_8, b_carried = _add(b_8, two, four)
+        a_high, b_high = _carry(a_high, a_carried), _carry(b_high, b_carried)
+    vectors.write_counters(a_1, a_2, a_4, a_8, *a_high, counters, to)
+    vectors.write_counters(b_1, b_2, b_4, b_8, *b_high, counters, to + 8 * WIDTH)
+
+
+@_inlined
+def _add_places(counters: np.ndarray, at: int, total: np.ndarray) -> None:
+    """Sum the counters of eight bins over the 64 places."""
+    even = odd = vectors.zeros()
+    for vector in range(8):
+        part = vectors.load(counters, at + WIDTH * vector)
+        even, odd = vectors.add_even(even, part), vectors.add_odd(odd, part)
+    vectors.store(counters, at, vectors.folded(even))
+    vectors.store(counters, at + WIDTH, vectors.folded(odd))
+    sums = counters[at : at + 2 * WIDTH].view(np.uint16)
+    for k in range(len(total)):
+        total[k] += sums[k // 2 + (k & 1) * (WIDTH // 2)]
+
+
+@kernels.compiled
+def _count_rows(bins: np.ndarray, histogram: np.ndarray, start: int, stop: int) -> None:
+    """Count each probe's bins, over units `start` to `stop`."""
+    columns = histogram.shape[1]
+    spare = _aligned(_STEP * WIDTH)
+    counters = _aligned(16 * WIDTH)
+    for probe in range(bins.shape[0]):
+        first = start
+        while first < stop:
+            steps = min((stop - first) // (_STEP * WIDTH), _MOST_STEPS)
+            row, at = bins[probe], first
+            if steps == 0:
+                spare[:] = _NO_BIN
+                kernels.copy(row[first:stop], spare[: stop - first])
+                steps, row, at = 1, spare, 0
+            for low in range(0, columns, 16):
+                _count_sixteen_bins(row, at, WIDTH, steps, low, counters, 0)
+                for bin_ in range(low, min(low + 16, columns), 8):
+                    total = histogram[probe, bin_ : min(bin_ + 8, columns)]
+                    _add_places(counters, (bin_ - low) * WIDTH, total)
+            first += steps * _STEP * WIDTH
+
+
+@_inlined
+def _add_rows(  # noqa: PLR0917
+    bits: np.ndarray,
+    row: int,
+    rows: int,
+    at: int,
+    sums: np.ndarray,
+    squares: np.ndarray,
+    largest: np.ndarray,
+    to: int,
+    column: int,
+) -> None:
+    """Add 64 units of one row, or of four of a lane, to the lane's sums."""
+    for half in range(0, WIDTH, 8):
+        place = 8 * (to + half)
+        total, square = vectors.load(sums, place), vectors.load(squares, place)
+        for k in range(row, row + PROBE_LANES * rows, PROBE_LANES):
+            x = vectors.magnitudes(bits[k], at + half)
+            total, square = vectors.plus(total, x), vectors.plus_square(square, x)
+        vectors.store(sums, place, total)
+        vectors.store(squares, place, square)
+    for part in range(0, WIDTH, 16):
+        place = 4 * (column + part)
+        most = vectors.load(largest, place)
+        for k in range(row, row + PROBE_LANES * rows, PROBE_LANES):
+            most = vectors.larger(most, bits[k], at + part)
+        vectors.store(largest, place, most)
+
+
+@kernels.compiled
+def rows(  # noqa: PLR0917
+    values: np.ndarray,
+    bits: np.ndarray,
+    grid: np.ndarray,
+    table: np.ndarray,
+    shift: np.unsignedinteger[Any],
+    bins: np.ndarray,
+    histogram: np.ndarray,
+    abs_sum: np.ndarray,
+    square_sum: np.ndarray,
+    abs_max: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """What `kernels.rows` does, for at most `CHUNK` probes of float32 and bins of a byte.
+
+    Parameters
+    ----------
+    grid : numpy.ndarray of uint32
+        See `vectors.packed`; the others as in `kernels.rows`.
+    """
+    probes = bits.shape[0]
+    whole = start + (stop - start) // WIDTH * WIDTH
+    sums = _aligned(PROBE_LANES * 8 * _BLOCK)
+    squares, largest = _aligned(len(sums)), _aligned(4 * _BLOCK)
+    lanes = sums.view(np.float64).reshape(PROBE_LANES, _BLOCK)
+    square_lanes = squares.view(np.float64).reshape(PROBE_LANES, _BLOCK)
+    most = largest.view(np.float32)
+    for first in range(start, whole, _BLOCK):
+        size = min(_BLOCK, whole - first)
+        sums[:] = 0
+        squares[:] = 0
+        largest[:] = 0
+        for lane in range(PROBE_LANES):
+            row = lane
+            while row < probes:
+                four = row + 3 * PROBE_LANES < probes
+                after = row + (4 if four else 1) * PROBE_LANES
+                for at in range(first, first + size, WIDTH):
+                    to, column = lane * _BLOCK + at - first, at - first
+                    if four:
+                        _add_rows(bits, row, 4, at, sums, squares, largest, to, column)
+                    else:
+                        _add_rows(bits, row, 1, at, sums, squares, largest, to, column)
+                    for k in range(row, after, PROBE_LANES):
+                        vectors.store(bins[k], at, vectors.bins_at(bits[k], at, grid))
+                row = after
+        kernels.fold_rows(lanes, PROBE_LANES, size)
+        kernels.fold_rows(square_lanes, PROBE_LANES, size)
+        kernels.copy(lanes[0], abs_sum[first : first + size])
+        kernels.copy(square_lanes[0], square_sum[first : first + size])
+        kernels.copy(most, abs_max[first : first + size])
+    _count_rows(bins, histogram, start, whole)
+    if whole < stop:
+        rest = abs_sum, square_sum, abs_max
+        kernels.rows(values, bits, table, shift, bins, histogram, *rest, whole, stop)
+
+
+@_inlined
+def _add_to_units(counters: np.ndarray, counts: np.ndarray, to: int, columns: int) -> None:
+    """Add the counters of 64 units to theirs, which begin at `to`."""
+    whole_groups = columns // WIDTH * 8
+    for group in range(0, whole_groups, 8):
+        for vector in range(8):
+            place = to + 2 * vector * columns + 8 * group
+            vectors.add_units(counters, (8 * group + vector) * WIDTH, counts, place, columns)
+    for group in range(whole_groups, -(-columns // 8)):
+        past = max(8 * group + 8 - columns, 0)  # eight from there on would reach the next unit
+        place = to + 8 * group - past
+        for unit in range(WIDTH):
+            vector, lane = unit % 16 // 2, unit // 16 * 2 + unit % 2
+            written = (8 * group + vector) * WIDTH + 8 * lane
+            vectors.add_eight(counters, written, counts, place, past)
+            place += columns
+
+
+@kernels.compiled
+def count_bins(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> None:
+    """What `kernels.count_bins` does, for bins and counters of a byte.
+
+    Parameters
+    ----------
+    bins : numpy.ndarray of uint8, shape (probes, units)
+        C-contiguous, with at most `MOST_PROBES` probes.
+    counts : numpy.ndarray of uint8, shape (units, columns)
+        C-contiguous, with `FEWEST_COLUMNS` or more.
+    """
+    probes, columns = bins.shape[0], counts.shape[1]
+    steps = -(-probes // _STEP)
+    flat = counts.reshape(-1)
+    tile = _aligned(steps * _STEP * _COUNT_BLOCK)
+    tile[:] = _NO_BIN
+    counters = _aligned(-(-columns // 16) * 16 * WIDTH)
+    whole = start + (stop - start) // WIDTH * WIDTH
+    for first in range(start, whole, _COUNT_BLOCK):
+        size = min(_COUNT_BLOCK, whole - first)
+        for probe in range(probes):
+            row = bins[probe]
+            for at in range(0, size, WIDTH):
+                vectors.store(tile, probe * _COUNT_BLOCK + at, vectors.load(row, first + at))
+        for at in range(0, size, WIDTH):
+            for low in range(0, columns, 16):
+                _count_sixteen_bins(tile, at, _COUNT_BLOCK, steps, low, counters, low * WIDTH)
+            _add_to_units(counters, flat, (first + at) * columns, columns)
+    if whole < stop:
+        kernels.count_bins(bins, counts, whole, stop)
