@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from test_counting import DTYPES, interesting_values
 
 from iua_widget import IUA, EngineError, counting
+from iua_widget.counting import cpu, vector_kernels, vectors
 from iua_widget.counting.choice import AutoEngine, choose_engine
 from iua_widget.counting.cpu import CPUEngine
 from iua_widget.counting.device import DeviceEngine
@@ -138,6 +140,71 @@ def test_large_batches_give_the_same(
     check(engine(), values, Stops(default_stops()))
     values[0, ..., 0], values[-1, ..., -1] = np.nan, np.inf
     check(engine(), values, Stops(default_stops()))
+
+
+NEAR = (0.0, 0.5, 0.51, 1.0)
+PACKED = [
+    default_stops(), default_stops(2e-8, 0.9), (0.0, 1e-8), (0.5, 2.0), (0.0, 1e-30, 1e-25),
+    (3e38,),
+    tuple(np.geomspace(1e-5, 1e3, 93).tolist()),
+]  # fmt: skip
+
+
+@pytest.fixture
+def in_vectors() -> None:
+    if not vectors.available():
+        pytest.skip("this processor lacks what the loops in vectors need")
+
+
+def bits_of(stops: tuple[float, ...]) -> np.ndarray:
+    return np.array([*stops, np.finfo(np.float32).max], np.float32).view(np.uint32)
+
+
+@pytest.mark.usefixtures("in_vectors")
+@pytest.mark.parametrize("stops", PACKED)
+@pytest.mark.parametrize("shape", [(1, 1024), (64, 3000), (5, 20_063), (33, 1151), (255, 1025)])
+def test_loops_in_vectors_give_the_same(
+    stops: tuple[float, ...], shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spies = {name: Mock(wraps=getattr(vector_kernels, name)) for name in ("rows", "count_bins")}
+    for name, spy in spies.items():
+        monkeypatch.setattr(vector_kernels, name, spy)
+    rng = np.random.default_rng(0)
+    edges = np.array(stops, np.float32)
+    near = [edges, np.nextafter(edges, np.float32(np.inf)), np.nextafter(edges, np.float32(0))]
+    pool = np.concatenate([*near, np.array([0, 1e-45, np.finfo(np.float32).max], np.float32)])
+    values = rng.choice(np.concatenate([pool, -pool]), shape)
+    drawn = rng.random(shape) < 0.5
+    values[drawn] = rng.integers(0, 2**32, drawn.sum(), np.uint32).view(np.float32)
+    few = rng.random(shape[1]) < 0.9  # units
+    values[:, few] = np.where(np.isfinite(values[:, few]), values[:, few], np.float32(0.7))
+    values[:, few] = np.where(np.abs(values[:, few]) < 1e15, values[:, few], np.float32(-3.0))
+    with np.errstate(all="ignore"):
+        check(CPUEngine(), values, Stops(stops))
+    assert spies["rows"].called
+    many = shape[0] >= vector_kernels.FEWEST_PROBES
+    assert spies["count_bins"].called == (many and len(stops) + 1 >= vector_kernels.FEWEST_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("stops", "fits"),
+    [(stops, True) for stops in PACKED]
+    + [(NEAR, False), ((0.0, 1e-12, 1.0), False), (tuple(np.linspace(0, 3, 96)), False)],
+)
+def test_a_grid_is_packed_where_its_cells_and_edges_fit(
+    stops: tuple[float, ...], fits: bool
+) -> None:
+    assert (vectors.packed(bits_of(stops)) is not None) == fits
+
+
+def test_where_there_are_no_vectors_the_other_loops_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "available", lambda: False)
+    for name in ("rows", "count_bins"):
+        monkeypatch.delattr(vector_kernels, name)
+    cpu._table.cache_clear()
+    values = np.random.default_rng(0).normal(size=(64, 2000)).astype(np.float32)
+    check(CPUEngine(), values, Stops(default_stops()))
+    cpu._table.cache_clear()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
