@@ -186,6 +186,19 @@ def test_loops_in_vectors_give_the_same(
     assert spies["count_bins"].called == (many and len(stops) + 1 >= vector_kernels.FEWEST_COLUMNS)
 
 
+@pytest.mark.usefixtures("in_vectors")
+@pytest.mark.parametrize("columns", [8, 15, 63, 64, 65, 72, 128, 201, 255])
+def test_vectors_count_in_any_number_of_columns(columns: int) -> None:
+    rng = np.random.default_rng(columns)
+    bins = rng.integers(0, columns + 1, (100, 333)).astype(np.uint8)
+    bins[:, ::2] = bins[0, ::2]
+    counts = rng.integers(0, 155, (2, 333, columns)).astype(np.uint8)
+    counts[1] = counts[0]
+    vector_kernels.count_bins(bins, counts[0], 0, 333)
+    ReferenceEngine().accumulate(bins, counts[1])
+    np.testing.assert_array_equal(counts[0], counts[1])
+
+
 @pytest.mark.parametrize(
     ("stops", "fits"),
     [(stops, True) for stops in PACKED]
