@@ -17,7 +17,7 @@ import numpy as np
 
 from iua_widget.counting import kernels, vector_kernels, vectors
 from iua_widget.counting.buffers import Buffers
-from iua_widget.counting.engine import CHUNK, BatchCounts
+from iua_widget.counting.engine import BatchCounts
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.counting.threads import in_parallel
 
@@ -88,7 +88,8 @@ class CPUEngine:
         )
         if plain.ndim == 2:  # noqa: PLR2004
             plain = np.ascontiguousarray(plain)
-            kernel, responses = _rows_kernel(plain, table, thresholds)
+            kernel: Callable[..., None] = kernels.half_rows if half else kernels.rows
+            responses = [plain.view(np.uint16)] if half else [plain, plain.view(bits)]
             bins, histogram = self._bins(kernel, responses, table, sums, thresholds)
             nan_count, infinite_count = self._count_odd(plain, sums)
         else:
@@ -119,26 +120,17 @@ class CPUEngine:
         thresholds: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Every response's bin, and how many of each probe's are in each; `sums` are written."""
-        probes, units = responses[0].shape
+        shape = responses[0].shape
         overflow = len(thresholds)
-        bins = self._buffers.take((probes, units), np.uint8 if overflow + 1 < 2**8 else np.uint16)
-        steps = len(table.columns)
-
-        parts: deque[np.ndarray] = deque()  # as many as threads work at once
-
-        def work(start: int, stop: int) -> None:
-            try:
-                part = parts.pop()
-            except IndexError:
-                part = np.zeros((probes, steps), np.int64)
-            kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
-            parts.append(part)
-
-        in_parallel(work, units, bins.size, _UNIT_ALIGNMENT)
-        by_step = functools.reduce(np.add, parts)
+        bins = self._buffers.take(shape, np.uint8 if overflow + 1 < 2**8 else np.uint16)
+        in_vectors = table.packed is not None and bins.dtype == np.uint8
+        if kernel is kernels.rows and in_vectors and shape[1] >= vector_kernels.FEWEST_UNITS:
+            by_step = _rows_in_vectors(responses[1], table, bins, sums)
+        else:
+            by_step = _rows_one_by_one(kernel, responses, table, bins, sums)
         if table.direct:
             return bins, by_step
-        histogram = np.zeros((probes, overflow + 2), np.int64)
+        histogram = np.zeros((shape[0], overflow + 2), np.int64)
         histogram[:, table.columns] = by_step
         return table.columns.astype(bins.dtype)[bins], histogram
 
@@ -191,19 +183,39 @@ def _plain(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _rows_kernel(
-    plain: np.ndarray, table: _Table, thresholds: np.ndarray
-) -> tuple[Callable[..., None], Sequence[np.ndarray]]:
-    """The loop over responses without positions, and what it takes of them."""
-    if plain.dtype == np.float16:
-        return kernels.half_rows, [plain.view(np.uint16)]
-    bits = plain.view(_BITS[plain.dtype])
-    probes, units = plain.shape
-    byte = len(thresholds) < 2**8 - 1
-    in_vectors = byte and probes <= CHUNK and units >= vector_kernels.FEWEST_UNITS
-    if in_vectors and table.packed is not None:
-        return vector_kernels.rows, [plain, bits, table.packed]
-    return kernels.rows, [plain, bits]
+def _rows_one_by_one(
+    kernel: Callable[..., None],
+    responses: Sequence[np.ndarray],
+    table: _Table,
+    bins: np.ndarray,
+    sums: tuple[np.ndarray, ...],
+) -> np.ndarray:
+    """Write bins and sums; returns how many of each probe's responses are in each step."""
+    parts: deque[np.ndarray] = deque()  # as many as threads work at once
+
+    def work(start: int, stop: int) -> None:
+        try:
+            part = parts.pop()
+        except IndexError:
+            part = np.zeros((len(bins), len(table.columns)), np.int64)
+        kernel(*responses, table.cells, table.shift, bins, part, *sums, start, stop)
+        parts.append(part)
+
+    in_parallel(work, bins.shape[1], bins.size, _UNIT_ALIGNMENT)
+    return functools.reduce(np.add, parts)
+
+
+def _rows_in_vectors(
+    bits: np.ndarray, table: _Table, bins: np.ndarray, sums: tuple[np.ndarray, ...]
+) -> np.ndarray:
+    """What `_rows_one_by_one` does, for float32."""
+    _over_units(vector_kernels.rows, bins.shape[1], bins.size, bits, table.packed, bins, *sums)
+    by_step = np.zeros((len(bins), len(table.columns)), np.int64)
+    in_parallel(
+        lambda start, stop: vector_kernels.count_rows(bins, by_step, start, stop),
+        len(bins), bins.size, 1,
+    )  # fmt: skip
+    return by_step
 
 
 def _count_kernel(bins: np.ndarray, counts: np.ndarray) -> Callable[..., None]:
@@ -243,7 +255,9 @@ def _largest(values: np.ndarray, abs_sum: np.ndarray, square_sum: np.ndarray) ->
     return largest
 
 
-def _over_units(kernel: Callable[..., None], units: int, size: int, *arguments: np.ndarray) -> None:
+def _over_units(
+    kernel: Callable[..., None], units: int, size: int, *arguments: np.ndarray | None
+) -> None:
     in_parallel(lambda start, stop: kernel(*arguments, start, stop), units, size, _UNIT_ALIGNMENT)
 
 

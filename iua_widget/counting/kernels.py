@@ -105,7 +105,7 @@ def fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
 
 
 @compiled
-def _chunks(entries: int) -> int:
+def chunks_of(entries: int) -> int:
     """How many chunks there are of so many entries: a power of two."""
     chunks = 1
     while chunks * CHUNK < entries:
@@ -218,7 +218,7 @@ def _sum_block(  # noqa: PLR0917
     The lanes are room to work in. Those that no row goes into are left out: they would add zeros.
     """
     rows = values.shape[0]
-    chunks = _chunks(rows)
+    chunks = chunks_of(rows)
     largest[:size] = 0.0
     if chunks == 1:
         _sum_chunk(
@@ -470,7 +470,7 @@ def maps(  # noqa: PLR0917
         Written; not finite where a response is not.
     """
     probes, _, positions = values.shape
-    chunks = _chunks(positions)
+    chunks = chunks_of(positions)
     lanes, square_lanes = np.empty(POSITION_LANES), np.empty(POSITION_LANES)
     most = np.empty(POSITION_LANES, values.dtype)
     chunk_sums, chunk_squares = np.empty(chunks), np.empty(chunks)

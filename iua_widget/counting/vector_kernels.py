@@ -12,12 +12,12 @@ import numba
 import numpy as np
 
 from iua_widget.counting import kernels, vectors
-from iua_widget.counting.engine import PROBE_LANES
+from iua_widget.counting.engine import CHUNK, PROBE_LANES
 from iua_widget.counting.kernels import Loop
 from iua_widget.counting.vectors import WIDTH
 
 FEWEST_PROBES: Final = 32
-FEWEST_UNITS: Final = 1024
+FEWEST_UNITS: Final = 2048
 """Below, planes cost more than they save: the probes for `count_bins`, the units for `rows`."""
 
 FEWEST_COLUMNS: Final = 8
@@ -170,19 +170,28 @@ def _add_places(counters: np.ndarray, at: int, total: np.ndarray) -> None:
 
 
 @kernels.compiled
-def _count_rows(bins: np.ndarray, histogram: np.ndarray, start: int, stop: int) -> None:
-    """Count each probe's bins, over units `start` to `stop`."""
-    columns = histogram.shape[1]
+def count_rows(bins: np.ndarray, histogram: np.ndarray, start: int, stop: int) -> None:
+    """Count the bins of probes `start` to `stop`.
+
+    Parameters
+    ----------
+    bins : numpy.ndarray of uint8, shape (probes, units)
+        C-contiguous.
+    histogram : numpy.ndarray of int64, shape (probes, bins)
+        Added to.
+    start, stop : int
+    """
+    units, columns = bins.shape[1], histogram.shape[1]
     spare = _aligned(_STEP * WIDTH)
     counters = _aligned(16 * WIDTH)
-    for probe in range(bins.shape[0]):
-        first = start
-        while first < stop:
-            steps = min((stop - first) // (_STEP * WIDTH), _MOST_STEPS)
+    for probe in range(start, stop):
+        first = 0
+        while first < units:
+            steps = min((units - first) // (_STEP * WIDTH), _MOST_STEPS)
             row, at = bins[probe], first
             if steps == 0:
                 spare[:] = _NO_BIN
-                kernels.copy(row[first:stop], spare[: stop - first])
+                kernels.copy(row[first:units], spare[: units - first])
                 steps, row, at = 1, spare, 0
             for low in range(0, columns, 16):
                 _count_sixteen_bins(row, at, WIDTH, steps, low, counters, 0)
@@ -223,42 +232,80 @@ def _add_rows(  # noqa: PLR0917
 
 @kernels.compiled
 def rows(  # noqa: PLR0917
-    values: np.ndarray,
     bits: np.ndarray,
     grid: np.ndarray,
-    table: np.ndarray,
-    shift: np.unsignedinteger[Any],
     bins: np.ndarray,
-    histogram: np.ndarray,
     abs_sum: np.ndarray,
     square_sum: np.ndarray,
     abs_max: np.ndarray,
     start: int,
     stop: int,
 ) -> None:
-    """What `kernels.rows` does, for at most `CHUNK` probes of float32 and bins of a byte.
+    """What `kernels.rows` does, for float32 and bins of a byte, but for the histogram.
 
     Parameters
     ----------
+    bits : numpy.ndarray of uint32, shape (probes, units)
     grid : numpy.ndarray of uint32
-        See `vectors.packed`; the others as in `kernels.rows`.
+        See `vectors.packed`.
+    bins, abs_sum, square_sum, abs_max, start, stop
+        As in `kernels.rows`.
     """
     probes = bits.shape[0]
-    whole = start + (stop - start) // WIDTH * WIDTH
+    chunks = kernels.chunks_of(probes)
     sums = _aligned(PROBE_LANES * 8 * _BLOCK)
     squares, largest = _aligned(len(sums)), _aligned(4 * _BLOCK)
+    totals, square_totals = np.empty((chunks, _BLOCK)), np.empty((chunks, _BLOCK))
+    whole = start + (stop - start) // WIDTH * WIDTH
+    for first in range(start, whole, _BLOCK):
+        last = min(first + _BLOCK, whole)
+        written = abs_sum[first:last], square_sum[first:last], abs_max[first:last]
+        _sum_block(bits, grid, bins, first, sums, squares, largest, totals, square_totals, *written)
+    if whole == stop:
+        return
+    # What is left over is counted beside zeros.
+    left = stop - whole
+    few, few_bins = np.zeros((probes, WIDTH), np.uint32), np.empty((probes, WIDTH), np.uint8)
+    for probe in range(probes):
+        kernels.copy(bits[probe, whole:stop], few[probe, :left])
+    few_sums, few_squares, most = np.empty(WIDTH), np.empty(WIDTH), np.empty(WIDTH)
+    room = sums, squares, largest, totals, square_totals
+    _sum_block(few, grid, few_bins, 0, *room, few_sums, few_squares, most)
+    for probe in range(probes):
+        kernels.copy(few_bins[probe], bins[probe, whole:stop])
+    kernels.copy(few_sums, abs_sum[whole:stop])
+    kernels.copy(few_squares, square_sum[whole:stop])
+    kernels.copy(most, abs_max[whole:stop])
+
+
+@kernels.compiled
+def _sum_block(  # noqa: PLR0917
+    bits: np.ndarray,
+    grid: np.ndarray,
+    bins: np.ndarray,
+    first: int,
+    sums: np.ndarray,
+    squares: np.ndarray,
+    largest: np.ndarray,
+    totals: np.ndarray,
+    square_totals: np.ndarray,
+    abs_sum: np.ndarray,
+    square_sum: np.ndarray,
+    abs_max: np.ndarray,
+) -> None:
+    """Do as many units as `abs_sum` has, from `first` on; the arrays between are room to work."""
+    probes, chunks, size = bits.shape[0], totals.shape[0], len(abs_sum)
     lanes = sums.view(np.float64).reshape(PROBE_LANES, _BLOCK)
     square_lanes = squares.view(np.float64).reshape(PROBE_LANES, _BLOCK)
-    most = largest.view(np.float32)
-    for first in range(start, whole, _BLOCK):
-        size = min(_BLOCK, whole - first)
+    largest[:] = 0
+    for chunk in range(chunks):
         sums[:] = 0
         squares[:] = 0
-        largest[:] = 0
+        end = min((chunk + 1) * CHUNK, probes)
         for lane in range(PROBE_LANES):
-            row = lane
-            while row < probes:
-                four = row + 3 * PROBE_LANES < probes
+            row = chunk * CHUNK + lane
+            while row < end:
+                four = row + 3 * PROBE_LANES < end
                 after = row + (4 if four else 1) * PROBE_LANES
                 for at in range(first, first + size, WIDTH):
                     to, column = lane * _BLOCK + at - first, at - first
@@ -271,13 +318,13 @@ def rows(  # noqa: PLR0917
                 row = after
         kernels.fold_rows(lanes, PROBE_LANES, size)
         kernels.fold_rows(square_lanes, PROBE_LANES, size)
-        kernels.copy(lanes[0], abs_sum[first : first + size])
-        kernels.copy(square_lanes[0], square_sum[first : first + size])
-        kernels.copy(most, abs_max[first : first + size])
-    _count_rows(bins, histogram, start, whole)
-    if whole < stop:
-        rest = abs_sum, square_sum, abs_max
-        kernels.rows(values, bits, table, shift, bins, histogram, *rest, whole, stop)
+        kernels.copy(lanes[0], totals[chunk, :size])
+        kernels.copy(square_lanes[0], square_totals[chunk, :size])
+    kernels.fold_rows(totals, chunks, size)
+    kernels.fold_rows(square_totals, chunks, size)
+    kernels.copy(totals[0], abs_sum)
+    kernels.copy(square_totals[0], square_sum)
+    kernels.copy(largest.view(np.float32), abs_max)
 
 
 @_inlined
@@ -310,21 +357,72 @@ def count_bins(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> N
         C-contiguous, with `FEWEST_COLUMNS` or more.
     """
     probes, columns = bins.shape[0], counts.shape[1]
-    steps = -(-probes // _STEP)
     flat = counts.reshape(-1)
-    tile = _aligned(steps * _STEP * _COUNT_BLOCK)
-    tile[:] = _NO_BIN
-    counters = _aligned(-(-columns // 16) * 16 * WIDTH)
+    tile, counters = _room(probes, columns)
     whole = start + (stop - start) // WIDTH * WIDTH
     for first in range(start, whole, _COUNT_BLOCK):
-        size = min(_COUNT_BLOCK, whole - first)
-        for probe in range(probes):
-            row = bins[probe]
-            for at in range(0, size, WIDTH):
-                vectors.store(tile, probe * _COUNT_BLOCK + at, vectors.load(row, first + at))
-        for at in range(0, size, WIDTH):
-            for low in range(0, columns, 16):
-                _count_sixteen_bins(tile, at, _COUNT_BLOCK, steps, low, counters, low * WIDTH)
-            _add_to_units(counters, flat, (first + at) * columns, columns)
+        last = min(first + _COUNT_BLOCK, whole)
+        block = flat[first * columns : last * columns]
+        _count_block(bins, 0, probes, first, last, block, columns, tile, counters)
     if whole < stop:
         kernels.count_bins(bins, counts, whole, stop)
+
+
+@kernels.compiled
+def count_bins_wide(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> None:
+    """What `kernels.count_bins_wide` does, for bins of a byte.
+
+    Parameters
+    ----------
+    bins : numpy.ndarray of uint8, shape (probes, units)
+        C-contiguous.
+    counts : numpy.ndarray of unsigned integers, shape (units, columns)
+        C-contiguous, with `FEWEST_COLUMNS` or more.
+    """
+    probes, columns = bins.shape[0], counts.shape[1]
+    flat = counts.reshape(-1)
+    tile, counters = _room(min(probes, MOST_PROBES), columns)
+    narrow = np.zeros(_COUNT_BLOCK * columns, np.uint8)
+    whole = start + (stop - start) // WIDTH * WIDTH
+    for first in range(start, whole, _COUNT_BLOCK):
+        last = min(first + _COUNT_BLOCK, whole)
+        wide = flat[first * columns : last * columns]
+        for probe in range(0, probes, MOST_PROBES):
+            end = min(probe + MOST_PROBES, probes)
+            _count_block(bins, probe, end, first, last, narrow, columns, tile, counters)
+            kernels.spill(narrow, wide, 0, len(wide))
+    if whole < stop:
+        kernels.count_bins_wide(bins, counts, whole, stop)
+
+
+@_inlined
+def _room(probes: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where `_count_block` works: bins of a block of units, and what `_add_to_units` adds."""
+    tile = _aligned(-(-probes // _STEP) * _STEP * _COUNT_BLOCK)
+    return tile, _aligned(-(-columns // 16) * 16 * WIDTH)
+
+
+@_inlined
+def _count_block(  # noqa: PLR0917
+    bins: np.ndarray,
+    probe: int,
+    end: int,
+    first: int,
+    last: int,
+    flat: np.ndarray,
+    columns: int,
+    tile: np.ndarray,
+    counters: np.ndarray,
+) -> None:
+    """Count probes `probe` to `end` of units `first` to `last`, whose counters `flat` is."""
+    steps = -(-(end - probe) // _STEP)
+    for each in range(probe, end):
+        row = bins[each]
+        for at in range(0, last - first, WIDTH):
+            to = (each - probe) * _COUNT_BLOCK + at
+            vectors.store(tile, to, vectors.load(row, first + at))
+    tile[(end - probe) * _COUNT_BLOCK : steps * _STEP * _COUNT_BLOCK] = _NO_BIN
+    for at in range(0, last - first, WIDTH):
+        for low in range(0, columns, 16):
+            _count_sixteen_bins(tile, at, _COUNT_BLOCK, steps, low, counters, low * WIDTH)
+        _add_to_units(counters, flat, at * columns, columns)

@@ -162,11 +162,12 @@ def bits_of(stops: tuple[float, ...]) -> np.ndarray:
 
 @pytest.mark.usefixtures("in_vectors")
 @pytest.mark.parametrize("stops", PACKED)
-@pytest.mark.parametrize("shape", [(1, 1024), (64, 3000), (5, 20_063), (33, 1151), (255, 1025)])
+@pytest.mark.parametrize("shape", [(1, 2048), (64, 3000), (5, 20_063), (33, 2175), (1030, 2049)])
 def test_loops_in_vectors_give_the_same(
     stops: tuple[float, ...], shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spies = {name: Mock(wraps=getattr(vector_kernels, name)) for name in ("rows", "count_bins")}
+    names = ("rows", "count_rows", "count_bins", "count_bins_wide")
+    spies = {name: Mock(wraps=getattr(vector_kernels, name)) for name in names}
     for name, spy in spies.items():
         monkeypatch.setattr(vector_kernels, name, spy)
     rng = np.random.default_rng(0)
@@ -182,8 +183,10 @@ def test_loops_in_vectors_give_the_same(
     with np.errstate(all="ignore"):
         check(CPUEngine(), values, Stops(stops))
     assert spies["rows"].called
-    many = shape[0] >= vector_kernels.FEWEST_PROBES
-    assert spies["count_bins"].called == (many and len(stops) + 1 >= vector_kernels.FEWEST_COLUMNS)
+    assert spies["count_rows"].called
+    enough = len(stops) + 1 >= vector_kernels.FEWEST_COLUMNS
+    assert spies["count_bins"].called == (enough and 32 <= shape[0] <= 255)
+    assert spies["count_bins_wide"].called == (enough and shape[0] >= 64)
 
 
 @pytest.mark.usefixtures("in_vectors")
@@ -195,6 +198,20 @@ def test_vectors_count_in_any_number_of_columns(columns: int) -> None:
     counts = rng.integers(0, 155, (2, 333, columns)).astype(np.uint8)
     counts[1] = counts[0]
     vector_kernels.count_bins(bins, counts[0], 0, 333)
+    ReferenceEngine().accumulate(bins, counts[1])
+    np.testing.assert_array_equal(counts[0], counts[1])
+
+
+@pytest.mark.usefixtures("in_vectors")
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
+@pytest.mark.parametrize("probes", [64, 255, 256, 700])
+def test_vectors_count_more_probes_than_a_byte_can_hold(dtype: type, probes: int) -> None:
+    rng = np.random.default_rng(probes)
+    bins = rng.integers(0, 72, (probes, 333)).astype(np.uint8)
+    bins[:, ::2] = bins[0, ::2]
+    counts = rng.integers(0, 60_000, (2, 333, 71)).astype(dtype)
+    counts[1] = counts[0]
+    vector_kernels.count_bins_wide(bins, counts[0], 0, 333)
     ReferenceEngine().accumulate(bins, counts[1])
     np.testing.assert_array_equal(counts[0], counts[1])
 
@@ -212,11 +229,12 @@ def test_a_grid_is_packed_where_its_cells_and_edges_fit(
 
 def test_where_there_are_no_vectors_the_other_loops_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "available", lambda: False)
-    for name in ("rows", "count_bins"):
+    for name in ("rows", "count_rows", "count_bins", "count_bins_wide"):
         monkeypatch.delattr(vector_kernels, name)
     cpu._table.cache_clear()
-    values = np.random.default_rng(0).normal(size=(64, 2000)).astype(np.float32)
-    check(CPUEngine(), values, Stops(default_stops()))
+    for shape in ((64, 3000), (300, 3000)):
+        values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        check(CPUEngine(), values, Stops(default_stops()))
     cpu._table.cache_clear()
 
 
