@@ -249,9 +249,12 @@ def _largest(values: np.ndarray, abs_sum: np.ndarray, square_sum: np.ndarray) ->
     probes, _, units = values.shape
     largest = np.empty((probes, units), values.dtype)
     channels_last = abs(values.strides[2]) < abs(values.strides[1])
-    kernel = kernels.maps_channels_last if channels_last else kernels.maps
+    kernel: Callable[..., None] = kernels.maps_channels_last if channels_last else kernels.maps
     aligned = np.ascontiguousarray(values if channels_last else np.moveaxis(values, 1, 2))
-    _over_units(kernel, units, values.size, aligned, largest, abs_sum, square_sum)
+    written = aligned, largest
+    if kernel is kernels.maps and values.dtype == np.float32 and vectors.available():
+        kernel, written = vector_kernels.maps, (aligned.view(np.uint32), largest.view(np.uint32))
+    _over_units(kernel, units, values.size, *written, abs_sum, square_sum)
     return largest
 
 

@@ -18,7 +18,7 @@ _BLOCK: Final = 4096
 _SUM_BLOCK: Final = 1024
 """Units whose sums, two doubles for each of a few lanes, stay near the first-level cache."""
 
-_POSITION_BLOCK: Final = 64
+POSITION_BLOCK: Final = 64
 """The same for many lanes."""
 
 _COUNT_BLOCK: Final = 256
@@ -474,23 +474,47 @@ def maps(  # noqa: PLR0917
     lanes, square_lanes = np.empty(POSITION_LANES), np.empty(POSITION_LANES)
     most = np.empty(POSITION_LANES, values.dtype)
     chunk_sums, chunk_squares = np.empty(chunks), np.empty(chunks)
-    by_probe = np.empty((probes, 2 * _POSITION_BLOCK))  # the sums, then those of squares
-    both, unused = np.empty(2 * _POSITION_BLOCK), np.empty(2 * _POSITION_BLOCK)
-    most_unused = np.empty(2 * _POSITION_BLOCK)
-    few = np.empty((PROBE_LANES, 2 * _POSITION_BLOCK))
-    few_unused = np.empty_like(few)
-    for first in range(start, stop, _POSITION_BLOCK):
-        size = min(_POSITION_BLOCK, stop - first)
+    room = room_for_maps(probes)
+    for first in range(start, stop, POSITION_BLOCK):
+        size = min(POSITION_BLOCK, stop - first)
         for probe in range(probes):
             for i in range(size):
                 row = values[probe, first + i]
                 _sum_map(row, lanes, square_lanes, most, chunk_sums, chunk_squares)
                 largest[probe, first + i] = _most(most)
-                by_probe[probe, i] = _fold(chunk_sums, chunks)
-                by_probe[probe, size + i] = _fold(chunk_squares, chunks)
-        _sum_block(by_probe, 0, 2 * size, both, unused, most_unused, few, few_unused)
-        copy(both, abs_sum[first : first + size])
-        copy(both[size:], square_sum[first : first + size])
+                keep_map(chunk_sums, chunk_squares, room, probe, i, size)
+        sum_maps(room, abs_sum[first : first + size], square_sum[first : first + size])
+
+
+@compiled
+def room_for_maps(probes: int) -> np.ndarray:
+    """Sums of maps by probe: of a block of units, then those of their squares."""
+    return np.empty((probes, 2 * POSITION_BLOCK))
+
+
+@compiled
+def keep_map(  # noqa: PLR0917
+    chunk_sums: np.ndarray,
+    chunk_squares: np.ndarray,
+    room: np.ndarray,
+    probe: int,
+    unit: int,
+    units: int,
+) -> None:
+    """Fold the sums of a map's chunks, for one of so many units of a block."""
+    room[probe, unit] = _fold(chunk_sums, len(chunk_sums))
+    room[probe, units + unit] = _fold(chunk_squares, len(chunk_squares))
+
+
+@compiled
+def sum_maps(room: np.ndarray, abs_sum: np.ndarray, square_sum: np.ndarray) -> None:
+    """Sum what `keep_map` kept over the probes, for as many units as `abs_sum` has."""
+    size = len(abs_sum)
+    both, unused, most_unused = np.empty(2 * size), np.empty(2 * size), np.empty(2 * size)
+    few, few_unused = np.empty((PROBE_LANES, 2 * size)), np.empty((PROBE_LANES, 2 * size))
+    _sum_block(room, 0, 2 * size, both, unused, most_unused, few, few_unused)
+    copy(both, abs_sum)
+    copy(both[size:], square_sum)
 
 
 @compiled
@@ -512,14 +536,14 @@ def maps_channels_last(  # noqa: PLR0917
         As in `maps`.
     """
     probes = values.shape[0]
-    by_probe = np.empty((probes, 2 * _POSITION_BLOCK))  # the sums, then those of squares
-    both, unused = np.empty(2 * _POSITION_BLOCK), np.empty(2 * _POSITION_BLOCK)
-    most = np.empty(2 * _POSITION_BLOCK)
-    lanes = np.empty((POSITION_LANES, 2 * _POSITION_BLOCK))
+    by_probe = np.empty((probes, 2 * POSITION_BLOCK))  # the sums, then those of squares
+    both, unused = np.empty(2 * POSITION_BLOCK), np.empty(2 * POSITION_BLOCK)
+    most = np.empty(2 * POSITION_BLOCK)
+    lanes = np.empty((POSITION_LANES, 2 * POSITION_BLOCK))
     square_lanes = np.empty_like(lanes)
     few, few_unused = lanes[:PROBE_LANES], square_lanes[:PROBE_LANES]
-    for first in range(start, stop, _POSITION_BLOCK):
-        size = min(_POSITION_BLOCK, stop - first)
+    for first in range(start, stop, POSITION_BLOCK):
+        size = min(POSITION_BLOCK, stop - first)
         for probe in range(probes):
             sums, squares = by_probe[probe, :size], by_probe[probe, size:]
             _sum_block(values[probe], first, size, sums, squares, most, lanes, square_lanes)

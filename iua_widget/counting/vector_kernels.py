@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from iua_widget.counting import kernels, vectors
-from iua_widget.counting.engine import CHUNK, PROBE_LANES
+from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES
 from iua_widget.counting.kernels import Loop
 from iua_widget.counting.vectors import WIDTH
 
@@ -325,6 +325,84 @@ def _sum_block(  # noqa: PLR0917
     kernels.copy(totals[0], abs_sum)
     kernels.copy(square_totals[0], square_sum)
     kernels.copy(largest.view(np.float32), abs_max)
+
+
+@_inlined
+def _sum_map(  # noqa: PLR0917
+    row: np.ndarray,
+    pad: np.ndarray,
+    lanes: np.ndarray,
+    square_lanes: np.ndarray,
+    chunk_sums: np.ndarray,
+    chunk_squares: np.ndarray,
+) -> Any:
+    """The sums of every chunk of a map, given by its bits; returns its largest magnitudes."""
+    most = vectors.zeros()
+    for chunk in range(len(chunk_sums)):
+        first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, len(row))
+        chunk_sums[chunk] = chunk_squares[chunk] = 0.0
+        if first >= last:
+            continue
+        whole = first + (last - first) // POSITION_LANES * POSITION_LANES
+        left = last - whole
+        if left:
+            for at in range(0, POSITION_LANES, 16):
+                vectors.store(pad, 4 * at, vectors.zeros())
+            kernels.copy(row[whole:last], pad[:left])
+            for at in range(0, POSITION_LANES, 16):
+                most = vectors.larger(most, pad, at)
+        for at in range(first, whole, 16):
+            most = vectors.larger(most, row, at)
+        for lane in range(0, POSITION_LANES, 8):
+            total = square = vectors.zeros()
+            for at in range(first + lane, whole, POSITION_LANES):
+                x = vectors.magnitudes(row, at)
+                total, square = vectors.plus(total, x), vectors.plus_square(square, x)
+            if left:
+                x = vectors.magnitudes(pad, lane)
+                total, square = vectors.plus(total, x), vectors.plus_square(square, x)
+            vectors.store(lanes, 8 * lane, total)
+            vectors.store(square_lanes, 8 * lane, square)
+        chunk_sums[chunk] = vectors.sum_of_lanes(lanes)
+        chunk_squares[chunk] = vectors.sum_of_lanes(square_lanes)
+    return most
+
+
+@kernels.compiled
+def maps(  # noqa: PLR0917
+    bits: np.ndarray,
+    largest_bits: np.ndarray,
+    abs_sum: np.ndarray,
+    square_sum: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """What `kernels.maps` does, for float32; where there is a NaN, the largest is one.
+
+    Parameters
+    ----------
+    bits : numpy.ndarray of uint32, shape (probes, units, positions)
+        C-contiguous.
+    largest_bits : numpy.ndarray of uint32, shape (probes, units)
+        Written.
+    abs_sum, square_sum, start, stop
+        As in `kernels.maps`.
+    """
+    probes, _, positions = bits.shape
+    chunks = kernels.chunks_of(positions)
+    lanes, square_lanes = _aligned(8 * POSITION_LANES), _aligned(8 * POSITION_LANES)
+    pad = _aligned(4 * POSITION_LANES).view(np.uint32)
+    chunk_sums, chunk_squares = np.empty(chunks), np.empty(chunks)
+    room = kernels.room_for_maps(probes)
+    for first in range(start, stop, kernels.POSITION_BLOCK):
+        size = min(kernels.POSITION_BLOCK, stop - first)
+        for probe in range(probes):
+            for i in range(size):
+                row = bits[probe, first + i]
+                most = _sum_map(row, pad, lanes, square_lanes, chunk_sums, chunk_squares)
+                largest_bits[probe, first + i] = vectors.largest_of(most)
+                kernels.keep_map(chunk_sums, chunk_squares, room, probe, i, size)
+        kernels.sum_maps(room, abs_sum[first : first + size], square_sum[first : first + size])
 
 
 @_inlined

@@ -266,6 +266,29 @@ def _larger(builder: Any, largest: Any, row: Any, at: Any) -> Any:
     return builder.bitcast(_call(builder, "llvm.umax.v16i32", _INTS, largest, value), _BYTES)
 
 
+def _sum_of_lanes(builder: Any, lanes: Any) -> Any:
+    """Sum 64 doubles, the second half of them added to the first until one is left."""
+    parts = [_read(builder, lanes, _number(WIDTH * part), _DOUBLES) for part in range(8)]
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = [
+            builder.fadd(one, two) for one, two in zip(parts[:half], parts[half:], strict=True)
+        ]
+    (total,) = parts
+    for left in (4, 2, 1):
+        turned = [*range(left, 8), *range(left)]
+        total = builder.fadd(total, _picked(builder, total, total, turned))
+    return builder.extract_element(total, ir.Constant(_INT, 0))
+
+
+def _largest_of(builder: Any, bits: Any) -> Any:
+    """The largest of sixteen unsigned integers."""
+    bits = builder.bitcast(bits, _INTS)
+    return _call(builder, "llvm.vector.reduce.umax.v16i32", _INT, bits)
+
+
+sum_of_lanes = _intrinsic(_sum_of_lanes, types.float64)
+largest_of = _intrinsic(_largest_of, types.uint32)
 magnitudes = _intrinsic(_magnitudes)
 plus = _intrinsic(_plus)
 plus_square = _intrinsic(_plus_square)

@@ -252,3 +252,34 @@ def test_colours_forced_by_the_user_keep_the_picture_and_the_rest_readable(
     assert moving == 0
     stub.emulate_media(forced_colors="none", media="print")
     expect(panel.button("View")).to_be_hidden()
+
+
+GROUND_OF_CORNER = """
+() => {
+    const canvas = document.querySelector("canvas[data-layer]");
+    return [...canvas.getContext("2d").getImageData(1, 1, 1, 1).data.slice(0, 3)];
+}
+"""
+
+SHOW_BEFORE_IT_IS_IN_THE_PAGE = """
+() => {
+    window.view.abort();
+    const cell = document.getElementById("cell");
+    const [parent, find] = [cell.parentNode, document.getElementById];
+    cell.replaceChildren();
+    cell.remove();
+    document.getElementById = () => cell;
+    window.view = window.show();
+    document.getElementById = find;
+    setTimeout(() => parent.append(cell), 200);
+}
+"""
+
+
+def test_colours_are_those_of_the_page_even_where_it_gets_the_widget_late(stub: Page) -> None:
+    """Hosts build the widget first and put it into the page when they like."""
+    stub.emulate_media(color_scheme="dark")
+    stub.evaluate(SHOW_BEFORE_IT_IS_IN_THE_PAGE)
+    stub.locator("canvas[data-layer]").wait_for()
+    stub.wait_for_timeout(300)
+    assert stub.evaluate(GROUND_OF_CORNER) == [0x0B, 0x0D, 0x10]

@@ -190,6 +190,23 @@ def test_loops_in_vectors_give_the_same(
 
 
 @pytest.mark.usefixtures("in_vectors")
+@pytest.mark.parametrize("positions", [2, 49, 64, 65, 512, 513, 1500, 3136])
+def test_vectors_sum_maps_of_any_size(positions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = Mock(wraps=vector_kernels.maps)
+    monkeypatch.setattr(vector_kernels, "maps", spy)
+    rng = np.random.default_rng(positions)
+    maps = rng.standard_normal((9, 71, positions)).astype(np.float32)
+    maps[:, 3] = 0
+    maps[2, 5, -1] = np.nan
+    maps[4, 6, 0] = -np.inf
+    maps[1, 7] *= np.float32(1e30)
+    maps[1, 8] *= np.float32(1e-40)
+    with np.errstate(all="ignore"):
+        check(CPUEngine(), np.moveaxis(maps, 1, 2), Stops(default_stops()))
+    assert spy.called
+
+
+@pytest.mark.usefixtures("in_vectors")
 @pytest.mark.parametrize("columns", [8, 15, 63, 64, 65, 72, 128, 201, 255])
 def test_vectors_count_in_any_number_of_columns(columns: int) -> None:
     rng = np.random.default_rng(columns)
@@ -229,10 +246,10 @@ def test_a_grid_is_packed_where_its_cells_and_edges_fit(
 
 def test_where_there_are_no_vectors_the_other_loops_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "available", lambda: False)
-    for name in ("rows", "count_rows", "count_bins", "count_bins_wide"):
+    for name in ("rows", "count_rows", "count_bins", "count_bins_wide", "maps"):
         monkeypatch.delattr(vector_kernels, name)
     cpu._table.cache_clear()
-    for shape in ((64, 3000), (300, 3000)):
+    for shape in ((64, 3000), (300, 3000), (3, 50, 40)):
         values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         check(CPUEngine(), values, Stops(default_stops()))
     cpu._table.cache_clear()
