@@ -278,7 +278,7 @@ SHOW_BEFORE_IT_IS_IN_THE_PAGE = """
 
 def test_colours_are_those_of_the_page_even_where_it_gets_the_widget_late(stub: Page) -> None:
     """Hosts build the widget first and put it into the page when they like."""
-    stub.emulate_media(color_scheme="dark")
+    stub.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
     stub.evaluate(SHOW_BEFORE_IT_IS_IN_THE_PAGE)
     stub.locator("canvas[data-layer]").wait_for()
     stub.wait_for_timeout(300)
