@@ -10,7 +10,7 @@ from typing import Final
 
 from iua_widget.connection import Connection
 
-_COST_SHARE: Final = 0.03
+_COST_SHARE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,9 @@ class FramePacer:
     """Coalesces requests for a frame into calls of `send`, on a thread of its own.
 
     Between two frames lies at least 0.2 s, and so much that they hold up the count, or occupy a
-    core, for no more than 3 % of the time, and leave half of the connection to the page free. An
-    urgent request, for which a person is waiting, is served at once.
+    core, for no more than 2 % of the time (what they displace is a little more), and leave half of
+    the connection to the page free. An urgent request, for which a person is waiting, is served at
+    once.
 
     Parameters
     ----------
