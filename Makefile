@@ -31,6 +31,7 @@ test: lint
 	$(BIN)/python hatch_build.py npm test
 	$(BIN)/python hatch_build.py
 	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python tests/browser/firefox.py
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test

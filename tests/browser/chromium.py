@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER_ARGUMENTS = [
@@ -91,12 +92,19 @@ def fetch_commands() -> list[list[list[str]]]:
     """The ways to fetch a browser on this machine, best first."""
     ways = []
     if shutil.which("apt-get"):
-        rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-        install = [*apt, "install", "--yes", "--no-install-recommends", *DEBIAN_PACKAGES]
-        ways.append([[*apt, "update"], install])
+        ways.append(debian_install(DEBIAN_PACKAGES))
     ways.append([[sys.executable, "-m", "playwright", "install", "chromium"]])
     return ways
+
+
+def debian_install(packages: Sequence[str]) -> list[list[str]]:
+    """The commands that install Debian's packages."""
+    rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+    return [
+        [*apt, "update"],
+        [*apt, "install", "--yes", "--no-install-recommends", *packages],
+    ]
 
 
 if __name__ == "__main__":
