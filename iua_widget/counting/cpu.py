@@ -123,9 +123,9 @@ class CPUEngine:
         shape = responses[0].shape
         overflow = len(thresholds)
         bins = self._buffers.take(shape, np.uint8 if overflow + 1 < 2**8 else np.uint16)
-        in_vectors = table.packed is not None and bins.dtype == np.uint8
-        if kernel is kernels.rows and in_vectors and shape[1] >= vector_kernels.FEWEST_UNITS:
-            by_step = _rows_in_vectors(responses[1], table, bins, sums)
+        packed = table.packed if kernel is kernels.rows and bins.dtype == np.uint8 else None
+        if packed is not None and shape[1] >= vector_kernels.FEWEST_UNITS:
+            by_step = _rows_in_vectors(responses[1], packed, len(table.columns), bins, sums)
         else:
             by_step = _rows_one_by_one(kernel, responses, table, bins, sums)
         if table.direct:
@@ -206,15 +206,13 @@ def _rows_one_by_one(
 
 
 def _rows_in_vectors(
-    bits: np.ndarray, table: _Table, bins: np.ndarray, sums: tuple[np.ndarray, ...]
+    bits: np.ndarray, packed: np.ndarray, steps: int, bins: np.ndarray, sums: tuple[np.ndarray, ...]
 ) -> np.ndarray:
     """What `_rows_one_by_one` does, for float32."""
-    _over_units(vector_kernels.rows, bins.shape[1], bins.size, bits, table.packed, bins, *sums)
-    by_step = np.zeros((len(bins), len(table.columns)), np.int64)
-    in_parallel(
-        lambda start, stop: vector_kernels.count_rows(bins, by_step, start, stop),
-        len(bins), bins.size, 1,
-    )  # fmt: skip
+    _over_units(vector_kernels.rows, bins.shape[1], bins.size, bits, packed, bins, *sums)
+    by_step = np.zeros((len(bins), steps), np.int64)
+    count = functools.partial(vector_kernels.count_rows, bins, by_step)
+    in_parallel(count, len(bins), bins.size, 1)
     return by_step
 
 
@@ -258,10 +256,8 @@ def _largest(values: np.ndarray, abs_sum: np.ndarray, square_sum: np.ndarray) ->
     return largest
 
 
-def _over_units(
-    kernel: Callable[..., None], units: int, size: int, *arguments: np.ndarray | None
-) -> None:
-    in_parallel(lambda start, stop: kernel(*arguments, start, stop), units, size, _UNIT_ALIGNMENT)
+def _over_units(kernel: Callable[..., None], units: int, size: int, *arguments: np.ndarray) -> None:
+    in_parallel(functools.partial(kernel, *arguments), units, size, _UNIT_ALIGNMENT)
 
 
 @functools.lru_cache(maxsize=64)

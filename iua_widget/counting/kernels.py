@@ -24,7 +24,7 @@ POSITION_BLOCK: Final = 64
 _COUNT_BLOCK: Final = 256
 """Units whose counters stay there while all probes pass."""
 
-_NARROW_MOST: Final = 255
+NARROW_MOST: Final = 255
 """Probes that a counter of one byte can hold."""
 
 _HALF_MAGNITUDE: Final = np.uint16(0x7FFF)
@@ -94,7 +94,7 @@ def copy(source: np.ndarray, target: np.ndarray) -> None:
 
 
 @compiled
-def fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
+def _fold_rows(parts: np.ndarray, rows: int, size: int) -> None:
     """Add the second half of the rows to the first until one is left; `rows` is a power of two."""
     half = rows // 2
     while half:
@@ -191,13 +191,13 @@ def _sum_lane(  # noqa: PLR0917
 
 
 @compiled
-def _fold_lanes(lanes: np.ndarray, used: int, sums: np.ndarray) -> None:
-    """Write what `fold_rows` gives; four lanes at once."""
-    if used != 4:  # noqa: PLR2004
-        fold_rows(lanes, used, len(sums))
-        copy(lanes[0], sums)
+def fold_into(parts: np.ndarray, rows: int, sums: np.ndarray) -> None:
+    """Write what `_fold_rows` leaves; four rows at once."""
+    if rows != 4:  # noqa: PLR2004
+        _fold_rows(parts, rows, len(sums))
+        copy(parts[0], sums)
         return
-    one, two, three, four = lanes[0], lanes[1], lanes[2], lanes[3]
+    one, two, three, four = parts[0], parts[1], parts[2], parts[3]
     for i in range(len(sums)):
         sums[i] = (one[i] + three[i]) + (two[i] + four[i])
 
@@ -232,10 +232,8 @@ def _sum_block(  # noqa: PLR0917
             break
         sums = totals[chunk], squares[chunk]
         _sum_chunk(values, start, stop, first, *sums, largest, lanes, square_lanes)
-    fold_rows(totals, chunks, size)
-    fold_rows(squares, chunks, size)
-    copy(totals[0], total[:size])
-    copy(squares[0], square[:size])
+    fold_into(totals, chunks, total[:size])
+    fold_into(squares, chunks, square[:size])
 
 
 @compiled
@@ -257,8 +255,8 @@ def _sum_chunk(  # noqa: PLR0917
     for lane in range(used):
         sums, square_sums = lanes[lane, :size], square_lanes[lane, :size]
         _sum_lane(values, start + lane, stop, step, first, sums, square_sums, largest[:size])
-    _fold_lanes(lanes, used, total)
-    _fold_lanes(square_lanes, used, square)
+    fold_into(lanes, used, total)
+    fold_into(square_lanes, used, square)
 
 
 @compiled
@@ -508,7 +506,7 @@ def keep_map(  # noqa: PLR0917
 
 @compiled
 def sum_maps(room: np.ndarray, abs_sum: np.ndarray, square_sum: np.ndarray) -> None:
-    """Sum what `keep_map` kept over the probes, for as many units as `abs_sum` has."""
+    """Sum what is in the room over the probes, for as many units as `abs_sum` has."""
     size = len(abs_sum)
     both, unused, most_unused = np.empty(2 * size), np.empty(2 * size), np.empty(2 * size)
     few, few_unused = np.empty((PROBE_LANES, 2 * size)), np.empty((PROBE_LANES, 2 * size))
@@ -536,21 +534,17 @@ def maps_channels_last(  # noqa: PLR0917
         As in `maps`.
     """
     probes = values.shape[0]
-    by_probe = np.empty((probes, 2 * POSITION_BLOCK))  # the sums, then those of squares
-    both, unused = np.empty(2 * POSITION_BLOCK), np.empty(2 * POSITION_BLOCK)
-    most = np.empty(2 * POSITION_BLOCK)
-    lanes = np.empty((POSITION_LANES, 2 * POSITION_BLOCK))
+    room = room_for_maps(probes)
+    most = np.empty(POSITION_BLOCK)
+    lanes = np.empty((POSITION_LANES, POSITION_BLOCK))
     square_lanes = np.empty_like(lanes)
-    few, few_unused = lanes[:PROBE_LANES], square_lanes[:PROBE_LANES]
     for first in range(start, stop, POSITION_BLOCK):
         size = min(POSITION_BLOCK, stop - first)
         for probe in range(probes):
-            sums, squares = by_probe[probe, :size], by_probe[probe, size:]
+            sums, squares = room[probe, :size], room[probe, size:]
             _sum_block(values[probe], first, size, sums, squares, most, lanes, square_lanes)
             copy(most, largest[probe, first : first + size])
-        _sum_block(by_probe, 0, 2 * size, both, unused, most, few, few_unused)
-        copy(both, abs_sum[first : first + size])
-        copy(both[size:], square_sum[first : first + size])
+        sum_maps(room, abs_sum[first : first + size], square_sum[first : first + size])
 
 
 @compiled
@@ -580,8 +574,8 @@ def count_bins_wide(bins: np.ndarray, counts: np.ndarray, start: int, stop: int)
     for first in range(start, stop, _COUNT_BLOCK):
         last = min(first + _COUNT_BLOCK, stop)
         wide = flat[first * columns : last * columns]
-        for probe in range(0, bins.shape[0], _NARROW_MOST):
-            end = min(probe + _NARROW_MOST, bins.shape[0])
+        for probe in range(0, bins.shape[0], NARROW_MOST):
+            end = min(probe + NARROW_MOST, bins.shape[0])
             _count_block(bins, probe, end, first, last, narrow, columns)
             spill(narrow, wide, 0, len(wide))
 

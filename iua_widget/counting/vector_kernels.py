@@ -23,7 +23,7 @@ FEWEST_UNITS: Final = 2048
 FEWEST_COLUMNS: Final = 8
 """Counters that are added to at once."""
 
-MOST_PROBES: Final = 255
+MOST_PROBES: Final = kernels.NARROW_MOST
 """Above, counters of eight planes could wrap."""
 
 _STEP: Final = 16
@@ -316,14 +316,10 @@ def _sum_block(  # noqa: PLR0917
                     for k in range(row, after, PROBE_LANES):
                         vectors.store(bins[k], at, vectors.bins_at(bits[k], at, grid))
                 row = after
-        kernels.fold_rows(lanes, PROBE_LANES, size)
-        kernels.fold_rows(square_lanes, PROBE_LANES, size)
-        kernels.copy(lanes[0], totals[chunk, :size])
-        kernels.copy(square_lanes[0], square_totals[chunk, :size])
-    kernels.fold_rows(totals, chunks, size)
-    kernels.fold_rows(square_totals, chunks, size)
-    kernels.copy(totals[0], abs_sum)
-    kernels.copy(square_totals[0], square_sum)
+        kernels.fold_into(lanes, PROBE_LANES, totals[chunk, :size])
+        kernels.fold_into(square_lanes, PROBE_LANES, square_totals[chunk, :size])
+    kernels.fold_into(totals, chunks, abs_sum)
+    kernels.fold_into(square_totals, chunks, square_sum)
     kernels.copy(largest.view(np.float32), abs_max)
 
 
