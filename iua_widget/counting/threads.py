@@ -6,12 +6,10 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Final, TypeVar
+from typing import Final
 
 from iua_widget.counting import openmp
 from iua_widget.interrupts import interrupts_held
-
-Part = TypeVar("Part")
 
 _SMALL: Final = 2**16
 """Responses below which another thread costs more than it saves."""
@@ -31,9 +29,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_parallel(
-    work: Callable[[int, int], Part], units: int, size: int, alignment: int
-) -> list[Part]:
+def in_parallel(work: Callable[[int, int], object], units: int, size: int, alignment: int) -> None:
     """Call ``work(start, stop)`` for ranges that together are all units, on all cores.
 
     Every core takes the next range as soon as it is done with one: another program, or the threads
@@ -50,24 +46,19 @@ def in_parallel(
     alignment : int
         Ranges begin at its multiples, so that no two share a line of the cache.
 
-    Returns
-    -------
-    list
-        What the calls returned, in the order of the ranges.
-
     Examples
     --------
-    >>> in_parallel(lambda start, stop: (start, stop), 100, 10, 64)
-    [(0, 100)]
+    >>> in_parallel(lambda start, stop: print(start, stop), 100, 10, 64)
+    0 100
     """
     most = cores() if size >= _SMALL else 1
     ranges = max(most, min(_RANGES_PER_CORE * most, size // _RANGE))
     step = max(-(-units // (ranges * alignment)) * alignment, alignment)
     starts = list(range(0, units, step))
     if len(starts) <= 1 or most == 1:
-        return [work(0, units)]
+        work(0, units)
+        return
     left = deque(starts)
-    results: dict[int, Part] = {}
     errors: list[BaseException] = []
 
     def take_ranges() -> None:
@@ -77,7 +68,7 @@ def in_parallel(
                     start = left.popleft()
                 except IndexError:
                     return
-                results[start] = work(start, min(start + step, units))
+                work(start, min(start + step, units))
         except BaseException as error:  # noqa: BLE001
             errors.append(error)
 
@@ -90,7 +81,6 @@ def in_parallel(
             _run_on_pool(take_ranges, min(most, len(starts)))
     if errors:
         raise errors[0]
-    return [results[start] for start in starts]
 
 
 def _run_on_pool(work: Callable[[], None], threads: int) -> None:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,17 @@ def kind(request: pytest.FixtureRequest, two_threads: None, monkeypatch: pytest.
     return str(request.param)
 
 
+def results_of(work: Callable[[int, int], Any], size: int = SIZE) -> list[Any]:
+    """What the calls for a thousand units returned, in the order of the ranges."""
+    results: dict[int, Any] = {}
+
+    def keep(start: int, stop: int) -> None:
+        results[start] = work(start, stop)
+
+    in_parallel(keep, 1000, size, 64)
+    return [results[start] for start in sorted(results)]
+
+
 def slow_native_id(*_: int) -> int:
     time.sleep(0.01)
     return threading.get_native_id()
@@ -59,11 +71,11 @@ def tasks() -> set[str]:
 
 @pytest.mark.usefixtures("kind")
 def test_ranges_are_all_units_in_order_on_two_threads() -> None:
-    ranges = in_parallel(lambda start, stop: (start, stop), 1000, SIZE, 64)
+    ranges = results_of(lambda start, stop: (start, stop))
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 1000
     assert all(before[1] == after[0] for before, after in pairwise(ranges))
-    used = set(in_parallel(slow_native_id, 1000, SIZE, 64))
+    used = set(results_of(slow_native_id))
     assert threading.get_native_id() in used
     assert len(used) == 2
 
@@ -75,7 +87,7 @@ def test_the_team_is_that_of_the_model() -> None:
         pytest.skip("PyTorch has no team of this kind here")
     torch.relu(torch.randn(2_000_000))
     before = tasks()
-    assert {str(thread) for thread in in_parallel(slow_native_id, 1000, SIZE, 64)} <= before
+    assert {str(thread) for thread in results_of(slow_native_id)} <= before
     torch.relu(torch.randn(2_000_000))
     assert tasks() <= before
 
@@ -110,14 +122,14 @@ def test_an_interrupt_waits_for_the_other_threads_and_is_not_lost() -> None:
     with pytest.raises(KeyboardInterrupt):
         in_parallel(work, 1000, SIZE, 64)
     assert sum(stop - start for start, stop in ended) == 1000
-    assert in_parallel(lambda start, stop: stop - start, 1000, 1, 64) == [1000]
+    assert results_of(lambda start, stop: stop - start, 1) == [1000]
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_one_thread_of_the_model_has_no_team() -> None:
     torch.set_num_threads(1)
     assert openmp.team() is None
-    assert len(set(in_parallel(slow_native_id, 1000, SIZE, 64))) == 2
+    assert len(set(results_of(slow_native_id))) == 2
 
 
 FORKED = """
