@@ -477,6 +477,7 @@ class IUA:
             budget=self._budget,
             engine=self._engine,
             steady=source.steady,
+            whole=source.whole_batches,
         )
 
     @property

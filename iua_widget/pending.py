@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any, Final
 
 from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
+from iua_widget.counting.threads import all_in_parallel
 from iua_widget.errors import ProducerError
 from iua_widget.masking import ON_HOST, OnDevice
 from iua_widget.memory_budget import Coming, MemoryBudget
@@ -24,20 +25,44 @@ _SUM_BYTES: Final = 3 * 8
 """What `BatchCounts` takes for a unit, besides a byte a response."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _PendingLayer:
     tally: Tally
-    counts: BatchCounts | DeviceBatch
+    values: Any
+    """What is to be classified; None once it is."""
+
     shape: tuple[int, ...]
     dtype: str
     masked: int
+    zeroed: int
     fits_mask: bool
+    probes: int
     nbytes: int
+    counts: BatchCounts | DeviceBatch | None = None
 
     @property
     def device(self) -> Any:
         """The device on which it is counted; None on the host."""
         return self.counts.bins.device if isinstance(self.counts, DeviceBatch) else None
+
+    @property
+    def size(self) -> int:
+        """Responses, one a unit and probe."""
+        return self.probes * self.tally.units
+
+    def classify(self) -> None:
+        if self.values is None:
+            return
+        counts = self.tally.classify(self.values)
+        if self.zeroed:
+            counts = replace(counts, entries=counts.entries - self.zeroed)
+        self.counts, self.values, self.nbytes = counts, None, _nbytes(counts)
+
+    def count(self) -> None:
+        if self.counts is not None:
+            self.tally.add(self.counts, masked=self.masked)
+        self.tally.saw(self.shape, self.dtype)
+        self.tally.mask_missed |= not self.fits_mask
 
 
 class PendingBatch:
@@ -62,6 +87,9 @@ class PendingBatch:
         What counts in these.
     steady : bool
         Whether every batch must give the layers of the first. A model may route a batch past some.
+    whole : bool
+        Whether responses stay as they are until all of the batch have come: they are then
+        classified at once, which takes less time.
     """
 
     def __init__(
@@ -74,6 +102,7 @@ class PendingBatch:
         budget: MemoryBudget,
         engine: Engine,
         steady: bool = True,
+        whole: bool = False,
     ) -> None:
         self.number = number
         self._known = tallies
@@ -83,6 +112,7 @@ class PendingBatch:
         self._engine = engine
         self._masking = OnDevice()
         self._steady = steady
+        self._whole = whole
         self._nbytes = 0
         self._layers: dict[str, list[_PendingLayer]] = {}
 
@@ -92,7 +122,7 @@ class PendingBatch:
         return {
             layer: Coming(
                 parts[0].tally,
-                sum(len(part.counts.bins) for part in parts),
+                sum(part.probes for part in parts),
                 sum(part.nbytes for part in parts),
                 next((part.device for part in parts if part.device is not None), None),
             )
@@ -100,7 +130,9 @@ class PendingBatch:
         }
 
     def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
-        """Check and classify one layer's response; nothing refers to `value` afterwards.
+        """Check and classify one layer's response.
+
+        Nothing refers to `value` afterwards, or once all of the batch have come.
 
         Raises
         ------
@@ -123,28 +155,30 @@ class PendingBatch:
             tally = self._new_tally(arranged.unit_shape, origin.kind, plan)
         elif tally.unit_shape != arranged.unit_shape:
             raise self._shape_error(layer, tally, response)
-        units = tally.units
-        expected = len(arranged.values) * units + units * _SUM_BYTES
+        units, probes = tally.units, len(arranged.values)
         if is_tensor(arranged.values):
             self._budget.counts_on(arranged.values.device)
-        self._budget.check_room(layer, units, self._nbytes + expected)
-        counts = tally.classify(arranged.values)
-        if arranged.zeroed:
-            counts = replace(counts, entries=counts.entries - arranged.zeroed)
         pending = _PendingLayer(
             tally,
-            counts,
+            arranged.values,
             response.shape[1:],
             response.dtype,
             arranged.masked,
+            arranged.zeroed,
             arranged.fits_mask,
-            _nbytes(counts),
+            probes,
+            nbytes=probes * units + units * _SUM_BYTES,
         )
+        self._budget.check_room(layer, units, self._nbytes + pending.nbytes)
+        if not self._whole or stays:
+            pending.classify()
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
 
     def check_complete(self) -> None:
         """Check that every layer of the batches before has come, where that is promised.
+
+        What has not been classified by then, is.
 
         Raises
         ------
@@ -163,6 +197,9 @@ class PendingBatch:
                 "and the batches before had one. Every batch must give the same layers."
             )
             raise ProducerError(message, layer=missing[0], batch=self.number)
+        all_in_parallel(
+            [(part.size, part.classify) for part in self._parts() if part.values is not None]
+        )
 
     def commit(self) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order the layers came."""
@@ -170,16 +207,16 @@ class PendingBatch:
             layer.tally.reserve(
                 layer.probes, layer.device
             )  # the last that could fail, before anything is added
-        for pending in chain.from_iterable(self._layers.values()):
-            pending.tally.add(pending.counts, masked=pending.masked)
-            pending.tally.saw(pending.shape, pending.dtype)
-            pending.tally.mask_missed |= not pending.fits_mask
+        all_in_parallel([_counting(parts) for parts in self._layers.values()])
         new = {layer: parts[0].tally for layer, parts in self._layers.items()}
         if not self._known:
             return new
         return {
             layer: self._known.get(layer) or new[layer] for layer in _merged_order(self._known, new)
         }
+
+    def _parts(self) -> Iterator[_PendingLayer]:
+        return chain.from_iterable(self._layers.values())
 
     def _check_expected(self, layer: str) -> None:
         if self._steady and layer in self._layers:
@@ -228,6 +265,16 @@ class PendingBatch:
             f"had {tally.response_shape} before. {advice}"
         )
         return ProducerError(message, layer=layer, batch=self.number)
+
+
+def _counting(parts: Sequence[_PendingLayer]) -> tuple[int, Callable[[], None]]:
+    """How many responses a layer has, and what counts them."""
+
+    def count() -> None:
+        for part in parts:
+            part.count()
+
+    return sum(part.size for part in parts), count
 
 
 def _nbytes(counts: BatchCounts | DeviceBatch) -> int:

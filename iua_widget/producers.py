@@ -35,11 +35,15 @@ class Source(Protocol):
         Whether `batches` can be called again for the same stream from its beginning.
     steady : bool
         Whether every batch gives the same layers.
+    whole_batches : bool
+        Whether the responses of a batch are there all at once, and stay as they are until the
+        batch is yielded; a model's may be written over as soon as they are recorded.
     """
 
     label: str
     restartable: bool
     steady: bool
+    whole_batches: bool
 
     @property
     def total(self) -> int | None:
@@ -86,6 +90,8 @@ class MappingSource:
     steady : bool
         Whether every batch gives the same layers.
     """
+
+    whole_batches = True
 
     def __init__(
         self,

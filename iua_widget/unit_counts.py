@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from iua_widget.counting import pages
 from iua_widget.counting.engine import Engine
 
 COUNTER_DTYPES: Final = (np.uint8, np.uint16, np.uint32, np.uint64)
@@ -86,7 +87,7 @@ class UnitCounts:
     def __init__(self, units: int, columns: Sequence[int], engine: Engine) -> None:
         self.columns = tuple(columns)
         self._engine = engine
-        self._narrow: np.ndarray = np.zeros((units, len(self.columns)), COUNTER_DTYPES[0])
+        self._narrow = pages.zeros((units, len(self.columns)), COUNTER_DTYPES[0])
         self._in_narrow = 0
         self._wide: np.ndarray | None = None
 
@@ -113,7 +114,7 @@ class UnitCounts:
         """Make room for this many probes in all: adding them then needs no more memory."""
         dtype = counter_dtype(probes)
         if self._wide is None and dtype.itemsize > self._narrow.dtype.itemsize:
-            self._wide = np.zeros(self._narrow.shape, dtype)
+            self._wide = pages.zeros(self._narrow.shape, dtype)
         elif self._wide is not None and dtype.itemsize > self._wide.dtype.itemsize:
             self._wide = self._wide.astype(dtype)
 
@@ -121,7 +122,7 @@ class UnitCounts:
         """Take counters of so many probes as its own."""
         self._narrow, self._in_narrow, self._wide = counts, probes, None
         if counts.dtype != COUNTER_DTYPES[0]:
-            self._narrow = np.zeros(counts.shape, COUNTER_DTYPES[0])
+            self._narrow = pages.zeros(counts.shape, COUNTER_DTYPES[0])
             self._in_narrow, self._wide = 0, counts
 
     def thin(self, columns: Sequence[int]) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from iua_widget.counting import pages
 from iua_widget.counting.engine import BatchCounts
 from iua_widget.counting.threads import in_parallel
 
@@ -33,8 +34,10 @@ class UnitMagnitudes:
     """
 
     def __init__(self, units: int, columns: int) -> None:
-        self.abs_sum, self.square_sum, self.abs_max = (np.zeros(units) for _ in range(3))
-        self.highest_bin = np.zeros(units, np.min_scalar_type(columns))
+        self.abs_sum, self.square_sum, self.abs_max = (
+            pages.zeros((units,), np.float64) for _ in range(3)
+        )
+        self.highest_bin = pages.zeros((units,), np.min_scalar_type(columns))
         self._nan_count: np.ndarray | None = None
         self._infinite_count: np.ndarray | None = None
 

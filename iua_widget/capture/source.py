@@ -77,6 +77,7 @@ class TorchSource:
     """
 
     steady = False
+    whole_batches = False
 
     def __init__(
         self,

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import bisect
 import math
+import threading
 import weakref
 from collections import deque
 from typing import Any, Final
 
 import numpy as np
 
+from iua_widget.counting import pages
+
 _LARGE: Final = 2**20
 _MOST_WASTE: Final = 2
+
+_lock = threading.Lock()  # of all of them: they are copied with the results that hold them
 
 
 class Buffers:
@@ -43,7 +48,8 @@ class Buffers:
         size = math.prod(shape) * dtype.itemsize
         if size < _LARGE:
             return np.empty(shape, dtype)
-        buffer = self._fitting(size)
+        with _lock:
+            buffer = self._fitting(size)
         array: np.ndarray = buffer[:size].view(dtype).reshape(shape)
         weakref.finalize(array, self._returned.append, buffer).atexit = False
         return array
@@ -61,4 +67,4 @@ class Buffers:
         missing = size
         while self._free and missing > 0:
             missing -= len(self._free.pop())
-        return np.empty(size, np.uint8)
+        return pages.zeros((size,), np.uint8)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from iua_widget.counting import openmp, threads
-from iua_widget.counting.threads import in_parallel
+from iua_widget.counting.threads import all_in_parallel, in_parallel
 
 SIZE = 2**22
 
@@ -181,3 +181,52 @@ def test_counting_while_a_model_runs_on_another_thread() -> None:
     finally:
         stop.set()
         other.join()
+
+
+@pytest.mark.usefixtures("kind")
+def test_jobs_are_done_once_each_and_small_ones_on_a_thread_each() -> None:
+    done: dict[int, list[int]] = {number: [] for number in range(20)}
+
+    def job(number: int) -> Callable[[], None]:
+        def work(*_: int) -> None:
+            done[number].append(slow_native_id())
+
+        return lambda: in_parallel(work, 1000, SIZE, 64)
+
+    all_in_parallel([(SIZE, job(number)) for number in done])
+    assert all(len(threads_of) == 1 for threads_of in done.values())
+    assert len({thread for (thread,) in done.values()}) == 2
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_large_job_is_done_by_all_threads() -> None:
+    found: dict[str, list[Any]] = {}
+
+    def large() -> None:
+        found["large"] = results_of(slow_native_id)
+
+    def small() -> None:
+        found["small"] = results_of(slow_native_id)
+
+    all_in_parallel([(SIZE // 100, small), (SIZE, large)])
+    assert len(set(found["large"])) == 2
+    assert len(found["small"]) == 1
+
+
+@pytest.mark.usefixtures("kind")
+def test_an_error_in_a_job_is_raised_and_the_threads_serve_on() -> None:
+    done = []
+
+    def job(number: int) -> Callable[[], None]:
+        def work() -> None:
+            if number == 3:
+                message = f"job {number}"
+                raise ValueError(message)
+            done.append(number)
+
+        return work
+
+    with pytest.raises(ValueError, match="job 3"):
+        all_in_parallel([(SIZE, job(number)) for number in range(8)])
+    assert 3 not in done
+    assert len(set(results_of(slow_native_id))) == 2
