@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_held = False
+"""Whether the main thread is in such a block: one within it has nothing to do."""
+
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
@@ -21,8 +24,12 @@ def interrupts_held() -> Iterator[None]:
     >>> with interrupts_held():
     ...     pass
     """
+    global _held  # noqa: PLW0603
+    if _held or threading.current_thread() is not threading.main_thread():
+        yield
+        return
     previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+    if not callable(previous):
         yield
         return
     came: list[tuple[int, FrameType | None]] = []
@@ -31,9 +38,11 @@ def interrupts_held() -> Iterator[None]:
         came.append((number, frame))
 
     signal.signal(signal.SIGINT, keep)
+    _held = True
     try:
         yield
     finally:
+        _held = False
         signal.signal(signal.SIGINT, previous)
         if came:
             previous(*came[-1])

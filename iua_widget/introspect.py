@@ -33,7 +33,7 @@ from iua_widget.producers import Source
 from iua_widget.recount import LayerRecount, Recount, RecountBatch
 from iua_widget.results import LayerResult, Reading, read_layer
 from iua_widget.sources import open_source
-from iua_widget.tally import Tally, first_difference
+from iua_widget.tally import Tally, count_waiting, first_difference
 from iua_widget.tolerances import Scale, Stops, Tolerances, default_stops
 from iua_widget.turn_lock import TurnLock
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule
@@ -434,6 +434,8 @@ class IUA:
                         number += 1
                     pending = self._pending(source, number)
                     yield probes
+            with interrupts_held(), self._lock:
+                count_waiting(self._tallies.values())
             self._check_counted(source)
             self._source_notes = dict.fromkeys(source.notes)
         except IUAError as error:
@@ -451,7 +453,10 @@ class IUA:
             wrapped.partial = self
             raise wrapped from error
         finally:
-            self._engine.rest()
+            with interrupts_held(), self._lock:
+                for tally in self._tallies.values():
+                    tally.rest()
+                self._engine.rest()
 
     def _check_counted(self, source: Source) -> None:
         if not self._tallies:
@@ -502,8 +507,8 @@ class IUA:
         pandas.DataFrame
             Columns: ``layer``; ``units``; ``stops``, at how many counts of units are held; ``of``,
             how many there are; ``counter width`` in bits, when all probes to come are counted, as
-            far as their number is known; ``bytes`` of the tally then; ``batch bytes``, what a
-            batch takes until it is counted. Empty before the first batch.
+            far as their number is known; ``bytes`` of the tally then; ``batch bytes``, what
+            batches take until they are counted. Empty before the first batch.
 
         Examples
         --------

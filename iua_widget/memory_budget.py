@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.memory import device_budget, format_bytes, memory_budget
-from iua_widget.memory_plan import FEWEST_STOPS, LayerNeed, LayerPlan, plan_memory
+from iua_widget.memory_plan import FEWEST_STOPS, LayerNeed, LayerPlan, plan_memory, with_waiting
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops
 from iua_widget.unit_counts import counter_bytes
@@ -159,17 +159,21 @@ class MemoryBudget:
         ]
         if [_demand(need) for need in needs] == [_demand(need) for need in known.values()]:
             return
-        self.plans = plan_memory(needs, self.bytes, self._stops.values, self._always)
+        plans = plan_memory(needs, self.bytes, self._stops.values, self._always)
+        waits = {layer: one.probes for layer, one in coming.items() if one.device is None}
+        self.plans = with_waiting(plans, waits, self.bytes)
         self._planned = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
         for plan in self.plans:
-            merged[plan.need.layer].thin(plan.columns)
+            tally = merged[plan.need.layer]
+            tally.thin(plan.columns)
+            tally.most_waiting = plan.waiting
 
 
 def _need(
     known: LayerNeed | None, layer: str, tally: Tally, coming: Coming | None, share: Fraction
 ) -> LayerNeed:
     # A layer of tokens, or one called now and then, has other probes than inputs.
-    to_come = math.ceil((tally.probes + (coming.probes if coming else 0)) * share)
+    to_come = tally.to_come = math.ceil((tally.probes + (coming.probes if coming else 0)) * share)
     narrowest = _NARROWEST if coming is None or coming.device is None else _ON_DEVICE
     width = max(counter_bytes(tally.probes), narrowest)
     return LayerNeed(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.memory import format_bytes
-from iua_widget.unit_counts import counter_bytes
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_STOPS: Final = 3
+
+WAITING: Final = 128, 64
+"""How many probes may wait to be counted together: as many as there is memory for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class LayerNeed:
     @property
     def counter_bits(self) -> int:
         """Bits of the counters when all probes to come are counted."""
-        return 8 * max(self.final_width - counter_bytes(0), 1)
+        return 8 << (self.final_width.bit_length() - 1)
 
     def bytes_with(self, columns: int) -> int:
         """What its tally takes with so many columns held."""
@@ -69,10 +71,18 @@ class LayerPlan:
     need : LayerNeed
     columns : tuple of int
         The columns that are held.
+    waiting : int
+        Probes that may wait to be counted together, a byte a unit each.
     """
 
     need: LayerNeed
     columns: tuple[int, ...]
+    waiting: int = 0
+
+    @property
+    def batch_bytes(self) -> int:
+        """What batches take until they are counted."""
+        return self.need.batch_bytes + self.need.units * self.waiting
 
     @property
     def stops(self) -> int:
@@ -145,6 +155,39 @@ def plan_memory(
     ]
 
 
+def with_waiting(
+    plans: Sequence[LayerPlan], batches: Mapping[str, int], budget: int
+) -> list[LayerPlan]:
+    """Let batches wait to be counted together, where there is memory to spare.
+
+    It takes a tenth of the budget at the most: so much more is held for a moment should a batch
+    come that is larger than those before.
+
+    Parameters
+    ----------
+    plans : sequence of LayerPlan
+    batches : mapping of str to int
+        Probes a batch, of the layers whose batches can wait.
+    budget : int
+        Bytes for everything that is held.
+
+    Examples
+    --------
+    >>> plans = [LayerPlan(LayerNeed("a", 1000, (0, 1, 2), 1, 1, 32_000), (0, 1, 2))]
+    >>> [plan.waiting for plan in with_waiting(plans, {"a": 32}, 1_500_000)]
+    [128]
+    >>> [plan.waiting for plan in with_waiting(plans, {"a": 32}, 1_000_000)]
+    [64]
+    """
+    held = sum(plan.need.bytes_with(len(plan.columns)) + plan.need.batch_bytes for plan in plans)
+    for most in WAITING:
+        able = {layer for layer, probes in batches.items() if 0 < 2 * probes <= most}
+        units = sum(plan.need.units for plan in plans if plan.need.layer in able)
+        if units * most <= min(budget // 10, budget - held):
+            return [replace(plan, waiting=most if plan.need.layer in able else 0) for plan in plans]
+    return [replace(plan, waiting=0) for plan in plans]
+
+
 def thinned_columns(
     columns: Sequence[int], stops: Sequence[float], always: Iterable[float], count: int
 ) -> tuple[int, ...]:
@@ -190,7 +233,7 @@ def plan_table(plans: Iterable[LayerPlan], stops: int) -> pd.DataFrame:
             stops,
             plan.need.counter_bits,
             plan.need.bytes_with(len(plan.columns)),
-            plan.need.batch_bytes,
+            plan.batch_bytes,
         )
         for plan in plans
     ]

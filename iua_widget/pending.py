@@ -14,7 +14,7 @@ from iua_widget.errors import ProducerError
 from iua_widget.masking import ON_HOST, OnDevice
 from iua_widget.memory_budget import Coming, MemoryBudget
 from iua_widget.responses import Response, as_response
-from iua_widget.tally import Tally
+from iua_widget.tally import Tally, count_waiting
 from iua_widget.tensors import is_tensor
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
 
@@ -38,6 +38,9 @@ class _PendingLayer:
     fits_mask: bool
     probes: int
     nbytes: int
+    first: bool
+    """Whether it is the layer's first, or only, part of the batch."""
+
     counts: BatchCounts | DeviceBatch | None = None
 
     @property
@@ -53,7 +56,7 @@ class _PendingLayer:
     def classify(self) -> None:
         if self.values is None:
             return
-        counts = self.tally.classify(self.values)
+        counts = self.tally.classify(self.values, running=self.first)
         if self.zeroed:
             counts = replace(counts, entries=counts.entries - self.zeroed)
         self.counts, self.values, self.nbytes = counts, None, _nbytes(counts)
@@ -168,6 +171,7 @@ class PendingBatch:
             arranged.fits_mask,
             probes,
             nbytes=probes * units + units * _SUM_BYTES,
+            first=layer not in self._layers,
         )
         self._budget.check_room(layer, units, self._nbytes + pending.nbytes)
         if not self._whole or stays:
@@ -203,10 +207,12 @@ class PendingBatch:
 
     def commit(self) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order the layers came."""
-        for layer in self.coming.values():
+        coming = list(self.coming.values())
+        for layer in coming:
             layer.tally.reserve(
                 layer.probes, layer.device
             )  # the last that could fail, before anything is added
+        count_waiting([layer.tally for layer in coming if layer.tally.must_count(layer.probes)])
         all_in_parallel([_counting(parts) for parts in self._layers.values()])
         new = {layer: parts[0].tally for layer, parts in self._layers.items()}
         if not self._known:
@@ -268,13 +274,14 @@ class PendingBatch:
 
 
 def _counting(parts: Sequence[_PendingLayer]) -> tuple[int, Callable[[], None]]:
-    """How many responses a layer has, and what counts them."""
+    """How many responses of a layer are to be counted now, and what takes them in."""
 
     def count() -> None:
         for part in parts:
             part.count()
 
-    return sum(part.size for part in parts), count
+    waits = all(part.probes <= part.tally.most_waiting for part in parts)
+    return 0 if waits else sum(part.size for part in parts), count
 
 
 def _nbytes(counts: BatchCounts | DeviceBatch) -> int:

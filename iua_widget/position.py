@@ -13,7 +13,9 @@ import numpy as np
 from iua_widget.errors import ProducerError
 
 _SAMPLES: Final = 4096
-"""Entries of an array that are looked at, spread over all of it."""
+_SAMPLE_BLOCKS: Final = 64
+"""Entries of an array that are looked at: so many in all, in blocks spread over all of it, since
+each block is fetched from memory as a whole."""
 
 
 @dataclasses.dataclass
@@ -123,9 +125,17 @@ def _sample(batch: Any) -> bytes | None:
             return None
         if batch.is_quantized or batch.is_conj() or batch.is_neg():
             return None
-        flat = batch.detach().reshape(-1)
-        spread = flat[:: max(1, len(flat) // _SAMPLES)].clone(memory_format=torch.contiguous_format)
+        spread = _spread(batch.detach().reshape(-1)).clone(memory_format=torch.contiguous_format)
         return bytes(spread.view(torch.uint8).numpy().tobytes())
     if isinstance(batch, np.ndarray) and not batch.dtype.hasobject:
-        return batch.ravel()[:: max(1, batch.size // _SAMPLES)].tobytes()
+        return bytes(_spread(batch.ravel()).tobytes())
     return None
+
+
+def _spread(flat: Any) -> Any:
+    """Some entries of a flat array or tensor; all of a small one."""
+    if len(flat) <= _SAMPLES:
+        return flat
+    apart = len(flat) // _SAMPLE_BLOCKS
+    blocks = flat[: apart * _SAMPLE_BLOCKS].reshape(_SAMPLE_BLOCKS, apart)
+    return blocks[:, -(_SAMPLES // _SAMPLE_BLOCKS) :]

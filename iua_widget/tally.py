@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ import numpy as np
 from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.counting.reference import ReferenceEngine
+from iua_widget.counting.threads import UNIT_ALIGNMENT, all_in_parallel, in_parallel
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.probe_moments import ProbeMoments
-from iua_widget.tensors import magnitude_dtype
+from iua_widget.tensors import is_tensor, magnitude_dtype
 from iua_widget.tolerances import Bracket, Stops
 from iua_widget.unit_counts import UnitCounts, counter_dtype
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT, UnitMagnitudes
@@ -100,6 +101,8 @@ class Tally:
         Shape of one batch item's response as it came; None for an axis whose length varies.
     dtypes : set of str
         The dtypes the responses came in.
+    to_come : int
+        Probes it will have, as far as that is known when the first are added.
 
     Examples
     --------
@@ -135,6 +138,8 @@ class Tally:
         self._columns: tuple[int, ...] = tuple(range(columns))
         self._probe_moments = ProbeMoments(columns)
         self._held: tuple[UnitCounts, UnitMagnitudes] | None = None
+        self.to_come = 0
+        self._most_waiting = 0
         self._inactive_at = inactive_at
         self._inactive: list[np.ndarray] | None = None if inactive_at is None else []
         self._on_device: DeviceTally | None = None
@@ -148,6 +153,8 @@ class Tally:
     @property
     def nbytes(self) -> int:
         """What the counts of its units take now."""
+        if self._held is not None:
+            return self._held[0].nbytes + self.units * BYTES_PER_UNIT
         counter = counter_dtype(self.probes).itemsize
         return self.units * (len(self._columns) * counter + BYTES_PER_UNIT)
 
@@ -163,7 +170,7 @@ class Tally:
         Returns
         -------
         numpy.ndarray of unsigned integers, shape (units, len(columns))
-            As narrow as the probes allow.
+            Wide enough for the probes.
         """
         return self._unit_counts.counts
 
@@ -224,9 +231,10 @@ class Tally:
         # Not before they are needed: by then it is known how many stops there is memory for.
         if self._held is None:
             self._held = (
-                UnitCounts(self.units, self._columns, self.engine),
+                UnitCounts(self.units, self._columns, self.engine, probes=self.to_come),
                 UnitMagnitudes(self.units, len(self.stops) + 1),
             )
+            self._held[0].most_waiting = self._most_waiting
         return self._held
 
     @property
@@ -288,20 +296,29 @@ class Tally:
         if self._on_device is not None:
             _ = self._unit_counts, self._magnitudes, self._moments, self._kept
 
-    def classify(self, values: np.ndarray | torch.Tensor) -> BatchCounts | DeviceBatch:
+    def classify(
+        self, values: np.ndarray | torch.Tensor, *, running: bool = False
+    ) -> BatchCounts | DeviceBatch:
         """Sort a batch's magnitudes into bins, without counting them yet.
 
         Parameters
         ----------
         values : numpy.ndarray or torch.Tensor, shape (probes, units) or (probes, positions, units)
             Real floating or complex; a tensor where the engine takes it. See `Engine.classify`.
+        running : bool
+            Whether nothing will be added before this batch is: then it may be added to the sums
+            that there are at once.
 
         Returns
         -------
         BatchCounts or DeviceBatch
             To be given to `add`.
         """
-        return self.engine.classify(values, self.stops.thresholds(magnitude_dtype(values)))
+        thresholds = self.stops.thresholds(magnitude_dtype(values))
+        if not running or is_tensor(values) or self._on_device is not None:
+            return self.engine.classify(values, thresholds)
+        sums = self._magnitudes.running(begun=self.probes > 0)
+        return self.engine.classify(values, thresholds, sums)
 
     def add(self, batch: BatchCounts | DeviceBatch, *, masked: int = 0) -> None:
         """Count a classified batch, of which `masked` positions are padding, left out or zeros."""
@@ -311,14 +328,55 @@ class Tally:
             self._count_on_device(batch)
         else:
             self.reserve(probes)
-            self._unit_counts.add(batch.bins)
-            self._magnitudes.add(batch)
+            self._add_units(batch)
             self._moments.add(batch.inactive)
             if self._inactive is not None and self._inactive_at is not None:
                 column = self.stops.locate(self._inactive_at).lower
                 self._inactive.append(batch.inactive[:, column].copy())
         self.entries += batch.entries
         self.masked += masked
+
+    def _add_units(self, batch: BatchCounts) -> None:
+        magnitudes = self._magnitudes
+        self._unit_counts.add(batch.bins)
+
+        def add(start: int, stop: int) -> None:
+            magnitudes.add_units(batch, slice(start, stop))
+
+        # Where sums were added while they were found, next to nothing is left to do.
+        size = self.units if batch.running is None else 1
+        in_parallel(add, self.units, size, UNIT_ALIGNMENT)
+        magnitudes.added(batch)
+
+    @property
+    def most_waiting(self) -> int:
+        """Probes that may wait to be counted, which takes less time for many together."""
+        return self._most_waiting
+
+    @most_waiting.setter
+    def most_waiting(self, probes: int) -> None:
+        self._most_waiting = probes
+        if self._held is not None:
+            self._held[0].most_waiting = probes
+
+    @property
+    def waiting(self) -> int:
+        """Probes that were added and wait to be counted: at the latest until they are read."""
+        return 0 if self._held is None else self._held[0].waiting
+
+    def must_count(self, probes: int) -> bool:
+        """Whether those that wait must be counted before so many further ones can wait."""
+        return self._held is not None and self._held[0].must_count(probes)
+
+    def count_waiting(self) -> None:
+        """Count the probes that wait."""
+        if self._held is not None:
+            self._held[0].count_waiting()
+
+    def rest(self) -> None:
+        """Let go of what is kept for the next batch only."""
+        if self._held is not None:
+            self._held[1].rest()
 
     def _count_on_device(self, batch: DeviceBatch) -> None:
         if self._on_device is not None:
@@ -388,8 +446,8 @@ class Tally:
         tally.thin(facts["columns"])
         tally._unit_counts.restore(arrays["counts"], facts["probes"])
         magnitudes, moments = tally._magnitudes, tally._moments
-        for name in ("abs_sum", "square_sum", "abs_max", "highest_bin"):
-            setattr(magnitudes, name, arrays[name])
+        sums = [arrays[name] for name in ("abs_sum", "square_sum", "abs_max")]
+        magnitudes.restore(sums, arrays["highest_bin"])
         magnitudes.add_non_finite(arrays.get("nan_count"), arrays.get("infinite_count"))
         moments.probes = facts["probes"]
         for name in ("inactive_sum", "square_low", "square_high"):
@@ -651,3 +709,8 @@ def _common_shape(
     if known is None or len(known) != len(shape):
         return shape
     return tuple(one if one == other else None for one, other in zip(known, shape, strict=True))
+
+
+def count_waiting(tallies: Iterable[Tally]) -> None:
+    """Count the probes that wait in some tallies, on all cores."""
+    all_in_parallel([(tally.waiting * tally.units, tally.count_waiting) for tally in tallies])

@@ -9,11 +9,14 @@ import numpy as np
 
 from iua_widget.counting import pages
 from iua_widget.counting.engine import Engine
+from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel
 
 COUNTER_DTYPES: Final = (np.uint8, np.uint16, np.uint32, np.uint64)
 """What counters begin with, and what they are widened to before they could wrap."""
 
-_NARROW_MOST: Final = np.iinfo(COUNTER_DTYPES[0]).max
+_MOST: Final[dict[np.dtype[np.unsignedinteger], int]] = {
+    np.dtype(dtype): int(np.iinfo(dtype).max) for dtype in COUNTER_DTYPES
+}
 
 _BLOCK_UNITS: Final = 2**14
 
@@ -26,24 +29,22 @@ def counter_dtype(probes: int) -> np.dtype[np.unsignedinteger]:
     >>> counter_dtype(255), counter_dtype(256), counter_dtype(65_536)
     (dtype('uint8'), dtype('uint16'), dtype('uint32'))
     """
-    for dtype in COUNTER_DTYPES:
-        if probes <= np.iinfo(dtype).max:
-            return np.dtype(dtype)
+    for dtype, most in _MOST.items():
+        if probes <= most:
+            return dtype
     message = f"{probes} probes are more than 64 bits can count."
     raise OverflowError(message)
 
 
 def counter_bytes(probes: int) -> int:
-    """What one counter takes once so many probes are counted, the narrow one before it included.
+    """What one counter takes once so many probes are counted.
 
     Examples
     --------
     >>> counter_bytes(255), counter_bytes(256), counter_bytes(65_536)
-    (1, 3, 5)
+    (1, 2, 4)
     """
-    width = counter_dtype(probes).itemsize
-    narrow = counter_dtype(0).itemsize
-    return width if width == narrow else width + narrow
+    return counter_dtype(probes).itemsize
 
 
 class UnitCounts:
@@ -53,9 +54,9 @@ class UnitCounts:
     column, or for some of them only where memory is short: then it counts everything since the
     column held before it, so that sums up to a held column stay exact.
 
-    Counting is in bytes, which is fastest, since every counter is fetched from memory and put back
-    for each batch. Before they could wrap, they are spilled into wider counters. A batch of more
-    probes than bytes can hold goes into the wider ones at once.
+    Every counter is fetched from memory and put back whenever it is counted in, so classified
+    batches wait, as far as there is memory for them, and are counted together: at the latest when
+    the counters are read. Counters are widened before they could wrap.
 
     Parameters
     ----------
@@ -64,11 +65,15 @@ class UnitCounts:
         Those held: ascending, the last of all among them.
     engine : Engine
         What counts.
+    probes : int
+        How many are to come, as far as that is known: then nothing need be widened.
 
     Attributes
     ----------
     columns : tuple of int
         Those held.
+    most_waiting : int
+        Probes that may wait to be counted: none, unless it is set.
 
     Examples
     --------
@@ -84,12 +89,17 @@ class UnitCounts:
            [0, 2]], dtype=uint8)
     """
 
-    def __init__(self, units: int, columns: Sequence[int], engine: Engine) -> None:
+    def __init__(
+        self, units: int, columns: Sequence[int], engine: Engine, *, probes: int = 0
+    ) -> None:
         self.columns = tuple(columns)
+        self.most_waiting = 0
         self._engine = engine
-        self._narrow = pages.zeros((units, len(self.columns)), COUNTER_DTYPES[0])
-        self._in_narrow = 0
-        self._wide: np.ndarray | None = None
+        # Not wider than that: most of what is widened later on never comes to it.
+        dtype = counter_dtype(min(probes, np.iinfo(COUNTER_DTYPES[1]).max))
+        self._counts = pages.zeros((units, len(self.columns)), dtype)
+        self._counted = 0
+        self._waiting: list[np.ndarray] = []
 
     @property
     def counts(self) -> np.ndarray:
@@ -98,38 +108,44 @@ class UnitCounts:
         Returns
         -------
         numpy.ndarray of unsigned integers, shape (units, len(columns))
-            As narrow as the probes allow.
+            Wide enough for the probes.
         """
-        if self._wide is None:
-            return self._narrow
-        self._spill(self._wide)
-        return self._wide
+        self.count_waiting()
+        return self._counts
+
+    @property
+    def waiting(self) -> int:
+        """Probes that wait to be counted."""
+        return sum(map(len, self._waiting))
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the counters take."""
-        return self._narrow.nbytes + (0 if self._wide is None else self._wide.nbytes)
+        """Bytes that the counters take, and what waits."""
+        return self._counts.nbytes + sum(bins.nbytes for bins in self._waiting)
 
     def reserve(self, probes: int) -> None:
         """Make room for this many probes in all: adding them then needs no more memory."""
         dtype = counter_dtype(probes)
-        if self._wide is None and dtype.itemsize > self._narrow.dtype.itemsize:
-            self._wide = pages.zeros(self._narrow.shape, dtype)
-        elif self._wide is not None and dtype.itemsize > self._wide.dtype.itemsize:
-            self._wide = self._wide.astype(dtype)
+        if dtype.itemsize <= self._counts.dtype.itemsize:
+            return
+        narrow, wide = self._counts, pages.zeros(self._counts.shape, dtype)
+
+        def widen(start: int, stop: int) -> None:
+            wide[start:stop] = narrow[start:stop]
+
+        if self._counted:
+            in_parallel(widen, len(wide), wide.size, UNIT_ALIGNMENT)
+        self._counts = wide
 
     def restore(self, counts: np.ndarray, probes: int) -> None:
         """Take counters of so many probes as its own."""
-        self._narrow, self._in_narrow, self._wide = counts, probes, None
-        if counts.dtype != COUNTER_DTYPES[0]:
-            self._narrow = pages.zeros(counts.shape, COUNTER_DTYPES[0])
-            self._in_narrow, self._wide = 0, counts
+        self._counts, self._counted, self._waiting = counts, probes, []
 
     def thin(self, columns: Sequence[int]) -> None:
         """Hold these columns only, some of those held until now, the last of them among them."""
         counts = self.thinned(columns).counts
         self.columns = tuple(columns)
-        self.restore(counts, self._in_narrow)
+        self.restore(counts, self._counted)
 
     def thinned(self, columns: Sequence[int]) -> UnitCounts:
         """The same counts held at these columns only; itself where these are its own."""
@@ -143,45 +159,47 @@ class UnitCounts:
             block = slice(start, start + _BLOCK_UNITS)
             thinner[block] = np.add.reduceat(counts[block], starts, axis=1, dtype=counts.dtype)
         result = UnitCounts(0, columns, self._engine)
-        result.restore(thinner, self._in_narrow)
+        result.restore(thinner, self._counted)
         return result
 
     def add(self, bins: np.ndarray) -> None:
-        """Count a classified batch, whose bins are those of all columns.
+        """Take in a classified batch, whose bins are those of all columns.
 
         Parameters
         ----------
         bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
-            See `iua_widget.counting.engine.BatchCounts`.
+            Kept as it is until it is counted. See `iua_widget.counting.engine.BatchCounts`.
         """
-        if self._wide is not None and len(bins) > _NARROW_MOST:
-            self._accumulate(bins, self._wide)
-            return
-        start = 0
-        while start < len(bins):
-            room = _NARROW_MOST - self._in_narrow
-            if self._wide is not None and room < min(len(bins) - start, _NARROW_MOST):
-                self._spill(self._wide)
-                room = _NARROW_MOST
-            part = bins[start : start + room]
-            self._accumulate(part, self._narrow)
-            self._in_narrow += len(part)
-            start += len(part)
+        if self.must_count(len(bins)):
+            self.count_waiting()
+        self._waiting.append(bins)
+        if self.waiting > self.most_waiting:
+            self.count_waiting()
 
-    def _accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
+    def must_count(self, probes: int) -> bool:
+        """Whether what waits must be counted before so many further probes can wait."""
+        return bool(self._waiting) and self.waiting + probes > self.most_waiting
+
+    def count_waiting(self) -> None:
+        """Count all that waits, on all cores."""
+        probes, batches = self.waiting, self._waiting
+        if not probes:
+            return
+
+        self._count(batches)
+        self._counted += probes
+        self._waiting = []
+
+    def _count(self, batches: Sequence[np.ndarray]) -> None:
         last = self.columns[-1]
         if len(self.columns) == last + 1:
-            self._engine.accumulate(bins, counts)
+            self._engine.accumulate(batches, self._counts)
             return
-        place = np.searchsorted(self.columns, np.arange(last + 2)).astype(bins.dtype)
-        for start in range(0, bins.shape[1], _BLOCK_UNITS):
-            block = slice(start, start + _BLOCK_UNITS)
-            self._engine.accumulate(place[bins[:, block]], counts[block])
-
-    def _spill(self, wide: np.ndarray) -> None:
-        if self._in_narrow:
-            self._engine.spill(self._narrow, wide)
-            self._in_narrow = 0
+        for bins in batches:
+            place = np.searchsorted(self.columns, np.arange(last + 2)).astype(bins.dtype)
+            for start in range(0, bins.shape[1], _BLOCK_UNITS):
+                block = slice(start, start + _BLOCK_UNITS)
+                self._engine.accumulate([place[bins[:, block]]], self._counts[block])
 
     def add_counted(self, parts: Iterable[np.ndarray], probes: int) -> None:
         """Add what was counted elsewhere, once there is room for it.
@@ -198,15 +216,13 @@ class UnitCounts:
             block = counts[start : start + len(part)]
             np.add(block, part, out=block, casting="unsafe")
             start += len(part)
-        if self._wide is None:
-            self._in_narrow += probes
+        self._counted += probes
 
     def absorb(self, other: UnitCounts) -> None:
         """Add counters of the same columns, once there is room for both."""
         counts = self.counts
         np.add(counts, other.counts, out=counts, casting="unsafe")
-        if self._wide is None:
-            self._in_narrow += other._in_narrow
+        self._counted += other._counted
 
     def up_to(self, column: int) -> np.ndarray:
         """Probes on which each unit fell into a bin up to a held column.

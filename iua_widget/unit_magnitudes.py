@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from iua_widget.counting import pages
-from iua_widget.counting.engine import BatchCounts
-from iua_widget.counting.threads import in_parallel
+from iua_widget.counting.engine import BatchCounts, RunningSums
 
 BYTES_PER_UNIT: Final = 5 * 8 + 2
 """At the most: three sums and two counts of 8 bytes, and a bin of up to 2."""
-
-_ALIGNMENT: Final = 64
 
 
 class UnitMagnitudes:
@@ -27,19 +25,56 @@ class UnitMagnitudes:
 
     Attributes
     ----------
-    abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
-        Sum of ``abs(x)``, sum of ``abs(x) ** 2``, largest ``abs(x)``, over finite responses.
     highest_bin : numpy.ndarray of uint8 or uint16, shape (units,)
         The bin of each unit's largest response: it is dead at every column from there on.
     """
 
     def __init__(self, units: int, columns: int) -> None:
-        self.abs_sum, self.square_sum, self.abs_max = (
-            pages.zeros((units,), np.float64) for _ in range(3)
-        )
+        self._sums: np.ndarray = pages.zeros((3, units), np.float64)
+        self._others: np.ndarray | None = None
         self.highest_bin = pages.zeros((units,), np.min_scalar_type(columns))
         self._nan_count: np.ndarray | None = None
         self._infinite_count: np.ndarray | None = None
+
+    @property
+    def abs_sum(self) -> np.ndarray:
+        """Sum of ``abs(x)`` over finite responses: float64, shape (units,)."""
+        abs_sum: np.ndarray = self._sums[0]
+        return abs_sum
+
+    @property
+    def square_sum(self) -> np.ndarray:
+        """Sum of ``abs(x) ** 2``, likewise."""
+        square_sum: np.ndarray = self._sums[1]
+        return square_sum
+
+    @property
+    def abs_max(self) -> np.ndarray:
+        """Largest ``abs(x)``, likewise."""
+        abs_max: np.ndarray = self._sums[2]
+        return abs_max
+
+    def running(self, *, begun: bool) -> RunningSums:
+        """What the next batch may be added to: nothing else must be added before it is.
+
+        Parameters
+        ----------
+        begun : bool
+            Whether anything has been added yet.
+        """
+        if self._others is None:
+            self._others = pages.zeros(self._sums.shape, np.float64)
+        return RunningSums(self._sums if begun else None, self._others)
+
+    def rest(self) -> None:
+        """Let go of what is kept for the next batch only."""
+        self._others = None
+
+    def restore(self, sums: Sequence[np.ndarray], highest_bin: np.ndarray) -> None:
+        """Take these as its own: ``abs_sum``, ``square_sum``, ``abs_max``, and the highest bins."""
+        for row, held in zip(self._sums, sums, strict=True):
+            row[:] = held
+        self.highest_bin = highest_bin
 
     @property
     def nan_count(self) -> np.ndarray:
@@ -56,25 +91,27 @@ class UnitMagnitudes:
         """Whether no response was NaN or infinite."""
         return self._nan_count is None
 
-    def add(self, batch: BatchCounts) -> None:
-        """Add a classified batch."""
+    def add_units(self, batch: BatchCounts, units: slice) -> None:
+        """Add a classified batch to some units: several threads may each do some at once."""
+        if batch.running is None:
+            self.abs_sum[units] += batch.abs_sum[units]
+            self.square_sum[units] += batch.square_sum[units]
+            _raise_to(self.abs_max[units], batch.abs_max[units])
+        if batch.highest_bin is not None:
+            _raise_to(self.highest_bin[units], batch.highest_bin[units])
+        elif len(batch.bins):
+            _raise_to(self.highest_bin[units], batch.bins[:, units].max(axis=0))
 
-        def add_part(start: int, stop: int) -> None:
-            part = slice(start, stop)
-            self.abs_sum[part] += batch.abs_sum[part]
-            self.square_sum[part] += batch.square_sum[part]
-            _raise_to(self.abs_max[part], batch.abs_max[part])
-            if len(batch.bins):
-                _raise_to(self.highest_bin[part], batch.bins[:, part].max(axis=0))
-
-        in_parallel(add_part, len(self.abs_sum), batch.bins.size, _ALIGNMENT)
+    def added(self, batch: BatchCounts) -> None:
+        """Take note that a batch was added to all units."""
+        if batch.running is not None:
+            self._sums, self._others = batch.running.into, self._sums
         self.add_non_finite(batch.nan_count, batch.infinite_count)
 
     def absorb(self, other: UnitMagnitudes) -> None:
         """Add those of another part of the stream."""
         _raise_to(self.highest_bin, other.highest_bin)
-        self.abs_sum += other.abs_sum
-        self.square_sum += other.square_sum
+        self._sums[:2] += other._sums[:2]
         _raise_to(self.abs_max, other.abs_max)
         self.add_non_finite(other._nan_count, other._infinite_count)
 

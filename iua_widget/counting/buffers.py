@@ -13,7 +13,7 @@ import numpy as np
 
 from iua_widget.counting import pages
 
-_LARGE: Final = 2**20
+_LARGE: Final = 2**16
 _MOST_WASTE: Final = 2
 
 _lock = threading.Lock()  # of all of them: they are copied with the results that hold them

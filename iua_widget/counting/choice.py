@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
 from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.engine import BatchCounts, Engine
+from iua_widget.counting.engine import BatchCounts, Engine, RunningSums
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import EngineError
 from iua_widget.tensors import is_tensor
@@ -49,7 +50,9 @@ class AutoEngine:
         """Tensors on a CUDA device: see `Engine.takes`."""
         return bool(tensor.is_cuda) and self._on_device().takes(tensor)
 
-    def classify(self, values: Any, thresholds: np.ndarray) -> BatchCounts | DeviceBatch:
+    def classify(
+        self, values: Any, thresholds: np.ndarray, running: RunningSums | None = None
+    ) -> BatchCounts | DeviceBatch:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
         if is_tensor(values):
             return self._on_device().classify(values, thresholds)
@@ -57,15 +60,11 @@ class AutoEngine:
             self._left -= values.size
             if self._left <= 0:
                 self._engine = _compiled() or self._engine
-        return self._engine.classify(values, thresholds)
+        return self._engine.classify(values, thresholds, running)
 
-    def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
-        """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
-        self._engine.accumulate(bins, counts)
-
-    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
-        """Move counts from narrow counters to wide ones; see `Engine.spill`."""
-        self._engine.spill(narrow, wide)
+    def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
+        """Add classified batches to `counts`, in place; see `Engine.accumulate`."""
+        self._engine.accumulate(batches, counts)
 
     def rest(self) -> None:
         """Let go of memory that is kept for the next batch; see `Engine.rest`."""

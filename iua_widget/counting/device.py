@@ -7,7 +7,7 @@ down; so everything here is of a size known beforehand, and comes back as tensor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import torch
 
 from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.device_sums import ordered_sum, padded_length
-from iua_widget.counting.engine import POSITION_LANES, PROBE_LANES, BatchCounts
+from iua_widget.counting.engine import POSITION_LANES, PROBE_LANES, BatchCounts, RunningSums
 from iua_widget.counting.reference import ReferenceEngine
 
 _BITS: Final = {
@@ -66,7 +66,12 @@ class DeviceEngine:
         """Whether a tensor is counted where it lies; a subclass may hold something else."""
         return type(tensor) in _PLAIN and can_count_on(tensor.device)
 
-    def classify(self, values: Any, thresholds: np.ndarray) -> BatchCounts | DeviceBatch:
+    def classify(
+        self,
+        values: Any,
+        thresholds: np.ndarray,
+        running: RunningSums | None = None,  # noqa: ARG002
+    ) -> BatchCounts | DeviceBatch:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`.
 
         Parameters
@@ -85,13 +90,9 @@ class DeviceEngine:
             return self._reference.classify(values, thresholds)
         return _classified(tensor.resolve_neg(), self._edges_of(thresholds, tensor))
 
-    def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
-        """Add a batch classified on the host to `counts`; see `Engine.accumulate`."""
-        self._reference.accumulate(bins, counts)
-
-    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
-        """Move counts on the host from narrow counters to wide ones; see `Engine.spill`."""
-        self._reference.spill(narrow, wide)
+    def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
+        """Add batches classified on the host to `counts`; see `Engine.accumulate`."""
+        self._reference.accumulate(batches, counts)
 
     def rest(self) -> None:
         """Nothing is kept; see `Engine.rest`."""

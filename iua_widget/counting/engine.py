@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -18,6 +19,24 @@ each probe, and these sums over the probes. A sum of n entries is cut into chunk
 each, entry ``s`` goes into partial sum ``s % LANES``, in order; these are then folded: the second
 half of them is added to the first, until one is left. So are the chunks' sums, of which there are
 taken to be a power of two, the missing ones zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSums:
+    """Sums a batch may be added to while it is classified, which spares them a way to memory.
+
+    What they were is left as it is: the batch may yet fail.
+
+    Attributes
+    ----------
+    onto : numpy.ndarray of float64, shape (3, units), or None
+        ``abs_sum``, ``square_sum`` and ``abs_max`` before the batch; None for zeros.
+    into : numpy.ndarray of float64, shape (3, units)
+        Where they go.
+    """
+
+    onto: np.ndarray | None
+    into: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,10 @@ class BatchCounts:
     abs_sum, square_sum, abs_max : numpy.ndarray of float64, shape (units,)
         Sum of ``abs(x)``, sum of ``abs(x) ** 2`` and largest ``abs(x)`` over the finite responses,
         of every position; the sums in the order laid down at `CHUNK`.
+    running : RunningSums or None
+        What has been added to these three already; None where they are the batch's alone.
+    highest_bin : numpy.ndarray of the bins' dtype, shape (units,), or None
+        The largest of each unit's bins; None where it has not been found on the way.
     nan_count, infinite_count : numpy.ndarray of int64, shape (units,), or None
         How many responses were NaN or infinite; None where none was.
     entries : int
@@ -52,12 +75,16 @@ class BatchCounts:
     nan_count: np.ndarray | None
     infinite_count: np.ndarray | None
     entries: int
+    running: RunningSums | None = None
+    highest_bin: np.ndarray | None = None
 
 
 class Engine(Protocol):
     """Classifies the responses of a batch, and adds classified batches to a tally's counters."""
 
-    def classify(self, values: Any, thresholds: np.ndarray) -> BatchCounts | DeviceBatch:
+    def classify(
+        self, values: Any, thresholds: np.ndarray, running: RunningSums | None = None
+    ) -> BatchCounts | DeviceBatch:
         """Sort every magnitude of a batch into its bin.
 
         Parameters
@@ -68,6 +95,8 @@ class Engine(Protocol):
             where it is so at every position.
         thresholds : numpy.ndarray, shape (K,)
             Ascending (repeats allowed), in the dtype of ``abs(values)``.
+        running : RunningSums, optional
+            What the batch may be added to: an engine need not, and says so.
         """
         ...
 
@@ -79,25 +108,15 @@ class Engine(Protocol):
         """
         ...
 
-    def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
+    def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
         """Add one to ``counts[unit, bin]`` for every response, in place.
 
         Parameters
         ----------
-        bins : numpy.ndarray, shape (probes, units)
-            As in `BatchCounts`; bin ``K + 1`` is left out.
+        batches : sequence of numpy.ndarray, each of shape (probes, units)
+            Bins as in `BatchCounts`; bin ``K + 1`` is left out.
         counts : numpy.ndarray of unsigned integers, shape (units, K + 1)
             Wide enough for what is added: the tally sees to that.
-        """
-        ...
-
-    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
-        """Add narrow counters to wide ones and set them to zero.
-
-        Parameters
-        ----------
-        narrow, wide : numpy.ndarray of unsigned integers, shape (units, columns)
-            Wide enough for both: the tally sees to that.
         """
         ...
 

@@ -21,6 +21,7 @@ _SUM_BLOCK: Final = 1024
 POSITION_BLOCK: Final = 64
 """The same for many lanes."""
 
+_SPILL_BLOCK: Final = 8192
 _COUNT_BLOCK: Final = 256
 """Units whose counters stay there while all probes pass."""
 
@@ -605,6 +606,28 @@ def _count_block(  # noqa: PLR0917
 @compiled
 def spill(narrow: np.ndarray, wide: np.ndarray, start: int, stop: int) -> None:
     """Add narrow counters to wide ones, of shape (n,), and set them to zero."""
-    for i in range(start, stop):
-        wide[i] += narrow[i]
-    narrow[start:stop] = 0
+    for first in range(start, stop, _SPILL_BLOCK):  # a slice: loops over one are vectorised
+        last = min(first + _SPILL_BLOCK, stop)
+        held, into = narrow[first:last], wide[first:last]
+        for i in range(len(held)):
+            into[i] += held[i]
+        held[:] = 0
+
+
+@compiled
+def add_sums(onto: np.ndarray, into: np.ndarray, start: int, stop: int) -> None:
+    """Add to the sums of units `start` to `stop` what they were, and take the larger largest.
+
+    Parameters
+    ----------
+    onto, into : numpy.ndarray of float64, shape (3, units)
+        ``abs_sum``, ``square_sum`` and ``abs_max``; a largest that is NaN is left as it is.
+    start, stop : int
+    """
+    for row in range(2):
+        before, now = onto[row, start:stop], into[row, start:stop]
+        for i in range(len(now)):
+            now[i] += before[i]
+    before, now = onto[2, start:stop], into[2, start:stop]
+    for i in range(len(now)):
+        now[i] = before[i] if before[i] > now[i] else now[i]  # noqa: FURB136  (NaN stays)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES, BatchCounts
+from iua_widget.counting.engine import (
+    CHUNK,
+    POSITION_LANES,
+    PROBE_LANES,
+    BatchCounts,
+    RunningSums,
+)
 
 _BLOCK_VALUES = 2**19
 """Responses worked on at once: bounds the temporaries to a few MiB, whatever the layer's size."""
@@ -25,7 +31,12 @@ class ReferenceEngine:
     array([[1, 2, 3]])
     """
 
-    def classify(self, values: np.ndarray, thresholds: np.ndarray) -> BatchCounts:
+    def classify(
+        self,
+        values: np.ndarray,
+        thresholds: np.ndarray,
+        running: RunningSums | None = None,  # noqa: ARG002
+    ) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
         positions = values if values.ndim == 3 else values[:, None, :]  # noqa: PLR2004
         probes, _, units = positions.shape
@@ -65,11 +76,6 @@ class ReferenceEngine:
             entries=entries,
         )
 
-    def spill(self, narrow: np.ndarray, wide: np.ndarray) -> None:
-        """Move counts from narrow counters to wide ones; see `Engine.spill`."""
-        wide += narrow
-        narrow[:] = 0
-
     def rest(self) -> None:
         """Nothing is kept; see `Engine.rest`."""
 
@@ -77,13 +83,13 @@ class ReferenceEngine:
         """No tensor: see `Engine.takes`."""
         return False
 
-    def accumulate(self, bins: np.ndarray, counts: np.ndarray) -> None:
-        """Add a classified batch to `counts`, in place; see `Engine.accumulate`."""
-        probes, units = bins.shape
+    def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
+        """Add classified batches to `counts`, in place; see `Engine.accumulate`."""
         columns = counts.shape[1]
-        for block in _unit_blocks(probes, units):
-            added = _histogram(bins[:, block], axis=1, bins=columns + 1)[:, :-1]
-            np.add(counts[block], added, out=counts[block], casting="unsafe")
+        for bins in batches:
+            for block in _unit_blocks(*bins.shape):
+                added = _histogram(bins[:, block], axis=1, bins=columns + 1)[:, :-1]
+                np.add(counts[block], added, out=counts[block], casting="unsafe")
 
 
 def _unit_blocks(entries: int, units: int) -> Iterator[slice]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+import numpy as np
 
 from iua_widget.counting import openmp
 from iua_widget.interrupts import interrupts_held
@@ -15,17 +17,23 @@ from iua_widget.interrupts import interrupts_held
 _SMALL: Final = 2**16
 """Responses below which another thread costs more than it saves."""
 
-_RANGE: Final = 2**18
-"""Responses that take so long that to fetch the next range costs nothing beside it."""
+_WORTH_A_THREAD: Final = 2**17
+"""Responses that take several times as long as to call a thread."""
 
-_RANGES_PER_CORE: Final = 4
+_RANGE: Final = 2**19
+"""Responses that take so long that to fetch the next range costs nothing beside it, and whose bins
+and sums still are in the cache when they are looked at again."""
+
+UNIT_ALIGNMENT: Final = 64
+"""Units of which no two threads share a line of the cache, if each has a byte at least."""
 
 _LARGE_JOBS_PER_CORE: Final = 2
 """With all jobs smaller than that, one core is at most so much later than the others."""
 
 _Task = TypeVar("_Task")
 
-_pool: ThreadPoolExecutor | None = None
+_others: list[_Other] = []
+_others_taken = threading.Lock()
 _thread = threading.local()
 
 
@@ -59,13 +67,45 @@ def in_parallel(work: Callable[[int, int], object], units: int, size: int, align
     0 100
     """
     most = _cores_for(size)
-    ranges = max(most, min(_RANGES_PER_CORE * most, size // _RANGE))
+    ranges = max(most, size // _RANGE)
     step = max(-(-units // (ranges * alignment)) * alignment, alignment)
-    starts = range(0, units, step)
-    if len(starts) <= 1 or most == 1:
-        work(0, units)
+    if most == 1:
+        for start in range(0, units, step):
+            work(start, min(start + step, units))
         return
-    _on_all_cores(lambda start: work(start, min(start + step, units)), starts, most)
+    last = max(units - most * step, 0) // step * step
+    small_step = max(step // (4 * alignment) * alignment, alignment)
+    starts = [*range(0, last, step), *range(last, units, small_step)]
+    _on_all_cores(
+        lambda each: work(*each), list(zip(starts, [*starts[1:], units], strict=True)), most
+    )
+
+
+def in_turns(work: Callable[[np.ndarray], object], size: int) -> None:
+    """Call ``work(taken)`` on all cores, which share the units of a layer by themselves.
+
+    Unlike those of `in_parallel`, their loops need not come back for each range: they take it from
+    `taken` in compiled code.
+
+    Parameters
+    ----------
+    work : callable
+        Given the units taken so far (uint64, shape (1,)): see `atomics.add`. Lets go of the
+        interpreter's lock, and writes nothing that belongs to units it has not taken.
+    size : int
+        Responses in all, which decides whether threads are worth it.
+
+    Examples
+    --------
+    >>> in_turns(lambda taken: print(taken), 10)
+    [0]
+    """
+    taken = np.zeros(1, np.uint64)
+    most = _cores_for(size)
+    if most == 1:
+        work(taken)
+    else:
+        _on_all_cores(lambda _: work(taken), range(most), most)
 
 
 def all_in_parallel(jobs: Sequence[tuple[int, Callable[[], object]]]) -> None:
@@ -112,7 +152,9 @@ def all_in_parallel(jobs: Sequence[tuple[int, Callable[[], object]]]) -> None:
 
 def _cores_for(size: int) -> int:
     """How many cores are to do so many responses: one, where all have work of their own."""
-    return 1 if size < _SMALL or getattr(_thread, "is_taken", False) else cores()
+    if size < _SMALL or getattr(_thread, "is_taken", False):
+        return 1
+    return min(cores(), max(2, size // _WORTH_A_THREAD))
 
 
 def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most: int) -> None:
@@ -131,34 +173,92 @@ def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most:
         except BaseException as error:  # noqa: BLE001
             errors.append(error)
 
-    team = openmp.team()
+    alone = sys.is_finalizing()  # other threads no longer get the interpreter's lock
+    team = None if alone else openmp.team()
     # Nothing is returned, nor raised, while another thread still writes.
     with interrupts_held():
         if team is not None:
             team(take_tasks)
         else:
-            _run_on_pool(take_tasks, min(most, len(tasks)))
+            _run_on_own(take_tasks, 1 if alone else min(most, len(tasks)))
     if errors:
         raise errors[0]
 
 
-def _run_on_pool(work: Callable[[], None], threads: int) -> None:
-    others = [_threads().submit(work) for _ in range(threads - 1)]
-    work()
-    wait(others)
+def _run_on_own(work: Callable[[], None], threads: int) -> None:
+    """Call `work` on so many threads, this one among them; it must not raise."""
+    if not _others_taken.acquire(blocking=False):
+        work()  # another run has them
+        return
+    try:
+        while len(_others) < threads - 1:
+            _others.append(_Other(f"iua_widget count {len(_others) + 1}"))
+        others = _others[: threads - 1]
+        for other in others:
+            other.begin(work)
+        work()
+        for other in others:
+            other.wait()
+    finally:
+        _others_taken.release()
 
 
-def _threads() -> ThreadPoolExecutor:
-    global _pool  # noqa: PLW0603
-    if _pool is None:
-        _pool = ThreadPoolExecutor(max(cores() - 1, 1), thread_name_prefix="iua_widget count")
-    return _pool
+class _Other:
+    """A thread that does one piece of work after the other.
+
+    It waits awake for a while between them, where there is compiled code to do so: see `atomics`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._begun, self._done = (np.zeros(1, np.uint64) for _ in range(2))
+        self._work: Callable[[], None] | None = None
+        self._turn = threading.Condition()
+        threading.Thread(target=self._serve, name=name, daemon=True).start()
+
+    def begin(self, work: Callable[[], None]) -> None:
+        with self._turn:
+            self._work = work
+            self._begun += np.uint64(1)
+            self._turn.notify_all()
+
+    def wait(self) -> None:
+        """Return once it is done."""
+        seen = self._begun[0] - np.uint64(1)
+        atomics = _atomics()
+        if atomics is None or not atomics.changes(self._done, seen):
+            with self._turn:
+                self._turn.wait_for(lambda: self._done[0] != seen)
+
+    def _serve(self) -> None:
+        number = np.uint64(0)
+        while True:
+            atomics = _atomics()
+            begun = atomics is not None and atomics.write_and_wait(
+                self._done, number, self._begun, number
+            )
+            if not begun:
+                with self._turn:
+                    self._done[0] = number
+                    self._turn.notify_all()
+                    while self._begun[0] == number:
+                        self._turn.wait()
+            number = self._begun[0]
+            if self._work is not None:
+                self._work()
+            self._work = None
+
+
+def _atomics() -> Any:
+    """The compiled code to wait awake with; None where none is loaded."""
+    atomics = sys.modules.get("iua_widget.counting.atomics")
+    return atomics if atomics is not None and atomics.AVAILABLE else None
 
 
 def _forget() -> None:
     """A forked process has none of its parent's threads."""
-    global _pool  # noqa: PLW0603
-    _pool = None
+    global _others_taken  # noqa: PLW0603
+    _others.clear()
+    _others_taken = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numba
 import numpy as np
 
-from iua_widget.counting import kernels, vectors
+from iua_widget.counting import atomics, kernels, vectors
 from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES
 from iua_widget.counting.kernels import Loop
 from iua_widget.counting.vectors import WIDTH
@@ -28,6 +28,19 @@ MOST_PROBES: Final = kernels.NARROW_MOST
 
 _STEP: Final = 16
 """Vectors that are added to the planes at once."""
+
+BINS_AT_ONCE: Final = 16
+
+_FEWEST_AT_ONCE: Final = _STEP * WIDTH
+_MOST_AT_ONCE: Final = 8 * _FEWEST_AT_ONCE
+_TURNS: Final = 8
+"""Units that a thread takes at once: their bins and sums are to stay in the cache, and no thread is
+to be left without any."""
+
+FEWEST_TOGETHER: Final = _TURNS * _FEWEST_AT_ONCE
+"""Units below which the histograms are better made for whole probes."""
+
+_PROBES_AT_ONCE: Final = 4
 
 _MOST_STEPS: Final = MOST_PROBES // _STEP
 _BLOCK: Final = 1024
@@ -46,6 +59,12 @@ def _aligned(size: int) -> np.ndarray:
     room = np.empty(size + WIDTH, np.uint8)
     first = -room.ctypes.data & (WIDTH - 1)
     return room[first : first + size]
+
+
+@_inlined
+def _at_once(units: int, multiple: int) -> int:
+    """How many units a thread takes."""
+    return max(min(units // _TURNS, _MOST_AT_ONCE) // multiple, 1) * multiple
 
 
 @_inlined
@@ -116,9 +135,9 @@ def _carry(high: Any, carried: Any) -> Any:
 
 
 @_inlined
-def _count_sixteen_bins(  # noqa: PLR0917
-    bins: np.ndarray, at: int, stride: int, steps: int, first: int, counters: np.ndarray, to: int
-) -> None:
+def _count_sixteen_bins(
+    bins: np.ndarray, at: int, stride: int, steps: int, first: int
+) -> tuple[Any, ...]:
     """Count how often each of sixteen bins stands in each of 64 places.
 
     Parameters
@@ -132,9 +151,11 @@ def _count_sixteen_bins(  # noqa: PLR0917
         Sixteen vectors each.
     first : int
         The first bin: a multiple of 16.
-    counters : numpy.ndarray of uint8, shape (n,)
-        Written from `to` on: see `vectors.write_counters`.
-    to : int
+
+    Returns
+    -------
+    tuple of Vector
+        Eight planes for the first eight bins, and eight for the others.
     """
     wanted = vectors.bytes_of(first)
     a_1 = a_2 = a_4 = a_8 = b_1 = b_2 = b_4 = b_8 = vectors.zeros()
@@ -151,54 +172,50 @@ def _count_sixteen_bins(  # noqa: PLR0917
         a_8, a_carried = _add(a_8, one, three)
         b_8, b_carried = _add(b_8, two, four)
         a_high, b_high = _carry(a_high, a_carried), _carry(b_high, b_carried)
-    vectors.write_counters(a_1, a_2, a_4, a_8, *a_high, counters, to)
-    vectors.write_counters(b_1, b_2, b_4, b_8, *b_high, counters, to + 8 * WIDTH)
+    return a_1, a_2, a_4, a_8, *a_high, b_1, b_2, b_4, b_8, *b_high
 
 
 @_inlined
-def _add_places(counters: np.ndarray, at: int, total: np.ndarray) -> None:
-    """Sum the counters of eight bins over the 64 places."""
-    even = odd = vectors.zeros()
-    for vector in range(8):
-        part = vectors.load(counters, at + WIDTH * vector)
-        even, odd = vectors.add_even(even, part), vectors.add_odd(odd, part)
-    vectors.store(counters, at, vectors.folded(even))
-    vectors.store(counters, at + WIDTH, vectors.folded(odd))
-    sums = counters[at : at + 2 * WIDTH].view(np.uint16)
-    for k in range(len(total)):
-        total[k] += sums[k // 2 + (k & 1) * (WIDTH // 2)]
+def _count_row(
+    row: np.ndarray, start: int, stop: int, totals: np.ndarray, spare: np.ndarray
+) -> None:
+    """Count the bins of units `start` to `stop` of one probe, where there is room to spare."""
+    first = start
+    while first < stop:
+        steps = min((stop - first) // (_STEP * WIDTH), _MOST_STEPS)
+        held, at = row, first
+        if steps == 0:
+            spare[:] = _NO_BIN
+            kernels.copy(row[first:stop], spare[: stop - first])
+            steps, held, at = 1, spare, 0
+        for low in range(0, len(totals), BINS_AT_ONCE):
+            planes = _count_sixteen_bins(held, at, WIDTH, steps, low)
+            vectors.add_places(*planes[:8], totals, low)
+            vectors.add_places(*planes[8:], totals, low + 8)
+        first += steps * _STEP * WIDTH
 
 
 @kernels.compiled
-def count_rows(bins: np.ndarray, histogram: np.ndarray, start: int, stop: int) -> None:
-    """Count the bins of probes `start` to `stop`.
+def count_rows(taken: np.ndarray, bins: np.ndarray, histogram: np.ndarray) -> None:
+    """Count the bins of probes not taken yet.
 
     Parameters
     ----------
+    taken : numpy.ndarray of uint64, shape (1,)
+        See `iua_widget.counting.threads.in_turns`.
     bins : numpy.ndarray of uint8, shape (probes, units)
         C-contiguous.
-    histogram : numpy.ndarray of int64, shape (probes, bins)
-        Added to.
-    start, stop : int
+    histogram : numpy.ndarray of int64, shape (probes, columns)
+        Added to: a multiple of `BINS_AT_ONCE` columns, the last ones perhaps for no bin.
     """
-    units, columns = bins.shape[1], histogram.shape[1]
+    probes, units = bins.shape
     spare = _aligned(_STEP * WIDTH)
-    counters = _aligned(16 * WIDTH)
-    for probe in range(start, stop):
-        first = 0
-        while first < units:
-            steps = min((units - first) // (_STEP * WIDTH), _MOST_STEPS)
-            row, at = bins[probe], first
-            if steps == 0:
-                spare[:] = _NO_BIN
-                kernels.copy(row[first:units], spare[: units - first])
-                steps, row, at = 1, spare, 0
-            for low in range(0, columns, 16):
-                _count_sixteen_bins(row, at, WIDTH, steps, low, counters, 0)
-                for bin_ in range(low, min(low + 16, columns), 8):
-                    total = histogram[probe, bin_ : min(bin_ + 8, columns)]
-                    _add_places(counters, (bin_ - low) * WIDTH, total)
-            first += steps * _STEP * WIDTH
+    while True:
+        first = atomics.add(taken, _PROBES_AT_ONCE)
+        if first >= probes:
+            return
+        for probe in range(first, min(first + _PROBES_AT_ONCE, probes)):
+            _count_row(bins[probe], 0, units, histogram[probe], spare)
 
 
 @_inlined
@@ -230,27 +247,79 @@ def _add_rows(  # noqa: PLR0917
         vectors.store(largest, place, most)
 
 
+@_inlined
+def _fetch_four(bits: np.ndarray, bins: np.ndarray, row: int, at: int) -> None:
+    """Have 64 units of four rows of a lane fetched from memory, which come soon."""
+    for k in range(row, row + 4 * PROBE_LANES, PROBE_LANES):
+        vectors.fetch_floats(bits[k], at)
+        vectors.fetch_bins(bins[k], at)
+
+
+@_inlined
+def _find_bins(bits: np.ndarray, grid: np.ndarray, bins: np.ndarray) -> None:
+    """Write the bin of each, of a multiple of 64."""
+    for at in range(0, len(bins), WIDTH):
+        vectors.store(bins, at, vectors.bins_at(bits, at, grid))
+
+
 @kernels.compiled
 def rows(  # noqa: PLR0917
+    taken: np.ndarray,
     bits: np.ndarray,
     grid: np.ndarray,
     bins: np.ndarray,
+    histogram: np.ndarray,
+    highest: np.ndarray,
+    onto: np.ndarray,
+    into: np.ndarray,
+) -> None:
+    """What `kernels.rows` does, for float32 and bins of a byte, and for units not taken yet.
+
+    Parameters
+    ----------
+    taken : numpy.ndarray of uint64, shape (1,)
+        See `iua_widget.counting.threads.in_turns`.
+    bits : numpy.ndarray of uint32, shape (probes, units)
+    grid : numpy.ndarray of uint32
+        See `vectors.packed`.
+    bins
+        As in `kernels.rows`.
+    histogram : numpy.ndarray of int64, shape (probes, columns)
+        As for `count_rows`; or empty, and it remains to be done.
+    highest : numpy.ndarray of uint8, shape (units,)
+        The highest bin of each unit: written.
+    onto, into : numpy.ndarray of float64, shape (3, units)
+        See `RunningSums`; `onto` may be empty.
+    """
+    probes, units = bits.shape
+    at_once = _at_once(units, _FEWEST_AT_ONCE if len(histogram) else WIDTH)
+    spare = _aligned(_STEP * WIDTH)
+    while True:
+        start = atomics.add(taken, at_once)
+        if start >= units:
+            return
+        stop = min(start + at_once, units)
+        _sum_rows(bits, grid, bins, highest, into[0], into[1], into[2], start, stop)
+        if len(histogram):
+            for probe in range(probes):
+                _count_row(bins[probe], start, stop, histogram[probe], spare)
+        if len(onto):
+            kernels.add_sums(onto, into, start, stop)
+
+
+@kernels.compiled
+def _sum_rows(  # noqa: PLR0917
+    bits: np.ndarray,
+    grid: np.ndarray,
+    bins: np.ndarray,
+    highest: np.ndarray,
     abs_sum: np.ndarray,
     square_sum: np.ndarray,
     abs_max: np.ndarray,
     start: int,
     stop: int,
 ) -> None:
-    """What `kernels.rows` does, for float32 and bins of a byte, but for the histogram.
-
-    Parameters
-    ----------
-    bits : numpy.ndarray of uint32, shape (probes, units)
-    grid : numpy.ndarray of uint32
-        See `vectors.packed`.
-    bins, abs_sum, square_sum, abs_max, start, stop
-        As in `kernels.rows`.
-    """
+    """What `rows` does, but for the histogram."""
     probes = bits.shape[0]
     chunks = kernels.chunks_of(probes)
     sums = _aligned(PROBE_LANES * 8 * _BLOCK)
@@ -259,7 +328,12 @@ def rows(  # noqa: PLR0917
     whole = start + (stop - start) // WIDTH * WIDTH
     for first in range(start, whole, _BLOCK):
         last = min(first + _BLOCK, whole)
-        written = abs_sum[first:last], square_sum[first:last], abs_max[first:last]
+        written = (
+            highest[first:last],
+            abs_sum[first:last],
+            square_sum[first:last],
+            abs_max[first:last],
+        )
         _sum_block(bits, grid, bins, first, sums, squares, largest, totals, square_totals, *written)
     if whole == stop:
         return
@@ -269,10 +343,12 @@ def rows(  # noqa: PLR0917
     for probe in range(probes):
         kernels.copy(bits[probe, whole:stop], few[probe, :left])
     few_sums, few_squares, most = np.empty(WIDTH), np.empty(WIDTH), np.empty(WIDTH)
+    few_highest = np.empty(WIDTH, np.uint8)
     room = sums, squares, largest, totals, square_totals
-    _sum_block(few, grid, few_bins, 0, *room, few_sums, few_squares, most)
+    _sum_block(few, grid, few_bins, 0, *room, few_highest, few_sums, few_squares, most)
     for probe in range(probes):
         kernels.copy(few_bins[probe], bins[probe, whole:stop])
+    kernels.copy(few_highest, highest[whole:stop])
     kernels.copy(few_sums, abs_sum[whole:stop])
     kernels.copy(few_squares, square_sum[whole:stop])
     kernels.copy(most, abs_max[whole:stop])
@@ -289,12 +365,14 @@ def _sum_block(  # noqa: PLR0917
     largest: np.ndarray,
     totals: np.ndarray,
     square_totals: np.ndarray,
+    highest: np.ndarray,
     abs_sum: np.ndarray,
     square_sum: np.ndarray,
     abs_max: np.ndarray,
 ) -> None:
     """Do as many units as `abs_sum` has, from `first` on; the arrays between are room to work."""
-    probes, chunks, size = bits.shape[0], totals.shape[0], len(abs_sum)
+    probes, units = bits.shape
+    chunks, size = totals.shape[0], len(abs_sum)
     lanes = sums.view(np.float64).reshape(PROBE_LANES, _BLOCK)
     square_lanes = squares.view(np.float64).reshape(PROBE_LANES, _BLOCK)
     largest[:] = 0
@@ -307,8 +385,15 @@ def _sum_block(  # noqa: PLR0917
             while row < end:
                 four = row + 3 * PROBE_LANES < end
                 after = row + (4 if four else 1) * PROBE_LANES
+                soon, ahead = after, 0
+                if soon >= end:
+                    soon = chunk * CHUNK + (lane + 1) % PROBE_LANES
+                    ahead = size if lane + 1 == PROBE_LANES else 0
+                fetch = soon + 3 * PROBE_LANES < end and first + size + ahead <= units
                 for at in range(first, first + size, WIDTH):
                     to, column = lane * _BLOCK + at - first, at - first
+                    if fetch:
+                        _fetch_four(bits, bins, soon, at + ahead)
                     if four:
                         _add_rows(bits, row, 4, at, sums, squares, largest, to, column)
                     else:
@@ -321,6 +406,7 @@ def _sum_block(  # noqa: PLR0917
     kernels.fold_into(totals, chunks, abs_sum)
     kernels.fold_into(square_totals, chunks, square_sum)
     kernels.copy(largest.view(np.float32), abs_max)
+    _find_bins(largest.view(np.uint32), grid, highest)
 
 
 @_inlined
@@ -420,83 +506,119 @@ def _add_to_units(counters: np.ndarray, counts: np.ndarray, to: int, columns: in
 
 
 @kernels.compiled
-def count_bins(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> None:
-    """What `kernels.count_bins` does, for bins and counters of a byte.
+def count_bins(taken: np.ndarray, places: np.ndarray, counts: np.ndarray) -> None:
+    """Add one to ``counts[unit, bin]`` for every response of units not taken yet.
 
     Parameters
     ----------
-    bins : numpy.ndarray of uint8, shape (probes, units)
-        C-contiguous, with at most `MOST_PROBES` probes.
+    taken : numpy.ndarray of uint64, shape (1,)
+        See `iua_widget.counting.threads.in_turns`.
+    places : numpy.ndarray of uint64, shape (probes,)
+        Where in memory the bins of each probe begin, a byte a unit: at most `MOST_PROBES` probes.
     counts : numpy.ndarray of uint8, shape (units, columns)
-        C-contiguous, with `FEWEST_COLUMNS` or more.
+        C-contiguous, with `FEWEST_COLUMNS` or more. Bins that have no column are left out.
     """
-    probes, columns = bins.shape[0], counts.shape[1]
+    probes, (units, columns) = len(places), counts.shape
     flat = counts.reshape(-1)
     tile, counters = _room(probes, columns)
-    whole = start + (stop - start) // WIDTH * WIDTH
-    for first in range(start, whole, _COUNT_BLOCK):
-        last = min(first + _COUNT_BLOCK, whole)
-        block = flat[first * columns : last * columns]
-        _count_block(bins, 0, probes, first, last, block, columns, tile, counters)
-    if whole < stop:
-        kernels.count_bins(bins, counts, whole, stop)
+    narrow = np.zeros(_COUNT_BLOCK * columns, np.uint8)
+    at_once = _at_once(units, _COUNT_BLOCK)
+    while True:
+        start = atomics.add(taken, at_once)
+        if start >= units:
+            return
+        stop = min(start + at_once, units)
+        for first in range(start, stop, _COUNT_BLOCK):
+            last = min(first + _COUNT_BLOCK, stop)
+            if (last - first) % WIDTH == 0:
+                block = flat[first * columns : last * columns]
+                _fill_tile(places, 0, probes, first, last, tile)
+                _count_tile(tile, probes, last - first, block, columns, counters)
+            else:
+                _fill_rest(places, 0, probes, first, last, tile)
+                _count_tile(tile, probes, _COUNT_BLOCK, narrow, columns, counters)
+                kernels.spill(narrow, flat[first * columns :], 0, (last - first) * columns)
 
 
 @kernels.compiled
-def count_bins_wide(bins: np.ndarray, counts: np.ndarray, start: int, stop: int) -> None:
-    """What `kernels.count_bins_wide` does, for bins of a byte.
+def count_bins_wide(taken: np.ndarray, places: np.ndarray, counts: np.ndarray) -> None:
+    """What `count_bins` does, for any number of probes and wider counters.
 
     Parameters
     ----------
-    bins : numpy.ndarray of uint8, shape (probes, units)
-        C-contiguous.
+    taken, places
+        As in `count_bins`.
     counts : numpy.ndarray of unsigned integers, shape (units, columns)
         C-contiguous, with `FEWEST_COLUMNS` or more.
     """
-    probes, columns = bins.shape[0], counts.shape[1]
+    probes, (units, columns) = len(places), counts.shape
     flat = counts.reshape(-1)
     tile, counters = _room(min(probes, MOST_PROBES), columns)
     narrow = np.zeros(_COUNT_BLOCK * columns, np.uint8)
-    whole = start + (stop - start) // WIDTH * WIDTH
-    for first in range(start, whole, _COUNT_BLOCK):
-        last = min(first + _COUNT_BLOCK, whole)
-        wide = flat[first * columns : last * columns]
-        for probe in range(0, probes, MOST_PROBES):
-            end = min(probe + MOST_PROBES, probes)
-            _count_block(bins, probe, end, first, last, narrow, columns, tile, counters)
-            kernels.spill(narrow, wide, 0, len(wide))
-    if whole < stop:
-        kernels.count_bins_wide(bins, counts, whole, stop)
+    at_once = _at_once(units, _COUNT_BLOCK)
+    while True:
+        start = atomics.add(taken, at_once)
+        if start >= units:
+            return
+        stop = min(start + at_once, units)
+        for first in range(start, stop, _COUNT_BLOCK):
+            last = min(first + _COUNT_BLOCK, stop)
+            for probe in range(0, probes, MOST_PROBES):
+                end = min(probe + MOST_PROBES, probes)
+                if last - first == _COUNT_BLOCK:
+                    _fill_tile(places, probe, end, first, last, tile)
+                else:
+                    _fill_rest(places, probe, end, first, last, tile)
+                _count_tile(tile, end - probe, _COUNT_BLOCK, narrow, columns, counters)
+                kernels.spill(narrow, flat[first * columns :], 0, (last - first) * columns)
 
 
 @_inlined
 def _room(probes: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where `_count_block` works: bins of a block of units, and what `_add_to_units` adds."""
+    """Where `_count_tile` works: bins of a block of units, and what `_add_to_units` adds."""
     tile = _aligned(-(-probes // _STEP) * _STEP * _COUNT_BLOCK)
-    return tile, _aligned(-(-columns // 16) * 16 * WIDTH)
+    return tile, _aligned(-(-columns // BINS_AT_ONCE) * BINS_AT_ONCE * WIDTH)
 
 
 @_inlined
-def _count_block(  # noqa: PLR0917
-    bins: np.ndarray,
-    probe: int,
-    end: int,
-    first: int,
-    last: int,
+def _fill_tile(  # noqa: PLR0917
+    places: np.ndarray, probe: int, end: int, first: int, last: int, tile: np.ndarray
+) -> None:
+    """Bring the bins of units `first` to `last`, a multiple of 64, beside each other."""
+    for each in range(probe, end):
+        to = (each - probe) * _COUNT_BLOCK - first
+        for at in range(first, last, WIDTH):
+            vectors.store(tile, to + at, vectors.load_from(places[each], at))
+            vectors.fetch_from(places[each], at + _COUNT_BLOCK)
+
+
+@_inlined
+def _fill_rest(  # noqa: PLR0917
+    places: np.ndarray, probe: int, end: int, first: int, last: int, tile: np.ndarray
+) -> None:
+    """What `_fill_tile` does, for any number of units: past the last, there are no bins."""
+    tile[: (end - probe) * _COUNT_BLOCK] = _NO_BIN
+    for each in range(probe, end):
+        to = (each - probe) * _COUNT_BLOCK - first
+        for at in range(first, last):
+            tile[to + at] = vectors.byte_from(places[each], at)
+
+
+@_inlined
+def _count_tile(  # noqa: PLR0917
+    tile: np.ndarray,
+    probes: int,
+    units: int,
     flat: np.ndarray,
     columns: int,
-    tile: np.ndarray,
     counters: np.ndarray,
 ) -> None:
-    """Count probes `probe` to `end` of units `first` to `last`, whose counters `flat` is."""
-    steps = -(-(end - probe) // _STEP)
-    for each in range(probe, end):
-        row = bins[each]
-        for at in range(0, last - first, WIDTH):
-            to = (each - probe) * _COUNT_BLOCK + at
-            vectors.store(tile, to, vectors.load(row, first + at))
-    tile[(end - probe) * _COUNT_BLOCK : steps * _STEP * _COUNT_BLOCK] = _NO_BIN
-    for at in range(0, last - first, WIDTH):
-        for low in range(0, columns, 16):
-            _count_sixteen_bins(tile, at, _COUNT_BLOCK, steps, low, counters, low * WIDTH)
+    """Count the bins of a tile, of a multiple of 64 units, whose counters `flat` is."""
+    steps = -(-probes // _STEP)
+    tile[probes * _COUNT_BLOCK : steps * _STEP * _COUNT_BLOCK] = _NO_BIN
+    for at in range(0, units, WIDTH):
+        for low in range(0, columns, BINS_AT_ONCE):
+            planes = _count_sixteen_bins(tile, at, _COUNT_BLOCK, steps, low)
+            vectors.write_counters(*planes[:8], counters, low * WIDTH)
+            vectors.write_counters(*planes[8:], counters, (low + 8) * WIDTH)
         _add_to_units(counters, flat, at * columns, columns)

@@ -20,7 +20,7 @@ from numba.extending import intrinsic, models, register_model
 
 WIDTH: Final = 64
 
-_FEATURES: Final = ("avx512f", "avx512bw", "avx512vbmi", "gfni")
+_FEATURES: Final = ("avx512f", "avx512bw", "avx512vbmi", "avx512bitalg", "gfni")
 _CELLS: Final = 256
 _EDGES: Final = 96
 _SHIFT: Final = 20
@@ -139,6 +139,10 @@ _BITS: Final = tuple(1 << bit for bit in range(8))
 _NONE: Final = (0,) * 8
 
 load = _intrinsic(lambda b, array, at: _read(b, array, at, _BYTES))
+load_from = _intrinsic(lambda b, address, at: _read(b, b.inttoptr(address, _POINTER), at, _BYTES))
+byte_from = _intrinsic(
+    lambda b, address, at: b.load(b.gep(b.inttoptr(address, _POINTER), [at])), types.uint8
+)
 store = _intrinsic(_write, types.void)
 zeros = _intrinsic(lambda _: _constant(_BYTES, 0))
 bytes_of = _intrinsic(lambda b, value: _spread(b, b.trunc(value, _BYTE), _BYTES))
@@ -151,32 +155,56 @@ lower_hot = _intrinsic(lambda b, place: _hot(b, place, (*_BITS, *_NONE)))
 upper_hot = _intrinsic(lambda b, place: _hot(b, place, (*_NONE, *_BITS)))
 
 
-def _add_words(builder: Any, total: Any, words: Any) -> Any:
-    return builder.bitcast(builder.add(builder.bitcast(total, _WORDS), words), _BYTES)
+def _turned(builder: Any, bits: Any) -> Any:
+    """Turn each square of eight by eight bits: what was bit ``b`` of its bytes is byte ``b``."""
+    unit = _constant(_BYTES, [*_BITS] * 8)
+    name = "llvm.x86.vgf2p8affineqb.512"
+    return _call(builder, name, _BYTES, unit, bits, ir.Constant(_BYTE, 0))
 
 
-add_even = _intrinsic(
-    lambda b, total, part: _add_words(
-        b, total, b.and_(b.bitcast(part, _WORDS), _constant(_WORDS, 0xFF))
-    )
-)
-add_odd = _intrinsic(
-    lambda b, total, part: _add_words(
-        b, total, b.lshr(b.bitcast(part, _WORDS), _constant(_WORDS, 8))
-    )
-)
+def _add_places(  # noqa: PLR0917
+    builder: Any,
+    plane_1: Any,
+    plane_2: Any,
+    plane_4: Any,
+    plane_8: Any,
+    plane_16: Any,
+    plane_32: Any,
+    plane_64: Any,
+    plane_128: Any,
+    totals: Any,
+    at: Any,
+) -> None:
+    """Add the counters of eight bins, summed over the 64 places, to eight totals of 64 bits."""
+
+    def weighted(planes: Sequence[Any]) -> Any:
+        """Each eight places' sum, a byte a bin: below 128, since there are four planes."""
+        total = None
+        for plane in planes:
+            ones = _call(builder, "llvm.ctpop.v64i8", _BYTES, _turned(builder, plane))
+            total = ones if total is None else builder.add(builder.add(total, total), ones)
+        return builder.bitcast(total, _WORDS)
+
+    low = weighted((plane_8, plane_4, plane_2, plane_1))
+    high = weighted((plane_128, plane_64, plane_32, plane_16))
+
+    def folded(parts: Sequence[Any]) -> Any:
+        """Four words, first in the vector, each the sum of every fourth."""
+        one, sixteen = parts
+        words = builder.add(one, builder.shl(sixteen, _constant(_WORDS, 4)))
+        for left in (16, 8, 4):
+            turned = [*range(left, 32), *range(left)]
+            words = builder.add(words, _picked(builder, words, words, turned))
+        return words
+
+    even = folded([builder.and_(part, _constant(_WORDS, 0xFF)) for part in (low, high)])
+    odd = folded([builder.lshr(part, _constant(_WORDS, 8)) for part in (low, high)])
+    counts = builder.zext(_picked(builder, even, odd, [0, 32, 1, 33, 2, 34, 3, 35]), _LONGS)
+    place = builder.shl(at, _number(3))
+    _write(builder, totals, place, builder.add(_read(builder, totals, place, _LONGS), counts))
 
 
-def _folded(builder: Any, words: Any) -> Any:
-    """Four words, first in the vector, each the sum of every fourth."""
-    words = builder.bitcast(words, _WORDS)
-    for left in (16, 8, 4):
-        turned = [*range(left, 32), *range(left)]
-        words = builder.add(words, _picked(builder, words, words, turned))
-    return builder.bitcast(words, _BYTES)
-
-
-folded = _intrinsic(_folded)
+add_places = _intrinsic(_add_places, types.void)
 
 
 def _find_bins(builder: Any, row: Any, at: Any, grid: Any) -> Any:
@@ -287,6 +315,38 @@ def _largest_of(builder: Any, bits: Any) -> Any:
     return _call(builder, "llvm.vector.reduce.umax.v16i32", _INT, bits)
 
 
+def _prefetch(builder: Any, array: Any, first: Any, size: int, *, to_write: bool) -> None:
+    """Have so many bytes fetched from memory, that will be used soon."""
+    kinds = [_POINTER, _INT, _INT, _INT]
+    name = "llvm.prefetch.p0i8"
+    function = builder.module.globals.get(name) or ir.Function(
+        builder.module, ir.FunctionType(ir.VoidType(), kinds), name
+    )
+    for at in range(0, size, WIDTH):
+        place = builder.gep(array, [builder.add(first, _number(at))])
+        write, keep, data = (ir.Constant(_INT, value) for value in (int(to_write), 3, 1))
+        builder.call(function, [place, write, keep, data])
+
+
+def _fetch_floats(builder: Any, row: Any, at: Any) -> None:
+    """Have 64 elements of four bytes fetched, that will be read soon."""
+    _prefetch(builder, row, builder.shl(at, _number(2)), 4 * WIDTH, to_write=False)
+
+
+def _fetch_from(builder: Any, address: Any, at: Any) -> None:
+    """Have the 64 bytes there fetched, that will be read soon; there need not be any."""
+    pointer = builder.inttoptr(address, _POINTER)
+    _prefetch(builder, pointer, at, WIDTH, to_write=False)
+
+
+def _fetch_bins(builder: Any, row: Any, at: Any) -> None:
+    """Have 64 bytes fetched, that will be written soon."""
+    _prefetch(builder, row, at, WIDTH, to_write=True)
+
+
+fetch_floats = _intrinsic(_fetch_floats, types.void)
+fetch_from = _intrinsic(_fetch_from, types.void)
+fetch_bins = _intrinsic(_fetch_bins, types.void)
 sum_of_lanes = _intrinsic(_sum_of_lanes, types.float64)
 largest_of = _intrinsic(_largest_of, types.uint32)
 magnitudes = _intrinsic(_magnitudes)
@@ -336,11 +396,9 @@ def _write_counters(  # noqa: PLR0917
             ]
             for one, two in zip(families[::2], families[1::2], strict=True)
         ]
-    unit = _constant(_BYTES, [*_BITS] * 8)
     for vector, bits in enumerate(families[0]):
-        name = "llvm.x86.vgf2p8affineqb.512"  # turns a square of eight by eight bits
-        counters = _call(builder, name, _BYTES, unit, bits, ir.Constant(_BYTE, 0))
-        _write(builder, out, builder.add(at, _number(WIDTH * vector)), counters)
+        place = builder.add(at, _number(WIDTH * vector))
+        _write(builder, out, place, _turned(builder, bits))
 
 
 write_counters = _intrinsic(_write_counters, types.void)

@@ -17,7 +17,7 @@ from test_counting import DTYPES, interesting_values
 from iua_widget import IUA, EngineError, counting
 from iua_widget.counting import cpu, vector_kernels, vectors
 from iua_widget.counting.choice import AutoEngine, choose_engine
-from iua_widget.counting.cpu import CPUEngine
+from iua_widget.counting.cpu import CPUEngine, _places
 from iua_widget.counting.device import DeviceEngine
 from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
@@ -101,15 +101,15 @@ def check(engine: Engine, values: np.ndarray, stops: Stops) -> None:
     assert_same(on_host(engine.classify(values, thresholds)), expected)
     for dtype in (np.uint16, np.uint32, np.uint64):
         counts = np.ones((2, values.shape[-1], len(stops) + 1), dtype)
-        engine.accumulate(expected.bins, counts[0])
-        reference.accumulate(expected.bins, counts[1])
+        engine.accumulate([expected.bins], counts[0])
+        reference.accumulate([expected.bins], counts[1])
         np.testing.assert_array_equal(counts[0], counts[1])
     tallies = [
         Tally(stops, values.shape[-1:], engine=one, inactive_at=0.0) for one in (engine, reference)
     ]
     for tally in tallies:
         for part in (values, values[:1], values[:0]):
-            tally.add(tally.classify(part))
+            tally.add(tally.classify(part, running=tally is tallies[0]))
     assert_same_tally(*tallies)
 
 
@@ -166,7 +166,7 @@ def bits_of(stops: tuple[float, ...]) -> np.ndarray:
 def test_loops_in_vectors_give_the_same(
     stops: tuple[float, ...], shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("rows", "count_rows", "count_bins", "count_bins_wide")
+    names = ("rows", "count_bins", "count_bins_wide")
     spies = {name: Mock(wraps=getattr(vector_kernels, name)) for name in names}
     for name, spy in spies.items():
         monkeypatch.setattr(vector_kernels, name, spy)
@@ -183,7 +183,6 @@ def test_loops_in_vectors_give_the_same(
     with np.errstate(all="ignore"):
         check(CPUEngine(), values, Stops(stops))
     assert spies["rows"].called
-    assert spies["count_rows"].called
     enough = len(stops) + 1 >= vector_kernels.FEWEST_COLUMNS
     assert spies["count_bins"].called == (enough and 32 <= shape[0] <= 255)
     assert spies["count_bins_wide"].called == (enough and shape[0] >= 64)
@@ -214,8 +213,8 @@ def test_vectors_count_in_any_number_of_columns(columns: int) -> None:
     bins[:, ::2] = bins[0, ::2]
     counts = rng.integers(0, 155, (2, 333, columns)).astype(np.uint8)
     counts[1] = counts[0]
-    vector_kernels.count_bins(bins, counts[0], 0, 333)
-    ReferenceEngine().accumulate(bins, counts[1])
+    vector_kernels.count_bins(np.zeros(1, np.uint64), _places([bins], len(bins)), counts[0])
+    ReferenceEngine().accumulate([bins], counts[1])
     np.testing.assert_array_equal(counts[0], counts[1])
 
 
@@ -228,8 +227,8 @@ def test_vectors_count_more_probes_than_a_byte_can_hold(dtype: type, probes: int
     bins[:, ::2] = bins[0, ::2]
     counts = rng.integers(0, 60_000, (2, 333, 71)).astype(dtype)
     counts[1] = counts[0]
-    vector_kernels.count_bins_wide(bins, counts[0], 0, 333)
-    ReferenceEngine().accumulate(bins, counts[1])
+    vector_kernels.count_bins_wide(np.zeros(1, np.uint64), _places([bins], len(bins)), counts[0])
+    ReferenceEngine().accumulate([bins], counts[1])
     np.testing.assert_array_equal(counts[0], counts[1])
 
 
@@ -244,9 +243,46 @@ def test_a_grid_is_packed_where_its_cells_and_edges_fit(
     assert (vectors.packed(bits_of(stops)) is not None) == fits
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint64])
+@pytest.mark.parametrize("bins_dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("batches", [(3,), (64, 64), (16, 40, 1, 70), (200,), (0, 5)])
+def test_several_batches_are_counted_together(
+    engine: type[Engine], dtype: type, bins_dtype: type, batches: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(sum(batches))
+    given = [rng.integers(0, 73, (probes, 4500)).astype(bins_dtype) for probes in batches]
+    counts = np.zeros((4500, 72), dtype)
+    engine().accumulate(given, counts)
+    bins = np.concatenate(given)
+    for column in (0, 1, 35, 70, 71):
+        np.testing.assert_array_equal(counts[:, column], (bins == column).sum(axis=0))
+
+
+@pytest.mark.parametrize("shape", [(64, 3000), (5, 3000), (40, 30), (6, 50, 20)])
+@pytest.mark.parametrize("odd", [False, True])
+def test_sums_that_run_are_those_added_batch_by_batch(shape: tuple[int, ...], *, odd: bool) -> None:
+    rng, stops = np.random.default_rng(0), Stops(default_stops())
+    running, plain = (Tally(stops, shape[-1:], engine=CPUEngine()) for _ in range(2))
+    for number in range(4):
+        values = rng.normal(size=shape).astype(np.float32)
+        if odd and number in {0, 2}:
+            values.reshape(-1)[:: shape[-1] + 7] = np.nan
+            values.reshape(-1)[1 :: shape[-1] + 5] = -np.inf
+        batch = running.classify(values, running=True)
+        assert isinstance(batch, BatchCounts)
+        assert batch.running is not None
+        before = running.abs_sum.copy()
+        running.classify(values * 3, running=True)  # one that came to nothing
+        np.testing.assert_array_equal(running.abs_sum, before)
+        running.add(running.classify(values, running=True))
+        plain.add(plain.classify(values))
+    assert_same_tally(running, plain)
+
+
 def test_where_there_are_no_vectors_the_other_loops_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "available", lambda: False)
-    for name in ("rows", "count_rows", "count_bins", "count_bins_wide", "maps"):
+    for name in ("rows", "count_bins", "count_bins_wide", "maps"):
         monkeypatch.delattr(vector_kernels, name)
     cpu._table.cache_clear()
     for shape in ((64, 3000), (300, 3000), (3, 50, 40)):

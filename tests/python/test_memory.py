@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from iua_widget import IUA, IUAWarning, IUAWidget, MemoryBudgetError
 from iua_widget.memory import format_bytes, free_memory, memory_budget
 from iua_widget.memory_plan import LayerNeed, plan_memory, thinned_columns
+from iua_widget.sources import open_source
 from iua_widget.tolerances import Stops, default_stops
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT
 
@@ -75,6 +76,27 @@ def test_the_plan_is_what_the_run_then_holds() -> None:
     held = tally.counts.nbytes + 3000 * BYTES_PER_UNIT
     assert plan.loc["a", "bytes"] == held
     assert plan.loc["a", "batch bytes"] >= 12 * 3000
+
+
+def test_batches_wait_to_be_counted_together_where_a_tenth_of_the_memory_holds_them() -> None:
+    data = responses(20_000, probes=160)
+    stepped = {}
+    for memory in ("500 MB", "20 MB", "8 MB"):
+        iua = IUA(memory=memory)
+        steps = iua.count(open_source({"a": data}, batch_size=32))
+        waiting = [iua.tally("a").waiting for _ in zip(range(4), steps, strict=False)]
+        batch_bytes = int(iua.plan["batch bytes"].iloc[0])
+        assert batch_bytes >= 20_000 * (32 + max(waiting))
+        assert iua.held == 20_000 * (len(ALL) + BYTES_PER_UNIT + waiting[-1])
+        stepped[memory] = waiting
+        assert list(steps) == [32]
+        assert not iua.tally("a").waiting
+        assert iua.at(0.0).results["a"].unit_inactive_count.tolist() == (data == 0).sum(0).tolist()
+    assert stepped == {
+        "500 MB": [32, 64, 96, 128],
+        "20 MB": [32, 64, 32, 64],
+        "8 MB": [0, 0, 0, 0],
+    }
 
 
 def test_the_width_of_counters_is_planned_for_all_probes_to_come() -> None:

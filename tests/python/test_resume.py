@@ -16,6 +16,7 @@ import pytest
 from test_files import assert_same
 
 from iua_widget import IUA, FileError, ProducerError
+from iua_widget.position import add_to_checksum
 
 DATA = np.maximum(np.random.default_rng(0).normal(size=(90, 6)), 0).astype(np.float32)
 BATCHES = [{"a": DATA[start : start + 10]} for start in range(0, 90, 10)]
@@ -89,6 +90,23 @@ def test_other_settings_are_refused(tmp_path: Path, options: dict[str, Any], wor
     IUA.introspect(BATCHES, resume=tmp_path / "run.iua")
     with pytest.raises(FileError, match=words):
         IUA.introspect(BATCHES, resume=tmp_path / "run.iua", **options)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize("size", [10, 4096, 4097, 100_003])
+def test_a_batch_is_known_by_a_sample_of_all_of_it(kind: str, size: int) -> None:
+    values = np.random.default_rng(0).normal(size=size)
+    torch = pytest.importorskip("torch") if kind == "torch" else None
+
+    def checksum(values: np.ndarray) -> int:
+        return add_to_checksum(0, torch.from_numpy(values) if torch else values)
+
+    assert checksum(values) == checksum(values.copy())
+    fewest = -(-size // 32)
+    for start in range(0, size - fewest, fewest):
+        other = values.copy()
+        other[start : start + fewest] += 1
+        assert checksum(other) != checksum(values)
 
 
 def test_merged_runs_have_no_place_to_go_on_from(tmp_path: Path) -> None:

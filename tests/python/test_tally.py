@@ -120,6 +120,51 @@ def test_memory_does_not_grow_with_probes_unless_the_list_is_kept() -> None:
     assert tally.inactive is None
 
 
+magnitudes = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.just(5)),
+    elements=st.sampled_from([0.0, 1e-8, 2e-4, -0.02, 0.5, 1.0, 99.0, np.nan, np.inf]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_batches_that_wait_are_counted_whenever_they_are_read(data: st.DataObject) -> None:
+    stops = Stops(default_stops())
+    waiting, plain = Tally(stops, (5,)), Tally(stops, (5,))
+    waiting.most_waiting = data.draw(st.integers(0, 400))
+    for _ in range(data.draw(st.integers(1, 8))):
+        values = np.resize(data.draw(magnitudes), (data.draw(st.integers(1, 150)), 5))
+        for tally in (waiting, plain):
+            tally.reserve(len(values))
+            tally.add(tally.classify(values, running=tally is waiting))
+        assert waiting.waiting <= waiting.most_waiting
+        assert not plain.waiting
+        match data.draw(st.sampled_from(["read", "thin", "merge", "state", "wait less", "go on"])):
+            case "read":
+                column = waiting.columns[len(waiting.columns) // 2]
+                counts = (tally.unit_counts(column) for tally in (waiting, plain))
+                np.testing.assert_array_equal(*counts)
+                assert not waiting.waiting
+            case "thin":
+                columns = [*waiting.columns[:: data.draw(st.integers(1, 3))], len(stops)]
+                for tally in (waiting, plain):
+                    tally.thin(sorted({0, *columns}))
+            case "merge":
+                waiting, plain = (one.merged(one) for one in (waiting, plain))
+                waiting.most_waiting = 200
+            case "state":
+                waiting = Tally.restored(stops, copy.deepcopy(waiting.state()))
+                waiting.most_waiting = 90
+            case "wait less":
+                waiting.most_waiting //= 2
+                waiting.count_waiting()
+    assert waiting.columns == plain.columns
+    assert waiting.counts.dtype == plain.counts.dtype
+    np.testing.assert_array_equal(waiting.counts, plain.counts)
+    np.testing.assert_array_equal(waiting.abs_sum, plain.abs_sum)
+
+
 def test_cumulative_columns_are_the_unit_counts() -> None:
     rng = np.random.default_rng(0)
     tally = tally_of(np.maximum(rng.normal(size=(40, 20_000)), 0), Stops(default_stops()))
@@ -127,13 +172,6 @@ def test_cumulative_columns_are_the_unit_counts() -> None:
     cumulative = tally.cumulative(columns)
     for row, column in enumerate(columns):
         np.testing.assert_array_equal(cumulative[row], tally.unit_counts(column))
-
-
-magnitudes = hnp.arrays(
-    np.float32,
-    st.tuples(st.integers(1, 12), st.just(5)),
-    elements=st.sampled_from([0.0, 1e-8, 2e-4, -0.02, 0.5, 1.0, 99.0, np.nan, np.inf]),
-)
 
 
 @settings(max_examples=100, deadline=None)

@@ -13,11 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
-from iua_widget.counting import openmp, threads
-from iua_widget.counting.threads import all_in_parallel, in_parallel
+from iua_widget.counting import atomics, openmp, threads
+from iua_widget.counting.threads import all_in_parallel, in_parallel, in_turns
 
 SIZE = 2**22
 
@@ -194,8 +195,8 @@ def test_jobs_are_done_once_each_and_small_ones_on_a_thread_each() -> None:
         return lambda: in_parallel(work, 1000, SIZE, 64)
 
     all_in_parallel([(SIZE, job(number)) for number in done])
-    assert all(len(threads_of) == 1 for threads_of in done.values())
-    assert len({thread for (thread,) in done.values()}) == 2
+    assert all(len(set(used)) == 1 for used in done.values())
+    assert len({used[0] for used in done.values()}) == 2
 
 
 @pytest.mark.usefixtures("kind")
@@ -210,7 +211,7 @@ def test_a_large_job_is_done_by_all_threads() -> None:
 
     all_in_parallel([(SIZE // 100, small), (SIZE, large)])
     assert len(set(found["large"])) == 2
-    assert len(found["small"]) == 1
+    assert len(set(found["small"])) == 1
 
 
 @pytest.mark.usefixtures("kind")
@@ -230,3 +231,92 @@ def test_an_error_in_a_job_is_raised_and_the_threads_serve_on() -> None:
         all_in_parallel([(SIZE, job(number)) for number in range(8)])
     assert 3 not in done
     assert len(set(results_of(slow_native_id))) == 2
+
+
+@pytest.mark.usefixtures("kind")
+def test_threads_share_the_units_by_themselves() -> None:
+    taken_by: dict[int, list[int]] = {}
+
+    def work(taken: np.ndarray) -> None:
+        mine = taken_by.setdefault(threading.get_native_id(), [])
+        while (start := int(atomics_add(taken, 10))) < 1000:
+            time.sleep(0.001)
+            mine.append(start)
+
+    in_turns(work, SIZE)
+    assert len(taken_by) == 2
+    starts = [start for mine in taken_by.values() for start in mine]
+    assert sorted(starts) == list(range(0, 1000, 10))
+
+
+@numba.njit(nogil=True)
+def atomics_add(taken: np.ndarray, more: int) -> int:
+    return int(atomics.add(taken, more))
+
+
+def test_a_thread_waits_awake_for_a_while_only() -> None:
+    place = np.zeros(1, np.uint64)
+    assert atomics.changes(place, np.uint64(1))
+    start = time.perf_counter()
+    assert not atomics.changes(place, np.uint64(0))
+    assert time.perf_counter() - start < 5
+    written = np.zeros(1, np.uint64)
+    assert not atomics.write_and_wait(written, np.uint64(7), place, np.uint64(0))
+    assert written[0] == 7
+
+
+def test_runs_on_several_threads_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who finds our threads taken does its work alone."""
+    monkeypatch.setattr(openmp, "team", lambda: None)
+    found: list[list[Any]] = []
+    runs = [
+        threading.Thread(target=lambda: found.append(results_of(lambda start, stop: (start, stop))))
+        for _ in range(8)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+    assert len(found) == 8
+    assert all(ranges[0][0] == 0 and ranges[-1][1] == 1000 for ranges in found)
+
+
+def test_our_threads_sleep_and_wake_however_long_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmp, "team", lambda: None)
+    for pause in (0, 1e-5, 1e-4, 5e-4, 1e-3, 1e-2) * 5:
+        time.sleep(pause)
+        assert results_of(lambda start, _: start)[0] == 0
+
+
+def test_without_compiled_code_our_threads_serve_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmp, "team", lambda: None)
+    monkeypatch.setattr(atomics, "AVAILABLE", False)
+    for _ in range(50):
+        assert results_of(lambda start, _: start)[0] == 0
+    assert len(set(results_of(slow_native_id))) == 2
+
+
+@pytest.mark.parametrize("modules", ["", "import torch"])
+def test_a_process_ends_though_a_run_was_left_half_way(modules: str) -> None:
+    """What is left of it is put in order when other threads can do nothing any more."""
+    script = f"""
+{modules}
+import numpy as np
+from iua_widget import IUA
+from iua_widget.counting import threads
+from iua_widget.sources import open_source
+
+threads.cores = lambda: 2
+one = np.ones((96, 30_000), np.float32)
+iua = IUA(engine="cpu")
+steps = iua.count(open_source({{letter: one for letter in "abcdef"}}, batch_size=32))
+next(steps), next(steps)
+assert iua.tally("a").waiting == 64
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert not ended.stderr
