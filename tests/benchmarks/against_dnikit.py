@@ -14,14 +14,18 @@ _AGAINST = "DNIKit's `IUA.introspect` at its one tolerance, same producer"
 
 def rows(*, quick: bool = False) -> Iterator[Row]:
     batches, pairs = (2, 1) if quick else (4, 7)
-    one_layer = {"relu": relu((batches * 64, 512 if quick else 65_536), seed=0)}
-    yield _compared(one_layer, 64, pairs, f"one layer, 64 probes × 65,536 units, {batches} batches")
-    yield _compared(
-        mixed_layers(3 if quick else 50, batches * 32, largest=600 if quick else 100_000),
-        32,
-        pairs,
-        f"50 layers, 1,000 to 100,000 units, dense and maps, {batches} batches of 32",
-    )
+    for length in (batches, 2 * batches if quick else 32):
+        one_layer = {"relu": relu((length * 64, 512 if quick else 65_536), seed=0)}
+        what = f"one layer, 64 probes × 65,536 units, {length} batches"
+        yield _compared(one_layer, 64, pairs, what)
+    layers, largest = (3, 600) if quick else (50, 100_000)
+    for length, batch in ((batches, 32), (2 * batches, 64)):
+        yield _compared(
+            mixed_layers(layers, length * batch, largest=largest),
+            batch,
+            pairs,
+            f"50 layers, 1,000 to 100,000 units, dense and maps, {length} batches of {batch}",
+        )
 
 
 def relu(shape: tuple[int, ...], seed: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def _compared(values: np.ndarray, pairs: int, *, threads: int) -> Row:
     tally = Tally(Stops(default_stops()), values.shape[1:], engine=engine)
 
     def count() -> None:
-        tally.add(tally.classify(values))
+        tally.add(tally.classify(values, running=True))
 
     with ThreadPoolExecutor(threads) as pool:
         parts = np.array_split(values.ravel(), threads)
