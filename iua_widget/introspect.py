@@ -241,6 +241,7 @@ class IUA:
             held on the host besides. Where it does not do, the largest layers hold counts of
             units at fewer stops, evenly on the logarithmic scale, zero and `atol` always among
             them: see `plan`. Means, standard deviations and what is dead stay exact at every stop.
+            A 32nd of it, at the most, stays with the process for the next run.
         resume : str or Path, optional
             A file to which the run is saved as it goes, and from which it goes on where the file is
             there: what is lost when the process dies is what came after the last save. The stream

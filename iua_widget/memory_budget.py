@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+from iua_widget.counting import pages
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.memory import device_budget, format_bytes, memory_budget
 from iua_widget.memory_plan import FEWEST_STOPS, LayerNeed, LayerPlan, plan_memory, with_waiting
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 _NARROWEST: Final = counter_bytes(0)
+_KEPT: Final = 32
+"""The part of the memory that one run may leave for the next."""
+
 _ON_DEVICE: Final = 4 + _NARROWEST
 """Bytes of a counter there, and of that on the host to which it is moved."""
 
@@ -162,6 +166,7 @@ class MemoryBudget:
         plans = plan_memory(needs, self.bytes, self._stops.values, self._always)
         waits = {layer: one.probes for layer, one in coming.items() if one.device is None}
         self.plans = with_waiting(plans, waits, self.bytes)
+        pages.keep_at_most(self.bytes // _KEPT)
         self._planned = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
         for plan in self.plans:
             tally = merged[plan.need.layer]

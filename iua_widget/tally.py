@@ -249,9 +249,11 @@ class Tally:
         known within bounds at the stops left out.
         """
         columns = tuple(columns)
+        if columns == self._columns:
+            return
         if self._held is not None:
             self._unit_counts.thin(columns)
-        if self._on_device is not None and columns != self._columns:
+        if self._on_device is not None:
             self._on_device.hold(columns)
         self._columns = columns
 
@@ -317,7 +319,7 @@ class Tally:
         thresholds = self.stops.thresholds(magnitude_dtype(values))
         if not running or is_tensor(values) or self._on_device is not None:
             return self.engine.classify(values, thresholds)
-        sums = self._magnitudes.running(begun=self.probes > 0)
+        sums = self._magnitudes.running()
         return self.engine.classify(values, thresholds, sums)
 
     def add(self, batch: BatchCounts | DeviceBatch, *, masked: int = 0) -> None:

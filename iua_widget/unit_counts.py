@@ -128,13 +128,16 @@ class UnitCounts:
         dtype = counter_dtype(probes)
         if dtype.itemsize <= self._counts.dtype.itemsize:
             return
-        narrow, wide = self._counts, pages.zeros(self._counts.shape, dtype)
+        narrow = self._counts
+        if not self._counted:
+            self._counts = pages.zeros(narrow.shape, dtype)
+            return
+        wide = pages.empty(narrow.shape, dtype)
 
         def widen(start: int, stop: int) -> None:
             wide[start:stop] = narrow[start:stop]
 
-        if self._counted:
-            in_parallel(widen, len(wide), wide.size, UNIT_ALIGNMENT)
+        in_parallel(widen, len(wide), wide.size, UNIT_ALIGNMENT)
         self._counts = wide
 
     def restore(self, counts: np.ndarray, probes: int) -> None:

@@ -30,11 +30,18 @@ class UnitMagnitudes:
     """
 
     def __init__(self, units: int, columns: int) -> None:
-        self._sums: np.ndarray = pages.zeros((3, units), np.float64)
+        self._shape = 3, units
+        self._written: np.ndarray | None = None
         self._others: np.ndarray | None = None
         self.highest_bin = pages.zeros((units,), np.min_scalar_type(columns))
         self._nan_count: np.ndarray | None = None
         self._infinite_count: np.ndarray | None = None
+
+    @property
+    def _sums(self) -> np.ndarray:
+        if self._written is None:
+            self._written = pages.zeros(self._shape, np.float64)
+        return self._written
 
     @property
     def abs_sum(self) -> np.ndarray:
@@ -54,17 +61,11 @@ class UnitMagnitudes:
         abs_max: np.ndarray = self._sums[2]
         return abs_max
 
-    def running(self, *, begun: bool) -> RunningSums:
-        """What the next batch may be added to: nothing else must be added before it is.
-
-        Parameters
-        ----------
-        begun : bool
-            Whether anything has been added yet.
-        """
+    def running(self) -> RunningSums:
+        """What the next batch may be added to: nothing else must be added before it is."""
         if self._others is None:
-            self._others = pages.zeros(self._sums.shape, np.float64)
-        return RunningSums(self._sums if begun else None, self._others)
+            self._others = pages.empty(self._shape, np.float64)
+        return RunningSums(self._written, self._others)
 
     def rest(self) -> None:
         """Let go of what is kept for the next batch only."""
@@ -105,7 +106,7 @@ class UnitMagnitudes:
     def added(self, batch: BatchCounts) -> None:
         """Take note that a batch was added to all units."""
         if batch.running is not None:
-            self._sums, self._others = batch.running.into, self._sums
+            self._written, self._others = batch.running.into, self._written
         self.add_non_finite(batch.nan_count, batch.infinite_count)
 
     def absorb(self, other: UnitMagnitudes) -> None:

@@ -67,4 +67,4 @@ class Buffers:
         missing = size
         while self._free and missing > 0:
             missing -= len(self._free.pop())
-        return pages.zeros((size,), np.uint8)
+        return pages.empty((size,), np.uint8)

@@ -92,7 +92,7 @@ class CPUEngine:
         if bits is None or table is None or not plain.size:
             return self._reference.classify(values, thresholds)
         units = plain.shape[-1]
-        sums = running or RunningSums(None, pages.zeros((3, units), np.float64))
+        sums = running or RunningSums(None, pages.empty((3, units), np.float64))
         highest = None
         if plain.ndim == 2:  # noqa: PLR2004
             plain = np.ascontiguousarray(plain)

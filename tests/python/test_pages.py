@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import random
 import sys
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 import psutil
@@ -13,6 +15,16 @@ import pytest
 from iua_widget.counting import pages
 
 MIB = 2**20
+ON_LINUX = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere NumPy gives them"
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    pages.keep_at_most(0)
+    yield
+    pages.keep_at_most(0)
 
 
 def resident() -> int:
@@ -31,7 +43,9 @@ def test_it_is_what_numpy_gives(shape: tuple[int, ...], dtype: type) -> None:
     assert not made.any()
 
 
-def test_no_two_arrays_share_memory_and_views_keep_theirs() -> None:
+@pytest.mark.parametrize("kept", [0, 4 * MIB, 64 * MIB])
+def test_no_two_arrays_share_memory_and_views_keep_theirs(kept: int) -> None:
+    pages.keep_at_most(kept)
     chance = random.Random(0)
     alive: list[tuple[int, np.ndarray]] = []
     for number in range(500):
@@ -48,7 +62,7 @@ def test_no_two_arrays_share_memory_and_views_keep_theirs() -> None:
         assert (left == mark).all()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere NumPy gives them")
+@ON_LINUX
 def test_what_is_not_referred_to_is_given_back_though_neighbours_live() -> None:
     before = resident()
     arrays = [pages.zeros((MIB,), np.uint8) for _ in range(64)]
@@ -60,3 +74,54 @@ def test_what_is_not_referred_to_is_given_back_though_neighbours_live() -> None:
     del arrays
     assert resident() - before < 16 * MIB
     assert all(array.all() for array in kept)
+
+
+@ON_LINUX
+def test_what_may_be_kept_serves_arrays_of_its_size_and_the_rest_is_given_back() -> None:
+    before = resident()
+    pages.keep_at_most(8 * MIB)
+    arrays = [pages.empty((4 * MIB,), np.uint8) for _ in range(8)]
+    for array in arrays:
+        array[:] = 255
+    places = {array.ctypes.data for array in arrays}
+    del array, arrays
+    assert resident() - before < 12 * MIB
+    again = pages.empty((2, 2 * MIB), np.uint8)
+    assert again.ctypes.data in places
+    cleared = pages.zeros((4 * MIB - 100,), np.uint8)
+    assert cleared.ctypes.data in places
+    assert not cleared.any()
+    del again, cleared
+    pages.keep_at_most(0)
+    assert resident() - before < 4 * MIB
+
+
+@ON_LINUX
+def test_what_is_kept_and_of_no_use_makes_room_for_what_is_new() -> None:
+    pages.keep_at_most(32 * MIB)
+    before = resident()
+    for size in (31, 20, 29, 12, 30, 3):
+        pages.empty((size * MIB,), np.uint8)[:] = 1
+        assert resident() - before < 33 * MIB
+
+
+def test_threads_that_take_and_let_go_at_once_disturb_nobody() -> None:
+    pages.keep_at_most(16 * MIB)
+    wrong: list[int] = []
+
+    def work(mark: int) -> None:
+        chance = random.Random(mark)
+        for _ in range(300):
+            array = pages.zeros((chance.choice([1, 2, 3]) * MIB // 4,), np.uint8)
+            if array.any():
+                wrong.append(mark)
+            array[:] = mark
+            if (array != mark).any():
+                wrong.append(mark)
+
+    threads = [threading.Thread(target=work, args=(mark,)) for mark in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
