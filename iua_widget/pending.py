@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any, Final
 
 from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
-from iua_widget.counting.threads import all_in_parallel
 from iua_widget.errors import ProducerError
 from iua_widget.masking import ON_HOST, OnDevice
 from iua_widget.memory_budget import Coming, MemoryBudget
 from iua_widget.responses import Response, as_response
-from iua_widget.tally import Tally, count_waiting
+from iua_widget.tally import Tally, count_overdue
 from iua_widget.tensors import is_tensor
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
 
@@ -48,22 +47,18 @@ class _PendingLayer:
         """The device on which it is counted; None on the host."""
         return self.counts.bins.device if isinstance(self.counts, DeviceBatch) else None
 
-    @property
-    def size(self) -> int:
-        """Responses, one a unit and probe."""
-        return self.probes * self.tally.units
-
     def classify(self) -> None:
-        if self.values is None:
-            return
-        counts = self.tally.classify(self.values, running=self.first)
+        """Classify it by itself."""
+        self.take(self.tally.classify(self.values, running=self.first))
+
+    def take(self, counts: BatchCounts | DeviceBatch) -> None:
         if self.zeroed:
             counts = replace(counts, entries=counts.entries - self.zeroed)
         self.counts, self.values, self.nbytes = counts, None, _nbytes(counts)
 
     def count(self) -> None:
         if self.counts is not None:
-            self.tally.add(self.counts, masked=self.masked)
+            self.tally.add(self.counts, masked=self.masked, wait=True)
         self.tally.saw(self.shape, self.dtype)
         self.tally.mask_missed |= not self.fits_mask
 
@@ -201,9 +196,7 @@ class PendingBatch:
                 "and the batches before had one. Every batch must give the same layers."
             )
             raise ProducerError(message, layer=missing[0], batch=self.number)
-        all_in_parallel(
-            [(part.size, part.classify) for part in self._parts() if part.values is not None]
-        )
+        self._classify_rest()
 
     def commit(self) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order the layers came."""
@@ -212,14 +205,26 @@ class PendingBatch:
             layer.tally.reserve(
                 layer.probes, layer.device
             )  # the last that could fail, before anything is added
-        count_waiting([layer.tally for layer in coming if layer.tally.must_count(layer.probes)])
-        all_in_parallel([_counting(parts) for parts in self._layers.values()])
+        for part in self._parts():
+            part.count()
+        count_overdue([layer.tally for layer in coming])
         new = {layer: parts[0].tally for layer, parts in self._layers.items()}
         if not self._known:
             return new
         return {
             layer: self._known.get(layer) or new[layer] for layer in _merged_order(self._known, new)
         }
+
+    def _classify_rest(self) -> None:
+        by_engine: dict[int, list[_PendingLayer]] = {}
+        for part in self._parts():
+            if part.values is not None:
+                by_engine.setdefault(id(part.tally.engine), []).append(part)
+        for parts in by_engine.values():
+            responses = [part.tally.responses(part.values, running=part.first) for part in parts]
+            all_counts = parts[0].tally.engine.classify_all(responses)
+            for part, counts in zip(parts, all_counts, strict=True):
+                part.take(counts)
 
     def _parts(self) -> Iterator[_PendingLayer]:
         return chain.from_iterable(self._layers.values())
@@ -271,17 +276,6 @@ class PendingBatch:
             f"had {tally.response_shape} before. {advice}"
         )
         return ProducerError(message, layer=layer, batch=self.number)
-
-
-def _counting(parts: Sequence[_PendingLayer]) -> tuple[int, Callable[[], None]]:
-    """How many responses of a layer are to be counted now, and what takes them in."""
-
-    def count() -> None:
-        for part in parts:
-            part.count()
-
-    waits = all(part.probes <= part.tally.most_waiting for part in parts)
-    return 0 if waits else sum(part.size for part in parts), count
 
 
 def _nbytes(counts: BatchCounts | DeviceBatch) -> int:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.engine import BatchCounts, Engine
+from iua_widget.counting.engine import BatchCounts, Engine, LayerResponses
 from iua_widget.counting.reference import ReferenceEngine
-from iua_widget.counting.threads import UNIT_ALIGNMENT, all_in_parallel, in_parallel
+from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tensors import is_tensor, magnitude_dtype
 from iua_widget.tolerances import Bracket, Stops
-from iua_widget.unit_counts import UnitCounts, counter_dtype
+from iua_widget.unit_counts import UnitCounts, count_all_waiting, counter_dtype
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT, UnitMagnitudes
 from iua_widget.units import UNKNOWN, UnitPlan, UnitRule
 
@@ -103,6 +103,8 @@ class Tally:
         The dtypes the responses came in.
     to_come : int
         Probes it will have, as far as that is known when the first are added.
+    most_waiting : int
+        Probes that may wait to be counted, which takes less time for many together.
 
     Examples
     --------
@@ -139,7 +141,7 @@ class Tally:
         self._probe_moments = ProbeMoments(columns)
         self._held: tuple[UnitCounts, UnitMagnitudes] | None = None
         self.to_come = 0
-        self._most_waiting = 0
+        self.most_waiting = 0
         self._inactive_at = inactive_at
         self._inactive: list[np.ndarray] | None = None if inactive_at is None else []
         self._on_device: DeviceTally | None = None
@@ -234,7 +236,6 @@ class Tally:
                 UnitCounts(self.units, self._columns, self.engine, probes=self.to_come),
                 UnitMagnitudes(self.units, len(self.stops) + 1),
             )
-            self._held[0].most_waiting = self._most_waiting
         return self._held
 
     @property
@@ -316,14 +317,29 @@ class Tally:
         BatchCounts or DeviceBatch
             To be given to `add`.
         """
+        one = self.responses(values, running=running)
+        return self.engine.classify(one.values, one.thresholds, one.running)
+
+    def responses(
+        self, values: np.ndarray | torch.Tensor, *, running: bool = False
+    ) -> LayerResponses:
+        """What `classify` gives to the engine, which takes several layers at once as well."""
         thresholds = self.stops.thresholds(magnitude_dtype(values))
         if not running or is_tensor(values) or self._on_device is not None:
-            return self.engine.classify(values, thresholds)
-        sums = self._magnitudes.running()
-        return self.engine.classify(values, thresholds, sums)
+            return LayerResponses(values, thresholds)
+        return LayerResponses(values, thresholds, self._magnitudes.running())
 
-    def add(self, batch: BatchCounts | DeviceBatch, *, masked: int = 0) -> None:
-        """Count a classified batch, of which `masked` positions are padding, left out or zeros."""
+    def add(self, batch: BatchCounts | DeviceBatch, *, masked: int = 0, wait: bool = False) -> None:
+        """Count a classified batch.
+
+        Parameters
+        ----------
+        batch : BatchCounts or DeviceBatch
+        masked : int
+            Positions of it that are padding, left out or zeros.
+        wait : bool
+            Whether `count_overdue` is called once all layers of the batch are added.
+        """
         probes = len(batch.bins)
         if isinstance(batch, DeviceBatch):
             self.reserve(probes, batch.bins.device)
@@ -331,6 +347,8 @@ class Tally:
         else:
             self.reserve(probes)
             self._add_units(batch)
+            if not wait:
+                count_overdue([self])
             self._moments.add(batch.inactive)
             if self._inactive is not None and self._inactive_at is not None:
                 column = self.stops.locate(self._inactive_at).lower
@@ -351,29 +369,14 @@ class Tally:
         magnitudes.added(batch)
 
     @property
-    def most_waiting(self) -> int:
-        """Probes that may wait to be counted, which takes less time for many together."""
-        return self._most_waiting
-
-    @most_waiting.setter
-    def most_waiting(self, probes: int) -> None:
-        self._most_waiting = probes
-        if self._held is not None:
-            self._held[0].most_waiting = probes
-
-    @property
     def waiting(self) -> int:
         """Probes that were added and wait to be counted: at the latest until they are read."""
         return 0 if self._held is None else self._held[0].waiting
 
-    def must_count(self, probes: int) -> bool:
-        """Whether those that wait must be counted before so many further ones can wait."""
-        return self._held is not None and self._held[0].must_count(probes)
-
-    def count_waiting(self) -> None:
-        """Count the probes that wait."""
-        if self._held is not None:
-            self._held[0].count_waiting()
+    @property
+    def counts_on_host(self) -> UnitCounts | None:
+        """The counts as far as they are there: None before they are needed."""
+        return None if self._held is None else self._held[0]
 
     def rest(self) -> None:
         """Let go of what is kept for the next batch only."""
@@ -715,4 +718,10 @@ def _common_shape(
 
 def count_waiting(tallies: Iterable[Tally]) -> None:
     """Count the probes that wait in some tallies, on all cores."""
-    all_in_parallel([(tally.waiting * tally.units, tally.count_waiting) for tally in tallies])
+    held = (tally.counts_on_host for tally in tallies)
+    count_all_waiting(counts for counts in held if counts is not None)
+
+
+def count_overdue(tallies: Iterable[Tally]) -> None:
+    """Count those of which more wait than may."""
+    count_waiting(tally for tally in tallies if tally.waiting > tally.most_waiting)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from iua_widget.counting import pages
-from iua_widget.counting.engine import Engine
+from iua_widget.counting.engine import Engine, LayerBins
 from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel
 
 COUNTER_DTYPES: Final = (np.uint8, np.uint16, np.uint32, np.uint64)
@@ -55,8 +55,8 @@ class UnitCounts:
     column held before it, so that sums up to a held column stay exact.
 
     Every counter is fetched from memory and put back whenever it is counted in, so classified
-    batches wait, as far as there is memory for them, and are counted together: at the latest when
-    the counters are read. Counters are widened before they could wrap.
+    batches wait and are counted together: when whoever adds them thinks fit, and at the latest
+    when the counters are read. Counters are widened before they could wrap.
 
     Parameters
     ----------
@@ -72,8 +72,7 @@ class UnitCounts:
     ----------
     columns : tuple of int
         Those held.
-    most_waiting : int
-        Probes that may wait to be counted: none, unless it is set.
+    engine : Engine
 
     Examples
     --------
@@ -93,8 +92,7 @@ class UnitCounts:
         self, units: int, columns: Sequence[int], engine: Engine, *, probes: int = 0
     ) -> None:
         self.columns = tuple(columns)
-        self.most_waiting = 0
-        self._engine = engine
+        self.engine = engine
         # Not wider than that: most of what is widened later on never comes to it.
         dtype = counter_dtype(min(probes, np.iinfo(COUNTER_DTYPES[1]).max))
         self._counts = pages.zeros((units, len(self.columns)), dtype)
@@ -161,7 +159,7 @@ class UnitCounts:
         for start in range(0, len(counts), _BLOCK_UNITS):
             block = slice(start, start + _BLOCK_UNITS)
             thinner[block] = np.add.reduceat(counts[block], starts, axis=1, dtype=counts.dtype)
-        result = UnitCounts(0, columns, self._engine)
+        result = UnitCounts(0, columns, self.engine)
         result.restore(thinner, self._counted)
         return result
 
@@ -173,36 +171,37 @@ class UnitCounts:
         bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
             Kept as it is until it is counted. See `iua_widget.counting.engine.BatchCounts`.
         """
-        if self.must_count(len(bins)):
-            self.count_waiting()
         self._waiting.append(bins)
-        if self.waiting > self.most_waiting:
-            self.count_waiting()
 
-    def must_count(self, probes: int) -> bool:
-        """Whether what waits must be counted before so many further probes can wait."""
-        return bool(self._waiting) and self.waiting + probes > self.most_waiting
+    @property
+    def is_thinned(self) -> bool:
+        """Whether there are columns that are not held."""
+        return len(self.columns) <= self.columns[-1]
+
+    @property
+    def to_count(self) -> LayerBins:
+        """What waits, as an engine takes it where nothing is thinned; say when it is `counted`."""
+        return LayerBins(self._waiting, self._counts)
+
+    def counted(self) -> None:
+        """Take note that what waited was counted."""
+        self._counted += self.waiting
+        self._waiting = []
 
     def count_waiting(self) -> None:
         """Count all that waits, on all cores."""
-        probes, batches = self.waiting, self._waiting
-        if not probes:
-            return
+        if self.is_thinned:
+            for bins in self._waiting:
+                self._count_thinned(bins)
+        elif self._waiting:
+            self.engine.accumulate(self._waiting, self._counts)
+        self.counted()
 
-        self._count(batches)
-        self._counted += probes
-        self._waiting = []
-
-    def _count(self, batches: Sequence[np.ndarray]) -> None:
-        last = self.columns[-1]
-        if len(self.columns) == last + 1:
-            self._engine.accumulate(batches, self._counts)
-            return
-        for bins in batches:
-            place = np.searchsorted(self.columns, np.arange(last + 2)).astype(bins.dtype)
-            for start in range(0, bins.shape[1], _BLOCK_UNITS):
-                block = slice(start, start + _BLOCK_UNITS)
-                self._engine.accumulate([place[bins[:, block]]], self._counts[block])
+    def _count_thinned(self, bins: np.ndarray) -> None:
+        place = np.searchsorted(self.columns, np.arange(self.columns[-1] + 2)).astype(bins.dtype)
+        for start in range(0, bins.shape[1], _BLOCK_UNITS):
+            block = slice(start, start + _BLOCK_UNITS)
+            self.engine.accumulate([place[bins[:, block]]], self._counts[block])
 
     def add_counted(self, parts: Iterable[np.ndarray], probes: int) -> None:
         """Add what was counted elsewhere, once there is room for it.
@@ -263,3 +262,17 @@ class UnitCounts:
                 result[row, block] = total
                 begin = place + 1
         return result
+
+
+def count_all_waiting(held: Iterable[UnitCounts]) -> None:
+    """Count all that waits in several layers, on all cores."""
+    by_engine: dict[int, list[UnitCounts]] = {}
+    for counts in held:
+        if counts.is_thinned:
+            counts.count_waiting()
+        elif counts.waiting:
+            by_engine.setdefault(id(counts.engine), []).append(counts)
+    for alike in by_engine.values():
+        alike[0].engine.accumulate_all([counts.to_count for counts in alike])
+        for counts in alike:
+            counts.counted()

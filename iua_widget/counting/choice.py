@@ -9,7 +9,13 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.engine import BatchCounts, Engine, RunningSums
+from iua_widget.counting.engine import (
+    BatchCounts,
+    Engine,
+    LayerBins,
+    LayerResponses,
+    RunningSums,
+)
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import EngineError
 from iua_widget.tensors import is_tensor
@@ -56,19 +62,30 @@ class AutoEngine:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
         if is_tensor(values):
             return self._on_device().classify(values, thresholds)
-        if self._left > 0:
-            self._left -= values.size
-            if self._left <= 0:
-                self._engine = _compiled() or self._engine
-        return self._engine.classify(values, thresholds, running)
+        return self._engine_for(values.size).classify(values, thresholds, running)
+
+    def classify_all(self, layers: Sequence[LayerResponses]) -> list[BatchCounts | DeviceBatch]:
+        """Classify several layers' arrays; see `Engine.classify_all`."""
+        return self._engine_for(sum(one.values.size for one in layers)).classify_all(layers)
 
     def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
         """Add classified batches to `counts`, in place; see `Engine.accumulate`."""
         self._engine.accumulate(batches, counts)
 
+    def accumulate_all(self, layers: Sequence[LayerBins]) -> None:
+        """Add classified batches to several layers' counts; see `Engine.accumulate_all`."""
+        self._engine.accumulate_all(layers)
+
     def rest(self) -> None:
         """Let go of memory that is kept for the next batch; see `Engine.rest`."""
         self._engine.rest()
+
+    def _engine_for(self, responses: int) -> Engine:
+        if self._left > 0:
+            self._left -= responses
+            if self._left <= 0:
+                self._engine = _compiled() or self._engine
+        return self._engine
 
     def _on_device(self) -> Engine:
         if self._device is None:

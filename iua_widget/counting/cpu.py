@@ -17,7 +17,9 @@ import numpy as np
 
 from iua_widget.counting import kernels, pages, vector_kernels, vectors
 from iua_widget.counting.buffers import Buffers
-from iua_widget.counting.engine import BatchCounts, RunningSums
+from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
+from iua_widget.counting.layer_by_layer import LayerByLayer
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel, in_turns
 
@@ -34,8 +36,6 @@ _COUNTED_AT_ONCE: Final = 4096
 _MAP_ALIGNMENT: Final = 8
 """Units of which no two threads share a line of the cache: their sums have eight bytes each."""
 
-_NOTHING: Final = np.empty((0, 0))
-
 _FEWEST_FOR_SCRATCH: Final = 64
 """Probes that are counted in bytes first, even where the counters are wider."""
 
@@ -49,15 +49,30 @@ class _Table:
     columns: np.ndarray
     """The bin that each step of `cells` stands for, where stops repeat in this dtype."""
 
-    packed: np.ndarray | None
-    """The same for loops in vectors, where there can be such: see `vectors.packed`."""
+    packed: np.ndarray
+    """The same for loops in vectors, empty where there can be none: see `vectors.packed`."""
 
     @property
-    def direct(self) -> bool:
+    def _direct(self) -> bool:
         return bool(len(self.columns) == self.columns[-1] + 1)
 
+    def bins_of(self, steps: np.ndarray) -> np.ndarray:
+        """The bins, given by their steps."""
+        if self._direct:
+            return steps
+        bins: np.ndarray = self.columns.astype(np.min_scalar_type(self.columns[-1]))[steps]
+        return bins
 
-class CPUEngine:
+    def by_bin(self, by_step: np.ndarray) -> np.ndarray:
+        """How many are in each bin: int64, shape (rows, bins)."""
+        if self._direct:
+            return by_step
+        histogram = np.zeros((len(by_step), self.columns[-1] + 1), np.int64)
+        histogram[:, self.columns] = by_step
+        return histogram
+
+
+class CPUEngine(LayerByLayer):
     """Counting by table lookup, compiled by numba and spread over the cores.
 
     What it cannot do (`numpy.longdouble`, stops closer to each other than a 2,000th, stops that
@@ -85,72 +100,121 @@ class CPUEngine:
     ) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
         plain = _plain(values)
+        table = _vector_table(plain, thresholds)
+        if table is not None:
+            (counts,) = self._classify_in_vectors(
+                [LayerResponses(plain, thresholds, running)], table
+            )
+            return counts
         half = plain.dtype == np.float16
         wide = np.dtype(np.float32) if half else plain.dtype
         bits = _BITS.get(wide)
-        table = None if bits is None else _table(thresholds.tobytes(), thresholds.dtype, wide)
+        table = None if bits is None else _table_of(thresholds, wide)
         if bits is None or table is None or not plain.size:
             return self._reference.classify(values, thresholds)
-        units = plain.shape[-1]
-        sums = running or RunningSums(None, pages.empty((3, units), np.float64))
-        highest = None
+        sums = running or _own_sums(plain)
         if plain.ndim == 2:  # noqa: PLR2004
             plain = np.ascontiguousarray(plain)
             kernel: Callable[..., None] = kernels.half_rows if half else kernels.rows
             responses = [plain.view(np.uint16)] if half else [plain, plain.view(bits)]
-            bins, histogram, highest = self._bins(kernel, responses, table, sums, thresholds)
-            nan_count, infinite_count = None, None
-            if highest is None or highest.max() > len(thresholds):  # beyond every finite value
-                nan_count, infinite_count = self._count_odd(plain, sums)
+            bins, by_step = self._one_by_one(kernel, responses, table, sums)
+            nan_count, infinite_count = self._count_odd(plain, sums)
         else:
             plain = _widened(plain) if half else plain
             largest = _largest(plain, sums)
             nan_count, infinite_count = self._count_odd(plain, sums, largest)
-            bins, histogram, _ = self._bins(
-                kernels.bins_of, [largest.view(bits)], table, None, thresholds
-            )
-        abs_sum, square_sum, abs_max = sums.into
-        return BatchCounts(
-            bins=bins,
-            inactive=histogram[:, :-1].cumsum(axis=1),
-            abs_sum=abs_sum,
-            square_sum=square_sum,
-            abs_max=abs_max,
-            nan_count=nan_count,
-            infinite_count=infinite_count,
-            entries=plain.size // units,
+            bins, by_step = self._one_by_one(kernels.bins_of, [largest.view(bits)], table, None)
+        return _batch_counts(
+            table.bins_of(bins),
+            table.by_bin(by_step)[:, :-1].cumsum(axis=1),
+            sums,
+            nan_count,
+            infinite_count,
+            entries=plain.size // plain.shape[-1],
             running=running,
-            highest_bin=highest,
         )
 
-    def _bins(
+    def classify_all(self, layers: Sequence[LayerResponses]) -> list[BatchCounts | DeviceBatch]:
+        """Classify several layers; see `Engine.classify_all`."""
+        found: dict[int, BatchCounts | DeviceBatch] = {}
+        together: dict[int, tuple[_Table, list[int]]] = {}
+        for number, one in enumerate(layers):
+            table = _vector_table(one.values, one.thresholds)
+            if table is not None:
+                together.setdefault(id(table), (table, []))[1].append(number)
+        for table, numbers in together.values():
+            counts = self._classify_in_vectors([layers[number] for number in numbers], table)
+            found.update(zip(numbers, counts, strict=True))
+        others = [number for number in range(len(layers)) if number not in found]
+        counted = super().classify_all([layers[number] for number in others])
+        found.update(zip(others, counted, strict=True))
+        return [found[number] for number in range(len(layers))]
+
+    def _classify_in_vectors(
+        self, layers: Sequence[LayerResponses], table: _Table
+    ) -> list[BatchCounts]:
+        """Classify layers for which `_vector_table` is one and the same."""
+        responses = [np.ascontiguousarray(one.values) for one in layers]
+        all_sums = [one.running or _own_sums(one.values) for one in layers]
+        bins = [self._buffers.take(values.shape, np.uint8) for values in responses]
+        highest = [np.empty(values.shape[1], np.uint8) for values in responses]
+        ends = np.cumsum([len(values) for values in responses]).tolist()
+        rows = np.zeros(len(layers), vector_kernels.ROWS)
+        for number, sums in enumerate(all_sums):
+            row = rows[number]
+            row["probes"], row["units"] = responses[number].shape
+            row["first"] = ends[number] - len(responses[number])
+            row["bits"] = _place(responses[number])
+            row["bins"] = _place(bins[number])
+            row["highest"] = _place(highest[number])
+            row["onto"] = 0 if sums.onto is None else _place(sums.onto)
+            row["into"] = _place(sums.into)
+        inactive, any_odd = _rows_in_vectors(rows, table, ends[-1])
+        found = []
+        for number, one in enumerate(layers):
+            values, sums = responses[number], all_sums[number]
+            probes = slice(ends[number] - len(values), ends[number])
+            odd = self._count_odd(values, sums) if any_odd[probes].any() else (None, None)
+            found.append(
+                _batch_counts(
+                    table.bins_of(bins[number]),
+                    inactive[probes],
+                    sums,
+                    *odd,
+                    entries=len(values),
+                    running=one.running,
+                    highest_bin=table.bins_of(highest[number]),
+                )
+            )
+        return found
+
+    def _one_by_one(
         self,
         kernel: Callable[..., None],
         responses: Sequence[np.ndarray],
         table: _Table,
         sums: RunningSums | None,
-        thresholds: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Every response's bin, how many of each probe's are in each, and each unit's highest.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Every response's step, and how many of each probe's are in each.
 
         Where they are asked for, the sums are written.
         """
         shape = responses[0].shape
-        overflow = len(thresholds)
-        bins = self._buffers.take(shape, np.uint8 if overflow + 1 < 2**8 else np.uint16)
-        packed = table.packed if kernel is kernels.rows and bins.dtype == np.uint8 else None
-        highest = None
-        if packed is not None and sums is not None and shape[1] >= vector_kernels.FEWEST_UNITS:
-            highest = np.empty(shape[1], np.uint8)
-            by_step = _rows_in_vectors(responses[1], table, packed, bins, highest, sums)
-        else:
-            by_step = _rows_one_by_one(kernel, responses, table, bins, sums)
-        if table.direct:
-            return bins, by_step, highest
-        histogram = np.zeros((shape[0], overflow + 2), np.int64)
-        histogram[:, table.columns] = by_step
-        place = table.columns.astype(bins.dtype)
-        return place[bins], histogram, None if highest is None else place[highest]
+        bins = self._buffers.take(shape, np.uint8 if len(table.columns) <= 2**8 else np.uint16)
+        written = () if sums is None else tuple(sums.into)
+        parts: deque[np.ndarray] = deque()  # as many as threads work at once
+
+        def work(start: int, stop: int) -> None:
+            try:
+                part = parts.pop()
+            except IndexError:
+                part = np.zeros((shape[0], len(table.columns)), np.int64)
+            kernel(*responses, table.cells, table.shift, bins, part, *written, start, stop)
+            _add_onto(sums, start, stop)
+            parts.append(part)
+
+        in_parallel(work, shape[1], bins.size, UNIT_ALIGNMENT)
+        return bins, functools.reduce(np.add, parts)
 
     def _count_odd(
         self, values: np.ndarray, sums: RunningSums, largest: np.ndarray | None = None
@@ -177,20 +241,13 @@ class CPUEngine:
         nan_count[odd], infinite_count[odd] = careful.nan_count, careful.infinite_count
         return nan_count, infinite_count
 
-    def takes(self, tensor: object) -> bool:  # noqa: ARG002
-        """No tensor: see `Engine.takes`."""
-        return False
-
     def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
         """Add classified batches to `counts`, in place; see `Engine.accumulate`."""
-        units, probes = len(counts), sum(map(len, batches))
-        if not probes:
+        layer = LayerBins(batches, counts)
+        if not layer.size:
             return
-        if _count_in_vectors(batches, probes, counts):
-            narrow = counts.dtype == np.uint8
-            kernel = vector_kernels.count_bins if narrow else vector_kernels.count_bins_wide
-            places = _places(batches, probes)
-            in_turns(lambda taken: kernel(taken, places, counts), probes * units)
+        if _counts_in_vectors(layer):
+            _count_in_vectors([layer])
             return
 
         def count(start: int, stop: int) -> None:
@@ -201,7 +258,21 @@ class CPUEngine:
                     loop = kernels.count_bins_wide if wide else kernels.count_bins
                     loop(bins, counts, first, last)
 
-        in_parallel(count, units, probes * units, UNIT_ALIGNMENT)
+        in_parallel(count, len(counts), layer.size, UNIT_ALIGNMENT)
+
+    def accumulate_all(self, layers: Sequence[LayerBins]) -> None:
+        """Add classified batches to several layers' counts; see `Engine.accumulate_all`."""
+        together: dict[tuple[np.dtype, int], list[LayerBins]] = {}
+        others = []
+        for layer in layers:
+            if _counts_in_vectors(layer):
+                kind = layer.counts.dtype, layer.counts.shape[1]
+                together.setdefault(kind, []).append(layer)
+            else:
+                others.append(layer)
+        for alike in together.values():
+            _count_in_vectors(alike)
+        super().accumulate_all(others)
 
     def rest(self) -> None:
         """Let go of memory that is kept for the next batch; see `Engine.rest`."""
@@ -217,61 +288,65 @@ def _plain(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _rows_one_by_one(
-    kernel: Callable[..., None],
-    responses: Sequence[np.ndarray],
-    table: _Table,
+def _own_sums(values: np.ndarray) -> RunningSums:
+    return RunningSums(None, pages.empty((3, values.shape[-1]), np.float64))
+
+
+def _batch_counts(
     bins: np.ndarray,
-    sums: RunningSums | None,
-) -> np.ndarray:
-    """Write bins and sums; returns how many of each probe's responses are in each step."""
-    written = () if sums is None else tuple(sums.into)
-    parts: deque[np.ndarray] = deque()  # as many as threads work at once
-
-    def work(start: int, stop: int) -> None:
-        try:
-            part = parts.pop()
-        except IndexError:
-            part = np.zeros((len(bins), len(table.columns)), np.int64)
-        kernel(*responses, table.cells, table.shift, bins, part, *written, start, stop)
-        _add_onto(sums, start, stop)
-        parts.append(part)
-
-    in_parallel(work, bins.shape[1], bins.size, UNIT_ALIGNMENT)
-    return functools.reduce(np.add, parts)
-
-
-def _rows_in_vectors(  # noqa: PLR0917
-    bits: np.ndarray,
-    table: _Table,
-    packed: np.ndarray,
-    bins: np.ndarray,
-    highest: np.ndarray,
+    inactive: np.ndarray,
     sums: RunningSums,
-) -> np.ndarray:
-    """What `_rows_one_by_one` does, for float32; each unit's highest bin is written, too."""
+    nan_count: np.ndarray | None,
+    infinite_count: np.ndarray | None,
+    *,
+    entries: int,
+    running: RunningSums | None,
+    highest_bin: np.ndarray | None = None,
+) -> BatchCounts:
+    abs_sum, square_sum, abs_max = sums.into
+    return BatchCounts(
+        bins=bins,
+        inactive=inactive,
+        abs_sum=abs_sum,
+        square_sum=square_sum,
+        abs_max=abs_max,
+        nan_count=nan_count,
+        infinite_count=infinite_count,
+        entries=entries,
+        running=running,
+        highest_bin=highest_bin,
+    )
+
+
+def _vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
+    """How loops in vectors find these responses' bins; None where they cannot, or not as fast."""
+    can = (
+        values.dtype == np.float32
+        and values.dtype.isnative
+        and values.ndim == 2  # noqa: PLR2004
+        and len(values) > 0
+        and values.shape[1] >= vector_kernels.FEWEST_UNITS
+    )
+    table = _table_of(thresholds, values.dtype) if can else None
+    return None if table is None or not len(table.packed) else table
+
+
+def _rows_in_vectors(rows: np.ndarray, table: _Table, probes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Do some layers, as `vector_kernels.ROWS` says; their inactive units, and who has any NaN."""
+    rows = rows[np.argsort(-rows["units"])]
+    vector_kernels.share(rows)
     steps = len(table.columns)
     columns = -(-steps // vector_kernels.BINS_AT_ONCE) * vector_kernels.BINS_AT_ONCE
-    onto = _NOTHING if sums.onto is None else sums.onto
-    if bins.shape[1] < vector_kernels.FEWEST_TOGETHER:
-        histogram = np.zeros((len(bins), columns), np.int64)
-        in_turns(
-            lambda taken: vector_kernels.rows(
-                taken, bits, packed, bins, histogram[:0], highest, onto, sums.into
-            ),
-            bins.size,
-        )
-        in_turns(lambda taken: vector_kernels.count_rows(taken, bins, histogram), bins.size)
-        return histogram[:, :steps]
     parts: deque[np.ndarray] = deque()  # as many as threads work at once
 
     def work(taken: np.ndarray) -> None:
-        part = np.zeros((len(bins), columns), np.int64)
-        vector_kernels.rows(taken, bits, packed, bins, part, highest, onto, sums.into)
+        part = np.zeros((probes, columns), np.int64)
+        vector_kernels.rows(taken, rows, table.packed, part)
         parts.append(part)
 
-    in_turns(work, bins.size)
-    return functools.reduce(np.add, parts)[:, :steps]
+    in_turns(work, int((rows["probes"] * rows["units"]).sum()))
+    histogram = table.by_bin(functools.reduce(np.add, parts)[:, :steps])
+    return histogram[:, :-1].cumsum(axis=1), histogram[:, -1] > 0
 
 
 def _add_onto(sums: RunningSums | None, start: int, stop: int) -> None:
@@ -280,27 +355,45 @@ def _add_onto(sums: RunningSums | None, start: int, stop: int) -> None:
         kernels.add_sums(sums.onto, sums.into, start, stop)
 
 
-def _count_in_vectors(batches: Sequence[np.ndarray], probes: int, counts: np.ndarray) -> bool:
+def _counts_in_vectors(layer: LayerBins) -> bool:
     """Whether loops in vectors can count these, and take less time."""
+    counts, probes = layer.counts, layer.probes
     most = vector_kernels.MOST_PROBES
     return (
         vectors.available()
         and (probes <= most if counts.dtype == np.uint8 else probes >= _FEWEST_FOR_SCRATCH)
         and probes >= vector_kernels.FEWEST_PROBES
+        and len(counts) > 0
         and counts.shape[1] >= vector_kernels.FEWEST_COLUMNS
-        and all(bins.dtype == np.uint8 and bins.flags.c_contiguous for bins in batches)
+        and counts.flags.c_contiguous
+        and all(bins.dtype == np.uint8 and bins.flags.c_contiguous for bins in layer.batches)
     )
 
 
-def _places(batches: Sequence[np.ndarray], probes: int) -> np.ndarray:
-    """Where in memory each probe's bins begin: uint64, shape (probes,)."""
-    places, end = np.empty(probes, np.uint64), 0
-    for bins in batches:
-        first = bins.__array_interface__["data"][0]
-        begin, end = end, end + len(bins)
-        places[begin:end] = np.arange(len(bins), dtype=np.uint64) * np.uint64(bins.shape[1])
-        places[begin:end] += np.uint64(first)
-    return places
+def _count_in_vectors(layers: Sequence[LayerBins]) -> None:
+    """Count layers whose counters are alike."""
+    ends = np.cumsum([layer.probes for layer in layers])
+    places = np.empty(ends[-1], np.uint64)
+    counted = np.zeros(len(layers), vector_kernels.COUNTED)
+    end = 0
+    for row, layer in zip(counted, layers, strict=True):
+        row["probes"], row["units"], row["first"] = layer.probes, len(layer.counts), end
+        row["counts"] = _place(layer.counts)
+        for bins in layer.batches:
+            begin, end = end, end + len(bins)
+            places[begin:end] = _place(bins) + np.arange(len(bins)) * bins.shape[1]
+    counted = counted[np.argsort(-counted["units"])]
+    vector_kernels.share(counted)
+    like, columns = layers[0].counts[:0], layers[0].counts.shape[1]
+    in_turns(
+        lambda taken: vector_kernels.count_bins(taken, counted, places, columns, like),
+        sum(layer.size for layer in layers),
+    )
+
+
+def _place(array: np.ndarray) -> int:
+    """Where in memory an array begins."""
+    return int(array.__array_interface__["data"][0])
 
 
 def _widened(half: np.ndarray) -> np.ndarray:
@@ -337,6 +430,10 @@ def _over_units(kernel: Callable[..., None], units: int, size: int, *arguments: 
     in_parallel(functools.partial(kernel, *arguments), units, size, UNIT_ALIGNMENT)
 
 
+def _table_of(thresholds: np.ndarray, plain: np.dtype) -> _Table | None:
+    return _table(thresholds.tobytes(), thresholds.dtype, plain)
+
+
 @functools.lru_cache(maxsize=64)
 def _table(stops: bytes, dtype: np.dtype, plain: np.dtype) -> _Table | None:
     """The cells of a tolerance grid, or None where no table of reasonable size can hold it."""
@@ -367,4 +464,9 @@ def _table(stops: bytes, dtype: np.dtype, plain: np.dtype) -> _Table | None:
     both_signs -= np.arange(len(both_signs), dtype=np.uint64) << np.uint64(shift)
     in_vectors = integer is np.uint32 and vectors.available()
     packed = vectors.packed(edge_bits.astype(np.uint32)) if in_vectors else None
-    return _Table(both_signs.astype(unsigned), integer(shift), columns, packed)
+    return _Table(
+        both_signs.astype(unsigned),
+        integer(shift),
+        columns,
+        packed if packed is not None else cells[:0],
+    )

@@ -17,6 +17,7 @@ import torch
 from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.device_sums import ordered_sum, padded_length
 from iua_widget.counting.engine import POSITION_LANES, PROBE_LANES, BatchCounts, RunningSums
+from iua_widget.counting.layer_by_layer import LayerByLayer
 from iua_widget.counting.reference import ReferenceEngine
 
 _BITS: Final = {
@@ -41,7 +42,7 @@ class _Edges:
     bins: torch.dtype
 
 
-class DeviceEngine:
+class DeviceEngine(LayerByLayer):
     """Counting where the responses lie, by `torch.bucketize` and `torch.Tensor.scatter_add_`.
 
     Magnitudes are compared by their bits, as integers, which order as they do. NumPy arrays are
@@ -93,9 +94,6 @@ class DeviceEngine:
     def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
         """Add batches classified on the host to `counts`; see `Engine.accumulate`."""
         self._reference.accumulate(batches, counts)
-
-    def rest(self) -> None:
-        """Nothing is kept; see `Engine.rest`."""
 
     def _edges_of(self, thresholds: np.ndarray, tensor: torch.Tensor) -> _Edges:
         key = thresholds.tobytes(), tensor.dtype, tensor.device

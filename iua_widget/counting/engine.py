@@ -79,6 +79,33 @@ class BatchCounts:
     highest_bin: np.ndarray | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LayerResponses:
+    """What `Engine.classify` is given for one layer."""
+
+    values: Any
+    thresholds: np.ndarray
+    running: RunningSums | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBins:
+    """What `Engine.accumulate` is given for one layer."""
+
+    batches: Sequence[np.ndarray]
+    counts: np.ndarray
+
+    @property
+    def probes(self) -> int:
+        """How many there are in all batches."""
+        return sum(map(len, self.batches))
+
+    @property
+    def size(self) -> int:
+        """Responses, one a unit and probe."""
+        return self.probes * len(self.counts)
+
+
 class Engine(Protocol):
     """Classifies the responses of a batch, and adds classified batches to a tally's counters."""
 
@@ -100,6 +127,10 @@ class Engine(Protocol):
         """
         ...
 
+    def classify_all(self, layers: Sequence[LayerResponses]) -> list[BatchCounts | DeviceBatch]:
+        """What `classify` does, for arrays of several layers, on all cores."""
+        ...
+
     def takes(self, tensor: Any) -> bool:
         """Whether a tensor is counted where it lies; any other is brought to the host.
 
@@ -118,6 +149,10 @@ class Engine(Protocol):
         counts : numpy.ndarray of unsigned integers, shape (units, K + 1)
             Wide enough for what is added: the tally sees to that.
         """
+        ...
+
+    def accumulate_all(self, layers: Sequence[LayerBins]) -> None:
+        """What `accumulate` does, for several layers, on all cores."""
         ...
 
     def rest(self) -> None:

@@ -578,7 +578,7 @@ def count_bins_wide(bins: np.ndarray, counts: np.ndarray, start: int, stop: int)
         for probe in range(0, bins.shape[0], NARROW_MOST):
             end = min(probe + NARROW_MOST, bins.shape[0])
             _count_block(bins, probe, end, first, last, narrow, columns)
-            spill(narrow, wide, 0, len(wide))
+            spill(narrow, wide, len(wide))
 
 
 @compiled
@@ -604,10 +604,10 @@ def _count_block(  # noqa: PLR0917
 
 
 @compiled
-def spill(narrow: np.ndarray, wide: np.ndarray, start: int, stop: int) -> None:
-    """Add narrow counters to wide ones, of shape (n,), and set them to zero."""
-    for first in range(start, stop, _SPILL_BLOCK):  # a slice: loops over one are vectorised
-        last = min(first + _SPILL_BLOCK, stop)
+def spill(narrow: np.ndarray, wide: np.ndarray, size: int) -> None:
+    """Add the first so many of narrow counters, of shape (n,), to wide ones, and clear them."""
+    for first in range(0, size, _SPILL_BLOCK):  # a slice: loops over one are vectorised
+        last = min(first + _SPILL_BLOCK, size)
         held, into = narrow[first:last], wide[first:last]
         for i in range(len(held)):
             into[i] += held[i]

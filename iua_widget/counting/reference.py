@@ -13,12 +13,13 @@ from iua_widget.counting.engine import (
     BatchCounts,
     RunningSums,
 )
+from iua_widget.counting.layer_by_layer import LayerByLayer
 
 _BLOCK_VALUES = 2**19
 """Responses worked on at once: bounds the temporaries to a few MiB, whatever the layer's size."""
 
 
-class ReferenceEngine:
+class ReferenceEngine(LayerByLayer):
     """Counting by `numpy.searchsorted` and `numpy.bincount`.
 
     Examples
@@ -75,13 +76,6 @@ class ReferenceEngine:
             infinite_count=infinite_count,
             entries=entries,
         )
-
-    def rest(self) -> None:
-        """Nothing is kept; see `Engine.rest`."""
-
-    def takes(self, tensor: object) -> bool:  # noqa: ARG002
-        """No tensor: see `Engine.takes`."""
-        return False
 
     def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
         """Add classified batches to `counts`, in place; see `Engine.accumulate`."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numba
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
 from iua_widget.counting import atomics, kernels, vectors
 from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES
@@ -37,10 +38,22 @@ _TURNS: Final = 8
 """Units that a thread takes at once: their bins and sums are to stay in the cache, and no thread is
 to be left without any."""
 
-FEWEST_TOGETHER: Final = _TURNS * _FEWEST_AT_ONCE
-"""Units below which the histograms are better made for whole probes."""
+_TO_TAKE: Final = [(name, np.int64) for name in ("end", "at_once", "probes", "units", "first")]
 
-_PROBES_AT_ONCE: Final = 4
+ROWS: Final = np.dtype(
+    [*_TO_TAKE, *((name, np.int64) for name in ("bits", "bins", "highest", "onto", "into"))]
+)
+"""A layer for `rows`: its `turns`; the first of its rows in the histogram; and where there begin in
+memory, C-contiguous,
+
+- ``bits``: uint32, shape (probes, units), those of float32;
+- ``bins``: uint8, likewise, written;
+- ``highest``: uint8, shape (units,), the highest bin of each unit, written;
+- ``onto``, ``into``: float64, shape (3, units), see `RunningSums`; `onto` may be 0."""
+
+COUNTED: Final = np.dtype([*_TO_TAKE, ("counts", np.int64)])
+"""A layer for `count_bins`: its `turns`; the first of its `places`; and where its counters begin in
+memory, C-contiguous, shape (units, columns)."""
 
 _MOST_STEPS: Final = MOST_PROBES // _STEP
 _BLOCK: Final = 1024
@@ -61,10 +74,19 @@ def _aligned(size: int) -> np.ndarray:
     return room[first : first + size]
 
 
-@_inlined
-def _at_once(units: int, multiple: int) -> int:
-    """How many units a thread takes."""
-    return max(min(units // _TURNS, _MOST_AT_ONCE) // multiple, 1) * multiple
+def share(layers: np.ndarray) -> None:
+    """Lay down how many units of each layer a thread takes at once: ``end``, ``at_once``.
+
+    Parameters
+    ----------
+    layers : numpy.ndarray of `ROWS` or `COUNTED`, shape (layers,)
+        Their turns are counted on from one to the next, up to the last one's end.
+    """
+    units = layers["units"]
+    most = np.clip(units.sum() // _TURNS, _FEWEST_AT_ONCE, _MOST_AT_ONCE)
+    turns = np.maximum(units // most, 1)
+    layers["at_once"] = -(-units // (turns * _FEWEST_AT_ONCE)) * _FEWEST_AT_ONCE
+    layers["end"] = np.cumsum(-(-units // layers["at_once"]))
 
 
 @_inlined
@@ -195,29 +217,6 @@ def _count_row(
         first += steps * _STEP * WIDTH
 
 
-@kernels.compiled
-def count_rows(taken: np.ndarray, bins: np.ndarray, histogram: np.ndarray) -> None:
-    """Count the bins of probes not taken yet.
-
-    Parameters
-    ----------
-    taken : numpy.ndarray of uint64, shape (1,)
-        See `iua_widget.counting.threads.in_turns`.
-    bins : numpy.ndarray of uint8, shape (probes, units)
-        C-contiguous.
-    histogram : numpy.ndarray of int64, shape (probes, columns)
-        Added to: a multiple of `BINS_AT_ONCE` columns, the last ones perhaps for no bin.
-    """
-    probes, units = bins.shape
-    spare = _aligned(_STEP * WIDTH)
-    while True:
-        first = atomics.add(taken, _PROBES_AT_ONCE)
-        if first >= probes:
-            return
-        for probe in range(first, min(first + _PROBES_AT_ONCE, probes)):
-            _count_row(bins[probe], 0, units, histogram[probe], spare)
-
-
 @_inlined
 def _add_rows(  # noqa: PLR0917
     bits: np.ndarray,
@@ -262,48 +261,53 @@ def _find_bins(bits: np.ndarray, grid: np.ndarray, bins: np.ndarray) -> None:
         vectors.store(bins, at, vectors.bins_at(bits, at, grid))
 
 
+@_inlined
+def _turn(taken: np.ndarray, layers: np.ndarray, layer: int) -> tuple[int, int, int]:
+    """Take the next units: their layer, from `layer` on, and the first and last of them."""
+    turn = atomics.add(taken, 1)
+    while layer < len(layers) and turn >= layers[layer].end:
+        layer += 1
+    if layer == len(layers):
+        return layer, 0, 0
+    one = layers[layer]
+    before = layers[layer - 1].end if layer else 0
+    start = (turn - before) * one.at_once
+    return layer, start, min(start + one.at_once, one.units)
+
+
 @kernels.compiled
-def rows(  # noqa: PLR0917
-    taken: np.ndarray,
-    bits: np.ndarray,
-    grid: np.ndarray,
-    bins: np.ndarray,
-    histogram: np.ndarray,
-    highest: np.ndarray,
-    onto: np.ndarray,
-    into: np.ndarray,
-) -> None:
+def rows(taken: np.ndarray, layers: np.ndarray, grid: np.ndarray, histogram: np.ndarray) -> None:
     """What `kernels.rows` does, for float32 and bins of a byte, and for units not taken yet.
 
     Parameters
     ----------
     taken : numpy.ndarray of uint64, shape (1,)
         See `iua_widget.counting.threads.in_turns`.
-    bits : numpy.ndarray of uint32, shape (probes, units)
+    layers : numpy.ndarray of `ROWS`, shape (layers,)
+        See `share`.
     grid : numpy.ndarray of uint32
         See `vectors.packed`.
-    bins
-        As in `kernels.rows`.
     histogram : numpy.ndarray of int64, shape (probes, columns)
-        As for `count_rows`; or empty, and it remains to be done.
-    highest : numpy.ndarray of uint8, shape (units,)
-        The highest bin of each unit: written.
-    onto, into : numpy.ndarray of float64, shape (3, units)
-        See `RunningSums`; `onto` may be empty.
+        How many units of each probe are in each bin: added to. A multiple of `BINS_AT_ONCE`
+        columns, the last ones perhaps for no bin.
     """
-    probes, units = bits.shape
-    at_once = _at_once(units, _FEWEST_AT_ONCE if len(histogram) else WIDTH)
     spare = _aligned(_STEP * WIDTH)
+    layer = 0
     while True:
-        start = atomics.add(taken, at_once)
-        if start >= units:
+        layer, start, stop = _turn(taken, layers, layer)
+        if layer == len(layers):
             return
-        stop = min(start + at_once, units)
+        one = layers[layer]
+        shape = one.probes, one.units
+        bits = carray(vectors.pointer(one.bits), shape, np.uint32)
+        bins = carray(vectors.pointer(one.bins), shape, np.uint8)
+        highest = carray(vectors.pointer(one.highest), (one.units,), np.uint8)
+        into = carray(vectors.pointer(one.into), (3, one.units), np.float64)
         _sum_rows(bits, grid, bins, highest, into[0], into[1], into[2], start, stop)
-        if len(histogram):
-            for probe in range(probes):
-                _count_row(bins[probe], start, stop, histogram[probe], spare)
-        if len(onto):
+        for probe in range(one.probes):
+            _count_row(bins[probe], start, stop, histogram[one.first + probe], spare)
+        if one.onto:
+            onto = carray(vectors.pointer(one.onto), (3, one.units), np.float64)
             kernels.add_sums(onto, into, start, stop)
 
 
@@ -506,71 +510,50 @@ def _add_to_units(counters: np.ndarray, counts: np.ndarray, to: int, columns: in
 
 
 @kernels.compiled
-def count_bins(taken: np.ndarray, places: np.ndarray, counts: np.ndarray) -> None:
+def count_bins(
+    taken: np.ndarray, layers: np.ndarray, places: np.ndarray, columns: int, like: np.ndarray
+) -> None:
     """Add one to ``counts[unit, bin]`` for every response of units not taken yet.
 
     Parameters
     ----------
     taken : numpy.ndarray of uint64, shape (1,)
         See `iua_widget.counting.threads.in_turns`.
-    places : numpy.ndarray of uint64, shape (probes,)
-        Where in memory the bins of each probe begin, a byte a unit: at most `MOST_PROBES` probes.
-    counts : numpy.ndarray of uint8, shape (units, columns)
-        C-contiguous, with `FEWEST_COLUMNS` or more. Bins that have no column are left out.
+    layers : numpy.ndarray of `COUNTED`, shape (layers,)
+        See `share`.
+    places : numpy.ndarray of uint64, shape (n,)
+        Where in memory the bins of each probe begin, a byte a unit.
+    columns : int
+        Of the counters, `FEWEST_COLUMNS` or more. Bins that have none are left out.
+    like : numpy.ndarray of unsigned integers
+        Of the counters' dtype: those of a byte take `MOST_PROBES` probes at the most.
     """
-    probes, (units, columns) = len(places), counts.shape
-    flat = counts.reshape(-1)
-    tile, counters = _room(probes, columns)
+    most = min(layers["probes"].max(), MOST_PROBES)
+    tile, counters = _room(most, columns)
     narrow = np.zeros(_COUNT_BLOCK * columns, np.uint8)
-    at_once = _at_once(units, _COUNT_BLOCK)
+    layer = 0
     while True:
-        start = atomics.add(taken, at_once)
-        if start >= units:
+        layer, start, stop = _turn(taken, layers, layer)
+        if layer == len(layers):
             return
-        stop = min(start + at_once, units)
+        one = layers[layer]
+        counts = carray(vectors.pointer(one.counts), (one.units * columns,), like.dtype)
         for first in range(start, stop, _COUNT_BLOCK):
-            last = min(first + _COUNT_BLOCK, stop)
-            if (last - first) % WIDTH == 0:
-                block = flat[first * columns : last * columns]
-                _fill_tile(places, 0, probes, first, last, tile)
-                _count_tile(tile, probes, last - first, block, columns, counters)
-            else:
-                _fill_rest(places, 0, probes, first, last, tile)
-                _count_tile(tile, probes, _COUNT_BLOCK, narrow, columns, counters)
-                kernels.spill(narrow, flat[first * columns :], 0, (last - first) * columns)
-
-
-@kernels.compiled
-def count_bins_wide(taken: np.ndarray, places: np.ndarray, counts: np.ndarray) -> None:
-    """What `count_bins` does, for any number of probes and wider counters.
-
-    Parameters
-    ----------
-    taken, places
-        As in `count_bins`.
-    counts : numpy.ndarray of unsigned integers, shape (units, columns)
-        C-contiguous, with `FEWEST_COLUMNS` or more.
-    """
-    probes, (units, columns) = len(places), counts.shape
-    flat = counts.reshape(-1)
-    tile, counters = _room(min(probes, MOST_PROBES), columns)
-    narrow = np.zeros(_COUNT_BLOCK * columns, np.uint8)
-    at_once = _at_once(units, _COUNT_BLOCK)
-    while True:
-        start = atomics.add(taken, at_once)
-        if start >= units:
-            return
-        stop = min(start + at_once, units)
-        for first in range(start, stop, _COUNT_BLOCK):
-            last = min(first + _COUNT_BLOCK, stop)
-            for probe in range(0, probes, MOST_PROBES):
-                end = min(probe + MOST_PROBES, probes)
-                if last - first == _COUNT_BLOCK:
-                    _fill_tile(places, probe, end, first, last, tile)
+            size = min(_COUNT_BLOCK, stop - first)
+            block = counts[first * columns : (first + size) * columns]
+            for probe in range(one.first, one.first + one.probes, MOST_PROBES):
+                end = min(probe + MOST_PROBES, one.first + one.probes)
+                whole = size % WIDTH == 0
+                if whole:
+                    _fill_tile(places, probe, end, first, first + size, tile)
                 else:
-                    _fill_rest(places, probe, end, first, last, tile)
-                _count_tile(tile, end - probe, _COUNT_BLOCK, narrow, columns, counters)
-                kernels.spill(narrow, flat[first * columns :], 0, (last - first) * columns)
+                    _fill_rest(places, probe, end, first, first + size, tile)
+                if whole and like.itemsize == 1:
+                    _count_tile(tile, end - probe, size, block, columns, counters)
+                else:
+                    counted = size if whole else _COUNT_BLOCK
+                    _count_tile(tile, end - probe, counted, narrow, columns, counters)
+                    kernels.spill(narrow, block, len(block))
 
 
 @_inlined

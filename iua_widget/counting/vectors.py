@@ -143,6 +143,7 @@ load_from = _intrinsic(lambda b, address, at: _read(b, b.inttoptr(address, _POIN
 byte_from = _intrinsic(
     lambda b, address, at: b.load(b.gep(b.inttoptr(address, _POINTER), [at])), types.uint8
 )
+pointer = _intrinsic(lambda b, address: b.inttoptr(address, _POINTER), types.voidptr)
 store = _intrinsic(_write, types.void)
 zeros = _intrinsic(lambda _: _constant(_BYTES, 0))
 bytes_of = _intrinsic(lambda b, value: _spread(b, b.trunc(value, _BYTE), _BYTES))

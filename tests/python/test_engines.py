@@ -17,10 +17,16 @@ from test_counting import DTYPES, interesting_values
 from iua_widget import IUA, EngineError, counting
 from iua_widget.counting import cpu, vector_kernels, vectors
 from iua_widget.counting.choice import AutoEngine, choose_engine
-from iua_widget.counting.cpu import CPUEngine, _places
+from iua_widget.counting.cpu import CPUEngine
 from iua_widget.counting.device import DeviceEngine
 from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.engine import BatchCounts, Engine
+from iua_widget.counting.engine import (
+    BatchCounts,
+    Engine,
+    LayerBins,
+    LayerResponses,
+    RunningSums,
+)
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.sources import open_source
 from iua_widget.tally import Tally
@@ -166,7 +172,7 @@ def bits_of(stops: tuple[float, ...]) -> np.ndarray:
 def test_loops_in_vectors_give_the_same(
     stops: tuple[float, ...], shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("rows", "count_bins", "count_bins_wide")
+    names = ("rows", "count_bins")
     spies = {name: Mock(wraps=getattr(vector_kernels, name)) for name in names}
     for name, spy in spies.items():
         monkeypatch.setattr(vector_kernels, name, spy)
@@ -184,8 +190,7 @@ def test_loops_in_vectors_give_the_same(
         check(CPUEngine(), values, Stops(stops))
     assert spies["rows"].called
     enough = len(stops) + 1 >= vector_kernels.FEWEST_COLUMNS
-    assert spies["count_bins"].called == (enough and 32 <= shape[0] <= 255)
-    assert spies["count_bins_wide"].called == (enough and shape[0] >= 64)
+    assert spies["count_bins"].called == (enough and shape[0] >= 32)
 
 
 @pytest.mark.usefixtures("in_vectors")
@@ -213,7 +218,7 @@ def test_vectors_count_in_any_number_of_columns(columns: int) -> None:
     bins[:, ::2] = bins[0, ::2]
     counts = rng.integers(0, 155, (2, 333, columns)).astype(np.uint8)
     counts[1] = counts[0]
-    vector_kernels.count_bins(np.zeros(1, np.uint64), _places([bins], len(bins)), counts[0])
+    cpu._count_in_vectors([LayerBins([bins], counts[0])])
     ReferenceEngine().accumulate([bins], counts[1])
     np.testing.assert_array_equal(counts[0], counts[1])
 
@@ -227,7 +232,7 @@ def test_vectors_count_more_probes_than_a_byte_can_hold(dtype: type, probes: int
     bins[:, ::2] = bins[0, ::2]
     counts = rng.integers(0, 60_000, (2, 333, 71)).astype(dtype)
     counts[1] = counts[0]
-    vector_kernels.count_bins_wide(np.zeros(1, np.uint64), _places([bins], len(bins)), counts[0])
+    cpu._count_in_vectors([LayerBins([bins], counts[0])])
     ReferenceEngine().accumulate([bins], counts[1])
     np.testing.assert_array_equal(counts[0], counts[1])
 
@@ -259,6 +264,55 @@ def test_several_batches_are_counted_together(
         np.testing.assert_array_equal(counts[:, column], (bins == column).sum(axis=0))
 
 
+@pytest.mark.parametrize("engine", [*ENGINES, ReferenceEngine, AutoEngine])
+def test_several_layers_at_once_are_each_what_they_are_alone(engine: type[Engine]) -> None:
+    rng, one = np.random.default_rng(0), engine()
+    grids = [np.array(default_stops()), np.array([0.0, 0.5]), np.array([0.0, 1e-9, 2e-9, 1.0])]
+    layers = []
+    for number, units in enumerate([2048, 1, 70_000, 3000, 2049, 9000, 0, 500, 25_000]):
+        for dtype in (np.float32, np.float16, np.complex64):
+            values = rng.normal(size=(33 + number, units)).astype(dtype)
+            values[:, ::3] = 0
+            if units > 2 and number % 2:
+                values[number, 1], values[2, 2] = np.nan, np.inf
+            thresholds = grids[number % 3].astype(np.abs(values[:0]).dtype)
+            onto = None if number % 4 else np.abs(rng.normal(size=(3, units)))
+            layers.append(
+                LayerResponses(values, thresholds, RunningSums(onto, np.empty((3, units))))
+            )
+    layers.append(LayerResponses(rng.normal(size=(3, 40, 50)), grids[0]))
+    layers.append(LayerResponses(np.zeros((64, 6000), np.float32)[:, ::2], layers[0].thresholds))
+    found = one.classify_all(layers)
+    assert len(found) == len(layers)
+    for layer, counts in zip(layers, found, strict=True):
+        running = layer.running
+        before = RunningSums(running.onto, np.empty_like(running.into)) if running else None
+        alone = one.classify(layer.values, layer.thresholds, before)
+        assert_same(on_host(counts), on_host(alone))
+    assert one.classify_all([]) == []
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, ReferenceEngine, AutoEngine])
+def test_several_layers_at_once_are_counted_as_each_alone(engine: type[Engine]) -> None:
+    rng, one = np.random.default_rng(0), engine()
+    layers = []
+    for units in (1, 64, 130, 5000, 0, 20_000):
+        for dtype, batches in (
+            (np.uint8, (40, 60)),
+            (np.uint16, (300,)),
+            (np.uint8, (3,)),
+            (np.uint32, ()),
+        ):
+            for columns in (5, 72):
+                bins = [rng.integers(0, columns + 1, (n, units)).astype(np.uint8) for n in batches]
+                layers.append(LayerBins(bins, np.ones((units, columns), dtype)))
+    alone = [layer.counts.copy() for layer in layers]
+    one.accumulate_all(layers)
+    for layer, counts in zip(layers, alone, strict=True):
+        one.accumulate(layer.batches, counts)
+        np.testing.assert_array_equal(layer.counts, counts)
+
+
 @pytest.mark.parametrize("shape", [(64, 3000), (5, 3000), (40, 30), (6, 50, 20)])
 @pytest.mark.parametrize("odd", [False, True])
 def test_sums_that_run_are_those_added_batch_by_batch(shape: tuple[int, ...], *, odd: bool) -> None:
@@ -282,7 +336,7 @@ def test_sums_that_run_are_those_added_batch_by_batch(shape: tuple[int, ...], *,
 
 def test_where_there_are_no_vectors_the_other_loops_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "available", lambda: False)
-    for name in ("rows", "count_bins", "count_bins_wide", "maps"):
+    for name in ("rows", "count_bins", "maps"):
         monkeypatch.delattr(vector_kernels, name)
     cpu._table.cache_clear()
     for shape in ((64, 3000), (300, 3000), (3, 50, 40)):

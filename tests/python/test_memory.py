@@ -94,7 +94,7 @@ def test_batches_wait_to_be_counted_together_where_a_tenth_of_the_memory_holds_t
         assert iua.at(0.0).results["a"].unit_inactive_count.tolist() == (data == 0).sum(0).tolist()
     assert stepped == {
         "500 MB": [32, 64, 96, 128],
-        "20 MB": [32, 64, 32, 64],
+        "20 MB": [32, 64, 0, 32],
         "8 MB": [0, 0, 0, 0],
     }
 

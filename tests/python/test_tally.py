@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.probe_moments import ProbeMoments
-from iua_widget.tally import Tally
+from iua_widget.tally import Tally, count_waiting
 from iua_widget.tolerances import Stops, default_stops
 
 parts = st.lists(
@@ -158,7 +158,7 @@ def test_batches_that_wait_are_counted_whenever_they_are_read(data: st.DataObjec
                 waiting.most_waiting = 90
             case "wait less":
                 waiting.most_waiting //= 2
-                waiting.count_waiting()
+                count_waiting([waiting])
     assert waiting.columns == plain.columns
     assert waiting.counts.dtype == plain.counts.dtype
     np.testing.assert_array_equal(waiting.counts, plain.counts)
