@@ -364,7 +364,7 @@ def _counts_in_vectors(layer: LayerBins) -> bool:
         and (probes <= most if counts.dtype == np.uint8 else probes >= _FEWEST_FOR_SCRATCH)
         and probes >= vector_kernels.FEWEST_PROBES
         and len(counts) > 0
-        and counts.shape[1] >= vector_kernels.FEWEST_COLUMNS
+        and vector_kernels.FEWEST_COLUMNS <= counts.shape[1] <= vector_kernels.MOST_COLUMNS
         and counts.flags.c_contiguous
         and all(bins.dtype == np.uint8 and bins.flags.c_contiguous for bins in layer.batches)
     )

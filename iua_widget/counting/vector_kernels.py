@@ -1,7 +1,8 @@
 """Loops over float32 that look bins up and count them in vectors: see `vectors`.
 
 Counters are held a bit to a plane: plane ``j`` holds, for each of 64 places, a byte with bit ``j``
-of the counters of eight bins. So a few operations on bits count 64 responses in all eight.
+of the counters of eight bins. So a few operations on bits count 64 responses in all eight. Which
+of the eight a response is in, a table tells: its byte for the bin has one bit, or none.
 """
 
 from __future__ import annotations
@@ -30,7 +31,24 @@ MOST_PROBES: Final = kernels.NARROW_MOST
 _STEP: Final = 16
 """Vectors that are added to the planes at once."""
 
-BINS_AT_ONCE: Final = 16
+BINS_AT_ONCE: Final = 8
+
+_TABLE_BINS: Final = 56
+"""Bins of one table of indices: 0 and those from 57 on stand for none of them."""
+
+
+def _hot_tables() -> np.ndarray:
+    tables = np.zeros((_TABLE_BINS // BINS_AT_ONCE, WIDTH), np.uint8)
+    for bin_ in range(_TABLE_BINS):
+        tables[bin_ // BINS_AT_ONCE, 1 + bin_] = 1 << bin_ % BINS_AT_ONCE
+    return tables.reshape(-1)
+
+
+_HOT: Final = _hot_tables()
+"""For `vectors.hot`: each table has a bit for each of eight indices, 1 to 56 in all."""
+
+MOST_COLUMNS: Final = 4 * _TABLE_BINS
+"""Above, a bin could not be told from none."""
 
 _FEWEST_AT_ONCE: Final = _STEP * WIDTH
 _MOST_AT_ONCE: Final = 8 * _FEWEST_AT_ONCE
@@ -55,10 +73,12 @@ COUNTED: Final = np.dtype([*_TO_TAKE, ("counts", np.int64)])
 """A layer for `count_bins`: its `turns`; the first of its `places`; and where its counters begin in
 memory, C-contiguous, shape (units, columns)."""
 
-_MOST_STEPS: Final = MOST_PROBES // _STEP
+_ROW_UNITS: Final = 8 * _FEWEST_AT_ONCE
+"""Units of one probe that are counted at once: below `MOST_PROBES` vectors, whose counters could
+wrap, and few enough for the nearest cache."""
+
 _BLOCK: Final = 1024
 _COUNT_BLOCK: Final = 128
-_NO_BIN: Final = np.uint8(255)
 
 
 def _inlined(loop: Loop) -> Loop:
@@ -96,54 +116,32 @@ def _add(ones: Any, one: Any, two: Any) -> tuple[Any, Any]:
 
 
 @_inlined
-def _two(bins: np.ndarray, at: int, stride: int, first: Any) -> tuple[Any, Any, Any, Any]:
-    """The bits that two vectors of bins set: in the eight bins from `first` on, and the next."""
-    one = vectors.place(vectors.load(bins, at), first)
-    two = vectors.place(vectors.load(bins, at + stride), first)
-    return (
-        vectors.lower_hot(one),
-        vectors.lower_hot(two),
-        vectors.upper_hot(one),
-        vectors.upper_hot(two),
-    )
+def _hot_pair(indices: np.ndarray, at: int, stride: int, table: Any) -> tuple[Any, Any]:
+    """The bits that two vectors of bins set."""
+    one, two = vectors.load(indices, at), vectors.load(indices, at + stride)
+    return vectors.hot(one, table), vectors.hot(two, table)
 
 
 @_inlined
 def _add_four(  # noqa: PLR0917
-    bins: np.ndarray, at: int, stride: int, first: Any, a_1: Any, a_2: Any, b_1: Any, b_2: Any
-) -> tuple[Any, ...]:
-    """Add four vectors to the planes of ones and twos of both; the fours are what is carried."""
-    one, two, three, four = _two(bins, at, stride, first)
-    a_1, a_carried = _add(a_1, one, two)
-    b_1, b_carried = _add(b_1, three, four)
-    one, two, three, four = _two(bins, at + 2 * stride, stride, first)
-    a_1, one = _add(a_1, one, two)
-    b_1, three = _add(b_1, three, four)
-    a_2, a_4 = _add(a_2, a_carried, one)
-    b_2, b_4 = _add(b_2, b_carried, three)
-    return a_1, a_2, a_4, b_1, b_2, b_4
+    indices: np.ndarray, at: int, stride: int, table: Any, p_1: Any, p_2: Any
+) -> tuple[Any, Any, Any]:
+    """Add four vectors to the planes of ones and twos; the fours are what is carried."""
+    p_1, one = _add(p_1, *_hot_pair(indices, at, stride, table))
+    p_1, two = _add(p_1, *_hot_pair(indices, at + 2 * stride, stride, table))
+    p_2, carried = _add(p_2, one, two)
+    return p_1, p_2, carried
 
 
 @_inlined
 def _add_eight(  # noqa: PLR0917
-    bins: np.ndarray,
-    at: int,
-    stride: int,
-    first: Any,
-    a_1: Any,
-    a_2: Any,
-    a_4: Any,
-    b_1: Any,
-    b_2: Any,
-    b_4: Any,
-) -> tuple[Any, ...]:
+    indices: np.ndarray, at: int, stride: int, table: Any, p_1: Any, p_2: Any, p_4: Any
+) -> tuple[Any, Any, Any, Any]:
     """The same for eight vectors and another plane."""
-    a_1, a_2, one, b_1, b_2, two = _add_four(bins, at, stride, first, a_1, a_2, b_1, b_2)
-    at += 4 * stride
-    a_1, a_2, three, b_1, b_2, four = _add_four(bins, at, stride, first, a_1, a_2, b_1, b_2)
-    a_4, a_8 = _add(a_4, one, three)
-    b_4, b_8 = _add(b_4, two, four)
-    return a_1, a_2, a_4, a_8, b_1, b_2, b_4, b_8
+    p_1, p_2, one = _add_four(indices, at, stride, table, p_1, p_2)
+    p_1, p_2, two = _add_four(indices, at + 4 * stride, stride, table, p_1, p_2)
+    p_4, carried = _add(p_4, one, two)
+    return p_1, p_2, p_4, carried
 
 
 @_inlined
@@ -157,64 +155,75 @@ def _carry(high: Any, carried: Any) -> Any:
 
 
 @_inlined
-def _count_sixteen_bins(
-    bins: np.ndarray, at: int, stride: int, steps: int, first: int
+def _count_eight_bins(
+    indices: np.ndarray, at: int, stride: int, steps: int, table: Any
 ) -> tuple[Any, ...]:
-    """Count how often each of sixteen bins stands in each of 64 places.
+    """Count how often each of eight bins stands in each of 64 places.
 
     Parameters
     ----------
-    bins : numpy.ndarray of uint8, shape (n,)
+    indices : numpy.ndarray of uint8, shape (n,)
+        See `vectors.indices`.
     at : int
         Where the first vector begins.
     stride : int
         How far the next is.
     steps : int
         Sixteen vectors each.
-    first : int
-        The first bin: a multiple of 16.
+    table : Vector
+        Which bins: of `_HOT`.
 
     Returns
     -------
     tuple of Vector
-        Eight planes for the first eight bins, and eight for the others.
+        Eight planes.
     """
-    wanted = vectors.bytes_of(first)
-    a_1 = a_2 = a_4 = a_8 = b_1 = b_2 = b_4 = b_8 = vectors.zeros()
-    a_high = b_high = a_1, a_1, a_1, a_1
+    p_1 = p_2 = p_4 = p_8 = vectors.zeros()
+    high = p_1, p_1, p_1, p_1
     for _ in range(steps):
-        a_1, a_2, a_4, one, b_1, b_2, b_4, two = _add_eight(
-            bins, at, stride, wanted, a_1, a_2, a_4, b_1, b_2, b_4
-        )
+        p_1, p_2, p_4, one = _add_eight(indices, at, stride, table, p_1, p_2, p_4)
         at += 8 * stride
-        a_1, a_2, a_4, three, b_1, b_2, b_4, four = _add_eight(
-            bins, at, stride, wanted, a_1, a_2, a_4, b_1, b_2, b_4
-        )
+        p_1, p_2, p_4, two = _add_eight(indices, at, stride, table, p_1, p_2, p_4)
         at += 8 * stride
-        a_8, a_carried = _add(a_8, one, three)
-        b_8, b_carried = _add(b_8, two, four)
-        a_high, b_high = _carry(a_high, a_carried), _carry(b_high, b_carried)
-    return a_1, a_2, a_4, a_8, *a_high, b_1, b_2, b_4, b_8, *b_high
+        p_8, carried = _add(p_8, one, two)
+        high = _carry(high, carried)
+    return p_1, p_2, p_4, p_8, *high
+
+
+@_inlined
+def _hot_of(low: int) -> Any:
+    """The table of eight bins from `low` on."""
+    return vectors.load(_HOT, low % _TABLE_BINS // BINS_AT_ONCE * WIDTH)
 
 
 @_inlined
 def _count_row(
-    row: np.ndarray, start: int, stop: int, totals: np.ndarray, spare: np.ndarray
+    row: np.ndarray, start: int, stop: int, totals: np.ndarray, room: np.ndarray
 ) -> None:
-    """Count the bins of units `start` to `stop` of one probe, where there is room to spare."""
-    first = start
-    while first < stop:
-        steps = min((stop - first) // (_STEP * WIDTH), _MOST_STEPS)
-        held, at = row, first
-        if steps == 0:
-            spare[:] = _NO_BIN
-            kernels.copy(row[first:stop], spare[: stop - first])
-            steps, held, at = 1, spare, 0
-        for low in range(0, len(totals), BINS_AT_ONCE):
-            planes = _count_sixteen_bins(held, at, WIDTH, steps, low)
-            vectors.add_places(*planes[:8], totals, low)
-            vectors.add_places(*planes[8:], totals, low + 8)
-        first += steps * _STEP * WIDTH
+    """Count the bins of units `start` to `stop` of one probe, where there is room to work."""
+    columns = len(totals)
+    for first in range(start, stop, _ROW_UNITS):
+        last = min(first + _ROW_UNITS, stop)
+        whole = first + (last - first) // WIDTH * WIDTH
+        steps = -(-(last - first) // (_STEP * WIDTH))
+        for low in range(0, columns, _TABLE_BINS):
+            part = room[low // _TABLE_BINS * _ROW_UNITS :]
+            for at in range(first, whole, WIDTH):
+                indices = vectors.indices(vectors.load(row, at), low)
+                vectors.store(part, at - first, indices)
+            part[whole - first : steps * _STEP * WIDTH] = 0
+            for at in range(whole, last):
+                part[at - first] = _index(row[at], low)
+        for low in range(0, columns, BINS_AT_ONCE):
+            at = low // _TABLE_BINS * _ROW_UNITS
+            planes = _count_eight_bins(room, at, WIDTH, steps, _hot_of(low))
+            vectors.add_places(*planes, totals, low)
+
+
+@_inlined
+def _index(bin_: int, before: int) -> int:
+    """What `vectors.indices` gives for one bin."""
+    return min(max(min(bin_ + 1, 255) - before, 0), WIDTH - 1)
 
 
 @_inlined
@@ -291,7 +300,7 @@ def rows(taken: np.ndarray, layers: np.ndarray, grid: np.ndarray, histogram: np.
         How many units of each probe are in each bin: added to. A multiple of `BINS_AT_ONCE`
         columns, the last ones perhaps for no bin.
     """
-    spare = _aligned(_STEP * WIDTH)
+    room = _aligned(-(-histogram.shape[1] // _TABLE_BINS) * _ROW_UNITS)
     layer = 0
     while True:
         layer, start, stop = _turn(taken, layers, layer)
@@ -305,7 +314,7 @@ def rows(taken: np.ndarray, layers: np.ndarray, grid: np.ndarray, histogram: np.
         into = carray(vectors.pointer(one.into), (3, one.units), np.float64)
         _sum_rows(bits, grid, bins, highest, into[0], into[1], into[2], start, stop)
         for probe in range(one.probes):
-            _count_row(bins[probe], start, stop, histogram[one.first + probe], spare)
+            _count_row(bins[probe], start, stop, histogram[one.first + probe], room)
         if one.onto:
             onto = carray(vectors.pointer(one.onto), (3, one.units), np.float64)
             kernels.add_sums(onto, into, start, stop)
@@ -524,12 +533,12 @@ def count_bins(
     places : numpy.ndarray of uint64, shape (n,)
         Where in memory the bins of each probe begin, a byte a unit.
     columns : int
-        Of the counters, `FEWEST_COLUMNS` or more. Bins that have none are left out.
+        Of the counters, `FEWEST_COLUMNS` to `MOST_COLUMNS`. Bins that have none are left out.
     like : numpy.ndarray of unsigned integers
         Of the counters' dtype: those of a byte take `MOST_PROBES` probes at the most.
     """
     most = min(layers["probes"].max(), MOST_PROBES)
-    tile, counters = _room(most, columns)
+    tiles, counters = _room(most, columns)
     narrow = np.zeros(_COUNT_BLOCK * columns, np.uint8)
     layer = 0
     while True:
@@ -543,65 +552,89 @@ def count_bins(
             block = counts[first * columns : (first + size) * columns]
             for probe in range(one.first, one.first + one.probes, MOST_PROBES):
                 end = min(probe + MOST_PROBES, one.first + one.probes)
+                _fill_tiles(places, probe, end, first, first + size, columns, tiles)
                 whole = size % WIDTH == 0
-                if whole:
-                    _fill_tile(places, probe, end, first, first + size, tile)
-                else:
-                    _fill_rest(places, probe, end, first, first + size, tile)
                 if whole and like.itemsize == 1:
-                    _count_tile(tile, end - probe, size, block, columns, counters)
+                    _count_tiles(tiles, end - probe, size, block, columns, counters)
                 else:
                     counted = size if whole else _COUNT_BLOCK
-                    _count_tile(tile, end - probe, counted, narrow, columns, counters)
+                    _count_tiles(tiles, end - probe, counted, narrow, columns, counters)
                     kernels.spill(narrow, block, len(block))
 
 
 @_inlined
 def _room(probes: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Where `_count_tile` works: bins of a block of units, and what `_add_to_units` adds."""
-    tile = _aligned(-(-probes // _STEP) * _STEP * _COUNT_BLOCK)
+    tables = -(-columns // _TABLE_BINS)
+    tile = _aligned(tables * -(-probes // _STEP) * _STEP * _COUNT_BLOCK)
     return tile, _aligned(-(-columns // BINS_AT_ONCE) * BINS_AT_ONCE * WIDTH)
 
 
 @_inlined
 def _fill_tile(  # noqa: PLR0917
-    places: np.ndarray, probe: int, end: int, first: int, last: int, tile: np.ndarray
+    places: np.ndarray, probe: int, end: int, first: int, last: int, low: int, tile: np.ndarray
 ) -> None:
-    """Bring the bins of units `first` to `last`, a multiple of 64, beside each other."""
+    """Bring where bins from `low` on are looked up, of units `first` to `last`, beside each other.
+
+    The number of units is a multiple of 64.
+    """
     for each in range(probe, end):
         to = (each - probe) * _COUNT_BLOCK - first
         for at in range(first, last, WIDTH):
-            vectors.store(tile, to + at, vectors.load_from(places[each], at))
+            indices = vectors.indices(vectors.load_from(places[each], at), low)
+            vectors.store(tile, to + at, indices)
             vectors.fetch_from(places[each], at + _COUNT_BLOCK)
 
 
 @_inlined
 def _fill_rest(  # noqa: PLR0917
-    places: np.ndarray, probe: int, end: int, first: int, last: int, tile: np.ndarray
+    places: np.ndarray, probe: int, end: int, first: int, last: int, low: int, tile: np.ndarray
 ) -> None:
     """What `_fill_tile` does, for any number of units: past the last, there are no bins."""
-    tile[: (end - probe) * _COUNT_BLOCK] = _NO_BIN
+    tile[: (end - probe) * _COUNT_BLOCK] = 0
     for each in range(probe, end):
         to = (each - probe) * _COUNT_BLOCK - first
         for at in range(first, last):
-            tile[to + at] = vectors.byte_from(places[each], at)
+            tile[to + at] = _index(vectors.byte_from(places[each], at), low)
 
 
 @_inlined
-def _count_tile(  # noqa: PLR0917
-    tile: np.ndarray,
+def _fill_tiles(  # noqa: PLR0917
+    places: np.ndarray,
+    probe: int,
+    end: int,
+    first: int,
+    last: int,
+    columns: int,
+    tiles: np.ndarray,
+) -> None:
+    """Fill a tile for each table, and what is missing to a multiple of sixteen probes."""
+    size = -(-(end - probe) // _STEP) * _STEP * _COUNT_BLOCK
+    for low in range(0, columns, _TABLE_BINS):
+        at = low // _TABLE_BINS * size
+        tile = tiles[at : at + size]
+        if (last - first) % WIDTH == 0:
+            _fill_tile(places, probe, end, first, last, low, tile)
+        else:
+            _fill_rest(places, probe, end, first, last, low, tile)
+        tile[(end - probe) * _COUNT_BLOCK :] = 0
+
+
+@_inlined
+def _count_tiles(  # noqa: PLR0917
+    tiles: np.ndarray,
     probes: int,
     units: int,
     flat: np.ndarray,
     columns: int,
     counters: np.ndarray,
 ) -> None:
-    """Count the bins of a tile, of a multiple of 64 units, whose counters `flat` is."""
+    """Count the bins of a block of a multiple of 64 units, whose counters `flat` is."""
     steps = -(-probes // _STEP)
-    tile[probes * _COUNT_BLOCK : steps * _STEP * _COUNT_BLOCK] = _NO_BIN
+    size = steps * _STEP * _COUNT_BLOCK
     for at in range(0, units, WIDTH):
         for low in range(0, columns, BINS_AT_ONCE):
-            planes = _count_sixteen_bins(tile, at, _COUNT_BLOCK, steps, low)
-            vectors.write_counters(*planes[:8], counters, low * WIDTH)
-            vectors.write_counters(*planes[8:], counters, (low + 8) * WIDTH)
+            first = low // _TABLE_BINS * size + at
+            planes = _count_eight_bins(tiles, first, _COUNT_BLOCK, steps, _hot_of(low))
+            vectors.write_counters(*planes, counters, low * WIDTH)
         _add_to_units(counters, flat, at * columns, columns)

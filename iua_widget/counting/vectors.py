@@ -123,20 +123,20 @@ def _logic(builder: Any, rule: int, *values: Any) -> Any:
     return builder.bitcast(made, _BYTES)
 
 
-def _place(builder: Any, bins: Any, first: Any) -> Any:
-    """Where `lower_hot` and `upper_hot` look a bin up: past their end if its upper half differs."""
-    name = "llvm.uadd.sat.v64i8"
-    return _call(builder, name, _BYTES, builder.xor(bins, first), _constant(_BYTES, 0x70))
+def _indices(builder: Any, bins: Any, before: Any) -> Any:
+    """Where `hot` looks bins up: from 1 on those after so many, outside of its table the others."""
+    one_on = _call(builder, "llvm.uadd.sat.v64i8", _BYTES, bins, _constant(_BYTES, 1))
+    left_out = _spread(builder, builder.trunc(before, _BYTE), _BYTES)
+    left = _call(builder, "llvm.usub.sat.v64i8", _BYTES, one_on, left_out)
+    return _call(builder, "llvm.umin.v64i8", _BYTES, left, _constant(_BYTES, WIDTH - 1))
 
 
-def _hot(builder: Any, place: Any, table: Sequence[int]) -> Any:
-    """A byte with one bit for those of sixteen bins that `table` has one for, else zero."""
-    held = _constant(_BYTES, [*table] * 4)
-    return _call(builder, "llvm.x86.avx512.pshuf.b.512", _BYTES, held, place)
+def _hot(builder: Any, indices: Any, table: Any) -> Any:
+    """The byte that a table of 64 has at each index."""
+    return _call(builder, "llvm.x86.avx512.permvar.qi.512", _BYTES, table, indices)
 
 
 _BITS: Final = tuple(1 << bit for bit in range(8))
-_NONE: Final = (0,) * 8
 
 load = _intrinsic(lambda b, array, at: _read(b, array, at, _BYTES))
 load_from = _intrinsic(lambda b, address, at: _read(b, b.inttoptr(address, _POINTER), at, _BYTES))
@@ -146,14 +146,12 @@ byte_from = _intrinsic(
 pointer = _intrinsic(lambda b, address: b.inttoptr(address, _POINTER), types.voidptr)
 store = _intrinsic(_write, types.void)
 zeros = _intrinsic(lambda _: _constant(_BYTES, 0))
-bytes_of = _intrinsic(lambda b, value: _spread(b, b.trunc(value, _BYTE), _BYTES))
 both = _intrinsic(lambda b, one, two: b.and_(one, two))
 either = _intrinsic(lambda b, one, two: b.xor(one, two))
 sum_bits = _intrinsic(lambda b, one, two, three: _logic(b, 0x96, one, two, three))
 carry_bits = _intrinsic(lambda b, one, two, three: _logic(b, 0xE8, one, two, three))
-place = _intrinsic(_place)
-lower_hot = _intrinsic(lambda b, place: _hot(b, place, (*_BITS, *_NONE)))
-upper_hot = _intrinsic(lambda b, place: _hot(b, place, (*_NONE, *_BITS)))
+indices = _intrinsic(_indices)
+hot = _intrinsic(_hot)
 
 
 def _turned(builder: Any, bits: Any) -> Any:

@@ -211,7 +211,7 @@ def test_vectors_sum_maps_of_any_size(positions: int, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("in_vectors")
-@pytest.mark.parametrize("columns", [8, 15, 63, 64, 65, 72, 128, 201, 255])
+@pytest.mark.parametrize("columns", [8, 15, 55, 56, 57, 63, 64, 65, 72, 112, 128, 201, 224])
 def test_vectors_count_in_any_number_of_columns(columns: int) -> None:
     rng = np.random.default_rng(columns)
     bins = rng.integers(0, columns + 1, (100, 333)).astype(np.uint8)
