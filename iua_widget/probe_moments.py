@@ -42,11 +42,11 @@ class ProbeMoments:
         self.square_low, self.square_high = np.zeros((2, columns), np.int64)
 
     def add(self, inactive: np.ndarray) -> None:
-        """Add a batch's inactive units: int64, shape (probes, columns)."""
+        """Add a batch's inactive units: int64, shape (probes, columns), ascending along these."""
         self.probes += len(inactive)
         self.inactive_sum += inactive.sum(axis=0)
         # A square is below 2^62 (fewer than 2^31 units), so as many as fit are summed at a time.
-        largest = int(inactive.max(initial=1)) ** 2
+        largest = int(inactive[:, -1].max(initial=1)) ** 2  # columns ascend
         step = max(1, (1 << 62) // largest)
         for start in range(0, len(inactive), step):
             part = inactive[start : start + step]

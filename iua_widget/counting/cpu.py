@@ -8,8 +8,9 @@ in that cell the magnitude lies.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -158,18 +159,23 @@ class CPUEngine(LayerByLayer):
         all_sums = [one.running or _own_sums(one.values) for one in layers]
         bins = [self._buffers.take(values.shape, np.uint8) for values in responses]
         highest = [np.empty(values.shape[1], np.uint8) for values in responses]
-        ends = np.cumsum([len(values) for values in responses]).tolist()
-        rows = np.zeros(len(layers), vector_kernels.ROWS)
-        for number, sums in enumerate(all_sums):
-            row = rows[number]
-            row["probes"], row["units"] = responses[number].shape
-            row["first"] = ends[number] - len(responses[number])
-            row["bits"] = _place(responses[number])
-            row["bins"] = _place(bins[number])
-            row["highest"] = _place(highest[number])
-            row["onto"] = 0 if sums.onto is None else _place(sums.onto)
-            row["into"] = _place(sums.into)
-        inactive, any_odd = _rows_in_vectors(rows, table, ends[-1])
+        ends = list(itertools.accumulate(len(values) for values in responses))
+        inactive, any_odd = _rows_in_vectors(
+            [
+                (
+                    *values.shape,
+                    end - len(values),
+                    _place(values),
+                    _place(bins[number]),
+                    _place(highest[number]),
+                    _place(all_sums[number].onto),
+                    _place(all_sums[number].into),
+                )
+                for number, (values, end) in enumerate(zip(responses, ends, strict=True))
+            ],
+            table,
+            ends[-1],
+        )
         found = []
         for number, one in enumerate(layers):
             values, sums = responses[number], all_sums[number]
@@ -331,10 +337,14 @@ def _vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
     return None if table is None or not len(table.packed) else table
 
 
-def _rows_in_vectors(rows: np.ndarray, table: _Table, probes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Do some layers, as `vector_kernels.ROWS` says; their inactive units, and who has any NaN."""
-    rows = rows[np.argsort(-rows["units"])]
-    vector_kernels.share(rows)
+def _rows_in_vectors(
+    layers: Sequence[tuple[int, ...]], table: _Table, probes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Do some layers, each given by what `vector_kernels.ROWS` has from ``probes`` on.
+
+    Returns the inactive units of each probe, and who has any NaN or infinity.
+    """
+    rows = _with_turns(layers, vector_kernels.ROWS)
     steps = len(table.columns)
     columns = -(-steps // vector_kernels.BINS_AT_ONCE) * vector_kernels.BINS_AT_ONCE
     parts: deque[np.ndarray] = deque()  # as many as threads work at once
@@ -344,7 +354,7 @@ def _rows_in_vectors(rows: np.ndarray, table: _Table, probes: int) -> tuple[np.n
         vector_kernels.rows(taken, rows, table.packed, part)
         parts.append(part)
 
-    in_turns(work, int((rows["probes"] * rows["units"]).sum()))
+    in_turns(work, sum(rows * units for rows, units, *_ in layers))
     histogram = table.by_bin(functools.reduce(np.add, parts)[:, :steps])
     return histogram[:, :-1].cumsum(axis=1), histogram[:, -1] > 0
 
@@ -372,18 +382,14 @@ def _counts_in_vectors(layer: LayerBins) -> bool:
 
 def _count_in_vectors(layers: Sequence[LayerBins]) -> None:
     """Count layers whose counters are alike."""
-    ends = np.cumsum([layer.probes for layer in layers])
-    places = np.empty(ends[-1], np.uint64)
-    counted = np.zeros(len(layers), vector_kernels.COUNTED)
-    end = 0
-    for row, layer in zip(counted, layers, strict=True):
-        row["probes"], row["units"], row["first"] = layer.probes, len(layer.counts), end
-        row["counts"] = _place(layer.counts)
+    places = np.empty(sum(layer.probes for layer in layers), np.uint64)
+    to_count, end = [], 0
+    for layer in layers:
+        to_count.append((layer.probes, len(layer.counts), end, _place(layer.counts)))
         for bins in layer.batches:
             begin, end = end, end + len(bins)
             places[begin:end] = _place(bins) + np.arange(len(bins)) * bins.shape[1]
-    counted = counted[np.argsort(-counted["units"])]
-    vector_kernels.share(counted)
+    counted = _with_turns(to_count, vector_kernels.COUNTED)
     like, columns = layers[0].counts[:0], layers[0].counts.shape[1]
     in_turns(
         lambda taken: vector_kernels.count_bins(taken, counted, places, columns, like),
@@ -391,9 +397,16 @@ def _count_in_vectors(layers: Sequence[LayerBins]) -> None:
     )
 
 
-def _place(array: np.ndarray) -> int:
-    """Where in memory an array begins."""
-    return int(array.__array_interface__["data"][0])
+def _with_turns(layers: Iterable[tuple[int, ...]], kind: np.dtype) -> np.ndarray:
+    """Layers as loops in vectors take them, the largest first: no thread is to be left alone."""
+    ordered = sorted(layers, key=lambda layer: -layer[1])
+    taken = vector_kernels.turns([units for _, units, *_ in ordered])
+    return np.array([(*turn, *layer) for turn, layer in zip(taken, ordered, strict=True)], kind)
+
+
+def _place(array: np.ndarray | None) -> int:
+    """Where in memory an array begins; 0 for none."""
+    return 0 if array is None else int(array.__array_interface__["data"][0])
 
 
 def _widened(half: np.ndarray) -> np.ndarray:

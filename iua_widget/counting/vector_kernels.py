@@ -7,6 +7,7 @@ of the eight a response is in, a table tells: its byte for the bin has one bit, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numba
@@ -94,19 +95,32 @@ def _aligned(size: int) -> np.ndarray:
     return room[first : first + size]
 
 
-def share(layers: np.ndarray) -> None:
-    """Lay down how many units of each layer a thread takes at once: ``end``, ``at_once``.
+def turns(units: Sequence[int]) -> list[tuple[int, int]]:
+    """How many units of each layer a thread takes at once.
 
     Parameters
     ----------
-    layers : numpy.ndarray of `ROWS` or `COUNTED`, shape (layers,)
-        Their turns are counted on from one to the next, up to the last one's end.
+    units : sequence of int
+        Those of each layer, one or more.
+
+    Returns
+    -------
+    list of (int, int)
+        ``end`` and ``at_once`` of `ROWS` and `COUNTED`: turns are counted on from one layer to the
+        next, up to the last one's end.
+
+    Examples
+    --------
+    >>> turns([40_000, 3_000])
+    [(7, 6144), (8, 3072)]
     """
-    units = layers["units"]
-    most = np.clip(units.sum() // _TURNS, _FEWEST_AT_ONCE, _MOST_AT_ONCE)
-    turns = np.maximum(units // most, 1)
-    layers["at_once"] = -(-units // (turns * _FEWEST_AT_ONCE)) * _FEWEST_AT_ONCE
-    layers["end"] = np.cumsum(-(-units // layers["at_once"]))
+    most = min(max(sum(units) // _TURNS, _FEWEST_AT_ONCE), _MOST_AT_ONCE)
+    found, end = [], 0
+    for size in units:
+        at_once = -(-size // (max(size // most, 1) * _FEWEST_AT_ONCE)) * _FEWEST_AT_ONCE
+        end += -(-size // at_once)
+        found.append((end, at_once))
+    return found
 
 
 @_inlined
@@ -293,7 +307,7 @@ def rows(taken: np.ndarray, layers: np.ndarray, grid: np.ndarray, histogram: np.
     taken : numpy.ndarray of uint64, shape (1,)
         See `iua_widget.counting.threads.in_turns`.
     layers : numpy.ndarray of `ROWS`, shape (layers,)
-        See `share`.
+        With their `turns`.
     grid : numpy.ndarray of uint32
         See `vectors.packed`.
     histogram : numpy.ndarray of int64, shape (probes, columns)
@@ -529,7 +543,7 @@ def count_bins(
     taken : numpy.ndarray of uint64, shape (1,)
         See `iua_widget.counting.threads.in_turns`.
     layers : numpy.ndarray of `COUNTED`, shape (layers,)
-        See `share`.
+        With their `turns`.
     places : numpy.ndarray of uint64, shape (n,)
         Where in memory the bins of each probe begin, a byte a unit.
     columns : int
