@@ -125,10 +125,10 @@ class CPUEngine(LayerByLayer):
             largest = _largest(plain, sums)
             nan_count, infinite_count = self._count_odd(plain, sums, largest)
             bins, by_step = self._one_by_one(kernels.bins_of, [largest.view(bits)], table, None)
-        return _batch_counts(
+        return BatchCounts(
             table.bins_of(bins),
             table.by_bin(by_step)[:, :-1].cumsum(axis=1),
-            sums,
+            *sums.rows,
             nan_count,
             infinite_count,
             entries=plain.size // plain.shape[-1],
@@ -140,7 +140,9 @@ class CPUEngine(LayerByLayer):
         found: dict[int, BatchCounts | DeviceBatch] = {}
         together: dict[int, tuple[_Table, list[int]]] = {}
         for number, one in enumerate(layers):
-            table = _vector_table(one.values, one.thresholds)
+            # Those to be copied first are not held together.
+            contiguous = one.values.flags.c_contiguous
+            table = _vector_table(one.values, one.thresholds) if contiguous else None
             if table is not None:
                 together.setdefault(id(table), (table, []))[1].append(number)
         for table, numbers in together.values():
@@ -182,10 +184,10 @@ class CPUEngine(LayerByLayer):
             probes = slice(ends[number] - len(values), ends[number])
             odd = self._count_odd(values, sums) if any_odd[probes].any() else (None, None)
             found.append(
-                _batch_counts(
+                BatchCounts(
                     table.bins_of(bins[number]),
                     inactive[probes],
-                    sums,
+                    *sums.rows,
                     *odd,
                     entries=len(values),
                     running=one.running,
@@ -298,32 +300,6 @@ def _own_sums(values: np.ndarray) -> RunningSums:
     return RunningSums(None, pages.empty((3, values.shape[-1]), np.float64))
 
 
-def _batch_counts(
-    bins: np.ndarray,
-    inactive: np.ndarray,
-    sums: RunningSums,
-    nan_count: np.ndarray | None,
-    infinite_count: np.ndarray | None,
-    *,
-    entries: int,
-    running: RunningSums | None,
-    highest_bin: np.ndarray | None = None,
-) -> BatchCounts:
-    abs_sum, square_sum, abs_max = sums.into
-    return BatchCounts(
-        bins=bins,
-        inactive=inactive,
-        abs_sum=abs_sum,
-        square_sum=square_sum,
-        abs_max=abs_max,
-        nan_count=nan_count,
-        infinite_count=infinite_count,
-        entries=entries,
-        running=running,
-        highest_bin=highest_bin,
-    )
-
-
 def _vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
     """How loops in vectors find these responses' bins; None where they cannot, or not as fast."""
     can = (
@@ -428,7 +404,7 @@ def _largest(values: np.ndarray, sums: RunningSums) -> np.ndarray:
     written = aligned, largest
     if kernel is kernels.maps and values.dtype == np.float32 and vectors.available():
         kernel, written = vector_kernels.maps, (aligned.view(np.uint32), largest.view(np.uint32))
-    abs_sum, square_sum, abs_max = sums.into
+    abs_sum, square_sum, abs_max = sums.rows
 
     def work(start: int, stop: int) -> None:
         kernel(*written, abs_sum, square_sum, start, stop)

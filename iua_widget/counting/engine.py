@@ -38,6 +38,12 @@ class RunningSums:
     onto: np.ndarray | None
     into: np.ndarray
 
+    @property
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The three, with the batch in them."""
+        abs_sum, square_sum, abs_max = self.into
+        return abs_sum, square_sum, abs_max
+
 
 @dataclass(frozen=True, slots=True)
 class BatchCounts:

@@ -292,6 +292,23 @@ def test_several_layers_at_once_are_each_what_they_are_alone(engine: type[Engine
     assert one.classify_all([]) == []
 
 
+@pytest.mark.usefixtures("in_vectors")
+def test_layers_that_must_be_copied_are_not_held_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, together = CPUEngine(), []
+    classify = engine._classify_in_vectors
+    monkeypatch.setattr(
+        engine,
+        "_classify_in_vectors",
+        lambda layers, table: together.append(len(layers)) or classify(layers, table),
+    )
+    values = np.ones((4, 6000), np.float32)
+    thresholds = np.array(default_stops(), np.float32)
+    engine.classify_all([LayerResponses(values, thresholds)] * 3)
+    assert together == [3]
+    engine.classify_all([LayerResponses(values[:, ::2], thresholds)] * 3)
+    assert together == [3, 1, 1, 1]
+
+
 @pytest.mark.parametrize("engine", [*ENGINES, ReferenceEngine, AutoEngine])
 def test_several_layers_at_once_are_counted_as_each_alone(engine: type[Engine]) -> None:
     rng, one = np.random.default_rng(0), engine()
