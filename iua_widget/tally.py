@@ -358,6 +358,7 @@ class Tally:
 
     def _add_units(self, batch: BatchCounts) -> None:
         magnitudes = self._magnitudes
+        magnitudes.begin(batch)
         self._unit_counts.add(batch.bins)
 
         def add(start: int, stop: int) -> None:

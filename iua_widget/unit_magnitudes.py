@@ -92,6 +92,11 @@ class UnitMagnitudes:
         """Whether no response was NaN or infinite."""
         return self._nan_count is None
 
+    def begin(self, batch: BatchCounts) -> None:
+        """Make room for the sums of a batch, before several threads use it in `add_units`."""
+        if batch.running is None:
+            _ = self._sums
+
     def add_units(self, batch: BatchCounts, units: slice) -> None:
         """Add a classified batch to some units: several threads may each do some at once."""
         if batch.running is None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from iua_widget.counting import pages
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tally import Tally, count_waiting
@@ -163,6 +164,20 @@ def test_batches_that_wait_are_counted_whenever_they_are_read(data: st.DataObjec
     assert waiting.counts.dtype == plain.counts.dtype
     np.testing.assert_array_equal(waiting.counts, plain.counts)
     np.testing.assert_array_equal(waiting.abs_sum, plain.abs_sum)
+
+
+def test_threads_that_add_the_first_batch_add_to_the_same_sums() -> None:
+    values = np.ones((4, 200_000))
+    stops = Stops([0.0, 0.5])
+    pages.keep_at_most(2**27)  # memory that must be cleared, which takes a while
+    try:
+        for _ in range(40):
+            tally = Tally(stops, (200_000,))
+            tally.add(tally.classify(values))
+            assert (tally.abs_sum == 4).all()
+            assert (tally.abs_max == 1).all()
+    finally:
+        pages.keep_at_most(0)
 
 
 def test_cumulative_columns_are_the_unit_counts() -> None:
