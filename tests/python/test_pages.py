@@ -78,22 +78,24 @@ def test_what_is_not_referred_to_is_given_back_though_neighbours_live() -> None:
 
 @ON_LINUX
 def test_what_may_be_kept_serves_arrays_of_its_size_and_the_rest_is_given_back() -> None:
+    size, stray = 12 * MIB, 16 * MIB  # other tests' threads come and go in this process
     before = resident()
-    pages.keep_at_most(8 * MIB)
-    arrays = [pages.empty((4 * MIB,), np.uint8) for _ in range(8)]
+    pages.keep_at_most(2 * size)
+    arrays = [pages.empty((size,), np.uint8) for _ in range(10)]
     for array in arrays:
         array[:] = 255
+    assert resident() - before > 9 * size
     places = {array.ctypes.data for array in arrays}
     del array, arrays
-    assert resident() - before < 12 * MIB
-    again = pages.empty((2, 2 * MIB), np.uint8)
+    assert resident() - before < 2 * size + stray
+    again = pages.empty((2, size // 2), np.uint8)
     assert again.ctypes.data in places
-    cleared = pages.zeros((4 * MIB - 100,), np.uint8)
+    cleared = pages.zeros((size - 100,), np.uint8)
     assert cleared.ctypes.data in places
     assert not cleared.any()
     del again, cleared
     pages.keep_at_most(0)
-    assert resident() - before < 4 * MIB
+    assert resident() - before < stray
 
 
 @ON_LINUX
@@ -102,7 +104,7 @@ def test_what_is_kept_and_of_no_use_makes_room_for_what_is_new() -> None:
     before = resident()
     for size in (31, 20, 29, 12, 30, 3):
         pages.empty((size * MIB,), np.uint8)[:] = 1
-        assert resident() - before < 33 * MIB
+        assert resident() - before < 48 * MIB  # 125, were all kept
 
 
 def test_threads_that_take_and_let_go_at_once_disturb_nobody() -> None:
