@@ -13,7 +13,6 @@ import numpy as np
 from iua_widget.counting.device_batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine, LayerResponses
 from iua_widget.counting.reference import ReferenceEngine
-from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel
 from iua_widget.errors import MergeError, NoProbesError
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tensors import is_tensor, magnitude_dtype
@@ -346,7 +345,8 @@ class Tally:
             self._count_on_device(batch)
         else:
             self.reserve(probes)
-            self._add_units(batch)
+            self._unit_counts.add(batch.bins)
+            self._magnitudes.add(batch)
             if not wait:
                 count_overdue([self])
             self._moments.add(batch.inactive)
@@ -355,19 +355,6 @@ class Tally:
                 self._inactive.append(batch.inactive[:, column].copy())
         self.entries += batch.entries
         self.masked += masked
-
-    def _add_units(self, batch: BatchCounts) -> None:
-        magnitudes = self._magnitudes
-        magnitudes.begin(batch)
-        self._unit_counts.add(batch.bins)
-
-        def add(start: int, stop: int) -> None:
-            magnitudes.add_units(batch, slice(start, stop))
-
-        # Where sums were added while they were found, next to nothing is left to do.
-        size = self.units if batch.running is None else 1
-        in_parallel(add, self.units, size, UNIT_ALIGNMENT)
-        magnitudes.added(batch)
 
     @property
     def waiting(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from iua_widget.counting import pages
 from iua_widget.counting.engine import BatchCounts, RunningSums
+from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel
 
 BYTES_PER_UNIT: Final = 5 * 8 + 2
 """At the most: three sums and two counts of 8 bytes, and a bin of up to 2."""
@@ -92,25 +93,26 @@ class UnitMagnitudes:
         """Whether no response was NaN or infinite."""
         return self._nan_count is None
 
-    def begin(self, batch: BatchCounts) -> None:
-        """Make room for the sums of a batch, before several threads use it in `add_units`."""
-        if batch.running is None:
-            _ = self._sums
+    def add(self, batch: BatchCounts) -> None:
+        """Add a classified batch, on all cores where that is worth it."""
+        # Sums that ran have the batch in them; others are made before several threads add to them.
+        sums = self._sums if batch.running is None else None
 
-    def add_units(self, batch: BatchCounts, units: slice) -> None:
-        """Add a classified batch to some units: several threads may each do some at once."""
-        if batch.running is None:
-            self.abs_sum[units] += batch.abs_sum[units]
-            self.square_sum[units] += batch.square_sum[units]
-            _raise_to(self.abs_max[units], batch.abs_max[units])
-        if batch.highest_bin is not None:
-            _raise_to(self.highest_bin[units], batch.highest_bin[units])
-        elif len(batch.bins):
-            _raise_to(self.highest_bin[units], batch.bins[:, units].max(axis=0))
+        def add(start: int, stop: int) -> None:
+            units = slice(start, stop)
+            if sums is not None:
+                sums[0, units] += batch.abs_sum[units]
+                sums[1, units] += batch.square_sum[units]
+                _raise_to(sums[2, units], batch.abs_max[units])
+            if batch.highest_bin is not None:
+                _raise_to(self.highest_bin[units], batch.highest_bin[units])
+            elif len(batch.bins):
+                _raise_to(self.highest_bin[units], batch.bins[:, units].max(axis=0))
 
-    def added(self, batch: BatchCounts) -> None:
-        """Take note that a batch was added to all units."""
-        if batch.running is not None:
+        if batch.running is None:
+            in_parallel(add, len(self.highest_bin), len(self.highest_bin), UNIT_ALIGNMENT)
+        else:
+            add(0, len(self.highest_bin))
             self._written, self._others = batch.running.into, self._written
         self.add_non_finite(batch.nan_count, batch.infinite_count)
 

@@ -578,7 +578,7 @@ def count_bins(
 
 @_inlined
 def _room(probes: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where `_count_tile` works: bins of a block of units, and what `_add_to_units` adds."""
+    """Where `_count_tiles` works: bins of a block of units, and what `_add_to_units` adds."""
     tables = -(-columns // _TABLE_BINS)
     tile = _aligned(tables * -(-probes // _STEP) * _STEP * _COUNT_BLOCK)
     return tile, _aligned(-(-columns // BINS_AT_ONCE) * BINS_AT_ONCE * WIDTH)
