@@ -11,22 +11,21 @@ import numpy as np
 import torch
 
 from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device_choice import kernels_for
+from iua_widget.counting.device_counters import DeviceCounters
 from iua_widget.interrupts import interrupts_held
-from iua_widget.probe_moments import LIMB_BITS, LIMB_MASK, ProbeMoments
+from iua_widget.probe_moments import ProbeMoments
 from iua_widget.unit_counts import UnitCounts
 from iua_widget.unit_magnitudes import UnitMagnitudes
 
 _MOST_PROBES: Final = 2**31 - 1
 """What a counter of 32 bits with a sign can hold."""
 
-_MOST_SQUARES: Final = 2**22
-"""Squares whose lower limbs can be added before they must be carried."""
-
 _MOST_KEPT: Final = 2**16
 """Probes whose inactive units are kept on the device before they are moved to the host."""
 
 _BLOCK: Final = 2**22
-"""Responses, or counters, worked on at once."""
+"""Counters brought to the host at once."""
 
 
 class DeviceTally:
@@ -64,28 +63,22 @@ class DeviceTally:
         self._inactive_column = inactive_column
         # A reader that does not hold the run's lock must not move anything twice, all the same.
         self._turn = threading.RLock()
-        self._counted = self._squared = self._kept = 0
+        self._counted = self._kept = 0
         self._has_magnitudes = self._has_moments = False
         self._inactive: list[torch.Tensor] = []
+        self._kernels = kernels_for(device)
         with _on_one_stream(device):
-            self._one = torch.ones((), dtype=torch.int32, device=device)
-            self._sums = self._copied(np.stack([magnitudes.abs_sum, magnitudes.square_sum]))
-            self._abs_max = self._copied(magnitudes.abs_max)
-            highest = magnitudes.highest_bin
-            narrow = highest if highest.dtype == np.uint8 else highest.astype(np.int32)
-            self._highest = self._copied(narrow)
-            self._odd = torch.zeros((2, self._units), dtype=torch.int64, device=device)
-            self._moments = torch.zeros((3, columns), dtype=torch.int64, device=device)
+            counters = DeviceCounters.zeros(self._units, columns, device)
+            counters.sums = self._copied(np.stack([magnitudes.abs_sum, magnitudes.square_sum]))
+            counters.abs_max = self._copied(magnitudes.abs_max)
+            counters.highest = self._copied(magnitudes.highest_bin.astype(np.int32))
+            self._counters = counters
         self.hold(held)
 
     def hold(self, held: Sequence[int]) -> None:
         """Hold counts of units at these columns, once those counted have been moved."""
         with self._turn, _on_one_stream(self.device):
-            rows = len(held) + 1  # the last for what no column includes, which is never read
-            self._counts = torch.zeros((rows, self._units), dtype=torch.int32, device=self.device)
-            self._place: torch.Tensor | None = None
-            if len(held) < self._columns:
-                self._place = self._copied(np.searchsorted(held, np.arange(self._columns + 1)))
+            self._counters.hold(held)
 
     def has_room(self, probes: int) -> bool:
         """Whether so many further probes can be added before what is held must be moved."""
@@ -93,8 +86,7 @@ class DeviceTally:
 
     def reserve(self, probes: int) -> None:
         """Have the memory that `add` will take, so that it cannot fail for want of it."""
-        size = 3 * min(_BLOCK + self._units, probes * self._units)
-        torch.empty(size, dtype=torch.int64, device=self.device)
+        self._kernels.reserve(probes, self._counters)
 
     def add(self, batch: DeviceBatch) -> None:
         """Count a classified batch; nothing waits for the device."""
@@ -102,15 +94,7 @@ class DeviceTally:
             probes = len(batch.bins)
             if not probes:
                 return
-            self._add_counts(batch.bins)
-            self._add_squares(batch.inactive)
-            highest = batch.bins.amax(dim=0).to(self._highest.dtype)
-            torch.maximum(self._highest, highest, out=self._highest)
-            torch.maximum(self._abs_max, batch.abs_max, out=self._abs_max)
-            self._sums[0] += batch.abs_sum
-            self._sums[1] += batch.square_sum
-            self._odd[0] += batch.nan_count
-            self._odd[1] += batch.infinite_count
+            self._kernels.add(batch, self._counters)
             if self._inactive_column is not None:
                 self._inactive.append(batch.inactive[:, self._inactive_column].clone())
                 self._kept += probes
@@ -123,7 +107,7 @@ class DeviceTally:
             return
         with interrupts_held(), self._turn, _on_one_stream(self.device):
             counts.add_counted(self._by_unit(), self._counted)
-            self._counts.zero_()
+            self._counters.counts.zero_()
             self._counted = 0
 
     def move_magnitudes(self, magnitudes: UnitMagnitudes) -> None:
@@ -131,13 +115,13 @@ class DeviceTally:
         if not self._has_magnitudes:
             return
         with interrupts_held(), self._turn, _on_one_stream(self.device):
-            sums, odd = _on_host(self._sums), _on_host(self._odd)
+            sums, odd = _on_host(self._counters.sums), _on_host(self._counters.odd)
             magnitudes.abs_sum[:], magnitudes.square_sum[:] = sums
-            magnitudes.abs_max[:] = _on_host(self._abs_max)
-            magnitudes.highest_bin[:] = _on_host(self._highest)
+            magnitudes.abs_max[:] = _on_host(self._counters.abs_max)
+            magnitudes.highest_bin[:] = _on_host(self._counters.highest)
             if odd.any():
                 magnitudes.add_non_finite(*odd)
-                self._odd.zero_()
+                self._counters.odd.zero_()
             self._has_magnitudes = False
 
     def move_moments(self, moments: ProbeMoments) -> None:
@@ -146,10 +130,10 @@ class DeviceTally:
             return
         with interrupts_held(), self._turn, _on_one_stream(self.device):
             part = ProbeMoments(self._columns)
-            part.inactive_sum, part.square_low, part.square_high = _on_host(self._moments)
+            part.inactive_sum, part.square_low, part.square_high = _on_host(self._counters.moments)
             moments.absorb(part)
-            self._moments.zero_()
-            self._squared = 0
+            self._counters.moments.zero_()
+            self._counters.squared = 0
             self._has_moments = False
 
     def move_inactive(self, inactive: list[np.ndarray]) -> None:
@@ -164,32 +148,10 @@ class DeviceTally:
 
     def _by_unit(self) -> Iterator[np.ndarray]:
         """The counters on the host, some units after the other: shape (units, columns)."""
-        columns = len(self._counts) - 1
+        columns = len(self._counters.counts) - 1
         step = max(1, _BLOCK // columns)
         for start in range(0, self._units, step):
-            yield _on_host(self._counts[:columns, start : start + step].T.contiguous())
-
-    def _add_counts(self, bins: torch.Tensor) -> None:
-        step = max(1, _BLOCK // max(self._units, 1))
-        for start in range(0, len(bins), step):
-            index = bins[start : start + step].to(torch.int64)
-            if self._place is not None:
-                index = self._place[index]
-            self._counts.scatter_add_(0, index, self._one.expand(index.shape))
-
-    def _add_squares(self, inactive: torch.Tensor) -> None:
-        # A square is below 2^62 (fewer than 2^31 units); its limbs are summed apart.
-        for start in range(0, len(inactive), _MOST_SQUARES):
-            part = inactive[start : start + _MOST_SQUARES]
-            if self._squared + len(part) > _MOST_SQUARES:
-                self._moments[2] += self._moments[1] >> LIMB_BITS
-                self._moments[1] &= LIMB_MASK
-                self._squared = 1  # what is left is less than one limb
-            squares = part * part
-            self._moments[0] += part.sum(dim=0)
-            self._moments[1] += (squares & LIMB_MASK).sum(dim=0)
-            self._moments[2] += (squares >> LIMB_BITS).sum(dim=0)
-            self._squared += len(part)
+            yield _on_host(self._counters.counts[:columns, start : start + step].T.contiguous())
 
     def _copied(self, array: np.ndarray) -> torch.Tensor:
         """On the device, and never the array's own memory."""

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from iua_widget import IUA, device_tally
+from iua_widget.counting import device, device_counters, torch_kernels
 from iua_widget.counting.choice import AutoEngine
 from iua_widget.counting.device import DeviceEngine, can_count_on
 from iua_widget.counting.device_batch import DeviceBatch
@@ -53,6 +54,20 @@ class NothingWaits(TorchDispatchMode):
         return result
 
 
+@pytest.fixture(params=["torch", "triton"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both implementations, Triton's in its interpreter."""
+    if request.param == "triton":
+        pytest.importorskip("triton")
+        if torch.cuda.is_available():
+            pytest.skip("on a GPU the kernels run as they are: see test_cuda")
+        from iua_widget.counting.triton_launch import TritonKernels
+
+        by_triton = TritonKernels()
+        for module in (device, device_tally):
+            monkeypatch.setattr(module, "kernels_for", lambda _: by_triton)
+
+
 class Text(nn.Module):
     """Tokens, some of them padding, and maps over their positions."""
 
@@ -87,6 +102,7 @@ def texts() -> list[dict[str, torch.Tensor]]:
     ]
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("units", ["auto", "element", "channel", "token"])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_a_model_is_counted_as_by_the_reference(
@@ -100,6 +116,7 @@ def test_a_model_is_counted_as_by_the_reference(
     assert_same_run(*runs)
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("units", ["element", "channel", "token"])
 def test_padding_is_left_out_as_by_the_reference(units: str) -> None:
     runs = [
@@ -203,7 +220,12 @@ def both(seed: int = 0, **options: Any) -> tuple[Tally, Tally, Iterator[np.ndarr
     return held, expected, batches()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(
+    ("kernels", "seed"),
+    [*(("torch", seed) for seed in range(20)), *(("triton", seed) for seed in range(3))],
+    indirect=["kernels"],
+)
 def test_reading_thinning_and_counting_elsewhere_between_batches_change_nothing(seed: int) -> None:
     held, expected, batches = both(seed)
     chance = random.Random(seed)
@@ -236,6 +258,7 @@ def test_reading_thinning_and_counting_elsewhere_between_batches_change_nothing(
     assert_same_tally(held, expected)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_merged_saved_and_restored_it_goes_on_as_one_run() -> None:
     held, expected, batches = both()
     for _ in range(4):
@@ -248,6 +271,7 @@ def test_merged_saved_and_restored_it_goes_on_as_one_run() -> None:
     assert_same_tally(again, expected)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_counters_are_moved_before_they_could_wrap(monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[int] = []
     move = DeviceTally.move_counts
@@ -262,24 +286,27 @@ def test_counters_are_moved_before_they_could_wrap(monkeypatch: pytest.MonkeyPat
     on_device = held._on_device
     assert on_device is not None
     with torch.inference_mode():
-        on_device._counts.fill_(2**31 - 1 - 3)  # one more batch fits, and no other
+        on_device._counters.counts.fill_(2**31 - 1 - 3)  # one more batch fits, and no other
     on_device._counted = 2**31 - 1 - 3
     held._probe_moments.probes = 2**31 - 1 - 3
     monkeypatch.setattr(DeviceTally, "move_counts", noted)
     held.add(batch)
     assert not moved
-    assert on_device._counts.max() == 2**31 - 1
+    assert on_device._counters.counts.max() == 2**31 - 1
     held.add(batch)
     assert moved == [2**31 - 1]
     assert held.unit_counts(0).tolist() == [2**31 - 1 + 3, 2**31 - 1 - 3]
     assert held.counts.dtype == np.uint32
 
 
+@pytest.mark.usefixtures("kernels")
 def test_squares_are_carried_and_what_is_kept_is_moved_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(device_tally, "_MOST_SQUARES", 7)
+    for module in (device_counters, torch_kernels):
+        monkeypatch.setattr(module, "MOST_SQUARES", 7)
     monkeypatch.setattr(device_tally, "_MOST_KEPT", 30)
+    monkeypatch.setattr(torch_kernels, "_DEVICE_BLOCK_VALUES", 40)
     monkeypatch.setattr(device_tally, "_BLOCK", 40)
     held, expected, batches = both()
     large = torch.full((20, len(STOPS) + 1), 2**31 - 1)
@@ -289,13 +316,14 @@ def test_squares_are_carried_and_what_is_kept_is_moved_in_time(
         assert on_device is not None
         assert on_device._kept < 30 + 40
         with torch.inference_mode():
-            on_device._add_squares(large)
+            torch_kernels._add_squares(large, on_device._counters)
         expected._moments.add(large.numpy())
         expected._moments.probes -= len(large)
-        assert int(on_device._moments[1].max()) < 8 * 2**40
+        assert int(on_device._counters.moments[1].max()) < 8 * 2**40
     assert_same_tally(held, expected)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_a_state_begun_in_inference_mode_goes_on_outside_of_it_and_back() -> None:
     held, expected, batches = both()
     with torch.inference_mode():
@@ -313,7 +341,7 @@ def test_readers_without_the_lock_move_nothing_twice() -> None:
 
     def read() -> None:
         try:
-            while not done.is_set():
+            while not done.wait(1e-4):  # or nobody else would have a turn
                 _ = held._moments, held._magnitudes, held._kept
         except BaseException as error:  # noqa: BLE001  (raised below)
             failures.append(error)
@@ -330,6 +358,7 @@ def test_readers_without_the_lock_move_nothing_twice() -> None:
     np.testing.assert_array_equal(held.curves().mean, expected.curves().mean)
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.filterwarnings("ignore:Counts of units are held at fewer stops")
 @pytest.mark.parametrize("memory", ["30 kB", "36 kB", "1 MB"])
 def test_a_budget_thins_what_is_counted_on_a_device(memory: str) -> None:
@@ -345,9 +374,10 @@ def test_a_budget_thins_what_is_counted_on_a_device(memory: str) -> None:
         )
     on_device = iua.tally("a")._on_device
     assert on_device is not None
-    assert on_device._counts.shape == (len(iua.tally("a").columns) + 1, 100)
+    assert on_device._counters.counts.shape == (len(iua.tally("a").columns) + 1, 100)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_what_was_counted_before_a_failing_batch_stays_whole() -> None:
     good = {"a": torch.zeros(4, 3), "b": torch.ones(4, 2)}
 

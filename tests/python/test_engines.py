@@ -64,7 +64,9 @@ def on_host(batch: BatchCounts | DeviceBatch) -> BatchCounts:
     if isinstance(batch, BatchCounts):
         return batch
     many = batch.inactive.shape[1] >= 2**8
-    nan, infinite = batch.nan_count.numpy(), batch.infinite_count.numpy()
+    nan, infinite = (
+        one.numpy().astype(np.int64) for one in (batch.nan_count, batch.infinite_count)
+    )
     odd = nan.any() or infinite.any()
     return BatchCounts(
         bins=batch.bins.numpy().astype(np.uint16 if many else np.uint8, casting="unsafe"),

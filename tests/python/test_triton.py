@@ -1,0 +1,215 @@
+"""Triton's kernels in its interpreter: as the reference, to the last bit. For a GPU: compiled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from test_counting import interesting_values
+from test_engines import GRIDS, check
+
+from iua_widget import IUAWarning, device_tally
+from iua_widget.counting import device, device_choice, device_kernels, triton_launch
+from iua_widget.counting.device import DeviceEngine
+from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device_check import disagreement
+from iua_widget.counting.torch_kernels import TorchKernels
+from iua_widget.tolerances import Stops, default_stops
+
+pytest.importorskip("triton")
+
+from iua_widget.counting.triton_launch import TritonKernels
+
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available(), reason="on a GPU the kernels run as they are: see test_cuda"
+)
+
+HERE = torch.device("cpu")
+DTYPES = [np.float16, np.float32, np.float64]
+
+
+@pytest.fixture(autouse=True)
+def by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = TritonKernels()
+    for module in (device, device_tally):
+        monkeypatch.setattr(module, "kernels_for", lambda _: kernels)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_every_batch_gives_what_the_reference_gives(data: st.DataObject) -> None:
+    dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=9))
+    elements = data.draw(interesting_values(dtype))
+    values = data.draw(hnp.arrays(dtype, shape, elements=elements, fill=elements))
+    check(DeviceEngine(), values, Stops(data.draw(st.sampled_from(GRIDS))))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        ((9, 300), np.float16),
+        ((1, 2050), np.float32),
+        ((513, 40), np.float64),
+        ((3, 64, 5), np.float32),
+        ((2, 65, 7), np.float64),
+        ((2, 1600, 2), np.float16),
+        ((514, 2, 3), np.float32),
+        ((3, 1, 4), np.float64),
+        ((3, 600, 1), np.float64),
+    ],
+)
+def test_chunks_and_blocks_end_where_they_should(shape: tuple[int, ...], dtype: Any) -> None:
+    values = np.maximum(np.random.default_rng(0).normal(size=shape), 0).astype(dtype)
+    values.flat[:: max(values.size // 9, 1)] = np.nan
+    values.flat[1 :: max(values.size // 7, 1)] = -np.inf
+    check(DeviceEngine(), values, Stops(default_stops()))
+
+
+@pytest.mark.parametrize("layout", ["strided", "reversed", "units first", "expanded", "negated"])
+@pytest.mark.parametrize("shape", [(6, 40, 9), (6, 1, 30)])
+def test_the_layout_in_memory_does_not_matter(layout: str, shape: tuple[int, ...]) -> None:
+    wide = torch.randn((2 * shape[0], *shape[1:-1], 3 * shape[2]), dtype=torch.float64)
+    values = {
+        "strided": lambda: wide[::2, :, ::3],
+        "reversed": lambda: wide.flip(1)[::2, :, ::3],
+        "units first": lambda: wide[::2, :, ::3].transpose(0, 2).contiguous().transpose(0, 2),
+        "expanded": lambda: wide[:1, :1, ::3].expand(shape),
+        "negated": lambda: torch.complex(wide, wide).conj().imag[::2, :, ::3],
+    }[layout]()
+    assert values.shape == shape
+    thresholds = Stops(default_stops()).thresholds(np.dtype(np.float64))
+    held = DeviceEngine().classify(values.to(HERE), thresholds)
+    expected = DeviceEngine().classify(values.contiguous().to(HERE), thresholds)
+    assert isinstance(held, DeviceBatch)
+    assert isinstance(expected, DeviceBatch)
+    for name in ("bins", "inactive", "abs_sum", "square_sum", "abs_max"):
+        assert torch.equal(getattr(held, name), getattr(expected, name)), name
+
+
+@pytest.mark.parametrize("stops", [1, 62, 63, 254, 255, 1100])
+def test_any_number_of_stops(stops: int) -> None:
+    values = np.random.default_rng(0).lognormal(0, 3, (3, 40)).astype(np.float32)
+    check(DeviceEngine(), values, Stops(np.geomspace(1e-4, 1e3, stops).tolist()))
+
+
+def test_a_bin_is_never_counted_for_another_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several programs for the probes, the units and the units of a probe."""
+    for name, value in {"_ROWS": 4, "_WIDTH": 16, "_NARROW": 16, "_FEW_UNITS": 0}.items():
+        monkeypatch.setattr(triton_launch, name, value)
+    values = np.maximum(np.random.default_rng(0).normal(size=(21, 2100)), 0).astype(np.float32)
+    values[3, 7] = np.nan
+    check(DeviceEngine(), values, Stops(default_stops()[::9]))
+
+
+@pytest.mark.parametrize("name", ["_MOST_COLUMNS", "_MOST_CHUNKS", "_MOST_PROGRAMS"])
+@pytest.mark.parametrize("shape", [(514, 4), (2, 514, 3)])
+def test_what_the_kernels_cannot_take_pytorch_counts(
+    name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_launch, name, 1)
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    check(DeviceEngine(), values, Stops(default_stops()))
+
+
+@pytest.fixture(scope="module")
+def compiled() -> list[dict[str, Any]]:
+    """Every launch of rows and maps, for a T4 and for an H100."""
+    program = Path(__file__).with_name("triton_compiled.py")
+    without = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, program, "75", "90"], capture_output=True, env=without, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()[-4000:]
+    return json.loads(done.stdout)
+
+
+def test_every_kernel_compiles_for_a_gpu(compiled: list[dict[str, Any]]) -> None:
+    found = {(one["kernel"], one["capability"]) for one in compiled}
+    names = {
+        "classify_rows", "classify_positions", "fold_positions", "sum_probes", "fold_chunks",
+        "count_inactive", "add_batch",
+    }  # fmt: skip
+    assert found == {(name, capability) for name in names for capability in (75, 90)}
+
+
+def test_no_product_is_rounded_together_with_a_sum(compiled: list[dict[str, Any]]) -> None:
+    """Nor is what is subnormal taken for zero: sums would not be those of other engines."""
+    operations = {name for one in compiled for name in one["operations"]}
+    assert "mul.rn.f64" in operations
+    assert not [name for name in operations if name.startswith(("fma", "mad.rn", "mad.f"))]
+    assert not [name for name in operations if ".ftz" in name]
+
+
+def test_kernels_that_agree_are_used() -> None:
+    assert disagreement(TritonKernels(), TorchKernels(), HERE) is None
+    assert isinstance(device_choice._by_triton(HERE), TritonKernels)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("raises", "RuntimeError: no such instruction"),
+        ("sums", "abs sum of (520, 1, 70) in torch.float32 is not the same"),
+        ("counts", "counts of (520, 1, 70) in torch.float32 is not the same"),
+    ],
+)
+def test_kernels_that_do_not_agree_are_not_used_and_it_is_said(
+    fault: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classify, add = TritonKernels.classify, TritonKernels.add
+
+    def bad_classify(self: TritonKernels, *args: Any) -> DeviceBatch:
+        if fault == "raises":
+            raise RuntimeError("no such instruction")
+        batch = classify(self, *args)
+        if fault == "sums":
+            batch.abs_sum[-1] = torch.nextafter(batch.abs_sum[-1], batch.abs_sum[-1] + 1)
+        return batch
+
+    def bad_add(self: TritonKernels, batch: DeviceBatch, counters: Any) -> None:
+        add(self, batch, counters)
+        if fault == "counts":
+            counters.counts[1, 3] += 1
+
+    monkeypatch.setattr(TritonKernels, "classify", bad_classify)
+    monkeypatch.setattr(TritonKernels, "add", bad_add)
+    with pytest.warns(IUAWarning) as warned:
+        assert device_choice._by_triton(HERE) is None
+    assert said in str(warned[0].message)
+    assert "slower" in str(warned[0].message)
+
+
+def test_a_device_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[torch.device] = []
+    kernels: device_kernels.DeviceKernels = TritonKernels()
+
+    def find(device: torch.device) -> device_kernels.DeviceKernels:
+        checked.append(device)
+        return kernels
+
+    monkeypatch.setattr(device_choice, "_by_triton", find)
+    monkeypatch.setattr(device_choice, "_chosen", {})
+    cards = [torch.device("cuda", 6), torch.device("cuda", 7)]
+    for card in cards * 3:
+        assert device_choice.kernels_for(card) is kernels
+    assert checked == cards
+    assert isinstance(device_choice.kernels_for(torch.device("cpu")), TorchKernels)
+
+
+def test_where_there_is_no_triton_pytorch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "iua_widget.counting.triton_launch", None)
+    assert device_choice._by_triton(HERE) is None
