@@ -419,15 +419,15 @@ class IUA:
         try:
             with closing(source.batches(record, restart, position)) as batches:
                 for probes in batches:
-                    pending.check_complete()
+                    coming = pending.check_complete()
                     with interrupts_held(), self._lock:
                         self._budget.fit(
                             self._tallies,
-                            pending.coming,
+                            coming,
                             inputs=self._probes + probes,
                             total=source.total,
                         )
-                        self._tallies = pending.commit()
+                        self._tallies = pending.commit(coming)
                         self._recount = None  # it lacks these probes
                         self._probes += probes
                         self._source_notes = dict.fromkeys(source.notes)

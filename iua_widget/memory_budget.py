@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -178,7 +177,8 @@ def _need(
     known: LayerNeed | None, layer: str, tally: Tally, coming: Coming | None, share: Fraction
 ) -> LayerNeed:
     # A layer of tokens, or one called now and then, has other probes than inputs.
-    to_come = tally.to_come = math.ceil((tally.probes + (coming.probes if coming else 0)) * share)
+    probes = tally.probes + (coming.probes if coming else 0)
+    to_come = tally.to_come = -(-probes * share.numerator // share.denominator)
     narrowest = _NARROWEST if coming is None or coming.device is None else _ON_DEVICE
     width = max(counter_bytes(tally.probes), narrowest)
     return LayerNeed(

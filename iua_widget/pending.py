@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
@@ -54,11 +54,11 @@ class _PendingLayer:
     def take(self, counts: BatchCounts | DeviceBatch) -> None:
         if self.zeroed:
             counts = replace(counts, entries=counts.entries - self.zeroed)
-        self.counts, self.values, self.nbytes = counts, None, _nbytes(counts)
+        self.counts, self.values, self.nbytes = counts, None, counts.nbytes
 
     def count(self) -> None:
         if self.counts is not None:
-            self.tally.add(self.counts, masked=self.masked, wait=True)
+            self.tally.add(self.counts, masked=self.masked, among_others=True)
         self.tally.saw(self.shape, self.dtype)
         self.tally.mask_missed |= not self.fits_mask
 
@@ -114,9 +114,7 @@ class PendingBatch:
         self._nbytes = 0
         self._layers: dict[str, list[_PendingLayer]] = {}
 
-    @property
-    def coming(self) -> dict[str, Coming]:
-        """What the batch brings, layer by layer."""
+    def _coming(self) -> dict[str, Coming]:
         return {
             layer: Coming(
                 parts[0].tally,
@@ -174,10 +172,15 @@ class PendingBatch:
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
 
-    def check_complete(self) -> None:
+    def check_complete(self) -> dict[str, Coming]:
         """Check that every layer of the batches before has come, where that is promised.
 
         What has not been classified by then, is.
+
+        Returns
+        -------
+        dict of str to Coming
+            What the batch brings, layer by layer.
 
         Raises
         ------
@@ -197,17 +200,22 @@ class PendingBatch:
             )
             raise ProducerError(message, layer=missing[0], batch=self.number)
         self._classify_rest()
+        return self._coming()
 
-    def commit(self) -> dict[str, Tally]:
-        """Count the batch, and return all tallies in the order the layers came."""
-        coming = list(self.coming.values())
-        for layer in coming:
-            layer.tally.reserve(
-                layer.probes, layer.device
-            )  # the last that could fail, before anything is added
+    def commit(self, coming: Mapping[str, Coming]) -> dict[str, Tally]:
+        """Count the batch, and return all tallies in the order the layers came.
+
+        Parameters
+        ----------
+        coming : mapping of str to Coming
+            As `check_complete` has returned it.
+        """
+        for layer in coming.values():
+            # The last that could fail, before anything is added.
+            layer.tally.reserve(layer.probes, layer.device)
         for part in self._parts():
             part.count()
-        count_overdue([layer.tally for layer in coming])
+        count_overdue([layer.tally for layer in coming.values()])
         new = {layer: parts[0].tally for layer, parts in self._layers.items()}
         if not self._known:
             return new
@@ -276,11 +284,6 @@ class PendingBatch:
             f"had {tally.response_shape} before. {advice}"
         )
         return ProducerError(message, layer=layer, batch=self.number)
-
-
-def _nbytes(counts: BatchCounts | DeviceBatch) -> int:
-    values = (getattr(counts, field.name) for field in fields(counts))
-    return sum(getattr(value, "nbytes", 0) for value in values)
 
 
 def _merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def as_response(
     """
     if is_tensor(value):
         tensor = _plain(value)
-        dtype = str(value.dtype).removeprefix("torch.")
+        dtype = _dtype_name(value.dtype)
         if tensor.ndim and _is_numeric(tensor) and stays(tensor):
             return Response(_comparable(tensor), dtype)
     array, dtype = _as_array(value, layer=layer, batch=batch)
@@ -76,6 +77,11 @@ def as_response(
     return Response(array, dtype)
 
 
+@functools.cache
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _plain(value: torch.Tensor) -> torch.Tensor:
     """A tensor's values, in a dtype in which they can be compared."""
     import torch
@@ -85,13 +91,18 @@ def _plain(value: torch.Tensor) -> torch.Tensor:
         tensor = tensor.dequantize()
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
-    narrow = tensor.dtype is torch.bfloat16 or str(tensor.dtype).startswith("torch.float8")
+    narrow = tensor.dtype is torch.bfloat16 or _dtype_name(tensor.dtype).startswith("float8")
     return tensor.to(torch.float32) if narrow else tensor
 
 
 def _is_numeric(tensor: torch.Tensor) -> bool:
-    kind = str(tensor.dtype).removeprefix("torch.").rstrip("0123456789")
-    return kind in {"float", "complex", "int", "uint", "bool"}
+    return _dtype_name(tensor.dtype).rstrip("0123456789") in {
+        "float",
+        "complex",
+        "int",
+        "uint",
+        "bool",
+    }
 
 
 def _comparable(tensor: torch.Tensor) -> torch.Tensor:
@@ -112,7 +123,7 @@ def _on_host(tensor: torch.Tensor) -> np.ndarray:
 def _as_array(value: Any, *, layer: str, batch: int) -> tuple[np.ndarray, str]:
     dtype = ""
     if is_tensor(value):
-        dtype = str(value.dtype).removeprefix("torch.")
+        dtype = _dtype_name(value.dtype)
         value = _on_host(_plain(value))
     try:
         array = np.asarray(value)

@@ -328,7 +328,9 @@ class Tally:
             return LayerResponses(values, thresholds)
         return LayerResponses(values, thresholds, self._magnitudes.running())
 
-    def add(self, batch: BatchCounts | DeviceBatch, *, masked: int = 0, wait: bool = False) -> None:
+    def add(
+        self, batch: BatchCounts | DeviceBatch, *, masked: int = 0, among_others: bool = False
+    ) -> None:
         """Count a classified batch.
 
         Parameters
@@ -336,18 +338,19 @@ class Tally:
         batch : BatchCounts or DeviceBatch
         masked : int
             Positions of it that are padding, left out or zeros.
-        wait : bool
-            Whether `count_overdue` is called once all layers of the batch are added.
+        among_others : bool
+            Whether other layers of the batch are added, too: room for all of them has been made by
+            `reserve`, and `count_overdue` will be called once they are.
         """
         probes = len(batch.bins)
+        if not among_others:
+            self.reserve(probes, batch.bins.device if isinstance(batch, DeviceBatch) else None)
         if isinstance(batch, DeviceBatch):
-            self.reserve(probes, batch.bins.device)
             self._count_on_device(batch)
         else:
-            self.reserve(probes)
             self._unit_counts.add(batch.bins)
             self._magnitudes.add(batch)
-            if not wait:
+            if not among_others:
                 count_overdue([self])
             self._moments.add(batch.inactive)
             if self._inactive is not None and self._inactive_at is not None:

@@ -31,3 +31,10 @@ class DeviceBatch:
     nan_count: torch.Tensor
     infinite_count: torch.Tensor
     entries: int
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes on its device."""
+        sums = self.abs_sum, self.square_sum, self.abs_max
+        arrays = self.bins, self.inactive, *sums, self.nan_count, self.infinite_count
+        return sum(int(one.nbytes) for one in arrays)

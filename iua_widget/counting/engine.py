@@ -84,6 +84,14 @@ class BatchCounts:
     running: RunningSums | None = None
     highest_bin: np.ndarray | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes."""
+        sums = self.abs_sum, self.square_sum, self.abs_max
+        odd = self.nan_count, self.infinite_count, self.highest_bin
+        arrays = self.bins, self.inactive, *sums, *odd
+        return sum(one.nbytes for one in arrays if one is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class LayerResponses:

@@ -17,8 +17,9 @@ from iua_widget.interrupts import interrupts_held
 _SMALL: Final = 2**16
 """Responses below which another thread costs more than it saves."""
 
-_WORTH_A_THREAD: Final = 2**17
-"""Responses that take several times as long as to call a thread."""
+_WORTH_A_THREAD: Final = 2**19
+"""Responses that take several times as long as to call a thread, which calls keep others waiting:
+on 16 cores, 8 threads have done 4 million responses sooner than 16."""
 
 _RANGE: Final = 2**19
 """Responses that take so long that to fetch the next range costs nothing beside it, and whose bins

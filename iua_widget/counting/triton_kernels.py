@@ -55,7 +55,7 @@ def _store_sums(
     tl.store(sums + 2 * by_sum, abs_max, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["probes"])
 def classify_rows(
     values: tl.tensor,
     edges: tl.tensor,
@@ -115,7 +115,7 @@ def classify_rows(
     tl.store(not_finite + units, tl.sum(infinity, axis=0), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["probes", "positions", "chunks"])
 def classify_positions(
     values: tl.tensor,
     edges: tl.tensor,
@@ -190,7 +190,7 @@ def classify_positions(
     tl.atomic_add(odd + units + unit, infinities, mask=inside & (infinities > 0), sem="relaxed")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["probes", "chunks"])
 def fold_positions(
     largest: tl.tensor,
     parts: tl.tensor,
@@ -230,7 +230,7 @@ def fold_positions(
     tl.store(bins + probe * units + unit, found.to(bins.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["probes"])
 def sum_probes(
     parts: tl.tensor,
     sums: tl.tensor,
@@ -265,7 +265,7 @@ def sum_probes(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["chunks"])
 def fold_chunks(
     parts: tl.tensor,
     sums: tl.tensor,
@@ -290,7 +290,7 @@ def fold_chunks(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["columns", "steps"])
 def count_inactive(
     bins: tl.tensor,
     inactive: tl.tensor,
@@ -322,7 +322,7 @@ def count_inactive(
         tl.atomic_add(to, up_to, mask=column < columns, sem="relaxed")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["probes", "columns"])
 def add_batch(
     bins: tl.tensor,
     inactive: tl.tensor,

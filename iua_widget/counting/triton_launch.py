@@ -6,7 +6,8 @@ the next can be launched.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import torch
@@ -40,11 +41,11 @@ _PROGRAMS: Final = 1024
 """How many keep a GPU busy."""
 
 _FEW_UNITS: Final = 2**15
-_WIDTH, _NARROW = 128, 32
+_WIDTH, _NARROW = 64, 32
 """Units of a program that takes rows: of many units, and of few."""
 
-_MAP_WIDTH, _MAP_WIDTH_LAST = 4, 32
-"""Units of a program that takes maps, and of one where the units lie side by side."""
+_MAP_WIDTH = 16
+"""Units of a program that takes maps."""
 
 _ROWS: Final = 64
 """Probes of a program that counts."""
@@ -125,6 +126,8 @@ class TritonKernels:
 
 def _current(tensor: torch.Tensor) -> AbstractContextManager[None]:
     """Triton launches on the current device."""
+    if not tensor.is_cuda or tensor.device.index == torch.cuda.current_device():
+        return nullcontext()
     guard: AbstractContextManager[None] = torch.cuda.device_of(tensor)  # type: ignore[no-untyped-call]
     return guard
 
@@ -142,12 +145,13 @@ def _halvings(entries: int) -> int:
     return (entries - 1).bit_length()
 
 
-def _constants(values: torch.Tensor, edges: DeviceEdges, lanes: int) -> dict[str, Any]:
+@functools.lru_cache(maxsize=64)
+def _constants(dtype: torch.dtype, levels: int, lanes: int) -> dict[str, Any]:
     return {
-        "levels": edges.levels,
-        "magnitude": magnitude_mask(values.dtype),
-        "infinite": infinity_bits(values.dtype),
-        "floating": _FLOATING[values.dtype],
+        "levels": levels,
+        "magnitude": magnitude_mask(dtype),
+        "infinite": infinity_bits(dtype),
+        "floating": _FLOATING[dtype],
         "halvings": _halvings(lanes),
         "enable_fp_fusion": False,
     }
@@ -172,7 +176,7 @@ def _classify_rows(
         values.stride(0),
         values.stride(2),
         width=width,
-        **_constants(values, edges, PROBE_LANES),
+        **_constants(values.dtype, edges.levels, PROBE_LANES),
     )
     return _folded(sums), odd[0] if chunks == 1 else odd.sum(dim=0)
 
@@ -186,8 +190,7 @@ def _classify_positions(
     sums = values.new_empty((3, probes, chunks, units), dtype=torch.float64)
     odd = values.new_zeros((2, units), dtype=torch.int32)
     largest = bits.new_empty((probes, chunks, units)) if chunks > 1 else bits
-    width = _MAP_WIDTH if values.stride(1) < values.stride(2) else _MAP_WIDTH_LAST
-    kernels.classify_positions[probes * chunks, triton.cdiv(units, width)](
+    kernels.classify_positions[probes * chunks, triton.cdiv(units, _MAP_WIDTH)](
         bits,
         edges.table,
         bins,
@@ -200,8 +203,8 @@ def _classify_positions(
         chunks,
         *values.stride(),
         whole=chunks == 1,
-        width=width,
-        **_constants(values, edges, POSITION_LANES),
+        width=_MAP_WIDTH,
+        **_constants(values.dtype, edges.levels, POSITION_LANES),
     )
     if chunks > 1:
         parts, sums = sums, sums.new_empty((3, probes, units))

@@ -59,7 +59,7 @@ def launches() -> list[tuple[Any, dict[str, Any]]]:
         setattr(triton_launch.kernels, name, Noted(kernel, noted))
     count = triton_launch.TritonKernels()
     for dtype in (torch.float16, torch.float32, torch.float64):
-        for shape in ((16, 1, 4096), (1030, 1, 3000), (16, 49, 64), (3, 3000, 65)):
+        for shape in ((16, 1, 4096), (1030, 1, 3000), (16, 49, 64), (3, 3000, 65), (1, 2, 1)):
             for values in (torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype).mT):
                 thresholds = np.geomspace(1e-6, 1, 70).astype(str(dtype)[6:])
                 edges = DeviceEdges.of(thresholds, torch.device("cpu"))
@@ -75,9 +75,12 @@ def compiled(kernel: Any, given: dict[str, Any], capability: int) -> str:
     """The PTX; Triton's own assembler sees to it that it can be assembled."""
     options = {name: given[name] for name in ("enable_fp_fusion",) if name in given}
     constants, signature = {}, {}
+    parameter_of = {parameter.name: parameter for parameter in kernel.params}
     for name, parameter in inspect.signature(kernel.fn).parameters.items():
         value = given[name]
-        if "constexpr" in str(parameter.annotation) or (type(value) is int and value == 1):
+        if "constexpr" in str(parameter.annotation) or (
+            type(value) is int and value == 1 and not parameter_of[name].do_not_specialize
+        ):
             constants[name], signature[name] = value, "constexpr"
         elif isinstance(value, torch.Tensor):
             signature[name] = "*" + NAMES[value.dtype]
