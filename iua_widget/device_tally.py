@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ _MOST_PROBES: Final = 2**31 - 1
 
 _MOST_KEPT: Final = 2**16
 """Probes whose inactive units are kept on the device before they are moved to the host."""
+
+_MOST_VIEWED: Final = 2**10
+"""Probes of which all columns are kept, for want of a copy of the one that is wanted."""
 
 _BLOCK: Final = 2**22
 """Counters brought to the host at once."""
@@ -63,9 +67,10 @@ class DeviceTally:
         self._inactive_column = inactive_column
         # A reader that does not hold the run's lock must not move anything twice, all the same.
         self._turn = threading.RLock()
-        self._counted = self._kept = 0
+        self._counted = self._kept = self._viewed = 0
         self._has_magnitudes = self._has_moments = False
         self._inactive: list[torch.Tensor] = []
+        self._views: list[torch.Tensor] = []
         self._kernels = kernels_for(device)
         with _on_one_stream(device):
             counters = DeviceCounters.zeros(self._units, columns, device)
@@ -96,8 +101,7 @@ class DeviceTally:
                 return
             self._kernels.add(batch, self._counters)
             if self._inactive_column is not None:
-                self._inactive.append(batch.inactive[:, self._inactive_column].clone())
-                self._kept += probes
+                self._keep(batch.inactive[:, self._inactive_column])
             self._counted += probes
             self._has_magnitudes = self._has_moments = True
 
@@ -138,13 +142,24 @@ class DeviceTally:
 
     def move_inactive(self, inactive: list[np.ndarray]) -> None:
         """Append the inactive units of each probe to the host's list."""
-        if not self._inactive:
+        if not self._kept:
             return
         with interrupts_held(), self._turn, _on_one_stream(self.device):
-            if self._inactive:
-                inactive.append(_on_host(torch.cat(self._inactive)))
+            if self._kept:
+                inactive.append(_on_host(torch.cat([*self._inactive, *self._views])))
                 self._inactive.clear()
-                self._kept = 0
+                self._views.clear()
+                self._kept = self._viewed = 0
+
+    def _keep(self, view: torch.Tensor) -> None:
+        # To copy a column takes longer than to see to it; but a view keeps all columns.
+        self._views.append(view)
+        self._kept += len(view)
+        self._viewed += len(view)
+        if self._viewed >= _MOST_VIEWED:
+            self._inactive.append(torch.cat(self._views))
+            self._views.clear()
+            self._viewed = 0
 
     def _by_unit(self) -> Iterator[np.ndarray]:
         """The counters on the host, some units after the other: shape (units, columns)."""
@@ -163,6 +178,11 @@ def _on_host(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
+@functools.cache
+def _common_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.default_stream(device)
+
+
 @contextmanager
 def _on_one_stream(device: torch.device) -> Iterator[None]:
     """Work in the order in which this is entered, from whatever thread and stream.
@@ -173,7 +193,7 @@ def _on_one_stream(device: torch.device) -> Iterator[None]:
         if device.type != "cuda" or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             yield
             return
-        here, common = torch.cuda.current_stream(device), torch.cuda.default_stream(device)
+        here, common = torch.cuda.current_stream(device), _common_stream(device)
         if here == common:
             yield
             return

@@ -47,6 +47,9 @@ _WIDTH, _NARROW = 64, 32
 _MAP_WIDTH = 16
 """Units of a program that takes maps."""
 
+_WARPS: Final = 4
+"""Threads of a program, in groups of 32, unless one group does better."""
+
 _ROWS: Final = 64
 """Probes of a program that counts."""
 
@@ -164,7 +167,8 @@ def _classify_rows(
     chunks = _chunks(probes)
     sums = values.new_empty((chunks, 3, units), dtype=torch.float64)
     odd = values.new_empty((chunks, 2, units), dtype=torch.int32)
-    width = _WIDTH if units * chunks > _FEW_UNITS else _NARROW
+    many = units * chunks > _FEW_UNITS
+    width = _WIDTH if many else _NARROW
     kernels.classify_rows[triton.cdiv(units, width), chunks](
         values.view(INTEGERS[values.dtype]),
         edges.table,
@@ -176,6 +180,7 @@ def _classify_rows(
         values.stride(0),
         values.stride(2),
         width=width,
+        num_warps=1 if many and chunks == 1 else _WARPS,
         **_constants(values.dtype, edges.levels, PROBE_LANES),
     )
     return _folded(sums), odd[0] if chunks == 1 else odd.sum(dim=0)
@@ -204,6 +209,7 @@ def _classify_positions(
         *values.stride(),
         whole=chunks == 1,
         width=_MAP_WIDTH,
+        num_warps=1 if positions <= POSITION_LANES else _WARPS,
         **_constants(values.dtype, edges.levels, POSITION_LANES),
     )
     if chunks > 1:

@@ -23,13 +23,13 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
     pairs = 2 if quick else 15
     card = torch.cuda.get_device_name()
     network, images = resnet(quick=quick)
-    many = images if quick else images.repeat(4, 1, 1, 1)
-    for inputs in (images, many):
+    for times in (1,) if quick else (1, 4, 16):
+        inputs = images.repeat(times, 1, 1, 1)
         for units, what in (("element", "every element"), ("channel", '`units="channel"`')):
             name = f"ResNet-50, batch of {len(inputs)} at {inputs.shape[-1]} px: all 49 ReLUs"
             yield _compared(network, inputs, pairs, f"{card}, {name}, {what}", units=units)
     text, tokens = gpt2(quick=quick)
-    for ids, dtype in ((tokens, torch.float32), (tokens.repeat(4, 1), torch.bfloat16)):
+    for ids, dtype in ((tokens, torch.float32), (tokens.repeat(16, 1), torch.bfloat16)):
         name = f"GPT-2 small, {ids.shape[0]} × {ids.shape[1]} tokens, {str(dtype)[6:]}"
         yield _compared(text.to(dtype), ids, pairs, f"{card}, {name}")
 

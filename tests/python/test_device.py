@@ -308,6 +308,7 @@ def test_squares_are_carried_and_what_is_kept_is_moved_in_time(
     monkeypatch.setattr(device_tally, "_MOST_KEPT", 30)
     monkeypatch.setattr(torch_kernels, "_DEVICE_BLOCK_VALUES", 40)
     monkeypatch.setattr(device_tally, "_BLOCK", 40)
+    monkeypatch.setattr(device_tally, "_MOST_VIEWED", 25)
     held, expected, batches = both()
     large = torch.full((20, len(STOPS) + 1), 2**31 - 1)
     for _ in range(10):
