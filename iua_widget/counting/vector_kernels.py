@@ -48,6 +48,18 @@ def _hot_tables() -> np.ndarray:
 _HOT: Final = _hot_tables()
 """For `vectors.hot`: each table has a bit for each of eight indices, 1 to 56 in all."""
 
+_EIGHTS: Final = np.array(
+    [
+        0,
+        *(1 << bin_ // BINS_AT_ONCE for bin_ in range(_TABLE_BINS)),
+        *[0] * (WIDTH - 1 - _TABLE_BINS),
+    ],
+    np.uint8,
+)
+"""For `vectors.hot`: a bit for each eight bins of a table, by which is told whether any occurs."""
+
+_ALL_EIGHTS: Final = 0xFF
+
 MOST_COLUMNS: Final = 4 * _TABLE_BINS
 """Above, a bin could not be told from none."""
 
@@ -211,6 +223,12 @@ def _hot_of(low: int) -> Any:
 
 
 @_inlined
+def _occurs(seen: int, low: int) -> int:
+    """Whether any of eight bins from `low` on occurs: `seen` has eight bits for each table."""
+    return seen >> (8 * (low // _TABLE_BINS) + low % _TABLE_BINS // BINS_AT_ONCE) & 1
+
+
+@_inlined
 def _count_row(
     row: np.ndarray, start: int, stop: int, totals: np.ndarray, room: np.ndarray
 ) -> None:
@@ -220,18 +238,24 @@ def _count_row(
         last = min(first + _ROW_UNITS, stop)
         whole = first + (last - first) // WIDTH * WIDTH
         steps = -(-(last - first) // (_STEP * WIDTH))
+        seen = 0
         for low in range(0, columns, _TABLE_BINS):
             part = room[low // _TABLE_BINS * _ROW_UNITS :]
+            eights, here = vectors.load(_EIGHTS, 0), vectors.zeros()
             for at in range(first, whole, WIDTH):
                 indices = vectors.indices(vectors.load(row, at), low)
+                here = vectors.any_of(here, vectors.hot(indices, eights))
                 vectors.store(part, at - first, indices)
             part[whole - first : steps * _STEP * WIDTH] = 0
             for at in range(whole, last):
                 part[at - first] = _index(row[at], low)
+            occurs = vectors.set_anywhere(here) if whole == last else _ALL_EIGHTS
+            seen |= occurs << 8 * (low // _TABLE_BINS)
         for low in range(0, columns, BINS_AT_ONCE):
-            at = low // _TABLE_BINS * _ROW_UNITS
-            planes = _count_eight_bins(room, at, WIDTH, steps, _hot_of(low))
-            vectors.add_places(*planes, totals, low)
+            if _occurs(seen, low):
+                at = low // _TABLE_BINS * _ROW_UNITS
+                planes = _count_eight_bins(room, at, WIDTH, steps, _hot_of(low))
+                vectors.add_places(*planes, totals, low)
 
 
 @_inlined
@@ -566,13 +590,13 @@ def count_bins(
             block = counts[first * columns : (first + size) * columns]
             for probe in range(one.first, one.first + one.probes, MOST_PROBES):
                 end = min(probe + MOST_PROBES, one.first + one.probes)
-                _fill_tiles(places, probe, end, first, first + size, columns, tiles)
+                seen = _fill_tiles(places, probe, end, first, first + size, columns, tiles)
                 whole = size % WIDTH == 0
                 if whole and like.itemsize == 1:
-                    _count_tiles(tiles, end - probe, size, block, columns, counters)
+                    _count_tiles(tiles, end - probe, size, block, columns, seen, counters)
                 else:
                     counted = size if whole else _COUNT_BLOCK
-                    _count_tiles(tiles, end - probe, counted, narrow, columns, counters)
+                    _count_tiles(tiles, end - probe, counted, narrow, columns, seen, counters)
                     kernels.spill(narrow, block, len(block))
 
 
@@ -587,17 +611,20 @@ def _room(probes: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
 @_inlined
 def _fill_tile(  # noqa: PLR0917
     places: np.ndarray, probe: int, end: int, first: int, last: int, low: int, tile: np.ndarray
-) -> None:
+) -> int:
     """Bring where bins from `low` on are looked up, of units `first` to `last`, beside each other.
 
-    The number of units is a multiple of 64.
+    The number of units is a multiple of 64. Returns a bit for each eight bins, whether any occurs.
     """
+    eights, seen = vectors.load(_EIGHTS, 0), vectors.zeros()
     for each in range(probe, end):
         to = (each - probe) * _COUNT_BLOCK - first
         for at in range(first, last, WIDTH):
             indices = vectors.indices(vectors.load_from(places[each], at), low)
+            seen = vectors.any_of(seen, vectors.hot(indices, eights))
             vectors.store(tile, to + at, indices)
             vectors.fetch_from(places[each], at + _COUNT_BLOCK)
+    return vectors.set_anywhere(seen)  # type: ignore[no-any-return]
 
 
 @_inlined
@@ -621,17 +648,24 @@ def _fill_tiles(  # noqa: PLR0917
     last: int,
     columns: int,
     tiles: np.ndarray,
-) -> None:
-    """Fill a tile for each table, and what is missing to a multiple of sixteen probes."""
+) -> int:
+    """Fill a tile for each table, and what is missing to a multiple of sixteen probes.
+
+    Returns which bins occur: see `_occurs`.
+    """
+    seen = 0
     size = -(-(end - probe) // _STEP) * _STEP * _COUNT_BLOCK
     for low in range(0, columns, _TABLE_BINS):
         at = low // _TABLE_BINS * size
         tile = tiles[at : at + size]
+        here = _ALL_EIGHTS
         if (last - first) % WIDTH == 0:
-            _fill_tile(places, probe, end, first, last, low, tile)
+            here = _fill_tile(places, probe, end, first, last, low, tile)
         else:
             _fill_rest(places, probe, end, first, last, low, tile)
         tile[(end - probe) * _COUNT_BLOCK :] = 0
+        seen |= here << 8 * (low // _TABLE_BINS)
+    return seen
 
 
 @_inlined
@@ -641,14 +675,18 @@ def _count_tiles(  # noqa: PLR0917
     units: int,
     flat: np.ndarray,
     columns: int,
+    seen: int,
     counters: np.ndarray,
 ) -> None:
-    """Count the bins of a block of a multiple of 64 units, whose counters `flat` is."""
+    """Count the bins that occur in a block of a multiple of 64 units, whose counters `flat` is."""
     steps = -(-probes // _STEP)
     size = steps * _STEP * _COUNT_BLOCK
     for at in range(0, units, WIDTH):
         for low in range(0, columns, BINS_AT_ONCE):
-            first = low // _TABLE_BINS * size + at
-            planes = _count_eight_bins(tiles, first, _COUNT_BLOCK, steps, _hot_of(low))
-            vectors.write_counters(*planes, counters, low * WIDTH)
+            if _occurs(seen, low):
+                first = low // _TABLE_BINS * size + at
+                planes = _count_eight_bins(tiles, first, _COUNT_BLOCK, steps, _hot_of(low))
+                vectors.write_counters(*planes, counters, low * WIDTH)
+            else:
+                counters[low * WIDTH : (low + BINS_AT_ONCE) * WIDTH] = 0
         _add_to_units(counters, flat, at * columns, columns)

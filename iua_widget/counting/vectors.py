@@ -136,6 +136,15 @@ def _hot(builder: Any, indices: Any, table: Any) -> Any:
     return _call(builder, "llvm.x86.avx512.permvar.qi.512", _BYTES, table, indices)
 
 
+def _set_anywhere(builder: Any, value: Any) -> Any:
+    """The bits that one byte of a vector has, or another."""
+    longs = builder.bitcast(value, _LONGS)
+    found = _call(builder, "llvm.vector.reduce.or.v8i64", _LONG, longs)
+    for shift in (32, 16, 8):
+        found = builder.or_(found, builder.lshr(found, _number(shift)))
+    return builder.and_(found, _number(0xFF))
+
+
 _BITS: Final = tuple(1 << bit for bit in range(8))
 
 load = _intrinsic(lambda b, array, at: _read(b, array, at, _BYTES))
@@ -148,6 +157,8 @@ store = _intrinsic(_write, types.void)
 zeros = _intrinsic(lambda _: _constant(_BYTES, 0))
 both = _intrinsic(lambda b, one, two: b.and_(one, two))
 either = _intrinsic(lambda b, one, two: b.xor(one, two))
+set_anywhere = _intrinsic(_set_anywhere, types.int64)
+any_of = _intrinsic(lambda b, one, two: b.or_(one, two))
 sum_bits = _intrinsic(lambda b, one, two, three: _logic(b, 0x96, one, two, three))
 carry_bits = _intrinsic(lambda b, one, two, three: _logic(b, 0xE8, one, two, three))
 indices = _intrinsic(_indices)

@@ -239,6 +239,36 @@ def test_vectors_count_more_probes_than_a_byte_can_hold(dtype: type, probes: int
     np.testing.assert_array_equal(counts[0], counts[1])
 
 
+@pytest.mark.usefixtures("in_vectors")
+@pytest.mark.parametrize("columns", [56, 72, 201, 224])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_vectors_miss_no_bin_where_few_occur(columns: int, dtype: type) -> None:
+    """Eight bins of which none occurs are passed over."""
+    rng = np.random.default_rng(columns)
+    units = 128 * columns + 30
+    bins = np.empty((96, units), np.uint8)
+    for block in range(columns + 1):
+        some = slice(128 * block, min(128 * block + 128, units))
+        bins[:, some] = np.minimum(block, columns - 1)
+        bins[rng.integers(96), some.start + rng.integers(30)] = rng.integers(columns)
+    counts = np.ones((2, units, columns), dtype)
+    cpu._count_in_vectors([LayerBins([bins[:64], bins[64:]], counts[0])])
+    ReferenceEngine().accumulate([bins], counts[1])
+    np.testing.assert_array_equal(counts[0], counts[1])
+
+
+@pytest.mark.usefixtures("in_vectors")
+@pytest.mark.parametrize("units", [2048, 8192 + 64, 3001])
+def test_vectors_miss_no_bin_of_a_probe_where_few_occur(units: int) -> None:
+    stops = Stops(default_stops())
+    edges = np.array([*default_stops(), 1e9], np.float32)
+    values = np.repeat(edges[:, None], units, axis=1)
+    rng = np.random.default_rng(units)
+    for row in values:
+        row[rng.integers(units)] = rng.choice(edges)
+    check(CPUEngine(), values, stops)
+
+
 @pytest.mark.parametrize(
     ("stops", "fits"),
     [(stops, True) for stops in PACKED]
