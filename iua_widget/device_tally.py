@@ -25,8 +25,8 @@ _MOST_PROBES: Final = 2**31 - 1
 _MOST_KEPT: Final = 2**16
 """Probes whose inactive units are kept on the device before they are moved to the host."""
 
-_MOST_VIEWED: Final = 2**10
-"""Probes of which all columns are kept, for want of a copy of the one that is wanted."""
+_MOST_VIEWED: Final = 2**17
+"""Bytes kept of all columns, for want of a copy of the one that is wanted."""
 
 _BLOCK: Final = 2**22
 """Counters brought to the host at once."""
@@ -92,6 +92,9 @@ class DeviceTally:
     def reserve(self, probes: int) -> None:
         """Have the memory that `add` will take, so that it cannot fail for want of it."""
         self._kernels.reserve(probes, self._counters)
+        if self._viewed >= _MOST_VIEWED:
+            with self._turn, _on_one_stream(self.device):
+                self._copy_views()
 
     def add(self, batch: DeviceBatch) -> None:
         """Count a classified batch; nothing waits for the device."""
@@ -101,7 +104,9 @@ class DeviceTally:
                 return
             self._kernels.add(batch, self._counters)
             if self._inactive_column is not None:
-                self._keep(batch.inactive[:, self._inactive_column])
+                self._views.append(batch.inactive[:, self._inactive_column])
+                self._viewed += batch.inactive.nbytes
+                self._kept += probes
             self._counted += probes
             self._has_magnitudes = self._has_moments = True
 
@@ -151,15 +156,14 @@ class DeviceTally:
                 self._views.clear()
                 self._kept = self._viewed = 0
 
-    def _keep(self, view: torch.Tensor) -> None:
+    def _copy_views(self) -> None:
         # To copy a column takes longer than to see to it; but a view keeps all columns.
-        self._views.append(view)
-        self._kept += len(view)
-        self._viewed += len(view)
-        if self._viewed >= _MOST_VIEWED:
-            self._inactive.append(torch.cat(self._views))
-            self._views.clear()
-            self._viewed = 0
+        self._inactive.append(torch.cat(self._views))
+        if self.device.type == "cuda":
+            for view in self._views:  # which another stream may have allocated
+                view.record_stream(torch.cuda.current_stream(self.device))
+        self._views.clear()
+        self._viewed = 0
 
     def _by_unit(self) -> Iterator[np.ndarray]:
         """The counters on the host, some units after the other: shape (units, columns)."""

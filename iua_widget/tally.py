@@ -270,12 +270,17 @@ class Tally:
             self._leave_device()
             self._unit_counts.reserve(self.probes + probes)
             return
+        on_device = self._on(device)
+        if not on_device.has_room(probes):
+            self._move_all()
+        on_device.reserve(probes)
+
+    def _on(self, device: torch.device) -> DeviceTally:
+        """Its counters on a device, where it counts from now on."""
         if self._on_device is None or self._on_device.device != device:
             self._leave_device()
             self._on_device = self._begun_on(device)
-        if not self._on_device.has_room(probes):
-            self._move_all()
-        self._on_device.reserve(probes)
+        return self._on_device
 
     def _begun_on(self, device: torch.device) -> DeviceTally:
         from iua_widget.device_tally import DeviceTally
@@ -343,11 +348,14 @@ class Tally:
             `reserve`, and `count_overdue` will be called once they are.
         """
         probes = len(batch.bins)
-        if not among_others:
-            self.reserve(probes, batch.bins.device if isinstance(batch, DeviceBatch) else None)
         if isinstance(batch, DeviceBatch):
-            self._count_on_device(batch)
+            if not among_others:
+                self.reserve(probes, batch.bins.device)
+            self._on(batch.bins.device).add(batch)
+            self._probe_moments.probes += probes
         else:
+            if not among_others or self._on_device is not None:
+                self.reserve(probes)
             self._unit_counts.add(batch.bins)
             self._magnitudes.add(batch)
             if not among_others:
@@ -373,11 +381,6 @@ class Tally:
         """Let go of what is kept for the next batch only."""
         if self._held is not None:
             self._held[1].rest()
-
-    def _count_on_device(self, batch: DeviceBatch) -> None:
-        if self._on_device is not None:
-            self._on_device.add(batch)
-        self._probe_moments.probes += len(batch.bins)
 
     def state(self) -> TallyState:
         """Everything that is needed to go on from here, or to merge.

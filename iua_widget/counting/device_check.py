@@ -13,14 +13,20 @@ from iua_widget.counting.device_counters import DeviceCounters
 from iua_widget.counting.device_edges import DeviceEdges
 from iua_widget.counting.device_kernels import DeviceKernels
 
+_SAMPLES: Final = (
+    ((520, 1, 70), torch.float32),
+    ((3, 600, 20), torch.float64),
+    ((1, 1, 33_000), torch.float32),
+    ((5, 49, 20), torch.float16),
+)
 _ODD: Final = (float("nan"), float("inf"), -float("inf"), 1e-40, -1e-3)
 
 
 def disagreement(one: DeviceKernels, other: DeviceKernels, device: torch.device) -> str | None:
     """What is not the same, in words; None where all is.
 
-    Every kernel is seen once: rows and maps, each of more than one chunk, in float32 and, for how
-    sums are rounded, float64. This waits for the device.
+    Rows and maps are seen, of one chunk and of several, of few units and of many, in every dtype
+    (float64 for how sums are rounded). This waits for the device.
 
     Examples
     --------
@@ -28,14 +34,14 @@ def disagreement(one: DeviceKernels, other: DeviceKernels, device: torch.device)
     >>> disagreement(TorchKernels(), TorchKernels(), torch.device("cpu")) is None
     True
     """
-    for values in _samples(device):
+    for number, values in enumerate(_samples(device)):
         thresholds = np.geomspace(1e-8, 1, 20).astype(str(values.dtype).removeprefix("torch."))
         edges = DeviceEdges.of(thresholds, device)
         batches = [kernels.classify(values, edges) for kernels in (one, other)]
         counters = []
         for kernels, batch in zip((one, other), batches, strict=True):
             held = DeviceCounters.zeros(values.shape[2], edges.columns, device)
-            held.hold(range(1, edges.columns))
+            held.hold(range(number % 2, edges.columns))
             for _ in range(2):
                 kernels.add(batch, held)
             counters.append(held)
@@ -47,8 +53,9 @@ def disagreement(one: DeviceKernels, other: DeviceKernels, device: torch.device)
 
 def _samples(device: torch.device) -> Iterator[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    for shape, dtype in (((520, 1, 70), torch.float32), ((3, 600, 20), torch.float64)):
-        values = torch.randn(shape, generator=generator, dtype=dtype).clamp_min_(0)
+    for shape, dtype in _SAMPLES:
+        values = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+        values = values.clamp_min_(0).to(dtype)
         for number, odd in enumerate(_ODD):
             values.view(-1)[97 * number] = odd
         yield values.to(device)

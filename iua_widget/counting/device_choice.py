@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from typing import Final
 
 import torch
 
 from iua_widget.counting.device_check import disagreement
+from iua_widget.counting.device_fallback import (
+    KernelsWithFallback,
+    warn_of_slower_counting,
+)
 from iua_widget.counting.device_kernels import DeviceKernels
 from iua_widget.counting.torch_kernels import TorchKernels
-from iua_widget.errors import IUAWarning
 
 _BY_TORCH: Final = TorchKernels()
 _chosen: Final[dict[torch.device, DeviceKernels]] = {}
@@ -41,19 +43,16 @@ def kernels_for(device: torch.device) -> DeviceKernels:
 def _by_triton(device: torch.device) -> DeviceKernels | None:
     try:
         from iua_widget.counting.triton_launch import TritonKernels
+
+        kernels = TritonKernels()
+        problem = disagreement(kernels, _BY_TORCH, device)
     except ImportError:
         return None
-    kernels = TritonKernels()
-    try:
-        problem = disagreement(kernels, _BY_TORCH, device)
+    except torch.cuda.OutOfMemoryError:
+        raise  # not for want of Triton
     except Exception as error:  # noqa: BLE001  (a compiler's, a driver's: it can be any)
         problem = f"{type(error).__name__}: {error}"
     if problem is None:
-        return kernels
-    warnings.warn(
-        f"Triton's kernels cannot be used on {device} ({problem}); PyTorch's own operations count "
-        "there: as exactly, but slower.",
-        IUAWarning,
-        stacklevel=2,
-    )
+        return KernelsWithFallback(kernels, _BY_TORCH)
+    warn_of_slower_counting(device, problem)
     return None

@@ -16,8 +16,8 @@ class DeviceEdges:
     ----------
     table : torch.Tensor of integers, shape (2 ** levels - 1,)
         The edges in ascending order, and after them what no magnitude exceeds.
-    count : int
-        How many edges there are.
+    columns : int
+        How many edges there are: all bins but the last.
     bins : torch.dtype
         What bins are given in: uint8, int16 or int32.
 
@@ -31,7 +31,7 @@ class DeviceEdges:
     """
 
     table: torch.Tensor
-    count: int
+    columns: int
     bins: torch.dtype
 
     @classmethod
@@ -55,14 +55,9 @@ class DeviceEdges:
     @property
     def bits(self) -> torch.Tensor:
         """The edges alone."""
-        return self.table[: self.count]
+        return self.table[: self.columns]
 
     @property
     def levels(self) -> int:
         """How often the table can be halved until a bin is found."""
         return len(self.table).bit_length()
-
-    @property
-    def columns(self) -> int:
-        """Bins but the last."""
-        return self.count

@@ -18,8 +18,8 @@ _SMALL: Final = 2**16
 """Responses below which another thread costs more than it saves."""
 
 _WORTH_A_THREAD: Final = 2**19
-"""Responses that take several times as long as to call a thread, which calls keep others waiting:
-on 16 cores, 8 threads have done 4 million responses sooner than 16."""
+"""Responses that take several times as long as to call a thread. Threads are called one after the
+other: on 16 cores, 8 have done 4 million responses sooner than 16."""
 
 _RANGE: Final = 2**19
 """Responses that take so long that to fetch the next range costs nothing beside it, and whose bins
@@ -159,7 +159,7 @@ def _cores_for(size: int) -> int:
 
 
 def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most: int) -> None:
-    """Call `work` with each task, on as many threads as there are cores."""
+    """Call `work` with each task, on `most` threads or those of the library's team."""
     left = deque(tasks)
     errors: list[BaseException] = []
 

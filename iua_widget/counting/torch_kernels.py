@@ -33,17 +33,17 @@ class TorchKernels:
     def classify(self, values: torch.Tensor, edges: DeviceEdges) -> DeviceBatch:
         """Sort magnitudes into bins; see `DeviceKernels.classify`."""
         probes, positions, units = values.shape
-        columns = edges.count + 1
+        cells_a_row = edges.columns + 1
         groups = _groups(probes, values.device)
         bins = values.new_empty((probes, units), dtype=edges.bins)
-        histogram = values.new_zeros(probes * groups * columns, dtype=torch.int32)
+        histogram = values.new_zeros(probes * groups * cells_a_row, dtype=torch.int32)
         sums = values.new_zeros((2, units), dtype=torch.float64)
         largest = values.new_zeros(units, dtype=torch.float64)
         odd = values.new_zeros((2, units), dtype=torch.int64)
         integers = INTEGERS[values.dtype]
         magnitude, infinite = magnitude_mask(values.dtype), infinity_bits(values.dtype)
         one = values.new_ones((), dtype=torch.int32)
-        rows = torch.arange(probes, device=values.device)[:, None] * (groups * columns)
+        rows = torch.arange(probes, device=values.device)[:, None] * (groups * cells_a_row)
         for block in _unit_blocks(probes * positions, units, values.device) if probes else ():
             bits = values[:, :, block].view(integers) & magnitude
             if positions == 1:
@@ -54,7 +54,7 @@ class TorchKernels:
                 most = bits.new_zeros((probes, bits.shape[2]))
             index = torch.bucketize(most.contiguous(), edges.bits, out_int32=True)
             bins[:, block] = index
-            group = torch.arange(index.shape[1], device=values.device) % groups * columns
+            group = torch.arange(index.shape[1], device=values.device) % groups * cells_a_row
             cells = ((rows + group) + index).view(-1)
             histogram.scatter_add_(0, cells, one.expand(len(cells)))
             if not positions:
@@ -64,7 +64,7 @@ class TorchKernels:
             finite = bits.masked_fill(bits >= infinite, 0).view(values.dtype)
             largest[block] = finite.view(integers).amax(dim=(0, 1)).view(values.dtype)
             sums[:, block] = _sums(finite)
-        counts = histogram.view(probes, groups, columns).sum(dim=1)
+        counts = histogram.view(probes, groups, cells_a_row).sum(dim=1)
         return DeviceBatch(
             bins=bins,
             inactive=counts[:, :-1].cumsum(dim=1),

@@ -52,7 +52,7 @@ def _store_sums(
 ) -> None:
     tl.store(sums, abs_sum, mask=inside)
     tl.store(sums + by_sum, square_sum, mask=inside)
-    tl.store(sums + 2 * by_sum, abs_max, mask=inside)
+    tl.store(sums + by_sum + by_sum, abs_max, mask=inside)
 
 
 @triton.jit(do_not_specialize=["probes"])
@@ -284,7 +284,7 @@ def fold_chunks(
         sums + unit,
         _folded(tl.load(place, mask=there, other=0.0), halvings, width),
         _folded(tl.load(place + units, mask=there, other=0.0), halvings, width),
-        tl.max(tl.load(place + 2 * units, mask=there, other=0.0), axis=0),
+        tl.max(tl.load(place + units + units, mask=there, other=0.0), axis=0),
         units,
         inside,
     )

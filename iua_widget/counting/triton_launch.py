@@ -37,10 +37,16 @@ _MOST_PROGRAMS: Final = 2**16 - 1
 _MOST_ENTRIES: Final = 2**31 - 1
 """Responses of a unit, of which so many may be NaN."""
 
+_PART_BYTES: Final = 3 * 8
+_MOST_BETWEEN: Final = 2**28
+"""Bytes of the sums of each probe's positions, unless the responses take more than that."""
+
 _PROGRAMS: Final = 1024
 """How many keep a GPU busy."""
 
 _FEW_UNITS: Final = 2**15
+"""Units, times the chunks of their probes, of which wide programs would be too few."""
+
 _WIDTH, _NARROW = 64, 32
 """Units of a program that takes rows: of many units, and of few."""
 
@@ -63,12 +69,14 @@ class TritonKernels:
     def classify(self, values: torch.Tensor, edges: DeviceEdges) -> DeviceBatch:
         """Sort magnitudes into bins; see `DeviceKernels.classify`."""
         probes, positions, units = values.shape
+        between = 0 if positions == 1 else _PART_BYTES * probes * _chunks(positions) * units
         if (
             not values.numel()
             or edges.columns > _MOST_COLUMNS
             or max(_chunks(probes), _chunks(positions)) > _MOST_CHUNKS
-            or (positions > 1 and units > _MOST_PROGRAMS)
+            or (positions > 1 and triton.cdiv(units, _MAP_WIDTH) > _MOST_PROGRAMS)
             or probes * positions > _MOST_ENTRIES
+            or between > max(_MOST_BETWEEN, values.nbytes)
         ):
             return self._otherwise.classify(values, edges)
         with _current(values):

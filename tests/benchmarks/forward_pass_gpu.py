@@ -57,6 +57,7 @@ def _compared(model: Any, inputs: Any, pairs: int, what: str, **options: Any) ->
         times.theirs.append(timed(_until_done(bare)))
         times.ours.append(timed(_until_done(lambda: next(steps))))
     steps.close()
+    model.cpu()
     assert iua.probes == len(inputs) * (pairs + 3)
     units = sum(iua.tally(layer).units for layer in iua.layers)
     return Row(

@@ -20,6 +20,7 @@ from iua_widget.counting import device, device_counters, torch_kernels
 from iua_widget.counting.choice import AutoEngine
 from iua_widget.counting.device import DeviceEngine, can_count_on
 from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.device_tally import DeviceTally
 from iua_widget.masking import OnDevice
 from iua_widget.sources import open_source
@@ -360,6 +361,17 @@ def test_readers_without_the_lock_move_nothing_twice() -> None:
 
 
 @pytest.mark.usefixtures("kernels")
+def test_parts_of_one_batch_may_be_counted_in_two_places() -> None:
+    held, expected, _ = both()
+    parts = np.random.default_rng(0).normal(size=(4, 5, 13)).astype(np.float32)
+    held.reserve(20, torch.device("cpu"))
+    for number, part in enumerate(parts):
+        engine = ReferenceEngine() if number % 2 else DeviceEngine()
+        held.add(engine.classify(part, held.responses(part).thresholds), among_others=True)
+        expected.add(expected.classify(part))
+    assert_same_tally(held, expected)
+
+
 @pytest.mark.filterwarnings("ignore:Counts of units are held at fewer stops")
 @pytest.mark.parametrize("memory", ["30 kB", "36 kB", "1 MB"])
 def test_a_budget_thins_what_is_counted_on_a_device(memory: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,14 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_counting import interesting_values
-from test_engines import GRIDS, check
+from test_engines import GRIDS, assert_same_tally, check
 
 from iua_widget import IUAWarning, device_tally
 from iua_widget.counting import device, device_choice, device_kernels, triton_launch
 from iua_widget.counting.device import DeviceEngine
 from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.device_check import disagreement
+from iua_widget.counting.device_counters import DeviceCounters
+from iua_widget.counting.device_edges import DeviceEdges
+from iua_widget.counting.device_fallback import KernelsWithFallback
+from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.counting.torch_kernels import TorchKernels
+from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
 pytest.importorskip("triton")
@@ -35,6 +40,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 HERE = torch.device("cpu")
+STOPS = Stops(default_stops())
 DTYPES = [np.float16, np.float32, np.float64]
 
 
@@ -110,19 +116,60 @@ def test_a_bin_is_never_counted_for_another_unit(monkeypatch: pytest.MonkeyPatch
     """Several programs for the probes, the units and the units of a probe."""
     for name, value in {"_ROWS": 4, "_WIDTH": 16, "_NARROW": 16, "_FEW_UNITS": 0}.items():
         monkeypatch.setattr(triton_launch, name, value)
-    values = np.maximum(np.random.default_rng(0).normal(size=(21, 2100)), 0).astype(np.float32)
+    values = np.maximum(np.random.default_rng(0).normal(size=(9, 1100)), 0).astype(np.float32)
     values[3, 7] = np.nan
     check(DeviceEngine(), values, Stops(default_stops()[::9]))
 
 
-@pytest.mark.parametrize("name", ["_MOST_COLUMNS", "_MOST_CHUNKS", "_MOST_PROGRAMS"])
-@pytest.mark.parametrize("shape", [(514, 4), (2, 514, 3)])
+@pytest.mark.parametrize(
+    ("name", "most", "shape"),
+    [
+        ("_MOST_COLUMNS", 70, (5, 4)),
+        ("_MOST_CHUNKS", 1, (514, 4)),
+        ("_MOST_CHUNKS", 1, (2, 514, 3)),
+        ("_MOST_PROGRAMS", 1, (2, 5, 17)),
+        ("_MOST_ENTRIES", 9, (2, 5, 3)),
+        ("_MOST_BETWEEN", 0, (2, 5, 3)),
+    ],
+)
 def test_what_the_kernels_cannot_take_pytorch_counts(
-    name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    name: str, most: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triton_launch, name, 1)
+    classified = Mock(wraps=TorchKernels().classify)
+    monkeypatch.setattr(TorchKernels, "classify", lambda _, *args: classified(*args))
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    smaller = np.repeat(values, 30, axis=1) if name == "_MOST_BETWEEN" else values[:1, ..., :1]
+    DeviceEngine().classify(smaller, np.float32([0, 1]))
+    assert not classified.called
+    monkeypatch.setattr(triton_launch, name, most)
     check(DeviceEngine(), values, Stops(default_stops()))
+    assert classified.called
+
+
+def test_more_probes_than_a_launch_takes_pytorch_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = Mock(wraps=TorchKernels().add)
+    monkeypatch.setattr(TorchKernels, "add", lambda _, *args: added(*args))
+    monkeypatch.setattr(triton_launch, "MOST_SQUARES", 6)
+    for probes in (6, 7):
+        assert not added.called
+        check(DeviceEngine(), np.ones((probes, 3), np.float32), Stops([0.0, 2.0]))
+    assert added.called
+
+
+def test_squares_of_many_units_are_summed_in_two_limbs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    edges = DeviceEdges.of(np.float32([0, 1]), HERE)
+    held = []
+    for kernels in (TritonKernels(), TorchKernels()):
+        batch = kernels.classify(torch.zeros((70, 1, 3)), edges)
+        batch.inactive[:] = torch.randint(2**31, (70, edges.columns), generator=generator)
+        generator.manual_seed(0)
+        counters = DeviceCounters.zeros(3, edges.columns, HERE)
+        counters.hold(range(edges.columns))
+        kernels.add(batch, counters)
+        held.append(counters.moments)
+    assert int(held[0][2].min()) > 2**20
+    assert torch.equal(*held)
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +202,7 @@ def test_no_product_is_rounded_together_with_a_sum(compiled: list[dict[str, Any]
 
 
 def test_kernels_that_agree_are_used() -> None:
-    assert disagreement(TritonKernels(), TorchKernels(), HERE) is None
-    assert isinstance(device_choice._by_triton(HERE), TritonKernels)
+    assert isinstance(device_choice._by_triton(HERE), KernelsWithFallback)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +237,49 @@ def test_kernels_that_do_not_agree_are_not_used_and_it_is_said(
         assert device_choice._by_triton(HERE) is None
     assert said in str(warned[0].message)
     assert "slower" in str(warned[0].message)
+
+
+def test_kernels_that_fail_later_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler may fail at any time: nothing is lost, and nothing counted twice."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no room left on device")
+
+    for name in ("classify", "add"):
+        kernels = KernelsWithFallback(TritonKernels(), TorchKernels())
+        for module in (device, device_tally):
+            monkeypatch.setattr(module, "kernels_for", lambda _, chosen=kernels: chosen)
+        tallies = [Tally(STOPS, (3,), engine=one()) for one in (DeviceEngine, ReferenceEngine)]
+
+        def count(values: np.ndarray, tallies: list[Tally] = tallies) -> None:
+            for tally in tallies:
+                tally.add(tally.classify(values))
+
+        before, meanwhile, after = np.random.default_rng(0).normal(size=(3, 4, 3))
+        count(before)
+        assert not kernels.failed
+        with monkeypatch.context() as patched:
+            patched.setattr(TritonKernels, name, fail)
+            with pytest.warns(IUAWarning) as warned:
+                count(meanwhile)
+        assert kernels.failed
+        assert "RuntimeError: no room left on device" in str(warned[0].message)
+        count(after)  # and says no more
+        assert_same_tally(*tallies)
+
+
+def test_for_want_of_memory_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(TritonKernels, "classify", fail)
+    kernels = KernelsWithFallback(TritonKernels(), TorchKernels())
+    edges = DeviceEdges.of(np.float32([0, 1]), HERE)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        kernels.classify(torch.zeros((4, 1, 3)), edges)
+    assert not kernels.failed
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        device_choice._by_triton(HERE)
 
 
 def test_a_device_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:

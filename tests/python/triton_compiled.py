@@ -48,7 +48,7 @@ class Noted:
 
 @functools.cache
 def launches() -> list[tuple[Any, dict[str, Any]]]:
-    """Those of rows and maps of one chunk and of several, in every dtype and layout."""
+    """Those of rows and maps of one chunk and of several, in every dtype, and in other layouts."""
     noted: list[tuple[Any, dict[str, Any]]] = []
     kernels = {
         name: kernel
@@ -60,7 +60,8 @@ def launches() -> list[tuple[Any, dict[str, Any]]]:
     count = triton_launch.TritonKernels()
     for dtype in (torch.float16, torch.float32, torch.float64):
         for shape in ((16, 1, 4096), (1030, 1, 3000), (16, 49, 64), (3, 3000, 65), (1, 2, 1)):
-            for values in (torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype).mT):
+            plain = torch.zeros(shape, dtype=dtype)
+            for values in (plain, plain.mT) if dtype is torch.float32 else (plain,):
                 thresholds = np.geomspace(1e-6, 1, 70).astype(str(dtype)[6:])
                 edges = DeviceEdges.of(thresholds, torch.device("cpu"))
                 counters = DeviceCounters.zeros(values.shape[2], edges.columns, values.device)
@@ -73,7 +74,7 @@ def launches() -> list[tuple[Any, dict[str, Any]]]:
 
 def compiled(kernel: Any, given: dict[str, Any], capability: int) -> str:
     """The PTX; Triton's own assembler sees to it that it can be assembled."""
-    options = {name: given[name] for name in ("enable_fp_fusion",) if name in given}
+    options = {name: given[name] for name in ("enable_fp_fusion", "num_warps") if name in given}
     constants, signature = {}, {}
     parameter_of = {parameter.name: parameter for parameter in kernel.params}
     for name, parameter in inspect.signature(kernel.fn).parameters.items():
