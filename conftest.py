@@ -8,4 +8,4 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
 
-collect_ignore_glob = [] if find_spec("triton") else ["iua_widget/counting/triton_*.py"]
+collect_ignore_glob = [] if find_spec("triton") else ["iua_widget/counting/device/triton_*.py"]

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 import torch
 
-from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.device_choice import kernels_for
-from iua_widget.counting.device_counters import DeviceCounters
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.choice import kernels_for
+from iua_widget.counting.device.counters import DeviceCounters
 from iua_widget.interrupts import interrupts_held
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.unit_counts import UnitCounts

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.errors import ProducerError
 from iua_widget.masking import ON_HOST, OnDevice

@@ -1,1 +1,1 @@
-"""The hot loop: one file an engine, all of one contract (`engine`), with `reference` the oracle."""
+"""The hot loop: engines, all of one contract (`engine`), with `reference` the oracle."""

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import (
     BatchCounts,
     Engine,
@@ -89,7 +89,7 @@ class AutoEngine:
 
     def _on_device(self) -> Engine:
         if self._device is None:
-            from iua_widget.counting.device import DeviceEngine
+            from iua_widget.counting.device.engine import DeviceEngine
 
             self._device = DeviceEngine()
         return self._device
@@ -133,7 +133,7 @@ def choose_engine(name: object) -> Engine:
 
 def _by_torch() -> Engine:
     try:
-        from iua_widget.counting.device import DeviceEngine
+        from iua_widget.counting.device.engine import DeviceEngine
     except ImportError as error:
         message = (
             "engine='device' needs PyTorch, which cannot be imported here: install it with "

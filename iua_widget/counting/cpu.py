@@ -18,7 +18,7 @@ import numpy as np
 
 from iua_widget.counting import kernels, pages, vector_kernels, vectors
 from iua_widget.counting.buffers import Buffers
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
 from iua_widget.counting.layer_by_layer import LayerByLayer
 from iua_widget.counting.reference import ReferenceEngine

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device.batch import DeviceBatch
 
 CHUNK: Final = 512
 PROBE_LANES: Final = 4

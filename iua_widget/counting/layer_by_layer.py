@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
 from iua_widget.counting.threads import all_in_parallel
 

@@ -24,12 +24,12 @@ from test_engines import (
 )
 
 from iua_widget import IUA, device_tally
-from iua_widget.counting import device
-from iua_widget.counting.device import DeviceEngine
-from iua_widget.counting.device_choice import kernels_for
-from iua_widget.counting.device_fallback import KernelsWithFallback
+from iua_widget.counting.device import engine
+from iua_widget.counting.device.choice import kernels_for
+from iua_widget.counting.device.engine import DeviceEngine
+from iua_widget.counting.device.fallback import KernelsWithFallback
+from iua_widget.counting.device.torch_kernels import TorchKernels
 from iua_widget.counting.reference import ReferenceEngine
-from iua_widget.counting.torch_kernels import TorchKernels
 from iua_widget.sources import open_source
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are chosen by themselves, and PyTorch's operations."""
     if request.param == "torch":
-        for module in (device, device_tally):
+        for module in (engine, device_tally):
             monkeypatch.setattr(module, "kernels_for", lambda _: TorchKernels())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -16,10 +17,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from iua_widget import IUA, device_tally
-from iua_widget.counting import device, device_counters, torch_kernels
 from iua_widget.counting.choice import AutoEngine
-from iua_widget.counting.device import DeviceEngine, can_count_on
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device import counters, engine, torch_kernels
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.engine import DeviceEngine, can_count_on
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.device_tally import DeviceTally
 from iua_widget.masking import OnDevice
@@ -28,6 +29,7 @@ from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 from iua_widget.units import UnitPlan, arrange
 
+UNITS = ["auto", "element", "channel", "token"]
 STOPS = Stops(default_stops())
 WAITING = {
     "_local_scalar_dense", "nonzero", "nonzero_numpy", "masked_select", "is_nonzero", "equal",
@@ -62,10 +64,10 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         pytest.importorskip("triton")
         if torch.cuda.is_available():
             pytest.skip("on a GPU the kernels run as they are: see test_cuda")
-        from iua_widget.counting.triton_launch import TritonKernels
+        from iua_widget.counting.device.triton_launch import TritonKernels
 
         by_triton = TritonKernels()
-        for module in (device, device_tally):
+        for module in (engine, device_tally):
             monkeypatch.setattr(module, "kernels_for", lambda _: by_triton)
 
 
@@ -104,8 +106,15 @@ def texts() -> list[dict[str, torch.Tensor]]:
 
 
 @pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("units", ["auto", "element", "channel", "token"])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("kernels", "units", "memory_format"),
+    [
+        *itertools.product(["torch"], UNITS, [torch.contiguous_format, torch.channels_last]),
+        *itertools.product(["triton"], UNITS[1:], [torch.contiguous_format]),
+        ("triton", "channel", torch.channels_last),
+    ],
+    indirect=["kernels"],
+)
 def test_a_model_is_counted_as_by_the_reference(
     units: str, memory_format: torch.memory_format
 ) -> None:
@@ -150,7 +159,7 @@ def test_nothing_waits_while_a_batch_is_classified_and_counted(
     assert tally.probes == 3 * shape[0]
 
 
-@pytest.mark.parametrize("units", ["auto", "element", "channel", "token"])
+@pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize(
     ("make", "loader"), [(model, lambda: images().split(10)), (Text, texts)], ids=["maps", "text"]
 )
@@ -304,7 +313,7 @@ def test_counters_are_moved_before_they_could_wrap(monkeypatch: pytest.MonkeyPat
 def test_squares_are_carried_and_what_is_kept_is_moved_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in (device_counters, torch_kernels):
+    for module in (counters, torch_kernels):
         monkeypatch.setattr(module, "MOST_SQUARES", 7)
     monkeypatch.setattr(device_tally, "_MOST_KEPT", 30)
     monkeypatch.setattr(torch_kernels, "_DEVICE_BLOCK_VALUES", 40)

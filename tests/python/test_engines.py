@@ -18,8 +18,8 @@ from iua_widget import IUA, EngineError, counting
 from iua_widget.counting import cpu, vector_kernels, vectors
 from iua_widget.counting.choice import AutoEngine, choose_engine
 from iua_widget.counting.cpu import CPUEngine
-from iua_widget.counting.device import DeviceEngine
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.engine import DeviceEngine
 from iua_widget.counting.engine import (
     BatchCounts,
     Engine,
@@ -538,7 +538,7 @@ def test_an_engine_that_there_is_not_is_told_so() -> None:
 def test_where_pytorch_is_missing_the_device_engine_is_told_to_need_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(sys.modules, "iua_widget.counting.device")
+    monkeypatch.delitem(sys.modules, "iua_widget.counting.device.engine")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(EngineError, match=r"needs PyTorch.*pip install torch"):
         IUA(engine="device")

@@ -20,20 +20,21 @@ from test_counting import interesting_values
 from test_engines import GRIDS, assert_same_tally, check
 
 from iua_widget import IUAWarning, device_tally
-from iua_widget.counting import device, device_choice, device_kernels, triton_launch
-from iua_widget.counting.device import DeviceEngine
-from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.device_counters import DeviceCounters
-from iua_widget.counting.device_edges import DeviceEdges
-from iua_widget.counting.device_fallback import KernelsWithFallback
+from iua_widget.counting.device import choice, engine, triton_launch
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.counters import DeviceCounters
+from iua_widget.counting.device.edges import DeviceEdges
+from iua_widget.counting.device.engine import DeviceEngine
+from iua_widget.counting.device.fallback import KernelsWithFallback
+from iua_widget.counting.device.kernels import DeviceKernels
+from iua_widget.counting.device.torch_kernels import TorchKernels
 from iua_widget.counting.reference import ReferenceEngine
-from iua_widget.counting.torch_kernels import TorchKernels
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
 pytest.importorskip("triton")
 
-from iua_widget.counting.triton_launch import TritonKernels
+from iua_widget.counting.device.triton_launch import TritonKernels
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="on a GPU the kernels run as they are: see test_cuda"
@@ -47,7 +48,7 @@ DTYPES = [np.float16, np.float32, np.float64]
 @pytest.fixture(autouse=True)
 def by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = TritonKernels()
-    for module in (device, device_tally):
+    for module in (engine, device_tally):
         monkeypatch.setattr(module, "kernels_for", lambda _: kernels)
 
 
@@ -202,7 +203,7 @@ def test_no_product_is_rounded_together_with_a_sum(compiled: list[dict[str, Any]
 
 
 def test_kernels_that_agree_are_used() -> None:
-    assert isinstance(device_choice._by_triton(HERE), KernelsWithFallback)
+    assert isinstance(choice._by_triton(HERE), KernelsWithFallback)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_kernels_that_do_not_agree_are_not_used_and_it_is_said(
     monkeypatch.setattr(TritonKernels, "classify", bad_classify)
     monkeypatch.setattr(TritonKernels, "add", bad_add)
     with pytest.warns(IUAWarning) as warned:
-        assert device_choice._by_triton(HERE) is None
+        assert choice._by_triton(HERE) is None
     assert said in str(warned[0].message)
     assert "slower" in str(warned[0].message)
 
@@ -247,7 +248,7 @@ def test_kernels_that_fail_later_are_replaced(monkeypatch: pytest.MonkeyPatch) -
 
     for name in ("classify", "add"):
         kernels = KernelsWithFallback(TritonKernels(), TorchKernels())
-        for module in (device, device_tally):
+        for module in (engine, device_tally):
             monkeypatch.setattr(module, "kernels_for", lambda _, chosen=kernels: chosen)
         tallies = [Tally(STOPS, (3,), engine=one()) for one in (DeviceEngine, ReferenceEngine)]
 
@@ -279,26 +280,26 @@ def test_for_want_of_memory_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch)
         kernels.classify(torch.zeros((4, 1, 3)), edges)
     assert not kernels.failed
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        device_choice._by_triton(HERE)
+        choice._by_triton(HERE)
 
 
 def test_a_device_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[torch.device] = []
-    kernels: device_kernels.DeviceKernels = TritonKernels()
+    kernels: DeviceKernels = TritonKernels()
 
-    def find(device: torch.device) -> device_kernels.DeviceKernels:
+    def find(device: torch.device) -> DeviceKernels:
         checked.append(device)
         return kernels
 
-    monkeypatch.setattr(device_choice, "_by_triton", find)
-    monkeypatch.setattr(device_choice, "_chosen", {})
+    monkeypatch.setattr(choice, "_by_triton", find)
+    monkeypatch.setattr(choice, "_chosen", {})
     cards = [torch.device("cuda", 6), torch.device("cuda", 7)]
     for card in cards * 3:
-        assert device_choice.kernels_for(card) is kernels
+        assert choice.kernels_for(card) is kernels
     assert checked == cards
-    assert isinstance(device_choice.kernels_for(torch.device("cpu")), TorchKernels)
+    assert isinstance(choice.kernels_for(torch.device("cpu")), TorchKernels)
 
 
 def test_where_there_is_no_triton_pytorch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "iua_widget.counting.triton_launch", None)
-    assert device_choice._by_triton(HERE) is None
+    monkeypatch.setitem(sys.modules, "iua_widget.counting.device.triton_launch", None)
+    assert choice._by_triton(HERE) is None

@@ -19,9 +19,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from iua_widget.counting import triton_kernels, triton_launch
-from iua_widget.counting.device_counters import DeviceCounters
-from iua_widget.counting.device_edges import DeviceEdges
+from iua_widget.counting.device import triton_kernels, triton_launch
+from iua_widget.counting.device.counters import DeviceCounters
+from iua_widget.counting.device.edges import DeviceEdges
 
 NAMES = {
     torch.uint8: "u8",

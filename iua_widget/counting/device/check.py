@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import torch
 
-from iua_widget.counting.device_counters import DeviceCounters
-from iua_widget.counting.device_edges import DeviceEdges
-from iua_widget.counting.device_kernels import DeviceKernels
+from iua_widget.counting.device.counters import DeviceCounters
+from iua_widget.counting.device.edges import DeviceEdges
+from iua_widget.counting.device.kernels import DeviceKernels
 
 _SAMPLES: Final = (
     ((520, 1, 70), torch.float32),
@@ -30,7 +30,7 @@ def disagreement(one: DeviceKernels, other: DeviceKernels, device: torch.device)
 
     Examples
     --------
-    >>> from iua_widget.counting.torch_kernels import TorchKernels
+    >>> from iua_widget.counting.device.torch_kernels import TorchKernels
     >>> disagreement(TorchKernels(), TorchKernels(), torch.device("cpu")) is None
     True
     """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from iua_widget.counting.device_batch import DeviceBatch
+from iua_widget.counting.device.batch import DeviceBatch
 
 if TYPE_CHECKING:
     import torch
 
-    from iua_widget.counting.device_counters import DeviceCounters
-    from iua_widget.counting.device_edges import DeviceEdges
+    from iua_widget.counting.device.counters import DeviceCounters
+    from iua_widget.counting.device.edges import DeviceEdges
 
 
 class DeviceKernels(Protocol):

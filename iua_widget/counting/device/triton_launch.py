@@ -14,13 +14,13 @@ import torch
 import triton
 import triton.language as tl
 
-from iua_widget.counting import triton_kernels as kernels
-from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.device_bits import INTEGERS, infinity_bits, magnitude_mask
-from iua_widget.counting.device_counters import MOST_SQUARES, DeviceCounters
-from iua_widget.counting.device_edges import DeviceEdges
+from iua_widget.counting.device import triton_kernels as kernels
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.bits import INTEGERS, infinity_bits, magnitude_mask
+from iua_widget.counting.device.counters import MOST_SQUARES, DeviceCounters
+from iua_widget.counting.device.edges import DeviceEdges
+from iua_widget.counting.device.torch_kernels import TorchKernels
 from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES
-from iua_widget.counting.torch_kernels import TorchKernels
 
 _FLOATING: Final = {
     torch.float16: tl.float16,

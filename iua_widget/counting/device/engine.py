@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.device_choice import kernels_for
-from iua_widget.counting.device_edges import DeviceEdges
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.choice import kernels_for
+from iua_widget.counting.device.edges import DeviceEdges
 from iua_widget.counting.engine import BatchCounts, RunningSums
 from iua_widget.counting.layer_by_layer import LayerByLayer
 from iua_widget.counting.reference import ReferenceEngine

@@ -11,11 +11,11 @@ from typing import Final
 
 import torch
 
-from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.device_bits import INTEGERS, infinity_bits, magnitude_mask
-from iua_widget.counting.device_counters import MOST_SQUARES, DeviceCounters
-from iua_widget.counting.device_edges import DeviceEdges
-from iua_widget.counting.device_sums import ordered_sum, padded_length
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.bits import INTEGERS, infinity_bits, magnitude_mask
+from iua_widget.counting.device.counters import MOST_SQUARES, DeviceCounters
+from iua_widget.counting.device.edges import DeviceEdges
+from iua_widget.counting.device.sums import ordered_sum, padded_length
 from iua_widget.counting.engine import POSITION_LANES, PROBE_LANES
 from iua_widget.probe_moments import LIMB_BITS, LIMB_MASK
 

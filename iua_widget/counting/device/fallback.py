@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from iua_widget.counting.device_batch import DeviceBatch
-from iua_widget.counting.device_kernels import DeviceKernels
+from iua_widget.counting.device.batch import DeviceBatch
+from iua_widget.counting.device.kernels import DeviceKernels
 from iua_widget.errors import IUAWarning
 
 if TYPE_CHECKING:
-    from iua_widget.counting.device_counters import DeviceCounters
-    from iua_widget.counting.device_edges import DeviceEdges
+    from iua_widget.counting.device.counters import DeviceCounters
+    from iua_widget.counting.device.edges import DeviceEdges
 
 
 class KernelsWithFallback:

@@ -7,13 +7,13 @@ from typing import Final
 
 import torch
 
-from iua_widget.counting.device_check import disagreement
-from iua_widget.counting.device_fallback import (
+from iua_widget.counting.device.check import disagreement
+from iua_widget.counting.device.fallback import (
     KernelsWithFallback,
     warn_of_slower_counting,
 )
-from iua_widget.counting.device_kernels import DeviceKernels
-from iua_widget.counting.torch_kernels import TorchKernels
+from iua_widget.counting.device.kernels import DeviceKernels
+from iua_widget.counting.device.torch_kernels import TorchKernels
 
 _BY_TORCH: Final = TorchKernels()
 _chosen: Final[dict[torch.device, DeviceKernels]] = {}
@@ -42,7 +42,7 @@ def kernels_for(device: torch.device) -> DeviceKernels:
 
 def _by_triton(device: torch.device) -> DeviceKernels | None:
     try:
-        from iua_widget.counting.triton_launch import TritonKernels
+        from iua_widget.counting.device.triton_launch import TritonKernels
 
         kernels = TritonKernels()
         problem = disagreement(kernels, _BY_TORCH, device)
