@@ -92,8 +92,8 @@ class DeviceTally:
     def reserve(self, probes: int) -> None:
         """Have the memory that `add` will take, so that it cannot fail for want of it."""
         self._kernels.reserve(probes, self._counters)
-        if self._viewed >= _MOST_VIEWED:
-            with self._turn, _on_one_stream(self.device):
+        with self._turn:
+            if self._viewed >= _MOST_VIEWED:
                 self._copy_views()
 
     def add(self, batch: DeviceBatch) -> None:
@@ -158,10 +158,11 @@ class DeviceTally:
 
     def _copy_views(self) -> None:
         # To copy a column takes longer than to see to it; but a view keeps all columns.
-        self._inactive.append(torch.cat(self._views))
-        if self.device.type == "cuda":
-            for view in self._views:  # which another stream may have allocated
-                view.record_stream(torch.cuda.current_stream(self.device))
+        with _on_one_stream(self.device):
+            self._inactive.append(torch.cat(self._views))
+            if self.device.type == "cuda":
+                for view in self._views:  # which another stream may have allocated
+                    view.record_stream(torch.cuda.current_stream(self.device))
         self._views.clear()
         self._viewed = 0
 
