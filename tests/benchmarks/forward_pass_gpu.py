@@ -91,6 +91,8 @@ def main() -> None:
         found.append(row)
         print(line(row), flush=True)
         write_table({TITLE: found}, options.output, quick=options.quick)
+    if not found:
+        parser.exit(1, "there is no CUDA device: nothing was measured\n")
 
 
 if __name__ == "__main__":
