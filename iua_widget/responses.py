@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from iua_widget.errors import ProducerError
-from iua_widget.tensors import is_tensor
+from iua_widget.tensors import dtype_name, is_tensor
 
 if TYPE_CHECKING:
     import torch
+
+
+_NUMERIC: Final = {"float", "complex", "int", "uint", "bool"}
+"""Kinds of dtypes, by what their names begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def as_response(
     """
     if is_tensor(value):
         tensor = _plain(value)
-        dtype = _dtype_name(value.dtype)
+        dtype = dtype_name(value.dtype)
         if tensor.ndim and _is_numeric(tensor) and stays(tensor):
             return Response(_comparable(tensor), dtype)
     array, dtype = _as_array(value, layer=layer, batch=batch)
@@ -77,11 +80,6 @@ def as_response(
     return Response(array, dtype)
 
 
-@functools.cache
-def _dtype_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
 def _plain(value: torch.Tensor) -> torch.Tensor:
     """A tensor's values, in a dtype in which they can be compared."""
     import torch
@@ -91,18 +89,12 @@ def _plain(value: torch.Tensor) -> torch.Tensor:
         tensor = tensor.dequantize()
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
-    narrow = tensor.dtype is torch.bfloat16 or _dtype_name(tensor.dtype).startswith("float8")
+    narrow = tensor.dtype is torch.bfloat16 or dtype_name(tensor.dtype).startswith("float8")
     return tensor.to(torch.float32) if narrow else tensor
 
 
 def _is_numeric(tensor: torch.Tensor) -> bool:
-    return _dtype_name(tensor.dtype).rstrip("0123456789") in {
-        "float",
-        "complex",
-        "int",
-        "uint",
-        "bool",
-    }
+    return dtype_name(tensor.dtype).rstrip("0123456789") in _NUMERIC
 
 
 def _comparable(tensor: torch.Tensor) -> torch.Tensor:
@@ -123,7 +115,7 @@ def _on_host(tensor: torch.Tensor) -> np.ndarray:
 def _as_array(value: Any, *, layer: str, batch: int) -> tuple[np.ndarray, str]:
     dtype = ""
     if is_tensor(value):
-        dtype = _dtype_name(value.dtype)
+        dtype = dtype_name(value.dtype)
         value = _on_host(_plain(value))
     try:
         array = np.asarray(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -23,6 +24,19 @@ def is_tensor(value: Any) -> TypeGuard[torch.Tensor]:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+@functools.cache
+def dtype_name(dtype: torch.dtype) -> str:
+    """What PyTorch calls a dtype, which is NumPy's name where NumPy has it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> dtype_name(torch.float16)
+    'float16'
+    """
+    return str(dtype).removeprefix("torch.")
+
+
 def magnitude_dtype(values: np.ndarray | torch.Tensor) -> np.dtype[np.floating[Any]]:
     """The dtype of ``abs(values)``, as NumPy has it.
 
@@ -33,4 +47,4 @@ def magnitude_dtype(values: np.ndarray | torch.Tensor) -> np.dtype[np.floating[A
     """
     if isinstance(values, np.ndarray):
         return np.empty(0, values.dtype).real.dtype
-    return np.dtype(str(values.dtype).removeprefix("torch."))
+    return np.dtype(dtype_name(values.dtype))

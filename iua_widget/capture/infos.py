@@ -25,6 +25,7 @@ from iua_widget.capture.untouched import Untouched
 from iua_widget.capture.watch import Capture, Findings, Watch
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
+from iua_widget.tensors import dtype_name
 
 Forward = Callable[[Any, Any], Any] | None
 
@@ -163,5 +164,4 @@ def _of_module(name: str, module: nn.Module) -> ResponseInfo:
 
 def _dtype(tensor: torch.Tensor) -> np.dtype[Any]:
     """NumPy's dtype of the same name; float32 for what NumPy has not."""
-    name = str(tensor.dtype).removeprefix("torch.")
-    return np.dtype(getattr(np, name, np.float32))
+    return np.dtype(getattr(np, dtype_name(tensor.dtype), np.float32))

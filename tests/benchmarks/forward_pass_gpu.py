@@ -1,25 +1,22 @@
-"""What counting adds to the forward pass of a model on a GPU, once it runs; no row without one."""
+"""What counting adds to the forward pass of a model on a GPU, once it runs."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from forward_pass import gpt2, resnet
 from measure import Pairs, Row, timed
-from table import line, surroundings, write_table
 
 TITLE = "Counting while a model runs on a GPU, against the bare forward pass"
-RESULTS = Path(__file__).with_name("gpu_results.md")
 
 
 def rows(*, quick: bool = False) -> Iterator[Row]:
     import torch
 
     if not torch.cuda.is_available():
-        return
+        message = "there is no CUDA device: nothing was measured"
+        raise SystemExit(message)
     pairs = 2 if quick else 15
     card = torch.cuda.get_device_name()
     network, images = resnet(quick=quick)
@@ -78,22 +75,3 @@ def _until_done(work: Callable[[], object]) -> Callable[[], object]:
         torch.cuda.synchronize()
 
     return done
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: only to see it run")
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    print(*surroundings(), sep="\n")
-    found: list[Row] = []
-    for row in rows(quick=options.quick):
-        found.append(row)
-        print(line(row), flush=True)
-        write_table({TITLE: found}, options.output, quick=options.quick)
-    if not found:
-        parser.exit(1, "there is no CUDA device: nothing was measured\n")
-
-
-if __name__ == "__main__":
-    main()

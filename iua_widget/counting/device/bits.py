@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import torch
 
+from iua_widget.tensors import dtype_name
+
 INTEGERS: Final = {
     torch.float16: torch.int16,
     torch.float32: torch.int32,
@@ -35,5 +37,5 @@ def infinity_bits(dtype: torch.dtype) -> int:
     >>> hex(infinity_bits(torch.float32))
     '0x7f800000'
     """
-    floating = np.dtype(str(dtype).removeprefix("torch."))
+    floating = np.dtype(dtype_name(dtype))
     return int(np.array(math.inf, floating).view(f"i{floating.itemsize}"))

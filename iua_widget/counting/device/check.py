@@ -12,6 +12,7 @@ import torch
 from iua_widget.counting.device.counters import DeviceCounters
 from iua_widget.counting.device.edges import DeviceEdges
 from iua_widget.counting.device.kernels import DeviceKernels
+from iua_widget.tensors import magnitude_dtype
 
 _SAMPLES: Final = (
     ((520, 1, 70), torch.float32),
@@ -35,7 +36,7 @@ def disagreement(one: DeviceKernels, other: DeviceKernels, device: torch.device)
     True
     """
     for number, values in enumerate(_samples(device)):
-        thresholds = np.geomspace(1e-8, 1, 20).astype(str(values.dtype).removeprefix("torch."))
+        thresholds = np.geomspace(1e-8, 1, 20).astype(magnitude_dtype(values))
         edges = DeviceEdges.of(thresholds, device)
         batches = [kernels.classify(values, edges) for kernels in (one, other)]
         counters = []

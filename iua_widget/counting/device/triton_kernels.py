@@ -49,10 +49,50 @@ def _store_sums(
     abs_max: tl.tensor,
     by_sum: tl.tensor,
     inside: tl.tensor,
+    halvings: tl.constexpr,
+    width: tl.constexpr,
 ) -> None:
-    tl.store(sums, abs_sum, mask=inside)
-    tl.store(sums + by_sum, square_sum, mask=inside)
+    """Store both sums, folded, and the largest magnitude, `by_sum` apart."""
+    tl.store(sums, _folded(abs_sum, halvings, width), mask=inside)
+    tl.store(sums + by_sum, _folded(square_sum, halvings, width), mask=inside)
     tl.store(sums + by_sum + by_sum, abs_max, mask=inside)
+
+
+@triton.jit
+def _fold_parts(
+    parts: tl.tensor,
+    by_part: tl.tensor,
+    there: tl.tensor,
+    sums: tl.tensor,
+    by_sum: tl.tensor,
+    inside: tl.tensor,
+    halvings: tl.constexpr,
+    width: tl.constexpr,
+) -> None:
+    """Sums from those of ``2 ** halvings`` chunks, where `there`: the others are zero."""
+    abs_max = tl.load(parts + by_part + by_part, mask=there, other=0.0)
+    _store_sums(
+        sums,
+        tl.load(parts, mask=there, other=0.0),
+        tl.load(parts + by_part, mask=there, other=0.0),
+        tl.max(abs_max, axis=0),
+        by_sum,
+        inside,
+        halvings,
+        width,
+    )
+
+
+@triton.jit
+def _as_double(bits: tl.tensor, floating: tl.constexpr) -> tl.tensor:
+    return bits.to(floating, bitcast=True).to(tl.float64)
+
+
+@triton.jit
+def _told_apart(bits: tl.tensor, infinite: tl.constexpr) -> tl.tensor:
+    """What is finite, zero in place of all else; and one for each NaN, and for each infinity."""
+    finite = tl.where(bits < infinite, bits, 0).to(bits.dtype)
+    return finite, (bits > infinite).to(tl.int32), (bits == infinite).to(tl.int32)
 
 
 @triton.jit(do_not_specialize=["probes"])
@@ -94,21 +134,23 @@ def classify_rows(
         found = _located(bits, edges, levels)
         to = bins + probe[:, None] * units + unit[None, :]
         tl.store(to, found.to(bins.dtype.element_ty), mask=there)
-        nan += (bits > infinite).to(tl.int32)
-        infinity += (bits == infinite).to(tl.int32)
-        bits = tl.where(bits < infinite, bits, 0).to(bits.dtype)
-        largest = tl.maximum(largest, bits)
-        wide = bits.to(floating, bitcast=True).to(tl.float64)
+        finite, nans, infinities = _told_apart(bits, infinite)
+        nan += nans
+        infinity += infinities
+        largest = tl.maximum(largest, finite)
+        wide = _as_double(finite, floating)
         abs_sum += wide
         square_sum += wide * wide
     abs_max = tl.max(largest, axis=0).to(values.dtype.element_ty)
     _store_sums(
         sums + chunk * 3 * units + unit,
-        _folded(abs_sum, halvings, width),
-        _folded(square_sum, halvings, width),
-        abs_max.to(floating, bitcast=True).to(tl.float64),
+        abs_sum,
+        square_sum,
+        _as_double(abs_max, floating),
         units,
         inside,
+        halvings,
+        width,
     )
     not_finite = odd + chunk * 2 * units + unit
     tl.store(not_finite, tl.sum(nan, axis=0), mask=inside)
@@ -162,21 +204,23 @@ def classify_positions(
         place = probe * by_probe + position[:, None] * by_position + unit[None, :] * by_unit
         bits = tl.load(values + place, mask=there, other=0) & magnitude
         most = tl.maximum(most, bits)
-        nan += (bits > infinite).to(tl.int32)
-        infinity += (bits == infinite).to(tl.int32)
-        bits = tl.where(bits < infinite, bits, 0).to(bits.dtype)
-        most_finite = tl.maximum(most_finite, bits)
-        wide = bits.to(floating, bitcast=True).to(tl.float64)
+        finite, nans, infinities = _told_apart(bits, infinite)
+        nan += nans
+        infinity += infinities
+        most_finite = tl.maximum(most_finite, finite)
+        wide = _as_double(finite, floating)
         abs_sum += wide
         square_sum += wide * wide
     abs_max = tl.max(most_finite, axis=0).to(values.dtype.element_ty)
     _store_sums(
         sums + row * units + unit,
-        _folded(abs_sum, halvings, width),
-        _folded(square_sum, halvings, width),
-        abs_max.to(floating, bitcast=True).to(tl.float64),
+        abs_sum,
+        square_sum,
+        _as_double(abs_max, floating),
         probes.to(tl.int64) * chunks * units,
         inside,
+        halvings,
+        width,
     )
     top = tl.max(most, axis=0).to(values.dtype.element_ty)
     if whole:
@@ -184,10 +228,11 @@ def classify_positions(
         tl.store(bins + row * units + unit, found.to(bins.dtype.element_ty), mask=inside)
     else:
         tl.store(largest + row * units + unit, top, mask=inside)
-    nans = tl.sum(nan, axis=0)
-    infinities = tl.sum(infinity, axis=0)
-    tl.atomic_add(odd + unit, nans, mask=inside & (nans > 0), sem="relaxed")
-    tl.atomic_add(odd + units + unit, infinities, mask=inside & (infinities > 0), sem="relaxed")
+    all_nan = tl.sum(nan, axis=0)
+    all_infinite = tl.sum(infinity, axis=0)
+    tl.atomic_add(odd + unit, all_nan, mask=inside & (all_nan > 0), sem="relaxed")
+    of_unit = odd + units + unit
+    tl.atomic_add(of_unit, all_infinite, mask=inside & (all_infinite > 0), sem="relaxed")
 
 
 @triton.jit(do_not_specialize=["probes", "chunks"])
@@ -215,16 +260,9 @@ def fold_positions(
     chunk = tl.arange(0, 1 << halvings)
     there = (chunk < chunks)[:, None] & inside[None, :]
     place = (probe * chunks + chunk[:, None]) * units + unit[None, :]
-    by_part = probes.to(tl.int64) * chunks * units
-    abs_max = tl.load(parts + 2 * by_part + place, mask=there, other=0.0)
-    _store_sums(
-        sums + probe * units + unit,
-        _folded(tl.load(parts + place, mask=there, other=0.0), halvings, width),
-        _folded(tl.load(parts + by_part + place, mask=there, other=0.0), halvings, width),
-        tl.max(abs_max, axis=0),
-        probes.to(tl.int64) * units,
-        inside,
-    )
+    by_sum = probes.to(tl.int64) * units
+    to = sums + probe * units + unit
+    _fold_parts(parts + place, by_sum * chunks, there, to, by_sum, inside, halvings, width)
     top = tl.max(tl.load(largest + place, mask=there, other=0), axis=0)
     found = _located(top.to(largest.dtype.element_ty), edges, levels)
     tl.store(bins + probe * units + unit, found.to(bins.dtype.element_ty), mask=inside)
@@ -257,11 +295,13 @@ def sum_probes(
         largest = tl.maximum(largest, tl.load(place + 2 * by_part, mask=there, other=0.0))
     _store_sums(
         sums + chunk * 3 * units + unit,
-        _folded(abs_sum, halvings, width),
-        _folded(square_sum, halvings, width),
+        abs_sum,
+        square_sum,
         tl.max(largest, axis=0),
         units,
         inside,
+        halvings,
+        width,
     )
 
 
@@ -280,14 +320,7 @@ def fold_chunks(
     chunk = tl.arange(0, 1 << halvings)
     there = (chunk < chunks)[:, None] & inside[None, :]
     place = parts + chunk[:, None].to(tl.int64) * 3 * units + unit[None, :]
-    _store_sums(
-        sums + unit,
-        _folded(tl.load(place, mask=there, other=0.0), halvings, width),
-        _folded(tl.load(place + units, mask=there, other=0.0), halvings, width),
-        tl.max(tl.load(place + units + units, mask=there, other=0.0), axis=0),
-        units,
-        inside,
-    )
+    _fold_parts(place, units, there, sums + unit, units, inside, halvings, width)
 
 
 @triton.jit(do_not_specialize=["columns", "steps"])

@@ -50,7 +50,7 @@ _FEW_UNITS: Final = 2**15
 _WIDTH, _NARROW = 64, 32
 """Units of a program that takes rows: of many units, and of few."""
 
-_MAP_WIDTH = 16
+_MAP_WIDTH: Final = 16
 """Units of a program that takes maps."""
 
 _WARPS: Final = 4
@@ -156,6 +156,11 @@ def _halvings(entries: int) -> int:
     return (entries - 1).bit_length()
 
 
+def _fold_width(chunks: int) -> int:
+    """Units of a program that folds so many chunks."""
+    return max(_MAP_WIDTH, 1024 >> _halvings(chunks))
+
+
 @functools.lru_cache(maxsize=64)
 def _constants(dtype: torch.dtype, levels: int, lanes: int) -> dict[str, Any]:
     return {
@@ -222,7 +227,7 @@ def _classify_positions(
     )
     if chunks > 1:
         parts, sums = sums, sums.new_empty((3, probes, units))
-        width = max(_MAP_WIDTH, 1024 >> _halvings(chunks))
+        width = _fold_width(chunks)
         kernels.fold_positions[probes, triton.cdiv(units, width)](
             largest,
             parts,
@@ -256,7 +261,7 @@ def _folded(parts: torch.Tensor) -> torch.Tensor:
     if chunks == 1:
         return parts[0]
     sums = parts.new_empty((3, units))
-    width = max(_MAP_WIDTH, 1024 >> _halvings(chunks))
+    width = _fold_width(chunks)
     kernels.fold_chunks[triton.cdiv(units, width),](
         parts,
         sums,
