@@ -140,6 +140,7 @@ print(sorted(set(ends)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals to send")
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_at_any_moment_leaves_whole_batches() -> None:
     here = __file__.rpartition("/")[0]
     done = subprocess.run(

@@ -196,6 +196,7 @@ def _until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ends a process by signals")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sign", ["SIGKILL", "SIGINT"])
 def test_a_process_that_is_killed_again_and_again_arrives(tmp_path: Path, sign: str) -> None:
     path, data = tmp_path / "run.iua", tmp_path / "data.npy"

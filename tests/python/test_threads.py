@@ -110,7 +110,7 @@ def test_an_error_is_raised_once_the_other_threads_are_done() -> None:
     assert sorted(begun) == [0, *sorted(ended)]
 
 
-@pytest.mark.usefixtures("kind")
+@pytest.mark.usefixtures("kind", "interruptible")
 def test_an_interrupt_waits_for_the_other_threads_and_is_not_lost() -> None:
     ended = []
 
