@@ -7,7 +7,8 @@ expert at once. The order of the rows is that of `transformers` (`integrations/m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ import torch
 from torch import nn
 
 _MATRIX: Final = 2
+_INTEGERS: Final = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8}
+_COUNTS: Final = ("num_experts", "num_local_experts", "num_routed_experts", "n_routed_experts")
+"""Attributes in which modules of experts say how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Routing:
         The experts of each token.
     experts : int
     implementation : str
-        ``"eager"``, ``"grouped_mm"`` or ``"batched_mm"``.
+        ``"eager"``, ``"grouped_mm"`` or ``"batched_mm"``; of others the order is not known.
     """
 
     def __init__(self, chosen: torch.Tensor, experts: int, implementation: str) -> None:
@@ -68,8 +72,10 @@ class Routing:
             return None
         if self._implementation == "grouped_mm":
             owners, order = torch.sort(flat)
-        else:
+        elif self._implementation == "batched_mm":
             owners, order = flat, torch.arange(len(flat), device=flat.device)
+        else:
+            return None
         return [
             ExpertRows(expert, response[owners == expert], order[owners == expert] // choices)
             for expert in self._hit()
@@ -90,20 +96,48 @@ class Routing:
                 yield expert
 
 
-def routing_of(module: nn.Module, args: tuple[Any, ...]) -> Routing | None:
-    """The routing with which a module of experts is called; None where it is no such module."""
-    experts = getattr(module, "num_experts", None)
-    if not isinstance(experts, int) or len(args) <= 1:
+def number_of_experts(module: nn.Module) -> int | None:
+    """How many experts a module says it has; None where it says nothing."""
+    found = (getattr(module, name, None) for name in _COUNTS)
+    return next((n for n in found if isinstance(n, int) and not isinstance(n, bool)), None)
+
+
+def routing_of(
+    module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Routing | None:
+    """The routing with which a module of experts is called; None where it is no such module.
+
+    It is given hidden states, which are floating point, the experts chosen for each token, which
+    are integers, and a weight for each of these. Where no weights are given, the module must hold
+    the parameters of all experts itself: a language model is called with embeddings and a mask.
+    Which comes first, and what comes by name, is the module's own affair.
+    """
+    experts = number_of_experts(module)
+    if experts is None:
         return None
-    tokens, chosen = args[:2]
-    fits = (
-        isinstance(tokens, torch.Tensor)
-        and isinstance(chosen, torch.Tensor)
-        and tokens.ndim == chosen.ndim == _MATRIX
-        and len(tokens) == len(chosen)
-        and not chosen.is_floating_point()
-    )
-    if not fits:
-        return None
-    config = getattr(module, "config", None)
-    return Routing(chosen, experts, getattr(config, "_experts_implementation", None) or "eager")
+    tensors = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor)]
+    floats = [one for one in tensors if one.is_floating_point()]
+    for chosen in tensors:
+        if chosen.ndim != _MATRIX or chosen.dtype not in _INTEGERS:
+            continue
+        by_token = [one for one in floats if _rows(one) == len(chosen)]
+        weighed = len(by_token) > 1 and any(one.shape == chosen.shape for one in by_token)
+        if weighed or (by_token and _holds_experts(module, experts)):
+            return Routing(chosen, experts, _implementation(module))
+    return None
+
+
+def _rows(hidden: torch.Tensor) -> int:
+    return math.prod(hidden.shape[:-1]) if hidden.ndim > 1 else -1
+
+
+def _holds_experts(module: nn.Module, experts: int) -> bool:
+    own = module.parameters(recurse=False)
+    return any(one.ndim > _MATRIX and len(one) == experts for one in own)
+
+
+def _implementation(module: nn.Module) -> str:
+    """How `transformers` computes a module's experts: eagerly where its class has no choice."""
+    if not hasattr(module, "has_gate"):
+        return "eager"
+    return getattr(module.config, "_experts_implementation", None) or "eager"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from iua_widget.capture.experts import number_of_experts
+
 _TRANSFORMER_LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
@@ -32,4 +34,4 @@ def time_major(module: nn.Module, *, inherited: bool = False) -> bool:
 
 def decides_on_calls(module: nn.Module) -> bool:
     """Whether a module's call has to be watched for what is called within it."""
-    return time_major(module) or isinstance(getattr(module, "num_experts", None), int)
+    return time_major(module) or number_of_experts(module) is not None

@@ -208,7 +208,7 @@ class Watch:
             caller is not None and caller.inside_activation
         )
         time = time_major(module, inherited=caller is not None and caller.time_major)
-        routing = routing_of(module, (*args, *kwargs.values()))
+        routing = routing_of(module, args, kwargs)
         if routing is not None:
             self._findings.experts.setdefault(name, set(range(routing.experts)))
         self._frames.append(
