@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iua_widget.errors import NoProbesError
-from iua_widget.results import LayerResult
 from iua_widget.row_rules import shown_rows
+from iua_widget.table_columns import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,25 +28,30 @@ def layer_table(
     """
     with iua.lock:
         reading = iua.at(tolerances.atol, tolerances.rtol, tolerances.scale, tolerances.dead_share)
-        areas = {name: _area(iua, name) for name in iua.layers}
-    rows = [_row(name, result, areas[name]) for name, result in reading.results.items()]
-    return reading.to_pandas().iloc[shown_rows(rows, sort, text)]
+        areas = [_area(iua, name) for name in iua.layers]
+    table = reading.to_pandas()
+    return table.iloc[shown_rows(_rows(table, areas), sort, text)]
 
 
-def _row(name: str, result: LayerResult, area: float) -> dict[str, Any]:
-    units = result.units or float("nan")
-    return {
-        "name": name,
-        "kind": result.kind,
-        "units": result.units,
-        "mean": result.mean_inactive,
-        "share": result.mean_inactive / units,
-        "std": result.std_inactive,
-        "dead": result.dead,
-        "dead-share": result.dead / units,
-        "dormant": result.dormant,
-        "curve": area / units,
+def _rows(table: pd.DataFrame, areas: Sequence[float]) -> list[dict[str, Any]]:
+    """What every row is sorted and filtered by: None where it has none."""
+    known = {
+        key: table[column.heading] for key, column in COLUMNS.items() if column.heading in table
     }
+    known["curve"] = areas / table["units"].where(table["units"] > 0)
+    for upper, lower in (("mean-upper", "mean"), ("dead-upper", "dead")):
+        known.setdefault(upper, known[lower])  # all figures are exact
+    for share in ("share", "dead-share"):
+        known[share] = known[share].where(table["units"] > 0)
+    known["shape"] = table["shape"].map(_shape_text)
+    values = {
+        key: column.astype(object).where(column.notna(), None) for key, column in known.items()
+    }
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def _shape_text(shape: Sequence[int | None]) -> str:
+    return "x".join("*" if length is None else str(length) for length in shape)
 
 
 def _area(iua: IUA, layer: str) -> float:

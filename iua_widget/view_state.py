@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-SORT_COLUMNS: Final = (
-    "name",
-    "kind",
-    "units",
-    "mean",
-    "share",
-    "std",
-    "dead",
-    "dead-share",
-    "dormant",
-    "curve",
-)
+from iua_widget.row_rules import RowFilter
+from iua_widget.table_columns import COLUMNS, find_column, nearest_first
+
+SORT_COLUMNS: Final = tuple(COLUMNS)
 """What the layer table can be sorted by."""
 
 COLOURS: Final = ("share", "count", "mean |x|", "dead")
@@ -24,12 +16,13 @@ COLOURS: Final = ("share", "count", "mean |x|", "dead")
 
 
 def check_sort(value: object) -> dict[str, Any] | None:
-    """Return `value` if it is an order of the layer table.
+    """Return `value` if it is an order of the layer table, its column named as on the page.
 
     Parameters
     ----------
     value : mapping or None
-        ``{"column": "dead", "ascending": False}``; None for the order of the network.
+        ``{"column": "dead channels", "ascending": False}``, the column named as in DataFrames or as
+        in filters; None for the order of the network.
 
     Raises
     ------
@@ -38,24 +31,40 @@ def check_sort(value: object) -> dict[str, Any] | None:
 
     Examples
     --------
-    >>> check_sort({"column": "dead", "ascending": False})
-    {'column': 'dead', 'ascending': False}
+    >>> check_sort({"column": "dead channels", "ascending": False})
+    {'column': 'dead-channels', 'ascending': False}
     """
     if value is None:
         return None
+    name = value.get("column") if isinstance(value, Mapping) else None
+    column = find_column(name) if isinstance(name, str) else None
     if (
         isinstance(value, Mapping)
         and set(value) == {"column", "ascending"}
-        and value["column"] in SORT_COLUMNS
+        and column is not None
         and isinstance(value["ascending"], bool)
     ):
-        return {"column": value["column"], "ascending": value["ascending"]}
+        return {"column": column.key, "ascending": value["ascending"]}
+    columns = nearest_first(name if isinstance(name, str) else "", SORT_COLUMNS)
     message = (
         f"sort is {value!r}, and must be None, for the order of the network, or such as "
         '{"column": "dead", "ascending": False}, with a column of '
-        f"{', '.join(map(repr, SORT_COLUMNS))}."
+        f"{', '.join(map(repr, columns))}."
     )
     raise ValueError(message)
+
+
+def check_filter(value: str) -> str:
+    """Return `value` if the layer table can be filtered by it.
+
+    Raises
+    ------
+    ValueError
+        If it compares what is no figure, or a figure with what is no number; with the figures
+        there are.
+    """
+    RowFilter.parsed(value)
+    return value
 
 
 def check_colour(value: object) -> str:

@@ -39,7 +39,7 @@ from iua_widget.tolerances import (
     default_stops,
 )
 from iua_widget.unit_scales import UNIT_SCALES
-from iua_widget.view_state import check_colour, check_sort, check_units
+from iua_widget.view_state import check_colour, check_filter, check_sort, check_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,10 +99,12 @@ class IUAWidget(anywidget.AnyWidget):
         when another layer is selected. (What a unit *is* is the argument `units`.)
     sort : dict or None
         The order of the table: ``{"column": "dead", "ascending": False}``, with a column of
-        `iua_widget.view_state.SORT_COLUMNS`; None for the order of the network.
+        `iua_widget.view_state.SORT_COLUMNS`, named so or as in `table`; None for the order of the
+        network. Rows without the figure come last both ways.
     filter : str
-        Which rows of the table are shown, such as ``"encoder kind:ReLU dead>0"``: words in the name
-        or the kind, a kind, and figures compared, all of which must hold.
+        Which rows of the table are shown, such as ``"encoder kind:ReLU dead-channels>0"``: words in
+        the name or the kind, a kind, and figures compared, all of which must hold. What compares no
+        figure, or compares it with no number, is refused; in double quotes it is a word.
     colour : {"share", "count", "mean |x|", "dead"}
         What the colours of the heatmap stand for.
     status : {"idle", "running", "paused", "stopped", "done", "failed"}
@@ -474,6 +476,13 @@ class IUAWidget(anywidget.AnyWidget):
     def _check_sort(self, proposal: Any) -> dict[str, Any] | None:
         try:
             return check_sort(proposal["value"])
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    @traitlets.validate("filter")
+    def _check_filter(self, proposal: Any) -> str:
+        try:
+            return check_filter(proposal["value"])
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
 

@@ -35,6 +35,25 @@ describe("the rows on show", () => {
     expect(filtered.place("layer 3")).toBe(-1);
   });
 
+  it("stay as they were while the text cannot be a filter", () => {
+    const list = listOf({ ...PLAIN, filter: "b1" });
+    list.update(reading(0.1), { ...PLAIN, filter: "b1 dead>" }, false);
+    expect(shown(list)).toEqual(["b1.relu", "b1.gelu"]);
+    list.update(reading(0.1), { ...PLAIN, filter: "" }, false);
+    expect(shown(list)).toHaveLength(4);
+    expect(shown(listOf({ ...PLAIN, filter: "deed>0" }))).toHaveLength(4);
+  });
+
+  it("are sorted and filtered by what has no column of its own", () => {
+    const byUpper: ListChoice = { ...PLAIN, sort: { column: "mean-upper", ascending: false } };
+    expect(shown(listOf(byUpper, 0.5))).toEqual(["b1.gelu", "head", "b1.relu", "b2.relu"]);
+    expect(shown(listOf({ ...PLAIN, filter: "mean-upper>3 shape=4" }, 0.5))).toEqual([
+      "b1.gelu",
+      "head",
+    ]);
+    expect(shown(listOf({ ...PLAIN, filter: "dead-channels>=0" }))).toEqual([]);
+  });
+
   it("follow new figures", () => {
     const list = listOf(BY_DEAD, 0.1);
     expect(shown(list)).toEqual(["b1.relu", "b1.gelu", "b2.relu", "head"]);

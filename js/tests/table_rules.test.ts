@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type ColumnKey, isText } from "../src/core/columns";
+import { FIGURE_KEYS, type FigureKey, findFigure, isText } from "../src/core/columns";
 import {
   filteredKind,
   HAS_DEAD,
@@ -21,19 +21,20 @@ import {
   textKey,
 } from "../src/core/row_order";
 
-type Row = Readonly<Record<ColumnKey, string | number | null>>;
+type Row = Readonly<Partial<Record<FigureKey, string | number | null>>>;
 
 interface Rules {
   readonly rows: readonly Row[];
   readonly sorts: readonly { readonly sort: Sort | null; readonly rows: readonly number[] }[];
   readonly filters: readonly { readonly filter: string; readonly rows: readonly number[] }[];
+  readonly refused: readonly { readonly filter: string; readonly nearest: string }[];
 }
 
 const RULES: Rules = JSON.parse(
   readFileSync(new URL("../../tests/fixtures/table_rules.json", import.meta.url), "utf8"),
 );
 
-function valuesOf(column: ColumnKey): SortValues {
+function valuesOf(column: FigureKey): SortValues {
   if (isText(column)) return RULES.rows.map((row) => textKey(row[column] as string));
   return Float64Array.from(RULES.rows, (row) => (row[column] as number | null) ?? Number.NaN);
 }
@@ -45,6 +46,14 @@ describe("sorting", () => {
     const order =
       sort === null ? network : sortRows([...network], valuesOf(sort.column), sort.ascending);
     expect(order).toEqual(rows);
+  });
+
+  it("takes every column by its key and as DataFrames name it", () => {
+    expect(findFigure("dead channels")).toBe("dead-channels");
+    expect(findFigure("Inactive_Share")).toBe("share");
+    expect(findFigure("response")).toBe("name");
+    expect(findFigure("age")).toBeUndefined();
+    for (const key of FIGURE_KEYS) expect(asSort({ column: key })?.column).toBe(key);
   });
 
   it("is the same for typed rows that came in any order", () => {
@@ -82,14 +91,20 @@ describe("filtering", () => {
     const shown = RULES.rows.flatMap((row, index) =>
       passes(
         parsed,
-        row.name as string,
-        row.kind as string,
+        (key) => row[key] as string,
         (key) => (row[key] as number | null) ?? Number.NaN,
       )
         ? [index]
         : [],
     );
     expect(shown).toEqual(rows);
+  });
+
+  it.each(RULES.refused)("is at fault by $filter", ({ filter, nearest }) => {
+    const { fault } = parseFilter(filter);
+    expect(fault).toContain("dead-channels");
+    expect(fault).toMatch(nearest === "" ? /Figures are units,/ : `Figures are ${nearest},`);
+    expect(parseFilter(`"${filter}"`)).toMatchObject({ words: [filter], tests: [], fault: "" });
   });
 
   it("has its kind chosen from a list, beside what was typed", () => {

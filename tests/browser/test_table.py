@@ -234,8 +234,36 @@ def test_the_filter_takes_words_kinds_and_figures(opened: Any, figures: pd.DataF
     expect(field).to_have_value("dead-share>=40%")
     expect(grid(panel)).to_have_attribute("aria-rowcount", str(over + 2))
     assert all(cells["dead-share"][0] >= 0.4 for cells in panel.table().values())
+    field.fill("dead-chanels>0")
+    told = panel.root.get_by_text("no figure is called “dead-chanels”. Figures are dead-channels,")
+    expect(told).to_be_visible()
+    expect(told).to_contain_text("“dead-share>=40%” stays in force")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(grid(panel)).to_have_attribute("aria-rowcount", str(over + 2))
+    field.blur()
+    expect(told).to_be_visible()
+    expect(field).to_have_value("dead-chanels>0")
     field.fill("nothing like it")
+    expect(told).to_be_hidden()
     expect(panel.root.get_by_text("No layer passes the filter.")).to_be_visible()
+
+
+def test_columns_that_are_asked_for_can_be_sorted_by(opened: Any) -> None:
+    panel = opened(name="odd")
+    panel.button("Columns").click()
+    for column in ("dead channels", "nan", "probes"):
+        panel.root.get_by_role("group", name="columns shown").get_by_label(
+            column, exact=True
+        ).check()
+    panel.page.keyboard.press("Escape")
+    header = panel.root.locator("th[data-column='nan'] button")
+    header.click()
+    assert panel.layers()[:2] == ["all of it", "partly"]
+    panel.root.locator("th[data-column='dead-channels'] button").click()
+    assert panel.layers()[0] == "sound"
+    sound = panel.root.locator("tr[data-layer='sound']")
+    expect(sound.locator("[data-column='dead-channels'] .iua-number")).to_have_text("2")
+    expect(sound.locator("[data-column='probes'] .iua-number")).to_have_text("40")
 
 
 def test_the_kind_is_chosen_from_a_list(browser: Browser, kinds: Path) -> None:

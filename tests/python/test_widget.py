@@ -493,6 +493,9 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
     for name, value, words in [
         ("sort", {"column": "size", "ascending": True}, "order of the network"),
         ("sort", {"column": "dead"}, "ascending"),
+        ("sort", {"column": "dead-chanels", "ascending": True}, "a column of 'dead-channels'"),
+        ("filter", "dead-chanels>0", "Figures are dead-channels,"),
+        ("filter", "dead>x", "'x', which is no number"),
         ("colour", "red", "mean |x|"),
         ("dead_share", 0, "above 0 and at most 1"),
         ("dead_share", 1.5, "above 0 and at most 1"),
@@ -519,6 +522,33 @@ def test_the_table_from_python_is_the_one_on_show() -> None:
     widget.filter = "nothing"
     assert widget.table().empty
     assert list(widget.table()) == list(whole)
+
+
+def test_the_table_is_sorted_and_filtered_by_whatever_it_shows() -> None:
+    flat, maps = np.ones((4, 6), "f4"), np.zeros((4, 3, 2, 2), "f4")
+    maps[1, 0, 1, 1] = np.inf
+    widget = IUAWidget({"flat": flat, "maps": maps}, background=False)
+    table = widget.table()
+    for column in table:
+        for ascending in (True, False):
+            widget.sort = {"column": column, "ascending": ascending}
+            values = widget.table()[column].map(str if column == "shape" else lambda value: value)
+            expected = table[column].map(str if column == "shape" else lambda value: value)
+            pd.testing.assert_series_equal(
+                values.reset_index(drop=True),
+                expected.sort_values(ascending=ascending, ignore_index=True),
+                check_dtype=False,
+            )
+        if pd.api.types.is_numeric_dtype(table[column]):
+            first = table[column].iloc[1]
+            widget.filter = f"{column} = {first}"
+            matching = table["response"][(table[column] == first).fillna(False)]
+            assert sorted(widget.table()["response"]) == sorted(matching)
+            widget.filter = ""
+    widget.sort, widget.filter = {"column": "dead channels", "ascending": True}, "unit=element"
+    assert widget.table()["response"].tolist() == ["maps", "flat"]
+    widget.filter = "dead-channels=2 shape=3x2x2 infinite>0"
+    assert widget.table()["response"].tolist() == ["maps"]
 
 
 def test_the_selection_from_python_holds_the_selected_units_at_the_tolerances_on_show() -> None:

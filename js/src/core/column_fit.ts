@@ -1,6 +1,6 @@
 /** How wide columns are, and which of them there is room for. */
 
-import { COLUMNS, type ColumnKey, type NumericKey } from "./columns";
+import { COLUMNS, type ColumnKey, type NumberKey } from "./columns";
 import { formatInteger, formatMean, plural } from "./format";
 import type { LayerMeta } from "./snapshot";
 import { shapeWords } from "./unit_words";
@@ -34,6 +34,7 @@ const BY_IMPORTANCE: readonly ColumnKey[] = [
   "dormant",
   "std",
 ];
+const ON_REQUEST = COLUMNS.filter((column) => column.onRequest).map(({ key }) => key);
 
 function longest(texts: readonly string[]): number {
   return texts.reduce((most, text) => Math.max(most, text.length), 0);
@@ -59,6 +60,8 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     channels > 0
       ? ASIDE_SIZE * `${formatInteger(channels)} of ${plural(channels, "channel")}`.length
       : 0;
+  const longestNumber = (key: "probes" | "masked" | "nan" | "infinite"): number =>
+    TOTAL_SIZE * formatInteger(layers.reduce((sum, meta) => sum + meta[key], 0)).length;
   const shape = ASIDE_SIZE * longest(layers.map(shapeWords));
   return {
     name: NAME,
@@ -70,6 +73,13 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     dead: within(7.5, Math.max(range(count), aside, total), 17),
     "dead-share": SHARE,
     dormant: within(8.5, Math.max(range(count), total), 15),
+    "dead-channels": within(9, Math.max(range(formatInteger(channels).length), 0), 17),
+    channels: within(9, formatInteger(channels).length, 15),
+    probes: within(8, longestNumber("probes"), 15),
+    masked: within(8, longestNumber("masked"), 15),
+    stops: 7,
+    nan: within(7, longestNumber("nan"), 15),
+    infinite: within(8.5, longestNumber("infinite"), 15),
     curve: CURVE,
   };
 }
@@ -104,7 +114,7 @@ export function fitColumns(
   const shown = new Set<ColumnKey>(["name"]);
   let total = pixels("name");
   let squeezed = 0;
-  for (const key of BY_IMPORTANCE) if (choice.get(key) === true) shown.add(key);
+  for (const key of [...BY_IMPORTANCE, ...ON_REQUEST]) if (choice.get(key) === true) shown.add(key);
   for (const key of shown) if (key !== "name") total += pixels(key);
   const spare = own.has("name") ? 0 : Math.round((widths.name - NAME_LEAST) * digit);
   for (const key of BY_IMPORTANCE) {
@@ -130,11 +140,8 @@ export function allowedWidth(digits: number): number {
   return within(LEAST, digits, MOST);
 }
 
-export const NUMERIC_CELLS: readonly Exclude<NumericKey, "units" | "curve">[] = [
-  "mean",
-  "share",
-  "std",
-  "dead",
-  "dead-share",
-  "dormant",
-];
+/** The columns of numbers that come after the one of units. */
+export const NUMERIC_CELLS = COLUMNS.map(({ key }) => key).filter(
+  (key): key is Exclude<NumberKey, "units"> =>
+    key !== "name" && key !== "kind" && key !== "units" && key !== "curve",
+);

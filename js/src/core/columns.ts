@@ -1,19 +1,30 @@
 /** The columns of the layer table: their names, here and in Python. */
 
-export type ColumnKey =
-  | "name"
-  | "kind"
+export type TextKey = "name" | "kind" | "unit" | "shape";
+export type NumericKey =
   | "units"
   | "mean"
   | "share"
   | "std"
   | "dead"
   | "dead-share"
+  | "dead-channels"
+  | "channels"
   | "dormant"
-  | "curve";
-
-export type TextKey = "name" | "kind";
-export type NumericKey = Exclude<ColumnKey, TextKey>;
+  | "curve"
+  | "probes"
+  | "masked"
+  | "stops"
+  | "nan"
+  | "infinite"
+  | "mean-upper"
+  | "dead-upper";
+/** What rows can be sorted and filtered by. */
+export type FigureKey = TextKey | NumericKey;
+/** What has a column of its own; the others stand beside or below what they belong to. */
+export type ColumnKey = Exclude<FigureKey, "unit" | "shape" | "mean-upper" | "dead-upper">;
+/** Columns of numbers: those of texts and of curves left out. */
+export type NumberKey = Exclude<ColumnKey, "name" | "kind" | "curve">;
 
 export interface Column {
   readonly key: ColumnKey;
@@ -22,6 +33,8 @@ export interface Column {
   /** In menus, announcements and what is copied; DataFrames name it so, too. */
   readonly heading: string;
   readonly title: string;
+  /** Shown only where the user asks for it. */
+  readonly onRequest?: true;
 }
 
 export const COLUMNS: readonly Column[] = [
@@ -59,10 +72,47 @@ export const COLUMNS: readonly Column[] = [
     title: "Dead units as a share of all units",
   },
   {
+    key: "dead-channels",
+    label: "dead\nchannels",
+    heading: "dead channels",
+    title: "Channels of which every unit is dead, where a channel has several",
+    onRequest: true,
+  },
+  {
+    key: "channels",
+    label: "channels",
+    heading: "channels",
+    title: "Number of channels, where a channel has several units",
+    onRequest: true,
+  },
+  {
     key: "dormant",
     label: "dormant\nunits",
     heading: "dormant units",
     title: "Units whose mean |x| is at most rtol times the layer's mean |x|",
+  },
+  { key: "probes", label: "probes", heading: "probes", title: "Probes counted", onRequest: true },
+  {
+    key: "masked",
+    label: "masked",
+    heading: "masked",
+    title: "Positions left out as padding",
+    onRequest: true,
+  },
+  {
+    key: "stops",
+    label: "stops",
+    heading: "stops",
+    title: "At how many stops counts of units are held",
+    onRequest: true,
+  },
+  { key: "nan", label: "nan", heading: "nan", title: "Responses that were NaN", onRequest: true },
+  {
+    key: "infinite",
+    label: "infinite",
+    heading: "infinite",
+    title: "Responses that were infinite",
+    onRequest: true,
   },
   {
     key: "curve",
@@ -73,13 +123,47 @@ export const COLUMNS: readonly Column[] = [
   },
 ];
 
-const BY_KEY: ReadonlyMap<string, Column> = new Map(COLUMNS.map((column) => [column.key, column]));
+/** Figures without a column of their own, by their names in DataFrames. */
+const BESIDE: Readonly<Record<Exclude<FigureKey, ColumnKey>, string>> = {
+  "mean-upper": "mean inactive upper",
+  "dead-upper": "dead units upper",
+  unit: "unit",
+  shape: "shape",
+};
 
-/** The column of a name that may come from elsewhere, or undefined. */
-export function columnOf(key: string): Column | undefined {
-  return BY_KEY.get(key);
+const HEADINGS: ReadonlyMap<FigureKey, string> = new Map([
+  ...COLUMNS.map(({ key, heading }): [FigureKey, string] => [key, heading]),
+  ...(Object.entries(BESIDE) as [FigureKey, string][]),
+]);
+
+/** All that rows can be sorted and filtered by, in the order of Python's `COLUMNS`. */
+export const FIGURE_KEYS: readonly FigureKey[] = [...HEADINGS.keys()];
+
+const BY_SPELLING: ReadonlyMap<string, FigureKey> = new Map<string, FigureKey>([
+  ...[...HEADINGS].map(([key, heading]): [string, FigureKey] => [heading.replace(/ /g, "-"), key]),
+  ...FIGURE_KEYS.map((key): [string, FigureKey] => [key, key]),
+  ["response", "name"],
+]);
+
+/** What a name stands for: a key, or a heading of DataFrames, with blanks or hyphens. */
+export function findFigure(name: string): FigureKey | undefined {
+  const spelled = name.toLowerCase().split(/[ _-]+/);
+  return BY_SPELLING.get(spelled.filter((part) => part !== "").join("-"));
 }
 
-export function isText(key: ColumnKey): key is TextKey {
-  return key === "name" || key === "kind";
+export function headingOf(key: FigureKey): string {
+  return HEADINGS.get(key) ?? key;
+}
+
+const TEXTS: ReadonlySet<FigureKey> = new Set(["name", "kind", "unit", "shape"]);
+
+export function isText(key: FigureKey): key is TextKey {
+  return TEXTS.has(key);
+}
+
+const SHARES: ReadonlySet<FigureKey> = new Set(["share", "dead-share", "curve"]);
+
+/** Whether the numbers are shares, which may be compared with a percentage. */
+export function isShare(key: FigureKey): boolean {
+  return SHARES.has(key);
 }

@@ -5,72 +5,216 @@
  * - a word must occur in the name or the kind, where ASCII letters compare without case; quoted, it
  *   may hold blanks and is taken literally: `"block 1"`;
  * - `kind:ReLU` or `kind:"My kind"` must be the kind; of several, one must;
- * - `dead>0`, `dead-share>=50%`, `units<100` compare a figure, by its lower bound. A row without
- *   the figure is left out.
+ * - `dead>0`, `dead channels >= 3`, `dead-share>=50%` compare a figure, by its lower bound, and
+ *   `unit=token` a text. A row without the figure is left out.
+ *
+ * What compares something else is at fault, and says so; in quotes it is a word.
  */
 
-import type { NumericKey } from "./columns";
+import {
+  FIGURE_KEYS,
+  type FigureKey,
+  findFigure,
+  isShare,
+  isText,
+  type NumericKey,
+  type TextKey,
+} from "./columns";
 import { asciiLower } from "./row_order";
 
-type Comparison = "<" | "<=" | "=" | ">=" | ">";
-type Figure = Exclude<NumericKey, "curve">;
+type Comparison = "<" | "<=" | "=" | "!=" | ">=" | ">";
 
-export interface FigureTest {
-  readonly figure: Figure;
-  readonly comparison: Comparison;
-  readonly value: number;
-}
+export type FigureTest =
+  | { readonly figure: NumericKey; readonly comparison: Comparison; readonly value: number }
+  | { readonly figure: TextKey; readonly comparison: "=" | "!="; readonly value: string };
 
 export interface RowFilter {
   readonly words: readonly string[];
   readonly kinds: readonly string[];
   readonly tests: readonly FigureTest[];
+  /** Why the text cannot be a filter; empty where it can. */
+  readonly fault: string;
 }
 
-const PART = /(kind:)?(?:"([^"]*)"?|([^ \t\r\n]+))/g;
-const TEST =
-  /^(units|mean|share|std|dead|dead-share|dormant)(<=|>=|<|>|=)([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)(%?)$/;
+const TOKEN = /"([^"]*)"?|(!?[<>=≤≥≠]+)|((?:[^ \t\r\n"<>=≤≥≠!]|!(?![<>=≤≥≠]))+)/g;
+const NUMBER = /^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(%?)$/;
+const COMPARISONS: ReadonlyMap<string, Comparison> = new Map([
+  ["<", "<"],
+  ["<=", "<="],
+  ["≤", "<="],
+  ["=", "="],
+  ["==", "="],
+  ["!=", "!="],
+  ["≠", "!="],
+  [">=", ">="],
+  ["≥", ">="],
+  [">", ">"],
+]);
+const KIND = "kind:";
+const NO_SHARE = " is no share";
+const WORDS_OF_A_HEADING = 3;
+const NEAREST = 3;
 
 export const HAS_DEAD = "dead>0";
+
+interface Token {
+  /** What is in the quotes, where there are any. */
+  readonly text: string;
+  readonly sign: string;
+  readonly quoted: boolean;
+  readonly start: number;
+  readonly end: number;
+}
 
 interface Part {
   readonly text: string;
   readonly kind: boolean;
   readonly test: FigureTest | null;
+  readonly fault: string;
   /** As it was written. */
   readonly source: string;
+  readonly start: number;
 }
 
-function parts(filter: string): Part[] {
-  return Array.from(filter.matchAll(PART), ([source, kind, quoted, bare]) => {
-    const text = quoted ?? bare ?? "";
-    const test = kind === undefined && bare !== undefined ? asTest(bare) : null;
-    return { text, kind: kind !== undefined, test, source };
+function tokensOf(filter: string): Token[] {
+  return Array.from(filter.matchAll(TOKEN), (match) => {
+    const [source, quoted, sign = "", bare = ""] = match;
+    const start = match.index;
+    const text = quoted ?? bare;
+    return { text, sign, quoted: quoted !== undefined, start, end: start + source.length };
   });
 }
 
-function asTest(text: string): FigureTest | null {
-  const [, figure, comparison, number, percent] = TEST.exec(text) ?? [];
-  if (figure === undefined) return null;
-  return {
-    figure: figure as Figure,
-    comparison: comparison as Comparison,
-    value: percent === "%" ? Number(number) / 100 : Number(number),
+function partsOf(filter: string): Part[] {
+  const tokens = tokensOf(filter);
+  const parts: Part[] = [];
+  const part = (start: number, end: number, changes: Partial<Part>): void => {
+    const source = filter.slice(start, end);
+    parts.push({ text: "", kind: false, test: null, fault: "", source, start, ...changes });
   };
+  for (let at = 0; at < tokens.length; at++) {
+    const token = tokens[at] as Token;
+    const next = tokens[at + 1];
+    if (token.sign !== "") {
+      const value = next === undefined || next.sign !== "" ? undefined : next;
+      if (value !== undefined) at++;
+      const [figure, name, start] = takeSubject(parts, token.start);
+      const end = value?.end ?? token.end;
+      const test = asTest(figure, name, token.sign, value?.text ?? "");
+      if (typeof test !== "string") part(start, end, { test });
+      else {
+        const near = test.startsWith(NO_SHARE, figure?.length) ? `${figure}-share` : name;
+        part(start, end, { fault: refusal(filter.slice(start, end), test, near) });
+      }
+    } else if (token.text === KIND && !token.quoted && next?.quoted && next.start === token.end) {
+      at++;
+      part(token.start, next.end, { text: next.text, kind: true });
+    } else if (!token.quoted && token.text.startsWith(KIND) && token.text !== KIND) {
+      part(token.start, token.end, { text: token.text.slice(KIND.length), kind: true });
+    } else part(token.start, token.end, { text: token.text });
+  }
+  return parts;
 }
 
+/** What is compared: the heading of a column, in several words, or the last word; and taken away. */
+function takeSubject(parts: Part[], at: number): [FigureKey | undefined, string, number] {
+  const lastOther = parts.findLastIndex(
+    ({ kind, test, fault }) => kind || test !== null || fault !== "",
+  );
+  const words = parts.slice(lastOther + 1);
+  for (let several = Math.min(WORDS_OF_A_HEADING, words.length); several > 0; several--) {
+    const subject = words.slice(-several);
+    if (several > 1 && subject.some(({ source }) => source.startsWith('"'))) continue;
+    const name = subject.map(({ text }) => text).join(" ");
+    const figure = findFigure(name);
+    if (figure === undefined && several > 1) continue;
+    parts.length -= several;
+    return [figure, name, (subject[0] as Part).start];
+  }
+  return [undefined, "", at];
+}
+
+/** The test, or why there is none. */
+function asTest(
+  figure: FigureKey | undefined,
+  name: string,
+  sign: string,
+  written: string,
+): FigureTest | string {
+  if (figure === undefined) {
+    return name === "" ? "nothing is compared" : `no figure is called “${name}”`;
+  }
+  const comparison = COMPARISONS.get(sign);
+  if (comparison === undefined) return `“${sign}” is no comparison`;
+  if (isText(figure)) {
+    return (comparison === "=" || comparison === "!=") && written !== ""
+      ? { figure, comparison, value: textAsCompared(figure, written) }
+      : `${figure} is a text: write ${figure}=… for those that are so`;
+  }
+  const [, number, percent] = NUMBER.exec(written) ?? [];
+  if (number === undefined) {
+    const what = written === "" ? "with nothing" : `with “${written}”, which is no number`;
+    return `${figure} is compared ${what}`;
+  }
+  if (percent !== "%") return { figure, comparison, value: Number(number) };
+  return isShare(figure)
+    ? { figure, comparison, value: Number(number) / 100 }
+    : `${figure}${NO_SHARE}, and is compared with ${written}`;
+}
+
+function refusal(source: string, what: string, name: string): string {
+  return (
+    `“${source}” cannot be: ${what}. Figures are ${nearestFirst(name).join(", ")}; they are ` +
+    "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage. " +
+    `What is looked for in names goes into double quotes: "${source}".`
+  );
+}
+
+/** The figures there are, those with names nearest to this one at the head. */
+export function nearestFirst(name: string): NumericKey[] {
+  const figures = FIGURE_KEYS.filter((key): key is NumericKey => !isText(key));
+  const far = new Map(figures.map((key) => [key, editsBetween(name.toLowerCase(), key)]));
+  const near = figures
+    .filter((key) => (far.get(key) as number) <= Math.max(name.length, key.length) / 2)
+    .sort((one, other) => (far.get(one) as number) - (far.get(other) as number))
+    .slice(0, NEAREST);
+  return [...near, ...figures.filter((key) => !near.includes(key))];
+}
+
+/** How many letters must be put in, left out or changed to come from one text to another. */
+function editsBetween(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (let line = 1; line <= one.length; line++) {
+    const above = row;
+    row = [line];
+    for (let column = 1; column <= other.length; column++) {
+      const same = Number(one[line - 1] !== other[column - 1]);
+      row.push(
+        Math.min(
+          (row[column - 1] as number) + 1,
+          (above[column] as number) + 1,
+          (above[column - 1] as number) + same,
+        ),
+      );
+    }
+  }
+  return row[other.length] as number;
+}
+
+/** Take a line of text apart. Where it cannot be a filter, `fault` says why. */
 export function parseFilter(filter: string): RowFilter {
-  const all = parts(filter).filter((part) => part.text !== "");
+  const all = partsOf(filter);
+  const texts = (kind: boolean): string[] =>
+    all.flatMap((part) => (part.kind === kind && part.text !== "" ? [asciiLower(part.text)] : []));
   return {
-    words: all
-      .filter((part) => !part.kind && part.test === null)
-      .map((part) => asciiLower(part.text)),
-    kinds: all.filter((part) => part.kind).map((part) => asciiLower(part.text)),
+    words: texts(false),
+    kinds: texts(true),
     tests: all.flatMap((part) => part.test ?? []),
+    fault: all.find((part) => part.fault !== "")?.fault ?? "",
   };
 }
 
-function holds({ comparison, value }: FigureTest, figure: number): boolean {
+function holds<Value>(comparison: Comparison, figure: Value, value: Value): boolean {
   switch (comparison) {
     case "<":
       return figure < value;
@@ -78,6 +222,8 @@ function holds({ comparison, value }: FigureTest, figure: number): boolean {
       return figure <= value;
     case "=":
       return figure === value;
+    case "!=":
+      return figure !== value;
     case ">=":
       return figure >= value;
     case ">":
@@ -85,20 +231,34 @@ function holds({ comparison, value }: FigureTest, figure: number): boolean {
   }
 }
 
+/** A text, small; a shape as "64x56x56", also where it is written "(64, 56, 56)". */
+function textAsCompared(key: TextKey, text: string): string {
+  const small = asciiLower(text);
+  if (key !== "shape") return small;
+  const lengths = small.replace(/[ ()]/g, "").replace(/[×,]/g, "x");
+  return lengths.replace(/^x+|x+$/g, "");
+}
+
 /** Whether a row is shown; `figure` gives NaN where the row has none. */
 export function passes(
   filter: RowFilter,
-  name: string,
-  kind: string,
-  figure: (key: Figure) => number,
+  text: (key: TextKey) => string,
+  figure: (key: NumericKey) => number,
 ): boolean {
-  const small = asciiLower(kind);
-  if (filter.kinds.length > 0 && !filter.kinds.includes(small)) return false;
+  const kind = asciiLower(text("kind"));
+  if (filter.kinds.length > 0 && !filter.kinds.includes(kind)) return false;
   if (filter.words.length > 0) {
-    const named = asciiLower(name);
-    if (!filter.words.every((word) => named.includes(word) || small.includes(word))) return false;
+    const name = asciiLower(text("name"));
+    if (!filter.words.every((word) => name.includes(word) || kind.includes(word))) return false;
   }
-  return filter.tests.every((test) => holds(test, figure(test.figure)));
+  return filter.tests.every((test) => {
+    if (typeof test.value === "string") {
+      const key = test.figure as TextKey;
+      return holds(test.comparison, textAsCompared(key, text(key)), test.value);
+    }
+    const known = figure(test.figure as NumericKey);
+    return !Number.isNaN(known) && holds(test.comparison, known, test.value);
+  });
 }
 
 /** The one kind a filter asks for, or "" where it asks for none or for several. */
@@ -109,18 +269,18 @@ export function filteredKind(filter: string): string {
 
 /** The filter with this kind, or with none for "". */
 export function withKind(filter: string, kind: string): string {
-  const kept = parts(filter).flatMap((part) => (part.kind ? [] : [part.source]));
-  if (kind !== "") kept.push(/[ \t\r\n]/.test(kind) ? `kind:"${kind}"` : `kind:${kind}`);
+  const kept = partsOf(filter).flatMap((part) => (part.kind ? [] : [part.source]));
+  if (kind !== "") kept.push(/[ \t\r\n"<>=≤≥≠]/.test(kind) ? `kind:"${kind}"` : `kind:${kind}`);
   return kept.join(" ");
 }
 
 export function hasTest(filter: string, test: string): boolean {
-  return parts(filter).some((part) => part.test !== null && part.source === test);
+  return partsOf(filter).some((part) => part.test !== null && part.source === test);
 }
 
 /** The filter with a test such as "dead>0", or without it. */
 export function withTest(filter: string, test: string, on: boolean): string {
-  const kept = parts(filter).flatMap(({ source }) => (source === test ? [] : [source]));
+  const kept = partsOf(filter).flatMap(({ source }) => (source === test ? [] : [source]));
   if (on) kept.push(test);
   return kept.join(" ");
 }

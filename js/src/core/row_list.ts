@@ -124,7 +124,9 @@ export class RowList {
     }
     const { sort, filter, tree } = this.#choice;
     if (filter !== choice.filter) {
-      this.#filter = parseFilter(choice.filter);
+      const parsed = parseFilter(choice.filter);
+      // What cannot be a filter leaves the last one in force.
+      if (parsed.fault === "") this.#filter = parsed;
       this.#stale = true;
     }
     if (tree !== choice.tree || !sameSort(sort, choice.sort)) this.#stale = true;
@@ -135,10 +137,12 @@ export class RowList {
     if (!this.#stale && this.#filter.tests.length === 0) return this.#matching;
     const matching: number[] = [];
     for (let layer = 0; layer < reading.layers; layer++) {
-      const { name, kind } = reading.meta(layer);
-      if (passes(this.#filter, name, kind, (key) => reading.value(layer, key))) {
-        matching.push(layer);
-      }
+      const shown = passes(
+        this.#filter,
+        (key) => reading.text(layer, key),
+        (key) => reading.value(layer, key),
+      );
+      if (shown) matching.push(layer);
     }
     const same =
       matching.length === this.#matching.length &&
@@ -186,9 +190,9 @@ export class RowList {
       values,
       ascending,
       groupValue: (group) => {
-        if (column === "kind") return Number.NaN;
         // Names of neighbours differ after the group's own path, so any layer of it stands for it.
-        if (isText(column)) return texts[group.layers[0] as number] as string;
+        if (column === "name") return texts[group.layers[0] as number] as string;
+        if (isText(column)) return Number.NaN;
         return reading.totals(group.layers).value(column, "lower");
       },
     };

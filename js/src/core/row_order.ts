@@ -8,10 +8,10 @@
  * - Texts sort by `textKey`, compared by UTF-16 code unit.
  */
 
-import { type ColumnKey, columnOf, isText } from "./columns";
+import { type ColumnKey, type FigureKey, findFigure, isText } from "./columns";
 
 export interface Sort {
-  readonly column: ColumnKey;
+  readonly column: FigureKey;
   readonly ascending: boolean;
 }
 
@@ -37,8 +37,8 @@ export function textKey(text: string): string {
 /** What came from the host as a sort, or null where it is none. */
 export function asSort(value: unknown): Sort | null {
   const { column, ascending } = (value ?? {}) as { column?: unknown; ascending?: unknown };
-  const known = typeof column === "string" ? columnOf(column) : undefined;
-  return known === undefined ? null : { column: known.key, ascending: ascending === true };
+  const known = typeof column === "string" ? findFigure(column) : undefined;
+  return known === undefined ? null : { column: known, ascending: ascending === true };
 }
 
 export function sameSort(one: Sort | null, other: Sort | null): boolean {
@@ -60,7 +60,7 @@ export function compareValues(
 ): number {
   const missing = Number(Number.isNaN(left)) - Number(Number.isNaN(right));
   if (missing !== 0) return missing;
-  if (left === right) return 0;
+  if (left === right || Number.isNaN(left)) return 0;
   return left < right === ascending ? -1 : 1;
 }
 

@@ -1,6 +1,6 @@
 /** Every layer's figures at one tolerance, in columns of numbers: a slider's step makes no objects. */
 
-import { type ColumnKey, isText, type NumericKey } from "./columns";
+import { type FigureKey, isText, type NumericKey, type TextKey } from "./columns";
 import { type LayerReading, readLayer } from "./layers";
 import { type SortValues, textKey } from "./row_order";
 import type { LayerMeta, TableSnapshot } from "./snapshot";
@@ -11,6 +11,8 @@ interface Bounds {
   readonly mean: Float64Array;
   readonly std: Float64Array;
   readonly dead: Float64Array;
+  /** NaN where a channel is one unit. */
+  readonly deadChannels: Float64Array;
   readonly dormant: Float64Array;
 }
 
@@ -26,11 +28,21 @@ export interface Totals {
   value(key: NumericKey, side: Side): number;
 }
 
+/** Besides those that are summed at every step. */
+const ADDED_UP: ReadonlySet<NumericKey> = new Set([
+  "dead-channels",
+  "channels",
+  "masked",
+  "nan",
+  "infinite",
+]);
+
 function makeBounds(layers: number): Bounds {
   return {
     mean: new Float64Array(layers),
     std: new Float64Array(layers),
     dead: new Float64Array(layers),
+    deadChannels: new Float64Array(layers),
     dormant: new Float64Array(layers),
   };
 }
@@ -46,7 +58,7 @@ export class TableReading {
   readonly #lower: Bounds;
   readonly #upper: Bounds;
   readonly #exact: Uint8Array;
-  readonly #texts = new Map<ColumnKey, readonly string[]>();
+  readonly #texts = new Map<TextKey, readonly string[]>();
   #areas: Float64Array | null = null;
   #tolerances: Tolerances | null = null;
 
@@ -99,10 +111,12 @@ export class TableReading {
       this.#lower.mean[layer] = table.mean[lower] as number;
       this.#lower.std[layer] = table.std[lower] as number;
       this.#lower.dead[layer] = table.dead[lower] as number;
+      this.#lower.deadChannels[layer] = this.#ofChannels(layer, table.deadChannels[lower]);
       this.#lower.dormant[layer] = dormant(layer, tau.lower);
       this.#upper.mean[layer] = table.mean[upper] as number;
       this.#upper.std[layer] = table.std[upper] as number;
       this.#upper.dead[layer] = table.deadUpper[upper] as number;
+      this.#upper.deadChannels[layer] = this.#ofChannels(layer, table.deadChannelsUpper[upper]);
       this.#upper.dormant[layer] = dormant(layer, tau.upper);
       this.#exact[layer] = Number(place.exact);
     }
@@ -112,7 +126,12 @@ export class TableReading {
     bounds.mean[layer] = bound.mean;
     bounds.std[layer] = bound.std ?? Number.NaN;
     bounds.dead[layer] = bound.dead;
+    bounds.deadChannels[layer] = this.#ofChannels(layer, bound.deadChannels);
     bounds.dormant[layer] = bound.dormant ?? Number.NaN;
+  }
+
+  #ofChannels(layer: number, count: number | undefined): number {
+    return this.meta(layer).channels === null ? Number.NaN : (count as number);
   }
 
   /** All there is to know of one layer. */
@@ -147,11 +166,28 @@ export class TableReading {
 
   /** The number in a cell; NaN when the layer has none to show. */
   value(layer: number, key: NumericKey, side: Side = "lower"): number {
-    const { units, probes } = this.meta(layer);
-    if (key === "units") return units;
+    const meta = this.meta(layer);
+    const { units, probes } = meta;
+    switch (key) {
+      case "units":
+      case "probes":
+      case "masked":
+      case "stops":
+      case "nan":
+      case "infinite":
+        return meta[key];
+      case "channels":
+        return meta.channels ?? Number.NaN;
+    }
     if (probes === 0) return Number.NaN;
     const bounds = side === "lower" ? this.#lower : this.#upper;
     switch (key) {
+      case "mean-upper":
+        return this.#upper.mean[layer] as number;
+      case "dead-upper":
+        return this.#upper.dead[layer] as number;
+      case "dead-channels":
+        return bounds.deadChannels[layer] as number;
       case "share":
         return (bounds.mean[layer] as number) / units;
       case "dead-share":
@@ -163,14 +199,20 @@ export class TableReading {
     }
   }
 
+  text(layer: number, key: TextKey): string {
+    const meta = this.meta(layer);
+    if (key !== "shape") return meta[key];
+    return meta.response_shape.map((length) => length ?? "*").join("x");
+  }
+
   /** What the rows are sorted by. */
-  sortValues(key: ColumnKey): SortValues {
+  sortValues(key: FigureKey): SortValues {
     if (!isText(key)) {
       return Float64Array.from({ length: this.layers }, (_, layer) => this.value(layer, key));
     }
     const known = this.#texts.get(key);
     if (known !== undefined) return known;
-    const texts = this.table.layers.map((meta) => textKey(meta[key]));
+    const texts = this.table.layers.map((_, layer) => textKey(this.text(layer, key)));
     this.#texts.set(key, texts);
     return texts;
   }
@@ -219,10 +261,16 @@ export class TableReading {
         const sum = sums[side];
         if (key === "share") return sum.mean / countedUnits;
         if (key === "dead-share") return sum.dead / countedUnits;
-        if (key === "std" || key === "curve") return Number.NaN;
-        return sum[key];
+        if (key === "mean" || key === "dead" || key === "dormant") return sum[key];
+        return ADDED_UP.has(key) ? this.#added(layers, key, side) : Number.NaN;
       },
     };
+  }
+
+  #added(layers: ArrayLike<number>, key: NumericKey, side: Side): number {
+    const values = Array.from(layers, (layer) => this.value(layer, key, side));
+    const known = values.filter((value) => !Number.isNaN(value));
+    return known.length > 0 ? known.reduce((sum, value) => sum + value, 0) : Number.NaN;
   }
 
   /** In how many layers at least this share of the units is dead. */

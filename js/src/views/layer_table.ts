@@ -7,7 +7,7 @@ import {
   columnWidths,
   fitColumns,
 } from "../core/column_fit";
-import { COLUMNS, type Column, type ColumnKey, columnOf } from "../core/columns";
+import { COLUMNS, type Column, type ColumnKey, headingOf } from "../core/columns";
 import { formatInteger, plural } from "../core/format";
 import type { Row } from "../core/module_tree";
 import { RowList } from "../core/row_list";
@@ -251,7 +251,7 @@ export class LayerTable {
 
   #setSort(key: ColumnKey): void {
     const sort = nextSort(this.#state.sort, key);
-    const heading = columnOf(key)?.heading ?? key;
+    const heading = headingOf(key);
     this.#announce(
       sort === null
         ? "In the order of the network."
@@ -630,7 +630,7 @@ export class LayerTable {
     this.#choice.set(key, true);
     this.#fitColumns();
     const width = this.#fit?.widths.get(key) ?? 0;
-    this.#announce(`${columnOf(key)?.heading}, ${width} pixels wide.`);
+    this.#announce(`${headingOf(key)}, ${width} pixels wide.`);
   }
 
   node(): HTMLElement {

@@ -1,19 +1,15 @@
 /** A right-aligned number, or a range, with a bar below where it is a share. */
 
-import type { NumericKey } from "../core/columns";
+import type { NumberKey } from "../core/columns";
 import { formatBracket, formatInteger, formatMean, formatShare, NOTHING } from "../core/format";
 import { element, setAttribute, setText, setVariable } from "./dom";
 
-type CellKey = Exclude<NumericKey, "curve">;
-
-const FORMATS: Readonly<Record<CellKey, (value: number) => string>> = {
-  units: formatInteger,
+/** Others are whole numbers. */
+const FORMATS: Partial<Record<NumberKey, (value: number) => string>> = {
   mean: formatMean,
   share: formatShare,
   std: formatMean,
-  dead: formatInteger,
   "dead-share": formatShare,
-  dormant: formatInteger,
 };
 
 const FITS = 9;
@@ -25,7 +21,7 @@ function formatDeviations(lower: number, upper: number): string {
 }
 
 export class NumberCell {
-  readonly #key: CellKey;
+  readonly #key: NumberKey;
   readonly #number = element("span", { class: "iua-number" });
   readonly #aside = element("span", { class: "iua-aside" });
   readonly #bar: HTMLElement | null;
@@ -33,7 +29,7 @@ export class NumberCell {
   #lower = Number.POSITIVE_INFINITY;
   #upper = Number.POSITIVE_INFINITY;
 
-  constructor(key: CellKey) {
+  constructor(key: NumberKey) {
     this.#key = key;
     this.#node = element(
       "td",
@@ -70,7 +66,7 @@ export class NumberCell {
   #text(lower: number, upper: number): string {
     if (Number.isNaN(lower)) return NOTHING;
     if (this.#key === "std") return formatDeviations(lower, upper);
-    return formatBracket(lower, upper, FORMATS[this.#key]);
+    return formatBracket(lower, upper, FORMATS[this.#key] ?? formatInteger);
   }
 
   /** A quiet word below the number, or none; and what the cell says when pointed at. */

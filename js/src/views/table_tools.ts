@@ -1,7 +1,14 @@
 /** Above the table: what is shown of it, the alarm, and what can be done with it. */
 
 import { plural } from "../core/format";
-import { filteredKind, HAS_DEAD, hasTest, withKind, withTest } from "../core/row_filter";
+import {
+  filteredKind,
+  HAS_DEAD,
+  hasTest,
+  parseFilter,
+  withKind,
+  withTest,
+} from "../core/row_filter";
 import { asciiLower } from "../core/row_order";
 import type { TableSnapshot } from "../core/snapshot";
 import type { TableReading } from "../core/table_reading";
@@ -18,8 +25,10 @@ export interface ToolActions extends ColumnsActions {
 }
 
 const COPIED_FOR_MS = 1600;
+/** A comparison that is being written is not at fault yet. */
+const WRITTEN_MS = 600;
 const FILTER_HELP =
-  'Words of the name or the kind; also kind:ReLU, "two words", and figures such as dead>0, dead-share>=50%, units<100';
+  'Words of the name or the kind; also kind:ReLU, "two words", and figures such as dead>0, dead-share>=50%, dead-channels>0';
 
 function toolButton(text: string, title: string): HTMLButtonElement {
   return element("button", {
@@ -44,6 +53,7 @@ export class TableTools {
       autocomplete: "off",
     },
   });
+  readonly #fault = element("p", { class: "iua-filter-fault", attributes: { role: "status" } });
   readonly #kind = element("select", {
     class: "iua-select iua-kinds",
     attributes: { "aria-label": "kind of layer" },
@@ -74,6 +84,9 @@ export class TableTools {
   readonly #columns: ColumnsMenu;
   readonly #node: HTMLElement;
   #text = "";
+  /** What was typed, where it cannot be a filter. */
+  #faultOf: string | null = null;
+  #faultTimer: ReturnType<typeof setTimeout> | undefined;
   #share = 0.5;
   #kinds: readonly string[] = [];
   #kindsOf: TableSnapshot | null = null;
@@ -110,12 +123,14 @@ export class TableTools {
         this.#columns.node(),
         this.#copy,
       ),
+      this.#fault,
     );
+    this.#fault.hidden = true;
     const on = (node: HTMLElement, event: string, action: () => void): void =>
       node.addEventListener(event, action, { signal });
-    on(this.#filter, "input", () => this.#setFilter(this.#filter.value));
+    on(this.#filter, "input", () => this.#typed());
     on(this.#filter, "blur", () => {
-      this.#filter.value = this.#text;
+      if (this.#faultOf === null) this.#filter.value = this.#text;
     });
     on(this.#kind, "change", () => this.#setFilter(withKind(this.#text, this.#kind.value)));
     on(this.#hasDead, "change", () =>
@@ -138,7 +153,30 @@ export class TableTools {
 
   #setFilter(filter: string): void {
     this.#text = filter;
+    this.#showFault(null);
+    if (!this.#filter.matches(":focus")) this.#filter.value = filter;
     this.#actions.onFilter(filter);
+  }
+
+  /** What cannot be a filter leaves the last one in force, and is told beside the field. */
+  #typed(): void {
+    const filter = this.#filter.value;
+    if (parseFilter(filter).fault === "") this.#setFilter(filter);
+    else {
+      this.#showFault(null);
+      this.#faultOf = filter;
+      this.#faultTimer = setTimeout(() => this.#showFault(filter), WRITTEN_MS);
+    }
+  }
+
+  #showFault(filter: string | null): void {
+    clearTimeout(this.#faultTimer);
+    this.#faultOf = filter;
+    const fault = filter === null ? "" : parseFilter(filter).fault;
+    const kept = this.#text === "" ? "All rows stay" : `“${this.#text}” stays in force`;
+    setText(this.#fault, fault === "" ? "" : `${fault} ${kept}.`);
+    this.#fault.hidden = fault === "";
+    setAttribute(this.#filter, "aria-invalid", fault === "" ? null : "true");
   }
 
   #overTest(): string {
@@ -159,10 +197,10 @@ export class TableTools {
 
   /** What stands in the host; what is being typed is left alone. */
   update(filter: string, reading: TableReading): void {
+    if (filter !== this.#text) this.#showFault(null);
     this.#text = filter;
-    if (this.#filter.value !== filter && !this.#filter.matches(":focus")) {
-      this.#filter.value = filter;
-    }
+    const left = this.#faultOf !== null || this.#filter.matches(":focus");
+    if (this.#filter.value !== filter && !left) this.#filter.value = filter;
     this.#hasDead.checked = hasTest(filter, HAS_DEAD);
     this.#showKinds(filter, reading);
     const over = reading.layersOver(this.#share);
