@@ -193,10 +193,11 @@ class IUA:
             1. It stands for the decimal number it prints as, and ``dead_share * probes`` is rounded
             up to whole probes.
         layers : str, type, LayerKind, Module, callable, or iterable of these, optional
-            Whose outputs of a model to count: names or globs (``"encoder.*.relu"``,
-            ``"*/softmax"`` for a function), module classes, kinds of layers, modules themselves,
-            or a predicate of a module, or of its name and itself. By default the outputs of its
-            activations, modules (`nn.ReLU`) and functions (`F.relu`) alike.
+            Whose outputs of a model to count: names or globs of what `response_infos` lists
+            (``"encoder.*.relu"``, ``"*relu*"``), any function of PyTorch by name (``"relu"``,
+            ``"*/softmax"``) or itself (`F.relu`), module classes, kinds of layers, modules
+            themselves, or a predicate of a module, or of its name and itself. By default the
+            outputs of its activations, modules (`nn.ReLU`) and functions (`F.relu`) alike.
         units : {"auto", "element", "channel", "token"} or mapping of str to these
             What a unit is, for all layers or by layer name or glob. ``"element"``: every entry of a
             probe's response (DNIKit's meaning). ``"channel"``: the channel, inactive on a probe

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from iua_widget.errors import ProducerError
+from iua_widget.masked_arrays import unmasked
 from iua_widget.wording import named
 
 MaskOption = Callable[[Any], Any]
@@ -113,6 +114,7 @@ def check_mask_option(option: Any) -> None:
 
 
 def _as_mask(value: Any, batch: int) -> np.ndarray:
+    value = unmasked(value, f"the mask of batch {batch}", batch=batch)
     try:
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()

@@ -123,7 +123,8 @@ def _sample(batch: Any) -> bytes | None:
     if torch is not None and isinstance(batch, torch.Tensor):
         if batch.device.type != "cpu" or batch.layout is not torch.strided or batch.is_nested:
             return None
-        if batch.is_quantized or batch.is_conj() or batch.is_neg():
+        masked = isinstance(batch, torch.masked.MaskedTensor)
+        if masked or batch.is_quantized or batch.is_conj() or batch.is_neg():
             return None
         spread = _spread(batch.detach().reshape(-1)).clone(memory_format=torch.contiguous_format)
         return bytes(spread.view(torch.uint8).numpy().tobytes())

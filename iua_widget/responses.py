@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from iua_widget.errors import ProducerError
+from iua_widget.masked_arrays import unmasked
 from iua_widget.tensors import dtype_name, is_tensor
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ def as_response(
     Raises
     ------
     ProducerError
-        If `value` is not an array of numbers with a batch axis.
+        If `value` is not an array of numbers with a batch axis, or has masked entries.
     """
+    value = unmasked(
+        value, f"layer {layer!r}, batch {batch}: the response", layer=layer, batch=batch
+    )
     if is_tensor(value):
         tensor = _plain(value)
         dtype = dtype_name(value.dtype)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from iua_widget.errors import IUAError, ProducerError
+from iua_widget.masked_arrays import unmasked
 from iua_widget.units import Origin
 
 Stage = Callable[[Any], Any]
@@ -241,7 +242,7 @@ def fields_of(batch: Any) -> dict[str, Any]:
             "before it that names them: lambda batch: {'image': batch[0]}."
         )
         raise ProducerError(message)
-    return dict(fields)
+    return {name: unmasked(field, f"field {name!r}") for name, field in fields.items()}
 
 
 def _batches(dataset: Any, batch_size: int) -> Iterable[Any]:

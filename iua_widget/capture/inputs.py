@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from iua_widget.capture.outputs import tensors
 from iua_widget.errors import ProducerError
+from iua_widget.masked_arrays import unmasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def read_batch(
             "tuple or list with the input first, or a mapping of keyword arguments."
         )
         raise ProducerError(message, batch=number)
-    moved = _moved(batch, device, dtype)
+    moved = _moved(batch, device, dtype, number)
     probes = count_probes(moved, axis)
     if probes is None:
         probes = len(batch) if isinstance(batch, Sized) and not _is_plain(batch) else 1
@@ -257,8 +258,10 @@ def _rows(value: Any, start: int, count: int) -> Any:
     return value[start : start + count]
 
 
-def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
+def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None, number: int) -> Any:
     """On the model's device, and no longer the loader's own: a model may begin in place."""
+    if isinstance(value, np.ma.MaskedArray):
+        value = unmasked(value, f"batch {number} of the loader", batch=number)
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
         value = torch.tensor(np.ascontiguousarray(value, value.dtype.newbyteorder("=")))
         value = value.to(dtype) if value.is_floating_point() and dtype is not None else value
@@ -268,20 +271,22 @@ def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None) -
     if isinstance(value, PackedSequence):
         packed = value if device is None else value.to(device)  # type: ignore[arg-type]
         return packed._replace(data=packed.data.clone())
-    return _moved_object(value, device, dtype)
+    return _moved_object(value, device, dtype, number)
 
 
-def _moved_object(value: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
+def _moved_object(
+    value: Any, device: torch.device | None, dtype: torch.dtype | None, number: int
+) -> Any:
     if isinstance(value, (tuple, list)):
-        return _like(value, [_moved(item, device, dtype) for item in value])
+        return _like(value, [_moved(item, device, dtype, number) for item in value])
     if isinstance(value, MutableMapping):
         # A copy, not the loader's own; and of the same type, as a tokenizer's encoding must be.
         copied = copy.copy(value)
         for key, item in value.items():
-            copied[key] = _moved(item, device, dtype)
+            copied[key] = _moved(item, device, dtype, number)
         return copied
     if isinstance(value, Mapping):
-        return {key: _moved(item, device, dtype) for key, item in value.items()}
+        return {key: _moved(item, device, dtype, number) for key, item in value.items()}
     move = getattr(value, "to", None)
     return move(device) if callable(move) and device is not None else value
 

@@ -12,6 +12,7 @@ from torch import nn
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
 from iua_widget.errors import ProducerError
+from iua_widget.masked_arrays import unmasked
 from iua_widget.response_info import ResponseInfos
 from iua_widget.stages import Batch, Stage
 from iua_widget.units import UNKNOWN, Origin
@@ -114,6 +115,7 @@ def _inputs(batch: Any) -> Any:
     if not isinstance(fields, Mapping):
         return batch
     if len(fields) == 1:
-        only = next(iter(fields.values()))
+        name, only = next(iter(fields.items()))
+        only = unmasked(only, f"field {name!r}")
         return only if isinstance(only, torch.Tensor) else np.asarray(only)
     return dict(fields)

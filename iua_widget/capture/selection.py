@@ -6,15 +6,17 @@ import difflib
 import fnmatch
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import torch
 from torch import nn
+from torch.overrides import resolve_name
 
 from iua_widget.capture.activations import (
     ACTIVATION_FUNCTIONS,
     function_kind,
+    function_name,
     is_activation,
     module_kind,
 )
@@ -24,8 +26,13 @@ from iua_widget.errors import LayerSelectionError
 from iua_widget.response_info import LayerKind
 from iua_widget.wording import named
 
+_NAMESPACES: Final = (nn.functional, torch, torch.Tensor, torch.special)
+_NAMESPACE: Final = re.compile(r"^(torch\.)?((nn\.)?functional\.|F\.|Tensor\.|special\.)?")
 _CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?((\[[^\[\]]*\])+\*?)?$")
 """What follows a module's name in a response's: the second call, a part of the output."""
+
+_IN_PLACE: Final = re.compile(r"(?<=[^/_])_+(?=$|[:\[])")
+"""What `function_name` leaves out of a function's name: ``scatter_`` is ``scatter``."""
 
 
 class Choice:
@@ -37,9 +44,13 @@ class Choice:
         The entry as the user wrote it, for messages.
     modules : set of int
         Ids of the modules whose calls it may concern.
+    any_function : bool
+        Whether it may concern functions that are no activations.
     seen : bool
         Whether a response has been captured for it.
     """
+
+    any_function = False
 
     def __init__(self, text: str, modules: Iterable[int]) -> None:
         self.text = text
@@ -67,7 +78,10 @@ class _Activations(_Everything):
 
 
 class _ByName(Choice):
-    """A name or glob of modules. Of a module of several names, the calls by a name that matches."""
+    """A name or glob. Of a module of several names, the calls by a name that matches.
+
+    A glob concerns the calls of activation functions, too, as `response_infos` lists them.
+    """
 
     def __init__(self, text: str, modules: Iterable[int], names: ModuleNames) -> None:
         super().__init__(text, modules)
@@ -80,6 +94,25 @@ class _ByName(Choice):
             return True
         called = _CALL_OR_PART.sub("", response)
         return called == self.text or fnmatch.fnmatchcase(called, self.text)
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:
+        called = _CALL_OR_PART.sub("", response)
+        return (
+            not inside and name in ACTIVATION_FUNCTIONS and fnmatch.fnmatchcase(called, self.text)
+        )
+
+
+class _ByFunction(Choice):
+    """Every call of one function of PyTorch, whoever calls it."""
+
+    any_function = True
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text, ())
+        self._name = name
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        return name == self._name
 
 
 class _ByKind(Choice):
@@ -94,20 +127,25 @@ class _ByKind(Choice):
 class _ByResponse(Choice):
     """A name or glob that goes beyond modules: a function, one call, or a part of an output."""
 
+    def __init__(self, text: str, modules: Iterable[int]) -> None:
+        super().__init__(text, modules)
+        self.any_function = "/" in text
+        self._pattern = _IN_PLACE.sub("", text)
+
     def wants_call(self, module: nn.Module, response: str) -> bool:
         return super().wants_call(module, response) and self._matches(response)
 
     def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
         call = _CALL_OR_PART.sub("", response)
-        return "/" in self.text and (self._matches(response) or self._matches(call))
+        return self.any_function and (self._matches(response) or self._matches(call))
 
     def _matches(self, response: str) -> bool:
         without_part = re.sub(r"(\[[^\[\]]*\])+$", "", response)
-        literal = self.text.replace("[", "[[]")
-        return self.text in (response, without_part) or any(
+        literal = self._pattern.replace("[", "[[]")
+        return self._pattern in (response, without_part) or any(
             fnmatch.fnmatchcase(candidate, pattern)
             for candidate in (response, without_part)
-            for pattern in (self.text, literal)
+            for pattern in (self._pattern, literal)
         )
 
 
@@ -144,6 +182,7 @@ class Selection:
         self.default = layers is None
         scripted = _inside_script_modules(model)
         modules = {id(m): m for m in names.modules.values() if id(m) not in scripted}
+        self.watchable = list(modules.values())
         self.activations = {key for key, module in modules.items() if is_activation(module)}
         self._hidden = [name for name, m in names.modules.items() if id(m) in scripted]
         if everything:
@@ -154,8 +193,7 @@ class Selection:
                 raise self._no_activation(at_once=True)
         else:
             self._choices = [self._choice(entry, modules) for entry in _entries(layers)]
-        self._any_function = any("/" in choice.text for choice in self._choices)
-        self.watchable = list(modules.values())
+        self._any_function = any(choice.any_function for choice in self._choices)
         self.by_caller = any(map(decides_on_calls, self.watchable)) or any(
             len(names.of(module)) > 1 for module in self.watchable
         )
@@ -255,7 +293,7 @@ class Selection:
         notes.extend(
             f"layers={choice.text} has matched no response.{self._near(choice.text, called)}"
             for choice in self._choices
-            if not choice.seen and isinstance(choice, (_ByResponse, _ByKind))
+            if not choice.seen and isinstance(choice, (_ByResponse, _ByKind, _ByFunction))
         )
         if self._hidden and self.default:
             notes.append(
@@ -302,11 +340,14 @@ class Selection:
                 )
                 raise LayerSelectionError(message)
             return Choice(self._names.of(entry)[0], [id(entry)])
+        if callable(entry) and (overridable := resolve_name(entry)):
+            return _ByFunction(overridable, function_name(entry))
         if callable(entry):
             return self._found(self._by_predicate(entry, modules))
         message = (
             f"layers={entry!r} is {type(entry).__name__}. Give names, globs ('encoder.*.relu'), "
-            "module classes (nn.ReLU), LayerKind members, a predicate, or a list of these."
+            "module classes (nn.ReLU), functions (F.relu), LayerKind members, a predicate, or a "
+            "list of these."
         )
         raise LayerSelectionError(message)
 
@@ -321,6 +362,10 @@ class Selection:
         of_base = of_base or self._globbed(base, modules)
         if "/" in entry or (base != entry and of_base):
             return _ByResponse(entry, of_base)
+        if entry not in self._hidden and (function := _function_of(entry)):
+            return _ByFunction(repr(entry), function)
+        if any(fnmatch.fnmatchcase(name, entry) for name in self._possible_functions(modules)):
+            return _ByName(entry, (), self._names)
         if entry in self._hidden:
             message = (
                 f"layers={entry!r} is inside a ScriptModule, which cannot be watched from outside. "
@@ -331,6 +376,12 @@ class Selection:
             message = f"layers={entry!r} is an input of the model, and no layer computes it."
             raise LayerSelectionError(message)
         raise self._no_match(repr(entry), entry)
+
+    def _possible_functions(self, modules: dict[int, nn.Module]) -> Iterator[str]:
+        """Names of calls of activation functions, where a module may be the caller."""
+        for name, module in self._names.modules.items():
+            if id(module) in modules and not _calls_no_function(module):
+                yield from (f"{name}/{function}" for function in ACTIVATION_FUNCTIONS)
 
     def _globbed(self, glob: str, modules: dict[int, nn.Module]) -> list[int]:
         return [
@@ -366,11 +417,18 @@ class Selection:
         names = list(self._names.modules)
         kinds = sorted({type(module).__name__ for module in self._names.modules.values()})
         near = difflib.get_close_matches(text, names, n=5, cutoff=0.4)
+        last = re.split(r"[./]", text)[-1].strip("*'\"_").lower()
+        functions = difflib.get_close_matches(last, ACTIVATION_FUNCTIONS, n=3, cutoff=0.6)
         message = (
             f"layers={shown} matches no module of {self._label}. "
             f"Modules there are: {named(near or names, most=8)}; of the classes "
             f"{named(kinds, most=8)}."
         )
+        if functions and not all(map(_calls_no_function, self.watchable)):
+            message += (
+                f" A function that the model calls is named {named(functions)}, or by its caller, "
+                f"too: '*/{functions[0]}'."
+            )
         return LayerSelectionError(message)
 
 
@@ -393,6 +451,14 @@ def _calls_no_function(module: nn.Module) -> bool:
     """Whether a module is one of PyTorch's own that calls no activation as a function."""
     own = type(module).__module__.startswith("torch.nn.modules.")
     return own and not isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer))
+
+
+def _function_of(text: str) -> str:
+    """The name of a function of PyTorch, as `function_name` gives it; empty where it is none."""
+    name = _NAMESPACE.sub("", text)
+    found = (getattr(namespace, name, None) for namespace in _NAMESPACES)
+    function = next((one for one in found if callable(one) and resolve_name(one)), None)
+    return function_name(function) if function is not None else ""
 
 
 def _takes_two(predicate: Callable[..., Any]) -> bool:
