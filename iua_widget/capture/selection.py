@@ -314,6 +314,8 @@ class Selection:
 
     def _near(self, text: str, called: Sequence[str]) -> str:
         near = difflib.get_close_matches(text.strip("'\""), called, n=3, cutoff=0.4)
+        ends = {_end(name): name for name in reversed(called)}
+        near = near or [ends[end] for end in difflib.get_close_matches(_end(text), ends, n=3)]
         if near:
             return f" Near it: {named(near)}."
         return f" It gave {named(called)}." if called else ""
@@ -417,8 +419,9 @@ class Selection:
         names = list(self._names.modules)
         kinds = sorted({type(module).__name__ for module in self._names.modules.values()})
         near = difflib.get_close_matches(text, names, n=5, cutoff=0.4)
-        last = re.split(r"[./]", text)[-1].strip("*'\"_").lower()
-        functions = difflib.get_close_matches(last, ACTIVATION_FUNCTIONS, n=3, cutoff=0.6)
+        functions = difflib.get_close_matches(
+            _end(text).lower(), ACTIVATION_FUNCTIONS, n=3, cutoff=0.6
+        )
         message = (
             f"layers={shown} matches no module of {self._label}. "
             f"Modules there are: {named(near or names, most=8)}; of the classes "
@@ -451,6 +454,11 @@ def _calls_no_function(module: nn.Module) -> bool:
     """Whether a module is one of PyTorch's own that calls no activation as a function."""
     own = type(module).__module__.startswith("torch.nn.modules.")
     return own and not isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer))
+
+
+def _end(name: str) -> str:
+    """The last part of a name or glob, the module's or function's own."""
+    return re.split(r"[./]", _CALL_OR_PART.sub("", name))[-1].strip("*'\"_")
 
 
 def _function_of(text: str) -> str:

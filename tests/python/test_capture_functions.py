@@ -515,7 +515,7 @@ def test_a_bare_name_a_glob_or_the_function_itself_finds_what_response_infos_lis
     model, x = GoogLeNet().eval(), torch.randn(3, 1, 6, 6)
     infos = response_infos(model, x)
     expected = [name for name, info in infos.items() if info.layer.kind == LayerKind.RELU]
-    assert len(expected) == 9  # noqa: PLR2004
+    assert len(expected) == 9
     assert IUA.introspect(model, x, layers=layers).layers == expected
 
 
@@ -526,23 +526,24 @@ def test_any_function_of_pytorch_is_found_by_its_name_or_itself(layers: Any) -> 
             return torch.relu(x).topk(2, -1)[0]
 
     iua = IUA.introspect(Sparse(), torch.randn(3, 5), layers=layers)
-    assert iua.layers == ["Sparse/topk[values]"] or iua.layers == ["Sparse/topk[0]"]
+    assert iua.layers == ["Sparse/topk[0]"]
 
 
 def test_a_name_that_is_near_a_function_says_how_functions_are_named() -> None:
     model, x = GoogLeNet(), torch.randn(3, 1, 6, 6)
+    how, silent = r"'relu'.*, or by its caller, too: '\*/relu'", r"GoogLeNet called.*Near it.*/relu"
     for layers in ("*rleu*", "GoogLeNet.rellu", "rleu", nn.ReLU):
-        with pytest.raises(LayerSelectionError, match=r"'relu'.*, or by its caller, too: '\*/relu'"):
+        with pytest.raises(LayerSelectionError, match=how):
             IUA.introspect(model, x, layers=layers)
-    for silent in ("elu", F.elu):
-        with pytest.raises(LayerSelectionError, match="matches nothing that GoogLeNet called.*relu"):
-            IUA.introspect(model, x, layers=silent)
-    with pytest.raises(LayerSelectionError, match="Modules there are: 'Sequential', '0', '1'") as raised:
+    for uncalled in ("elu", F.elu):
+        with pytest.raises(LayerSelectionError, match=silent):
+            IUA.introspect(model, x, layers=uncalled)
+    with pytest.raises(LayerSelectionError, match="there are: 'Sequential', '0', '1'") as raised:
         IUA.introspect(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), x, layers="*rleu*")
     assert "calls" not in str(raised.value)
 
 
 def test_a_glob_of_modules_takes_the_activation_functions_that_match_with_them() -> None:
     model, x = GoogLeNet().eval(), torch.randn(3, 1, 6, 6)
-    layers = IUA.introspect(model, x, layers="inception3a*").layers
-    assert layers == [name for name in response_infos(model, x) if name.startswith("inception3a")]
+    layers = IUA.introspect(model, x, layers="Goo*").layers
+    assert layers == [name for name in response_infos(model, x) if name.startswith("Goo")]

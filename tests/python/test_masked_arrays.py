@@ -44,12 +44,12 @@ def test_masked_inputs_and_masks_are_refused() -> None:
             IUA.introspect(model, loader)
     data = {"r": np.zeros((4, 3, 2))}
     with pytest.raises(ProducerError, match="the mask of batch 0 is a MaskedArray with 2 of 12"):
-        IUA.introspect(data, mask=lambda batch: MASKED, units="token")
+        IUA.introspect(data, mask=lambda _: MASKED, units="token")
 
 
 def test_a_masked_tensor_is_refused() -> None:
     with pytest.warns(UserWarning, match="prototype"):
-        masked = torch.masked.masked_tensor(torch.tensor(DATA), torch.tensor(DATA >= 2))  # noqa: PLR2004
+        masked = torch.masked.masked_tensor(torch.tensor(DATA), torch.tensor(DATA >= 2))
     with pytest.raises(ProducerError, match="a MaskedTensor with 2 of 12 entries masked"):
         IUA.introspect([{"r": masked}])
 
