@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from iua_widget.atomic_write import as_path, file_to_replace
 from iua_widget.errors import FileError
 from iua_widget.producers import check_count
 
@@ -36,15 +37,10 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, every: int | None = None) -> None:
-        self.path = Path(path)
-        folder = self.path.parent
-        if self.path.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
-            why = (
-                "it is a folder"
-                if self.path.is_dir()
-                else f"{str(folder)!r} is no folder to write in"
-            )
-            message = f"a run cannot be saved to {str(self.path)!r}: {why}."
+        self.path = as_path(path)
+        why = _why_not(self.path)
+        if why:
+            message = f"a run cannot be saved to {str(self.path)!r}: {why}"
             raise FileError(message)
         self._every = None if every is None else check_count("save_every", every, 100)
         self._unsaved = 0
@@ -70,3 +66,15 @@ class Checkpoint:
         self._last = time.monotonic()
         self._wait = max(_LEAST_SECONDS, _SAVING_SHARE * (self._last - start))
         self._unsaved = 0
+
+
+def _why_not(path: Path) -> str:
+    """Why no file can be written there; empty where one can."""
+    try:
+        folder = file_to_replace(path)[0].parent
+    except FileError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.strerror or error}."
+    may = folder.is_dir() and os.access(folder, os.W_OK)
+    return "" if may else f"{str(folder)!r} is no folder to write in."

@@ -9,12 +9,13 @@ against what the facts say before memory is taken for them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
 import os
 import re
-import secrets
+import stat
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import IO, Any, Final, Self
 
 import numpy as np
 
+from iua_widget.atomic_write import replacing, what_it_is
 from iua_widget.errors import FileError
 
 FACTS: Final = "facts.json"
@@ -32,10 +34,22 @@ _SEAL: Final = re.compile(rb"iua_widget (\d{1,9}) sha256 ([0-9a-f]{64})\Z")
 _DIGEST_SIZE: Final = 64
 _TAIL: Final = 128
 _CHUNK: Final = 2**20
+_SCANNED: Final = 2**16
 _LEVEL: Final = 1
 """Counts shrink to within a few per cent of what higher levels reach, several times faster."""
 
 _LARGEST_FACTS: Final = 2**26
+_FACTS_PER_BYTE: Final = 4
+_FEW: Final = 100_000
+_CONTAINERS_PER_ARRAY: Final = 4
+_BYTES_PER_VALUE: Final = 8
+"""How much of what the facts may hold, for what there is of arrays: far more than a run writes,
+whose layers have eight arrays or more, and three numbers of eight bytes for every column."""
+
+_MOST_DIGITS: Final = 20
+_AT_ONCE: Final = (
+    getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
 _DEFLATE_RATIO: Final = 1032
 _HEADER_SLACK: Final = 2**12
 
@@ -58,21 +72,12 @@ def write_container(
     Raises
     ------
     FileError
-        If the file cannot be written there.
+        If the file cannot be written there: see `iua_widget.atomic_write`.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        try:
-            with part.open("x+b") as file:
-                _write(file, version, facts, arrays)
-                _seal(file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        _settle(path.parent)
+        with replacing(path) as file:
+            _write(file, version, facts, arrays)
+            _seal(file)
     except OSError as error:
         message = f"{str(path)!r} cannot be written: {error.strerror or error}."
         raise FileError(message) from error
@@ -102,7 +107,7 @@ class Container:
     def __init__(self, path: Path, version: int) -> None:
         self._path = path
         try:
-            self._file = path.open("rb")
+            self._file = _opened(path)
         except FileNotFoundError:
             message = f"there is no file {str(path)!r}."
             raise FileError(message) from None
@@ -168,14 +173,14 @@ class Container:
             raise FileError(message)
 
     def _check_seal(self, version: int) -> None:
-        size = self._size = self._file.seek(0, os.SEEK_END)
+        size = self._size = os.fstat(self._file.fileno()).st_size
         self._file.seek(max(0, size - _TAIL))
-        seal = _SEAL.search(self._file.read())
-        self._file.seek(0)
+        seal = _SEAL.search(self._file.read(min(size, _TAIL)))
         if seal is None:
+            self._file.seek(0)
             what = (
                 "is truncated, or was not written by IUA.save"
-                if self._file.read(2) == b"PK"
+                if size and self._file.read(2) == b"PK"
                 else "was not written by IUA.save"
             )
             message = f"{str(self._path)!r} {what}: it does not end as such a file does."
@@ -204,14 +209,26 @@ class Container:
             most = _DEFLATE_RATIO * info.compress_size + _HEADER_SLACK
             self.require(info.file_size <= most, f"{info.filename} claims {info.file_size} bytes")
             members[info.filename] = info
+        held = sum(info.compress_size for info in members.values())
+        self.require(held <= self._size, f"its members claim {held} bytes of {self._size}")
         return members
 
     def _read_facts(self) -> dict[str, Any]:
         self.require(FACTS in self._members, f"its {FACTS} is missing")
         info = self._members[FACTS]
-        self.require(info.file_size <= _LARGEST_FACTS, f"its {FACTS} is too large")
+        arrays = sum(one.file_size for one in self._members.values()) - info.file_size
+        largest = max(_LARGEST_FACTS, _FACTS_PER_BYTE * arrays)
+        self.require(info.file_size <= largest, f"its {FACTS} is too large")
+        text = self._zip.read(info)
+        # What takes many times the memory of its text: a run's facts have little of it.
+        objects, lists, values = _outside_strings(text)[list(b"{[,")].tolist()
+        most = _FEW + _CONTAINERS_PER_ARRAY * len(self._members)
+        few = objects + lists <= most
+        self.require(few, f"its {FACTS} holds {objects:,} objects and {lists:,} lists")
+        most = _FEW + arrays // _BYTES_PER_VALUE
+        self.require(values <= most, f"its {FACTS} holds {values:,} values")
         facts = json.loads(
-            self._zip.read(info), object_pairs_hook=_unique, parse_constant=_no_constant
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_whole
         )
         self.require(isinstance(facts, dict), f"its {FACTS} is no object")
         return dict(facts)
@@ -270,22 +287,62 @@ def _fill(member: IO[bytes], into: memoryview) -> None:
         raise EOFError(message)
 
 
-def _settle(folder: Path) -> None:
-    """Have the folder's new entry survive a power cut, where that can be asked for."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         message = "a key is there twice"
         raise ValueError(message)
     return result
+
+
+def _outside_strings(text: bytes) -> np.ndarray:
+    r"""How often each character occurs in JSON, but for its strings.
+
+    Examples
+    --------
+    >>> _outside_strings(rb'{"a[\"{": [1, "\\"]}')[list(b"{[,")].tolist()
+    [1, 1, 1]
+    """
+    characters = np.frombuffer(text.replace(rb"\\", b"").replace(rb"\"", b""), np.uint8)
+    inside, counts = np.bool_(0), np.zeros(2**8, np.int64)
+    for start in range(0, len(characters), _SCANNED):
+        part = characters[start : start + _SCANNED]
+        within = np.logical_xor.accumulate(part == ord('"')) ^ inside
+        counts += np.bincount(part[~within], minlength=2**8)
+        inside = within[-1]
+    return counts
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        message = f"{digits:.20}... is no number of a run"
+        raise ValueError(message)
+    return int(digits)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file opened for reading, if it is one: to open a device or a pipe may do or wait for much.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is no regular file.
+    """
+    _refuse_special(path.stat().st_mode)
+    file = os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb")
+    try:
+        _refuse_special(os.fstat(file.fileno()).st_mode)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _refuse_special(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if what := what_it_is(mode):
+        raise OSError(errno.EINVAL, f"it is {what}")
 
 
 def _no_constant(name: str) -> Any:

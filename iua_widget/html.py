@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from iua_widget.atomic_write import as_path, replacing
 from iua_widget.errors import IUAWarning
 from iua_widget.memory import format_bytes
 from iua_widget.static_files import script, styles
@@ -104,6 +105,8 @@ def write_page(path: str | Path, page: str) -> Path:
 
     Raises
     ------
+    FileError
+        If the path is none, or there is something that is no regular file.
     OSError
         If the folder is not there or cannot be written to.
 
@@ -112,14 +115,9 @@ def write_page(path: str | Path, page: str) -> Path:
     IUAWarning
         If the page is so large that a browser may not open it.
     """
-    target = Path(path).expanduser()
-    draft = target.with_name(f".{target.name}.part")
-    try:
-        draft.write_text(page, encoding="utf-8")
-        size = draft.stat().st_size
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    target = as_path(path)
+    with replacing(target) as file:
+        size = file.write(page.encode(errors="replace"))
     if size > LARGEST_PAGE:
         message = (
             f"{target.name} takes {format_bytes(size)}, and a browser may not open a page above "

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from iua_widget.atomic_write import as_path
 from iua_widget.checkpoint import Checkpoint
 from iua_widget.counting.choice import choose_engine
 from iua_widget.errors import (
@@ -27,6 +28,7 @@ from iua_widget.masks import MaskOption
 from iua_widget.memory_budget import MemoryBudget
 from iua_widget.memory_plan import plan_table
 from iua_widget.notes import tally_notes
+from iua_widget.options import plain
 from iua_widget.pending import PendingBatch
 from iua_widget.position import Position
 from iua_widget.producers import Source
@@ -128,10 +130,10 @@ class IUA:
         self.rtol, self.atol, self.scale = tolerances.rtol, tolerances.atol, tolerances.scale
         self.dead_share = tolerances.dead_share
         self._stops = _all_stops(stops, self.atol)
-        self._keep_inactive = keep_inactive
+        self._keep_inactive = bool(keep_inactive)
         self._unit_rule = UnitRule(units, channel_axis)
         self._engine = choose_engine(engine)
-        self._budget = MemoryBudget(memory, self._stops, [self.atol])
+        self._budget = MemoryBudget(plain(memory), self._stops, [self.atol])
         self._probes = 0
         self._position: Position | None = Position()
         self._source_notes: dict[str, None] = {}
@@ -374,9 +376,9 @@ class IUA:
             "dead_share": self.dead_share,
             "stops": self.stops,
             "keep_inactive": self._keep_inactive,
-            "units": _plain(self._unit_rule.units),
-            "channel_axis": _plain(self._unit_rule.channel_axis),
-            "memory": _plain(self._budget.asked),
+            "units": _as_json(self._unit_rule.units),
+            "channel_axis": _as_json(self._unit_rule.channel_axis),
+            "memory": _as_json(self._budget.asked),
         }
 
     def _take(self, saved: SavedRun) -> None:
@@ -898,19 +900,19 @@ class IUA:
         """Held while a batch is counted: hold it to read several tallies of the same moment."""
         return self._lock
 
-    def merge(self, *others: IUA) -> IUA:
+    def merge(*runs: IUA) -> IUA:
         """A new result of several streams, as if one run had counted them one after another.
 
         Parameters
         ----------
-        *others : IUA
-            Of the same layers, units and stops: runs over other shards of the data, of other
-            processes, or loaded from files.
+        *runs : IUA
+            Of the same layers, units and stops: runs over several shards of the data, of several
+            processes, or loaded from files. Called on a run, that is the first.
 
         Returns
         -------
         IUA
-            This one's probes come first. Itself where there are no others.
+            The first one's probes come first. Itself where there are no others.
 
         Raises
         ------
@@ -924,11 +926,17 @@ class IUA:
         >>> IUA.merge(*shards)
         IUA(1 layer, 4 probes, 70 stops)
         """
-        for other in others:
-            if not isinstance(other, IUA):
-                message = f"an IUA can be merged with an IUA, and {type(other).__name__} is none."
+        for run in runs:
+            if not isinstance(run, IUA):
+                message = (
+                    f"an IUA can be merged with an IUA, and {run!r:.60} is none: write "
+                    "IUA.merge(one, other), of files IUA.merge(*map(IUA.load, paths))."
+                )
                 raise MergeError(message)
-        return functools.reduce(IUA._merged, others, self)
+        if not runs:
+            message = "there is nothing to merge: write IUA.merge(one, other)."
+            raise MergeError(message)
+        return functools.reduce(IUA._merged, runs)
 
     def _merged(self, other: IUA) -> IUA:
         if set(self.layers) != set(other.layers):
@@ -985,7 +993,7 @@ class IUA:
         """
         from iua_widget.run_file import SavedRun, write_run
 
-        path = Path(path)
+        path = as_path(path)
         with self._lock:
             notes = list(self._source_notes)
             run = SavedRun(self._settings(), self._probes, notes, self._position, self._tallies)
@@ -1010,7 +1018,8 @@ class IUA:
         """
         from iua_widget.run_file import read_run
 
-        saved = read_run(Path(path), choose_engine(engine))
+        path = as_path(path)
+        saved = read_run(path, choose_engine(engine))
         try:
             iua = IUA(**saved.settings, engine=engine)
         except (MemoryBudgetError, ToleranceError, UnitsError) as error:
@@ -1088,10 +1097,10 @@ def _keep(iua: IUA, error: KeyboardInterrupt) -> None:
         error.add_note("What was counted before is kept, as `partial` of this exception.")
 
 
-def _plain(option: Any) -> Any:
+def _as_json(option: Any) -> Any:
     """An option of the user's as JSON can hold it."""
     if isinstance(option, Mapping):
-        return {key: _plain(value) for key, value in option.items()}
+        return {key: _as_json(value) for key, value in option.items()}
     return option if option is None or isinstance(option, str) else int(option)
 
 
@@ -1120,7 +1129,8 @@ def _checkpoint(resume: str | Path | None, save_every: int | None) -> Checkpoint
 def _all_stops(stops: Iterable[float] | None, atol: float) -> Stops:
     if stops is None:
         return Stops(default_stops(atol))
-    if isinstance(stops, str) or not isinstance(stops, Iterable):
-        message = f"stops={stops!r} is no list of tolerances: write stops=[0, 1e-3, 0.05]."
+    is_one = isinstance(stops, (str, bytes)) or stops is not plain(stops)
+    if is_one or not isinstance(stops, Iterable):
+        message = f"stops={stops!r:.60} is no list of tolerances: write stops=[0, 1e-3, 0.05]."
         raise ToleranceError(message)
     return Stops([*stops, atol])

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from iua_widget.errors import MemoryBudgetError
+from iua_widget.options import plain
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +23,8 @@ _UNITS: Final = {
 _AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", re.IGNORECASE)
 _UNKNOWN_MACHINE: Final = 2 * 2**30
 _SHARE: Final = 2
+_MOST: Final = 2**62
+"""Bytes that no machine has: half of what a pointer of 64 bits can name."""
 _CGROUPS: Final = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -58,17 +59,18 @@ def memory_budget(value: object) -> int:
     """
     if value is None:
         return free_memory() // _SHARE
-    amount = 0.0
-    if isinstance(value, str):
-        found = _AMOUNT.fullmatch(value)
+    amount: float = 0
+    number = plain(value)
+    if isinstance(number, str):
+        found = _AMOUNT.fullmatch(number)
         if found is not None:
             amount = float(found[1]) * _UNITS.get(found[2].lower(), 0)
-    elif isinstance(value, (int, float, np.integer)) and not isinstance(value, bool):
-        amount = float(value) if 0 < value < float("inf") else 0.0
-    if amount < 1:
+    elif isinstance(number, (int, float)) and not isinstance(number, bool):
+        amount = number
+    if not 1 <= amount < _MOST:
         message = (
-            f"memory={value!r} is no amount of memory: write memory='2 GiB', memory='500 MB', or a "
-            "number of bytes."
+            f"memory={value!r:.60} is no amount of memory: write memory='2 GiB', memory='500 MB', "
+            "or a number of bytes."
         )
         raise MemoryBudgetError(message)
     return int(amount)

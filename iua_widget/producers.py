@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from itertools import chain
@@ -12,6 +13,7 @@ import numpy as np
 
 from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, asked_masks
+from iua_widget.options import plain
 from iua_widget.position import Position
 from iua_widget.units import UNKNOWN, Origin
 
@@ -240,8 +242,9 @@ def check_count(name: str, value: object, example: int = 32) -> int:
     ProducerError
         Otherwise.
     """
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 0:
-        return int(value)
+    number = plain(value)
+    if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= sys.maxsize:
+        return number
     message = f"{name} must be a whole number above 0, and is {value!r}: try {name}={example}."
     raise ProducerError(message)
 

@@ -25,6 +25,13 @@ VERSION: Final = 1
 _LIMB: Final = 2**40
 _MOST_AXES: Final = 64
 _LARGEST: Final = 2**62
+_MOST_UNITS: Final = 2**31
+_MOST_WITHOUT_UNITS: Final = 2**24
+"""What the other axes of a shape may multiply to where one is 0."""
+
+_FLUSHED: Final = 1e-30
+"""What a sum may lack where threads of PyTorch's flush small numbers to zero."""
+
 _LITTLE: Final = {f"uint{8 * width}": np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
 _INT64, _FLOAT64 = np.dtype("<i8"), np.dtype("<f8")
 
@@ -107,6 +114,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
         stops = Stops(facts.numbers("stops"))
         ascending = list(stops.values) == container.facts["stops"]
         container.require(ascending, "its stops do not ascend from 0")
+        container.require(facts.number("atol") in stops.values, "its atol is none of its stops")
         settings = {
             "rtol": facts.number("rtol"),
             "atol": facts.number("atol"),
@@ -129,13 +137,16 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             tallies[name] = Tally.restored(stops, state, engine)
         strangers = sorted(container.names - expected)
         container.require(not strangers, f"{strangers[:3]} do not belong to it")
-        return SavedRun(
+        run = SavedRun(
             settings,
             facts.whole("probes"),
             facts.texts("notes"),
             _position(facts.optional("position")),
             tallies,
         )
+        fault = _contradiction(run)
+        container.require(not fault, fault)
+        return run
 
 
 class _Facts:
@@ -187,9 +198,8 @@ class _Facts:
         """A value, None, or a mapping of layer globs to such."""
 
         def fits(value: Any) -> bool:
-            if isinstance(value, dict):
-                return all(isinstance(one, (kind, type(None))) for one in value.values())
-            return value is None or isinstance(value, kind)
+            values = value.values() if isinstance(value, dict) else [value]
+            return all(one is None or type(one) is kind for one in values)
 
         return self._take(key, fits)
 
@@ -228,6 +238,22 @@ def _position(facts: _Facts | None) -> Position | None:
     return Position(facts.whole("batches"), facts.whole("probes"), facts.whole("checksum"))
 
 
+def _contradiction(run: SavedRun) -> str:
+    """How the layers, the position and the run contradict each other; empty where they do not."""
+    position, probes = run.position, run.probes
+    if position is not None and position.probes != probes:
+        return f"its position is at {position.probes} probes, and it has {probes}"
+    if position is not None and probes and not position.batches:
+        return f"it has {probes} probes of no batch"
+    # A model may give a layer other probes than it has inputs; arrays are all of one length.
+    arrays = all(tally.kind == "array" for tally in run.tallies.values())
+    for name, tally in run.tallies.items():
+        differs = arrays and tally.plan.choice != "token" and tally.probes != probes
+        if differs or (tally.probes and not probes):
+            return f"layer {name!r} has {tally.probes} probes, and the run has {probes}"
+    return ""
+
+
 def _is_list(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(isinstance(one, kind) for one in value)
 
@@ -237,11 +263,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and 0 <= value < float("inf")
-    )
+    return _is_whole(value) or (isinstance(value, float) and 0 <= value < float("inf"))
 
 
 def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) -> TallyState:
@@ -268,9 +290,12 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
     known_axis = axis is None or (isinstance(axis, int) and 1 <= axis <= _MOST_AXES)
     ascending = list(columns) == sorted({0, *columns, top})
     element = facts["unit"] == "element"
+    response_shape = facts["response_shape"]
+    most = _MOST_UNITS if units else _MOST_WITHOUT_UNITS
     for what, holds in (
-        ("unit_shape", units < _LARGEST and len(shape) <= _MOST_AXES),
+        ("unit_shape", math.prod(filter(None, shape)) < most and len(shape) <= _MOST_AXES),
         ("unit_shape", element or len(shape) == 1),
+        ("response_shape", not element or response_shape in (None, shape)),
         ("columns", ascending and columns[-1] == top),
         ("inactive_at", inactive_at is None or inactive_at in stops.values),
         ("channel_axis", known_axis and (axis is None or not element or axis <= len(shape))),
@@ -292,7 +317,8 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
     if inactive_at is not None:
         arrays["inactive"] = read(prefix + "inactive", _INT64, (facts["probes"],))
     state = TallyState(facts, {key: _native(array) for key, array in arrays.items()})
-    fault = _fault(state, units, top)
+    kept_at = None if inactive_at is None else stops.values.index(inactive_at)
+    fault = _fault(state, units, kept_at)
     container.require(not fault, f"{fault} of layer {layer.text('name')!r} cannot be")
     return state
 
@@ -301,33 +327,77 @@ def _native(array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _fault(state: TallyState, units: int, top: int) -> str:
-    """Which array contradicts the others; empty where none does."""
+def _fault(state: TallyState, units: int, kept_at: int | None) -> str:
+    """Which array contradicts the others; empty where none does.
+
+    `kept_at` is the column at which the inactive units of each probe are kept.
+    """
     arrays, probes = state.arrays, state.facts["probes"]
     entries, columns = state.facts["entries"], list(state.facts["columns"])
     counts, inactive_sum = arrays["counts"], arrays["inactive_sum"]
     low, high = arrays["square_low"], arrays["square_high"]
+    none = np.zeros(units, np.int64)
+    odd = [arrays.get(key, none) for key in ("nan_count", "infinite_count")]
+    if not (_within(odd[0], entries) and _within(odd[1], entries)):
+        return "nan_count"
+    if (odd[0] > entries - odd[1]).any():
+        return "infinite_count"
     by_column = [int(column.sum(dtype=np.uint64)) for column in counts.T]
     unit_totals = counts.sum(axis=1, dtype=np.float64)
     sums = inactive_sum.astype(object)
     squares = high.astype(object) * _LIMB + low
-    none = np.zeros(0, np.int64)
     held = np.cumsum(np.array(by_column, dtype=object))
+    finite = (odd[0] == 0) & (odd[1] == 0)
     wide_enough = probes <= np.iinfo(counts.dtype).max and unit_totals.max(initial=0) <= probes
+    moments = (squares >= sums) & (squares <= units * sums) & (probes * squares >= sums * sums)
+    one_by_one = state.facts["unit"] != "channel"  # a channel has positions, or none at all
     checks = {
-        "counts": wide_enough and (sums[list(columns)] == held).all(),
+        "counts": wide_enough
+        and (unit_totals[finite] == probes).all()
+        and (sums[columns] == held).all(),
         "inactive_sum": inactive_sum[0] >= 0 and (np.diff(inactive_sum) >= 0).all(),
         "square_low": _within(low, _LIMB - 1) and (high >= 0).all(),
-        "square_high": (probes * squares - sums * sums >= 0).all(),
-        "highest_bin": _within(arrays["highest_bin"], top + 1),
-        "entries": entries >= probes,
-        "inactive": _within(arrays.get("inactive", none), units),
+        "square_high": moments.all() and (np.diff(squares) >= 0).all(),
+        "highest_bin": _is_highest(arrays["highest_bin"], counts, columns, probes),
+        "entries": entries == probes or not one_by_one,
+        "inactive": kept_at is None
+        or _adds_up(arrays["inactive"], units, int(sums[kept_at]), int(squares[kept_at])),
+        "abs_sum": (arrays["abs_sum"] >= arrays["abs_max"] - _FLUSHED).all(),
+        "square_sum": (arrays["square_sum"] >= 0).all(),
+        "abs_max": (arrays["abs_max"] >= 0).all(),
     }
+    zero = finite & (arrays["highest_bin"] == 0)
     for key in ("abs_sum", "square_sum", "abs_max"):
-        checks[key] = (arrays[key] >= 0).all()
-    for key in ("nan_count", "infinite_count"):
-        checks[key] = _within(arrays.get(key, none), entries)
+        checks[key] = checks[key] and not arrays[key][zero].any()
     return next((name for name, holds in checks.items() if not holds), "")
+
+
+def _is_highest(highest: np.ndarray, counts: np.ndarray, columns: list[int], probes: int) -> bool:
+    """Whether these can be the highest bins of units with such counts.
+
+    That of a NaN or an infinity is above all columns; it may stand for the unit, or the highest of
+    its finite probes may.
+    """
+    top = columns[-1]
+    if not _within(highest, top + 1):
+        return False
+    occurs = counts > 0
+    last = len(columns) - 1 - np.argmax(occurs[:, ::-1], axis=1)
+    place = np.searchsorted(columns, highest)
+    any_finite = occurs.any(axis=1)
+    fits = np.where(any_finite, place == last, highest == 0)
+    not_finite = (highest == top + 1) & (counts.sum(axis=1, dtype=np.float64) < probes)
+    return bool((fits | not_finite).all())
+
+
+def _adds_up(inactive: np.ndarray, units: int, total: int, squares: int) -> bool:
+    """Whether these can be the inactive units of each probe, with this sum and sum of squares."""
+    wide = inactive.astype(np.float64)
+    return (
+        _within(inactive, units)
+        and int(inactive.sum(dtype=np.uint64)) == total
+        and math.isclose(float(wide @ wide), squares, rel_tol=1e-9)
+    )
 
 
 def _within(array: np.ndarray, most: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 
 from iua_widget.errors import ToleranceError
+from iua_widget.options import plain
 
 Scale = Literal["zero", "layer mean", "unit RMS", "unit max"]
 """What rtol is relative to: zero as in `numpy.isclose` and DNIKit, where it has no effect; the
@@ -47,16 +48,17 @@ def check_tolerance(name: str, value: object) -> float:
     >>> check_tolerance("atol", 1e-8)
     1e-08
     """
-    if isinstance(value, (bool, str, bytes, complex)):
+    given = plain(value)
+    if isinstance(given, (bool, str, bytes, complex)) or getattr(given, "ndim", 0) > 0:
         number = math.nan
     else:
         try:
-            number = float(value)  # type: ignore[arg-type]
+            number = float(given)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
     if not (math.isfinite(number) and number >= 0):
         message = (
-            f"{name} must be a finite number, zero or more, and is {value!r}: "
+            f"{name} must be a finite number, zero or more, and is {value!r:.60}: "
             f"try {name}=0 or {name}=1e-8."
         )
         raise ToleranceError(message)
@@ -71,8 +73,9 @@ def check_scale(value: object) -> Scale:
     ToleranceError
         If `value` is none of `SCALES`.
     """
+    named = plain(value)
     for scale in SCALES:
-        if value == scale:
+        if isinstance(named, str) and named == scale:
             return scale
     message = f"scale must be one of {', '.join(map(repr, SCALES))}, and is {value!r}."
     raise ToleranceError(message)

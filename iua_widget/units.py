@@ -13,6 +13,7 @@ import numpy as np
 
 from iua_widget.errors import UnitsError
 from iua_widget.masking import ON_HOST, Masking
+from iua_widget.options import plain
 
 if TYPE_CHECKING:
     import torch
@@ -139,6 +140,7 @@ class UnitRule:
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
     ) -> None:
+        units, channel_axis = plain(units), plain(channel_axis)
         self.units, self.channel_axis = units, channel_axis
         self._units = units if isinstance(units, Mapping) else {"*": units}
         self._axes = channel_axis if isinstance(channel_axis, Mapping) else {"*": channel_axis}
@@ -147,7 +149,7 @@ class UnitRule:
                 message = f"layers are named by strings, and {pattern!r} in units= is not one."
                 raise UnitsError(message)
         for choice in self._units.values():
-            if choice not in CHOICES:
+            if not isinstance(choice, str) or choice not in CHOICES:
                 near = difflib.get_close_matches(str(choice), CHOICES, n=1, cutoff=0.5)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 message = f"units must be one of {', '.join(CHOICES)}, and is {choice!r}.{hint}"

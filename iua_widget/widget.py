@@ -20,6 +20,7 @@ from iua_widget.connection import LARGEST_FRAME
 from iua_widget.errors import IUAError, NoProbesError, ProducerError
 from iua_widget.introspect import IUA
 from iua_widget.masks import MaskOption
+from iua_widget.options import plain
 from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.presets import find_preset
 from iua_widget.producers import Source
@@ -405,12 +406,25 @@ class IUAWidget(anywidget.AnyWidget):
         ------
         NoProbesError
             If nothing has been counted yet.
+        FileError
+            If the path is none, or there is something that is no regular file.
+        OSError
+            If it cannot be written there.
+        TypeError
+            If `title` is no string, or `limit` no number.
 
         Warns
         -----
         IUAWarning
             If the file is above 1 GiB, where a browser may not open it.
         """
+        if title is not None and not isinstance(title, str):
+            message = f"title must be a string, and is {title!r:.60}."
+            raise TypeError(message)
+        limit = plain(limit)
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit >= 0:
+            message = f"limit must be a number of bytes, and is {limit!r:.60}."
+            raise TypeError(message)
         iua = self._iua
         with iua.lock:
             if not iua.probes:

@@ -381,6 +381,28 @@ def _layer(**changes: Any) -> Callable[[dict[str, Any]], None]:
         lambda facts: facts["layers"].append(copy.deepcopy(facts["layers"][0])),
         lambda facts: facts["layers"].reverse(),
         lambda facts: facts.clear(),
+        lambda facts: facts.update(atol=10**400),
+        lambda facts: facts.update(rtol=10**25),
+        lambda facts: facts.update(rtol=True),
+        lambda facts: facts.update(dead_share=10**400),
+        lambda facts: facts.update(stops=[0, 10**400]),
+        lambda facts: facts.update(memory=10**400),
+        lambda facts: facts.update(memory="9" * 400 + " GB"),
+        lambda facts: facts.update(channel_axis=True),
+        lambda facts: facts.update(atol=0.4567),
+        lambda facts: facts.update(probes=25),
+        lambda facts: facts.update(probes=0),
+        lambda facts: facts["position"].update(probes=23),
+        lambda facts: facts["position"].update(batches=0),
+        lambda facts: facts["position"].update(checksum=-1),
+        _layer(entries=25),
+        _layer(response_shape=[11]),
+        _layer(unit_shape=[0, 2**61]),
+        _layer(unit_shape=[2**31, 2**31, 0]),
+        _layer(unit_shape=[True]),
+        _layer(channel_axis=True),
+        lambda facts: facts.update(extra=[{} for _ in range(300_000)]),
+        lambda facts: facts.update(extra=[0] * 300_000),
     ],
 )
 def test_facts_that_cannot_be_are_refused(
@@ -394,6 +416,49 @@ def test_facts_that_cannot_be_are_refused(
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5_000_000
+
+
+def _with_text(text: bytes) -> Callable[[dict[str, bytes]], None]:
+    return lambda members: members.update({"facts.json": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"layers": [' + b"{}," * 20_000_000 + b"{}]}",
+        b'{"layers": [' + b"10," * 20_000_000 + b"1]}",
+        b'{"layers": [' + b'"a",' * 15_000_000 + b'"a"]}',
+        b"[" * 60_000_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b'{"probes": ' + b"9" * 60_000_000 + b"}",
+    ],
+    ids=["objects", "numbers", "strings", "lists", "depth", "digits"],
+)
+def test_facts_without_end_are_refused_before_they_take_memory(saved: Saved, text: bytes) -> None:
+    _, data, path = saved
+    made = rebuilt(data, _with_text(text))
+    path.write_bytes(made)
+    tracemalloc.start()
+    with pytest.raises(FileError, match=r"run\.iua' (holds|is damaged)") as caught:
+        IUA.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(str(caught.value)) < 500
+    assert peak < 4 * len(text) + 20_000_000
+
+
+def test_what_grows_without_end_is_read_at_its_end_alone(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2**36)
+    tracemalloc.start()
+    with pytest.raises(FileError, match=r"was not written by IUA\.save"):
+        IUA.load(tmp_path / "large")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    if Path("/proc/kmsg").exists():
+        with pytest.raises(FileError, match="kmsg"):
+            IUA.load("/proc/kmsg")
 
 
 def _npy(array: np.ndarray, *, allow_pickle: bool = False) -> bytes:
@@ -442,6 +507,16 @@ def _array(
         _array("nan_count", lambda array: array + 1000),
         _array("infinite_count", lambda array: array - 1),
         _array("inactive", lambda array: array + 1000),
+        _array("inactive", lambda array: array + 1),
+        _array("inactive", lambda array: array + np.arange(len(array)) % 2 * 2 - 1),
+        _array("highest_bin", lambda array: array * 0),
+        _array("highest_bin", lambda array: np.where(np.arange(len(array)) == 5, 1, array)),
+        _array("highest_bin", lambda array: array * 0 + np.uint8(71)),
+        _array("counts", lambda array: np.roll(array, 1, axis=0)),
+        _array("counts", lambda array: array * (np.arange(len(array)) != 5)[:, None]),
+        _array("abs_sum", lambda array: array * 0),
+        _array("square_high", lambda array: array + 1),
+        _array("nan_count", lambda array: array * 0),
         lambda members: members.pop("layers/0/counts.npy"),
         lambda members: members.pop("facts.json"),
         lambda members: members.update({"../../etc/passwd": b"root"}),
