@@ -32,7 +32,7 @@ test: lint
 	$(BIN)/python hatch_build.py
 	$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python tests/browser/firefox.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/python -m ruff check
