@@ -15,6 +15,7 @@ from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, asked_masks
 from iua_widget.options import plain
 from iua_widget.position import Position
+from iua_widget.stages import Pipeline, told
 from iua_widget.units import UNKNOWN, Origin
 
 
@@ -91,6 +92,8 @@ class MappingSource:
         Given a batch, says which positions are real: see `iua_widget.masks`.
     steady : bool
         Whether every batch gives the same layers.
+    notes : callable, optional
+        What the reader of the figures should know.
     """
 
     whole_batches = True
@@ -105,7 +108,9 @@ class MappingSource:
         max_probes: int | None = None,
         mask: MaskOption | None = None,
         steady: bool = True,
+        notes: Callable[[], list[str]] = list,
     ) -> None:
+        self._notes = notes
         self.label = label
         self.steady = steady
         self.restartable = restartable
@@ -121,8 +126,8 @@ class MappingSource:
 
     @property
     def notes(self) -> list[str]:
-        """Nothing is known of arrays beyond what they hold."""
-        return []
+        """What the producer says, such as a pipeline with a model in it."""
+        return list(self._notes())
 
     def batches(
         self,
@@ -140,8 +145,8 @@ class MappingSource:
         try:
             for number, batch in enumerate(stream, start=first):
                 fields = _fields(batch, number)
-                origins = getattr(batch, "origins", {})
-                probes = batch.batch_size if origins else _probes(fields, number)
+                origins, counted = told(batch)
+                probes = _probes(fields, number) if counted is None else counted
                 masks = None if self._mask is None else asked_masks(self._mask, batch, number)
                 if left is not None and probes > left:
                     fields = {layer: response[:left] for layer, response in fields.items()}
@@ -216,6 +221,7 @@ def as_source(
             max_probes=max_probes,
             mask=mask,
             steady=getattr(producer, "steady", True) is True,
+            notes=(lambda: producer.notes) if isinstance(producer, Pipeline) else list,
         )
     if isinstance(producer, (np.ndarray, str, bytes)) or not isinstance(producer, Iterable):
         message = (

@@ -74,6 +74,24 @@ class LayerKind(enum.Enum):
     ACTIVATION = 8099
     """An activation that has no kind of its own."""
 
+    @classmethod
+    def of(cls, value: object) -> LayerKind | None:
+        """The kind that a value is, be it one of ours or of DNIKit's own.
+
+        Examples
+        --------
+        >>> LayerKind.of(LayerKind.RELU), LayerKind.of("RELU")
+        (<LayerKind.RELU: 8002>, None)
+        """
+        named_alike = isinstance(value, enum.Enum) and type(value).__name__ == cls.__name__
+        return next((k for k in cls if named_alike and k.value == value.value), None)  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        return self is LayerKind.of(other)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class LayerInfo:

@@ -48,3 +48,21 @@ def magnitude_dtype(values: np.ndarray | torch.Tensor) -> np.dtype[np.floating[A
     if isinstance(values, np.ndarray):
         return np.empty(0, values.dtype).real.dtype
     return np.dtype(dtype_name(values.dtype))
+
+
+def as_numpy(values: Any) -> np.ndarray:
+    """An array of what is one or a tensor, on the host; bfloat16 and the like as float32.
+
+    Examples
+    --------
+    >>> import torch
+    >>> as_numpy(torch.zeros(2, dtype=torch.bfloat16)).dtype
+    dtype('float32')
+    """
+    if not is_tensor(values):
+        return np.asanyarray(values)
+    tensor = values.detach().cpu().resolve_conj().resolve_neg()
+    try:
+        return np.asarray(tensor.numpy())
+    except TypeError:
+        return np.asarray(tensor.float().numpy())

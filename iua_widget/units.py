@@ -44,6 +44,9 @@ class Origin:
         Whether the rows of the response are known to be tokens.
     length : int or None
         Positions of each item, where the model was given text.
+    settled : UnitPlan or None
+        What ``"auto"`` decided while the axes were as the model has them, where something was done
+        to them since.
     """
 
     kind: str = "array"
@@ -52,6 +55,7 @@ class Origin:
     mask: np.ndarray | None = None
     tokens: bool = False
     length: int | None = None
+    settled: UnitPlan | None = None
 
 
 UNKNOWN: Final = Origin()
@@ -209,7 +213,9 @@ class UnitRule:
         if ndim <= 2:  # noqa: PLR2004  (one unit a probe, or one axis that can count channels)
             return ndim - 1 or None
         axis = _of(self._axes, layer, None)
-        if axis is None and shape[-1] == origin.length != shape[1]:
+        if axis is None and origin.settled is not None:
+            axis = origin.settled.channel_axis
+        elif axis is None and shape[-1] == origin.length != shape[1]:
             axis = 1  # a product of matrices may have been taken for a linear layer
         if axis is None:
             axis = origin.channel_axis
@@ -300,6 +306,8 @@ def _fitted(mask: np.ndarray | None, positions: tuple[int, ...]) -> tuple[np.nda
 
 
 def _automatic(shape: tuple[int, ...], axis: int | None, origin: Origin) -> UnitChoice:
+    if origin.settled is not None:
+        return origin.settled.choice
     ndim = len(shape)
     if ndim == _SEQUENCE_AXES - 1:
         return "token" if _rows_are_tokens(shape[0], origin) else "element"

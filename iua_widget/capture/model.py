@@ -11,10 +11,11 @@ from torch import nn
 
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
+from iua_widget.dnikit_stages import is_dnikit_batch
 from iua_widget.errors import ProducerError
 from iua_widget.masked_arrays import unmasked
 from iua_widget.response_info import ResponseInfos
-from iua_widget.stages import Batch, Stage
+from iua_widget.stages import Batch, PipelineStage
 from iua_widget.units import UNKNOWN, Origin
 
 
@@ -59,7 +60,7 @@ class TorchModel:
         example = self._example if example is None else example
         return response_infos(self._model, example, forward=self._forward)
 
-    def __call__(self, layers: Any = None) -> Stage:
+    def __call__(self, layers: Any = None) -> PipelineStage:
         """A stage that runs the model on each batch, and returns the responses asked for.
 
         Parameters
@@ -69,9 +70,9 @@ class TorchModel:
 
         Returns
         -------
-        callable
+        PipelineStage
             Takes a batch of inputs, of which a single field is given by position and several by
-            name, and returns a `Batch` of responses.
+            name, and returns a `Batch` of responses; for `iua_widget.pipeline` and DNIKit's.
 
         Raises
         ------
@@ -90,11 +91,10 @@ class TorchModel:
 
             probes = source.one_batch(_inputs(batch), record, parts.clear)
             fields = {name: _joined(name, tensors) for name, tensors in parts.items()}
-            return Batch(fields, origins, probes)
+            return Batch(fields, origins, probes, _base(batch))
 
-        stage.steady = False  # type: ignore[attr-defined]
-        stage.__name__ = type(self._model).__name__
-        return stage
+        name = type(self._model).__name__
+        return PipelineStage(stage, name, steady=False, notes=lambda: source.notes)
 
 
 def _joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
@@ -119,3 +119,8 @@ def _inputs(batch: Any) -> Any:
         only = unmasked(only, f"field {name!r}")
         return only if isinstance(only, torch.Tensor) else np.asarray(only)
     return dict(fields)
+
+
+def _base(batch: Any) -> Any:
+    """The batch of DNIKit's whose metadata and snapshots the responses keep."""
+    return batch if is_dnikit_batch(batch) else getattr(batch, "base", None)

@@ -323,8 +323,9 @@ class Selection:
     def _choice(self, entry: object, modules: dict[int, nn.Module]) -> Choice:
         if isinstance(entry, str):
             return self._by_name(entry, modules)
-        if isinstance(entry, LayerKind):
-            return _ByKind(entry, (k for k, m in modules.items() if module_kind(m) is entry))
+        kind = LayerKind.of(entry)
+        if kind is not None:
+            return _ByKind(kind, (k for k, m in modules.items() if module_kind(m) is kind))
         if isinstance(entry, type):
             if not issubclass(entry, nn.Module):
                 message = (
