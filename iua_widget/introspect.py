@@ -213,9 +213,12 @@ class IUA:
         mask : callable, optional
             Given a batch as the loader gives it, returns which positions are real and which are
             padding (zero): an array of shape (items, positions), or a mapping of layer glob to
-            such arrays. By default the batch's own ``attention_mask``, and in a decoder
-            ``decoder_attention_mask``, where it is a mapping and has them. Padding is left out by
-            ``"token"`` and ``"channel"``.
+            such arrays; what has values below zero is taken for one to be added to scores. By
+            default the batch's own, where it is a mapping and has one: ``attention_mask`` (true
+            where a token is real), PyTorch's ``key_padding_mask`` or ``padding_mask`` (true where
+            none is), and those that begin with ``src_``, ``encoder_``, ``tgt_``, ``decoder_`` or
+            ``memory_``, each for that part of the model. It is laid on the way the model has its
+            axes. Padding is left out by ``"token"`` and ``"channel"``.
         forward : callable, optional
             ``forward(model, batch)`` runs the model where ``model(batch)`` is not the way, for
             example ``lambda model, batch: model.generate(**batch)``.

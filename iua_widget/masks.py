@@ -15,7 +15,8 @@ from iua_widget.wording import named
 
 MaskOption = Callable[[Any], Any]
 """Takes a batch as the loader gave it; returns an array of shape (items, positions), zero where
-there is padding, a mapping of layer glob to such arrays, or None."""
+there is padding (or one to be added to scores, below zero there), a mapping of layer glob to such
+arrays, or None."""
 
 
 class Masks:
@@ -68,6 +69,17 @@ class Masks:
                 near = difflib.get_close_matches(glob, layers, n=5, cutoff=0.4) or layers
                 message = f"mask= names {glob!r}, which matches no layer. There are: {named(near)}."
                 raise ProducerError(message, batch=batch)
+
+    @property
+    def shapes(self) -> set[tuple[int, ...]]:
+        """Their shapes: (items, positions)."""
+        return {mask.shape for mask in self._by_glob.values() if mask is not None}
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether one fits both ways round, and would say something else the other way."""
+        masks = [mask for mask in self._by_glob.values() if mask is not None]
+        return any(len(mask) == mask.shape[1] and (mask != mask.T).any() for mask in masks)
 
     def rows(self, count: int) -> Masks:
         """The masks of the first items of the batch."""
@@ -129,4 +141,6 @@ def _as_mask(value: Any, batch: int) -> np.ndarray:
             "shape (items, positions): 1 where a token is real, 0 where it is padding."
         )
         raise ProducerError(message, batch=batch)
+    if mask.dtype.kind == "f" and (mask < 0).any():  # to be added to scores: -inf for padding
+        real = mask == 0
     return real

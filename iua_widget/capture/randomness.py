@@ -51,6 +51,19 @@ class OwnRandomness:
         self._state: _State | None = None
         self._quiet = 0
 
+    @staticmethod
+    @contextlib.contextmanager
+    def undone() -> Iterator[None]:
+        """Within a window, leave the generators as if nothing had been drawn here."""
+        if not _inside:  # nothing is drawn at all
+            yield
+            return
+        before = _read()
+        try:
+            yield
+        finally:
+            _write(before)
+
     @contextlib.contextmanager
     def window(self, *, always: bool = False) -> Iterator[None]:
         """Draw from the run's own state, and put back the program's afterwards.

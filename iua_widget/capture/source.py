@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from typing import Any, Final, cast, get_args
 
-import numpy as np
 import torch
 from torch import nn
 
+from iua_widget.capture.batch_masks import batch_masks
 from iua_widget.capture.inputs import (
     Inputs,
     arguments,
@@ -23,6 +23,7 @@ from iua_widget.capture.inputs import (
     read_batch,
     text_length,
 )
+from iua_widget.capture.mask_layout import MaskLayout
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import tensors
 from iua_widget.capture.randomness import OwnRandomness
@@ -103,6 +104,7 @@ class TorchSource:
         self._ambient = _Ambient()
         self._total = known_total(self._loader)
         self._findings = Findings()
+        self._layout = MaskLayout()
         self._shapes: set[str] = set()
         self._overshot = False
         self._batch_axis = 1 if forward is None and time_major(self._model) else 0
@@ -132,6 +134,7 @@ class TorchSource:
             notes.append(
                 f"No token was routed to {len(idle)} experts, which have no counts: {named(idle)}."
             )
+        notes.extend(self._layout.notes)
         if self._overshot:
             notes.append(
                 f"The last batch could not be cut to max_probes={self._max_probes}, and is counted "
@@ -158,6 +161,7 @@ class TorchSource:
         position = position or Position()
         self._selection = Selection(self._model, self._names, self._layers)
         self._findings = Findings()
+        self._layout = MaskLayout()
         self._shapes = set()
         self._untouched = Untouched(self._model, self._mode)
         randomness = OwnRandomness()
@@ -248,30 +252,62 @@ class TorchSource:
         length = text_length(inputs.batch)
 
         def take(capture: Capture) -> None:
+            laid = self._layout.lay(capture, masks.of(capture.name))
             origin = Origin(
                 kind=capture.layer.typename,
                 traced=capture.sequence,
-                channel_axis=capture.channel_axis,
-                mask=_mask(masks.of(capture.name), capture),
+                channel_axis=laid.channel_axis,
+                mask=laid.mask,
                 tokens=capture.tokens is not None,
                 length=length,
             )
-            record(capture.name, capture.tensor, origin)
+            record(capture.name, laid.tensor, origin)
 
-        watch = Watch(
-            self._names,
-            self._selection,
-            take,
-            self._findings,
-            functions=functions or self._findings.functions,
-        )
-        with self._ambient.restored(), self._untouched.batch(), watch:
-            self._call(inputs, number)
+        functions = functions or self._findings.functions
+        if functions and masks.both_ways and inputs.probes > 1:
+            again = read_batch(batch, number, device=device, dtype=dtype, axis=axis)
+            self._learn_layout(again, inputs.probes - 1, masks, number)
+        watch = self._watch(inputs, number, take, masks, functions=functions)
         if watch.failure is not None:
             raise watch.failure  # the model has swallowed it
         if not number and self._mask is not None:
             masks.check_used(list(self._findings.responses), batch=number)
         return inputs.probes
+
+    def _learn_layout(self, inputs: Inputs, count: int, masks: Masks, number: int) -> None:
+        """Learn how responses lie from the first items, which are not as many as positions.
+
+        Nothing is counted, and where the model cannot take them nothing is learnt.
+        """
+        fewer, masks = first_probes(inputs, count, self._batch_axis), masks.rows(count)
+
+        def learn(capture: Capture) -> None:
+            self._layout.learn(capture, masks.of(capture.name))
+
+        with contextlib.suppress(Exception), OwnRandomness.undone():
+            self._watch(fewer, number, learn, masks, functions=True)
+
+    def _watch(
+        self,
+        inputs: Inputs,
+        number: int,
+        take: Callable[[Capture], None],
+        masks: Masks,
+        *,
+        functions: bool,
+    ) -> Watch:
+        """Run the model on one batch, and give `take` what comes."""
+        watch = Watch(
+            self._names,
+            self._selection,
+            take,
+            self._findings,
+            functions=functions,
+            lengths=masks.shapes,
+        )
+        with self._ambient.restored(), self._untouched.batch(), watch:
+            self._call(inputs, number)
+        return watch
 
     def _call(self, inputs: Inputs, number: int) -> None:
         try:
@@ -307,15 +343,7 @@ class TorchSource:
     def _masks(self, batch: Any, number: int) -> Masks:
         if self._mask is not None:
             return asked_masks(self._mask, batch, number)
-        if isinstance(batch, (tuple, list)) and batch:
-            batch = batch[0]
-        if not isinstance(batch, Mapping):
-            return Masks({}, batch=number)
-        masks = {
-            f"{decoder}[./]*": _matrix(batch.get("decoder_attention_mask"))
-            for decoder in _decoders(self._names)
-        }
-        return Masks({**masks, "*": _matrix(batch.get("attention_mask"))}, batch=number)
+        return batch_masks(batch, self._names, number)
 
 
 class _Ambient:
@@ -337,14 +365,6 @@ class _Ambient:
                 for kind, dtype in self._casts:
                     exits.enter_context(torch.autocast(kind, dtype=dtype))
             yield
-
-
-def _mask(mask: np.ndarray | None, capture: Capture) -> np.ndarray | None:
-    """The mask of the rows of a response, where they are picked from the batch."""
-    if mask is None or capture.tokens is None:
-        return mask
-    tokens = capture.tokens.cpu().numpy()
-    return mask.ravel()[tokens] if tokens.max(initial=-1) < mask.size else mask
 
 
 def _generators(loader: Any) -> list[torch.Generator]:
@@ -372,21 +392,6 @@ def place(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
             if tensor.is_floating_point():
                 return device, tensor.dtype
     return device, None
-
-
-def _decoders(names: ModuleNames) -> list[str]:
-    """Modules called ``decoder`` that have an ``encoder`` beside them."""
-    beside = {name[: -len("decoder")] for name in names.modules if _last(name) == "decoder"}
-    return [f"{prefix}decoder" for prefix in sorted(beside) if f"{prefix}encoder" in names.modules]
-
-
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _matrix(mask: Any) -> Any:
-    """A mask of shape (items, positions); others (of pairs of positions, say) do not concern us."""
-    return mask if getattr(mask, "ndim", 0) == 2 else None  # noqa: PLR2004
 
 
 def _hint(message: str, inputs: Inputs, dtype: torch.dtype | None) -> str:

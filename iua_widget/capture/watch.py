@@ -57,6 +57,10 @@ class Capture:
         False where it is known to be none, such as the last state of a recurrent net.
     tokens : torch.Tensor of int64, shape (rows,), or None
         Where the rows are tokens picked from the batch: which, flattened over items and positions.
+    turned : bool or None
+        Whether positions came before items in the latest result whose shape told.
+    number : int
+        Which pass of the batch it is of: `model.generate` makes one for each token.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Capture:
     channel_axis: int | None
     sequence: bool = True
     tokens: torch.Tensor | None = None
+    turned: bool | None = None
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -134,6 +140,8 @@ class Watch:
     functions : bool
         Whether to intercept functions, too. It costs a few microseconds for each that is called,
         and tells where channels are.
+    lengths : set of tuple of int
+        Items and positions of the masks, to tell which axis is which.
 
     Attributes
     ----------
@@ -149,6 +157,7 @@ class Watch:
         findings: Findings,
         *,
         functions: bool,
+        lengths: Iterable[tuple[int, ...]] = (),
     ) -> None:
         self._names = names
         self._selection = selection
@@ -160,6 +169,10 @@ class Watch:
         self._wanted = {id(module) for module in selection.modules}
         self._calls: Counter[str] = Counter()
         self._last_channels: tuple[int, int] | None = None
+        straight = {shape for shape in lengths if shape[0] != shape[1]}
+        self._orders = {shape[::-1]: True for shape in straight} | dict.fromkeys(straight, False)
+        self._turned: bool | None = None
+        self._passes = 0
         self.failure: Exception | None = None
         self._outer: Watch | None = None
         self._exits = ExitStack()
@@ -202,6 +215,7 @@ class Watch:
         caller = self._frames[-1] if self._frames else None
         if caller is None and module is self._names.model:
             self._calls.clear()  # one more pass, as each token of model.generate takes
+            self._passes += 1
         name = self._names.called_from(module, caller.name if caller else self._names.root)
         self._findings.calls.add(name)
         inside = id(module) in self._selection.activations or (
@@ -255,6 +269,8 @@ class Watch:
             return
         name = function_name(function)
         self._note_channels(name, result)
+        if self._orders and isinstance(result, torch.Tensor) and result.ndim == 3:  # noqa: PLR2004
+            self._turned = self._orders.get(tuple(result.shape[:2]), self._turned)
         if not self._selection.may_want(name):
             return
         frame = self._frames[-1] if self._frames else None
@@ -302,7 +318,8 @@ class Watch:
         try:
             by_expert = self._by_expert(name, tensor, layer, frame.experts() if frame else None)
             for capture in by_expert or [Capture(name, tensor, layer, axes[name], sequence)]:
-                self._take(capture)
+                number = max(self._passes - 1, 0)
+                self._take(replace(capture, turned=self._turned, number=number))
         except Exception as error:
             self.failure = error
             raise
