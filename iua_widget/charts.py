@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.results import LayerResult, Reading
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class ChartArray(np.ndarray):
         return self.chart._repr_mimebundle_(*args, **kwargs)
 
 
+@as_ieee
 def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None) -> Any:
     """One heatmap a layer.
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from iua_widget.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.atomic_write import as_path
 from iua_widget.checkpoint import Checkpoint
 from iua_widget.counting.choice import choose_engine
@@ -436,7 +437,7 @@ class IUA:
                         self._tallies = pending.commit(coming)
                         self._recount = None  # it lacks these probes
                         self._probes += probes
-                        self._source_notes = dict.fromkeys(source.notes)
+                        self._source_notes = _noted(source)
                         position.counted(probes)
                         number += 1
                     pending = self._pending(source, number)
@@ -444,7 +445,7 @@ class IUA:
             with interrupts_held(), self._lock:
                 count_waiting(self._tallies.values())
             self._check_counted(source)
-            self._source_notes = dict.fromkeys(source.notes)
+            self._source_notes = _noted(source)
         except IUAError as error:
             error.partial = self
             raise
@@ -563,6 +564,7 @@ class IUA:
         """
         return self.notes_at(self.atol)
 
+    @as_ieee
     def notes_at(self, atol: float) -> list[str]:
         """The `notes` where `atol` is the tolerance on show."""
         with self._lock:
@@ -932,7 +934,7 @@ class IUA:
         for run in runs:
             if not isinstance(run, IUA):
                 message = (
-                    f"an IUA can be merged with an IUA, and {run!r:.60} is none: write "
+                    f"an IUA can be merged with an IUA, and {type(run).__name__} is none: write "
                     "IUA.merge(one, other), of files IUA.merge(*map(IUA.load, paths))."
                 )
                 raise MergeError(message)
@@ -1098,6 +1100,11 @@ def _keep(iua: IUA, error: KeyboardInterrupt) -> None:
     if getattr(error, "partial", None) is None:
         error.partial = iua  # type: ignore[attr-defined]
         error.add_note("What was counted before is kept, as `partial` of this exception.")
+
+
+def _noted(source: Source) -> dict[str, None]:
+    """What was noted about a source, and about the thread that counts it."""
+    return dict.fromkeys([*source.notes, *([FLUSHED] if flushes() else [])])
 
 
 def _as_json(option: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.recount import LayerRecount
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
@@ -57,6 +58,7 @@ class LayerBounds:
         return _whole_channels(tally, self.dead_upper)
 
 
+@as_ieee
 def read_bounds(
     tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> LayerBounds:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.errors import ProducerError
@@ -125,6 +126,7 @@ class PendingBatch:
             for layer, parts in self._layers.items()
         }
 
+    @as_ieee
     def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
         """Check and classify one layer's response.
 
@@ -172,6 +174,7 @@ class PendingBatch:
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
 
+    @as_ieee
     def check_complete(self) -> dict[str, Coming]:
         """Check that every layer of the batches before has come, where that is promised.
 
@@ -202,6 +205,7 @@ class PendingBatch:
         self._classify_rest()
         return self._coming()
 
+    @as_ieee
     def commit(self, coming: Mapping[str, Coming]) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order the layers came.
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.errors import ProducerError
 from iua_widget.responses import as_response
 from iua_widget.tally import Tally
@@ -95,6 +96,7 @@ class Recount:
     layers: dict[str, LayerRecount] = field(default_factory=dict)
 
     @classmethod
+    @as_ieee
     def of(cls, tallies: Mapping[str, Tally], tolerances: Tolerances) -> Recount:
         """A recount that is to begin: its thresholds are those of the tallies."""
         return cls(
@@ -111,6 +113,7 @@ class Recount:
         """Whether it was made for these tolerances, whatever their `dead_share`."""
         return self.tolerances.same_thresholds(tolerances)
 
+    @as_ieee
     def check(self, tallies: Mapping[str, Tally], *, same: bool) -> None:
         """Check that the stream was the same again, and that no more was counted meanwhile.
 
@@ -155,6 +158,7 @@ class RecountBatch:
         self._recount = recount
         self._parts: list[tuple[str, BatchRecount]] = []
 
+    @as_ieee
     def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
         """Take in one layer's response.
 

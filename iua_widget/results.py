@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.errors import LayerSelectionError, NoProbesError, ToleranceError
 from iua_widget.layer_bounds import LayerBounds, read_bounds
 from iua_widget.recount import LayerRecount
@@ -133,6 +134,7 @@ class LayerResult:
         return self._inactive
 
 
+@as_ieee
 def read_layer(
     name: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> LayerResult:
@@ -254,6 +256,7 @@ class Reading:
         """Bounds above on every layer's unit counts: see `LayerResult.upper`."""
         return {name: result.upper for name, result in self.results.items()}
 
+    @as_ieee
     def to_pandas(self, response_names: str | Iterable[str] | None = None) -> pd.DataFrame:
         """The layer table, one row a layer in the order of the network.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.errors import NoProbesError
 from iua_widget.row_rules import shown_rows
 from iua_widget.table_columns import COLUMNS
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from iua_widget.tolerances import Tolerances
 
 
+@as_ieee
 def layer_table(
     iua: IUA, tolerances: Tolerances, sort: Mapping[str, Any] | None, text: str
 ) -> pd.DataFrame:
@@ -60,6 +62,7 @@ def _area(iua: IUA, layer: str) -> float:
     return float(means.sum()) / len(means)
 
 
+@as_ieee
 def selected_units(
     iua: IUA, layer: str, units: Sequence[int], tolerances: Tolerances
 ) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.curves import dead_curves, rtol_curves
 from iua_widget.layer_bounds import read_bounds
 from iua_widget.recount import Recount
@@ -73,6 +74,7 @@ def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     return b"".join(parts)
 
 
+@as_ieee
 def table_snapshot(
     tallies: Mapping[str, Tally],
     stops: Stops,
@@ -178,6 +180,7 @@ def _thresholds_of(tolerances: Tolerances) -> dict[str, Any]:
     return {"rtol": tolerances.rtol, "atol": tolerances.atol, "scale": tolerances.scale}
 
 
+@as_ieee
 def units_snapshot(
     layer: str,
     tally: Tally,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine, LayerResponses
 from iua_widget.counting.reference import ReferenceEngine
@@ -460,6 +461,7 @@ class Tally:
         self.dtypes.add(dtype)
         self.response_shape = _common_shape(self.response_shape, shape)
 
+    @as_ieee
     def merged(self, other: Tally) -> Tally:
         """A new tally of both streams, this one's probes first.
 

@@ -11,6 +11,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.errors import ToleranceError
 from iua_widget.options import plain
 
@@ -241,6 +242,7 @@ class Stops:
     Bracket(lower=1, upper=2)
     """
 
+    @as_ieee
     def __init__(self, values: Iterable[float]) -> None:
         checked = {check_tolerance("a stop", value) for value in values}
         self.values: tuple[float, ...] = tuple(sorted({0.0, *checked}))
@@ -258,6 +260,7 @@ class Stops:
     def __repr__(self) -> str:
         return f"Stops({list(self.values)!r})"
 
+    @as_ieee
     def locate(self, threshold: float) -> Bracket:
         """Find the columns that bound the counts at `threshold`.
 
@@ -273,6 +276,7 @@ class Stops:
         lower = bisect.bisect_right(self.values, threshold) - 1
         return Bracket(lower, lower if self.values[lower] == threshold else lower + 1)
 
+    @as_ieee
     def thresholds(self, dtype: np.dtype[np.floating]) -> np.ndarray:
         """The stops in a response's own dtype, as `numpy.isclose` compares them.
 
@@ -289,6 +293,5 @@ class Stops:
         numpy.ndarray of `dtype`, shape (len(self),)
         """
         if dtype not in self._thresholds:
-            with np.errstate(over="ignore", under="ignore"):
-                self._thresholds[dtype] = np.array(self.values, dtype=np.float64).astype(dtype)
+            self._thresholds[dtype] = np.array(self.values, dtype=np.float64).astype(dtype)
         return self._thresholds[dtype]

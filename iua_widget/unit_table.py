@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.recount import LayerRecount
 from iua_widget.results import layer_bounds
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
 
 
+@as_ieee
 def unit_table(
     layer: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> pd.DataFrame:
@@ -44,6 +46,7 @@ def unit_table(
     return pd.DataFrame(columns)
 
 
+@as_ieee
 def channel_table(
     layer: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> pd.DataFrame:

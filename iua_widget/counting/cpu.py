@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.counting import kernels, pages, vector_kernels, vectors
 from iua_widget.counting.buffers import Buffers
 from iua_widget.counting.device.batch import DeviceBatch
@@ -96,6 +97,7 @@ class CPUEngine(LayerByLayer):
         self._reference = ReferenceEngine()
         self._buffers = Buffers()
 
+    @as_ieee
     def classify(
         self, values: np.ndarray, thresholds: np.ndarray, running: RunningSums | None = None
     ) -> BatchCounts:
@@ -153,6 +155,7 @@ class CPUEngine(LayerByLayer):
         found.update(zip(others, counted, strict=True))
         return [found[number] for number in range(len(layers))]
 
+    @as_ieee
     def _classify_in_vectors(
         self, layers: Sequence[LayerResponses], table: _Table
     ) -> list[BatchCounts]:

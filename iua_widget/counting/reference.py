@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.counting.engine import (
     CHUNK,
     POSITION_LANES,
@@ -32,6 +33,7 @@ class ReferenceEngine(LayerByLayer):
     array([[1, 2, 3]])
     """
 
+    @as_ieee
     def classify(
         self,
         values: np.ndarray,
@@ -62,9 +64,8 @@ class ReferenceEngine(LayerByLayer):
             bins[:, block] = index
             histogram += _histogram(index, axis=0, bins=overflow + 2)
             wide = magnitudes.astype(np.float64)
-            with np.errstate(over="ignore", under="ignore"):
-                abs_sum[block] = _sum(wide)
-                square_sum[block] = _sum(wide * wide)
+            abs_sum[block] = _sum(wide)
+            square_sum[block] = _sum(wide * wide)
             abs_max[block] = wide.max(axis=(0, 1), initial=0)
         return BatchCounts(
             bins=bins,

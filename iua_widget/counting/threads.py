@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.counting import openmp
 from iua_widget.interrupts import interrupts_held
 
@@ -163,6 +164,7 @@ def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most:
     left = deque(tasks)
     errors: list[BaseException] = []
 
+    @as_ieee
     def take_tasks() -> None:
         try:
             while True:

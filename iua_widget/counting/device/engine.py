@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from iua_widget.arithmetic import as_ieee
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.device.choice import kernels_for
 from iua_widget.counting.device.edges import DeviceEdges
@@ -43,6 +44,7 @@ class DeviceEngine(LayerByLayer):
         """Whether a tensor is counted where it lies; a subclass may hold something else."""
         return type(tensor) in _PLAIN and can_count_on(tensor.device)
 
+    @as_ieee
     def classify(
         self,
         values: Any,
