@@ -13,6 +13,7 @@ import numpy as np
 
 from iua_widget.carried import followed, layout_of, reduced, settled
 from iua_widget.errors import ProducerError
+from iua_widget.masked_arrays import unmasked
 from iua_widget.tensors import as_numpy
 from iua_widget.units import Origin
 
@@ -83,7 +84,10 @@ def as_dnikit_batch(batch: Batch) -> Any:
         If the fields are not as long as one another.
     """
     # The array of a user's would be made read-only; a view of it is.
-    fields = {name: as_numpy(field).view() for name, field in batch.fields.items()}
+    fields = {
+        name: as_numpy(unmasked(field, f"field {name!r}")).view()
+        for name, field in batch.fields.items()
+    }
     lengths = {name: len(field) for name, field in fields.items()}
     if len(set(lengths.values())) > 1:
         message = (

@@ -301,7 +301,7 @@ def pool(
         batch = as_batch(given)
         fields, origins = dict(batch.fields), dict(batch.origins)
         for name in _chosen(names, fields, lambda field: field.ndim > 2):  # noqa: PLR2004
-            field = as_numpy(fields[name])
+            field = as_numpy(unmasked(fields[name], f"field {name!r}"))
             origin = origins.get(name)
             over = _positions(field.shape, origin) if axes is None else axes
             over = (over,) if isinstance(over, (int, np.integer)) else tuple(over)

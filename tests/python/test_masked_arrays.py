@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from dnikit.processors import Concatenator
 from torch import nn
 
 from iua_widget import IUA, ProducerError, TorchModel, pipeline
@@ -25,6 +26,7 @@ PRODUCERS: dict[str, Any] = {
     "nested rows": [{"r": [list(MAPS[0]), list(MAPS[1])]}],
     "stage": pipeline({"r": MASKED}, rename({"r": "q"})),
     "pool": pipeline({"r": MAPS}, pool()),
+    "DNIKit's": pipeline({"r": MAPS}, Concatenator(dim=1, output_field="r", fields=["r", "r"])),
     "last": pipeline({"r": DATA}, lambda batch: {"r": np.ma.masked_less(batch.fields["r"], 2)}),
     "model": pipeline({"x": MASKED}, TorchModel(nn.ReLU())()),
 }
