@@ -6,6 +6,7 @@ import functools
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -37,7 +38,7 @@ from iua_widget.recount import LayerRecount, Recount, RecountBatch
 from iua_widget.results import LayerResult, Reading, read_layer
 from iua_widget.sources import open_source
 from iua_widget.tally import Tally, count_waiting, first_difference
-from iua_widget.tolerances import Scale, Stops, Tolerances, default_stops
+from iua_widget.tolerances import DEFAULT_TAU, Scale, Stops, Tolerances, default_stops
 from iua_widget.turn_lock import TurnLock
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule
 from iua_widget.wording import named
@@ -65,6 +66,8 @@ class IUA:
         What `rtol` is relative to.
     dead_share : float
         The share of probes from which on a unit is dead: see `introspect`.
+    tau : float
+        From where on down a unit is dormant: see `introspect`.
     stops : iterable of float, optional
         The tolerances at which counts are exact; `default_stops` where left out. `atol` is always
         made one of them.
@@ -120,6 +123,7 @@ class IUA:
         atol: float = 1e-08,
         scale: Scale = "zero",
         dead_share: float = 1.0,
+        tau: float = DEFAULT_TAU,
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
         units: str | Mapping[str, str] = "auto",
@@ -127,9 +131,9 @@ class IUA:
         engine: str = "auto",
         memory: str | int | None = None,
     ) -> None:
-        tolerances = Tolerances.checked(rtol, atol, scale, dead_share)
+        tolerances = Tolerances.checked(rtol, atol, scale, dead_share, tau)
         self.rtol, self.atol, self.scale = tolerances.rtol, tolerances.atol, tolerances.scale
-        self.dead_share = tolerances.dead_share
+        self.dead_share, self.tau = tolerances.dead_share, tolerances.tau
         self._stops = _all_stops(stops, self.atol)
         self._keep_inactive = bool(keep_inactive)
         self._unit_rule = UnitRule(units, channel_axis)
@@ -152,6 +156,7 @@ class IUA:
         atol: float = 1e-08,
         scale: Scale = "zero",
         dead_share: float = 1.0,
+        tau: float = DEFAULT_TAU,
         layers: Any = None,
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
@@ -195,6 +200,11 @@ class IUA:
             A unit is dead that is inactive on at least this share of the probes: above 0, at most
             1. It stands for the decimal number it prints as, and ``dead_share * probes`` is rounded
             up to whole probes.
+        tau : float
+            A neuron is dormant whose mean ``abs(x)`` is at most `tau` times the mean over the
+            neurons of its layer (Sokar et al. 2023). A neuron is a channel, over its positions and
+            all probes, where the layer has channels; a unit elsewhere. `rtol` and `scale` have no
+            part in it.
         layers : str, type, LayerKind, Module, callable, or iterable of these, optional
             Whose outputs of a model to count: names or globs of what `response_infos` lists
             (``"encoder.*.relu"``, ``"*relu*"``), any function of PyTorch by name (``"relu"``,
@@ -302,6 +312,7 @@ class IUA:
             atol=atol,
             scale=scale,
             dead_share=dead_share,
+            tau=tau,
             stops=stops,
             keep_inactive=keep_inactive,
             units=units,
@@ -378,6 +389,7 @@ class IUA:
             "atol": self.atol,
             "scale": self.scale,
             "dead_share": self.dead_share,
+            "tau": self.tau,
             "stops": self.stops,
             "keep_inactive": self._keep_inactive,
             "units": _as_json(self._unit_rule.units),
@@ -601,6 +613,7 @@ class IUA:
         rtol: float | None = None,
         scale: Scale | None = None,
         dead_share: float | None = None,
+        tau: float | None = None,
     ) -> Reading:
         """Read all layers at other tolerances, without another run.
 
@@ -612,6 +625,8 @@ class IUA:
             What `rtol` is relative to; as given to `introspect` where left out.
         dead_share : float, optional
             The share of probes from which on a unit is dead; likewise.
+        tau : float, optional
+            From where on down a unit is dormant; likewise.
 
         Returns
         -------
@@ -636,7 +651,7 @@ class IUA:
         >>> between.exact, between.lower["a"], between.upper["a"]
         (False, array([1]), array([2]))
         """
-        tolerances = self.tolerances(atol, rtol, scale, dead_share)
+        tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
         with self._lock:
             if not self._tallies:
                 message = "nothing has been counted yet, so there is nothing to read."
@@ -645,9 +660,7 @@ class IUA:
                 name: read_layer(name, tally, tolerances, self.recounted(name, tolerances))
                 for name, tally in self._tallies.items()
             }
-        return Reading(
-            results, tolerances.rtol, tolerances.atol, tolerances.scale, tolerances.dead_share
-        )
+        return Reading(results, **asdict(tolerances))
 
     def recount(
         self,
@@ -779,13 +792,14 @@ class IUA:
         rtol: float | None = None,
         scale: Scale | None = None,
         dead_share: float | None = None,
+        tau: float | None = None,
     ) -> pd.DataFrame:
         """One layer's units, one row a unit.
 
         Parameters
         ----------
         layer : str
-        atol, rtol, scale, dead_share
+        atol, rtol, scale, dead_share, tau
             As in `at`.
 
         Returns
@@ -793,9 +807,9 @@ class IUA:
         pandas.DataFrame
             Columns: ``unit`` (index in C order), one column for each axis of a response of several
             axes (``channel``, ``row``, ``column`` for three), ``inactive count``,
-            ``inactive share``, ``dead``, ``dormant`` (mean ``abs(x)`` at most `rtol` times the
-            layer's), ``mean |x|``, ``rms``, ``max |x|``, ``nan``, ``infinite``; with a unit scale
-            ``threshold``; where counts are not exact also ``inactive count upper`` and ``dead
+            ``inactive share``, ``dead``, ``dormant`` (where a channel has several units: whether
+            its channel is), ``mean |x|``, ``rms``, ``max |x|``, ``nan``, ``infinite``; with a unit
+            scale ``threshold``; where counts are not exact also ``inactive count upper`` and ``dead
             upper``.
 
         Raises
@@ -807,7 +821,7 @@ class IUA:
         """
         from iua_widget.unit_table import unit_table
 
-        tolerances = self.tolerances(atol, rtol, scale, dead_share)
+        tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
         with self._lock:
             tally = self.tally(layer)
             return unit_table(layer, tally, tolerances, self.recounted(layer, tolerances))
@@ -820,21 +834,22 @@ class IUA:
         rtol: float | None = None,
         scale: Scale | None = None,
         dead_share: float | None = None,
+        tau: float | None = None,
     ) -> pd.DataFrame:
         """One layer's channels, one row a channel: which are dead at every position.
 
         Parameters
         ----------
         layer : str
-        atol, rtol, scale, dead_share
+        atol, rtol, scale, dead_share, tau
             As in `at`.
 
         Returns
         -------
         pandas.DataFrame
             Columns: ``channel``, ``units`` in it, ``dead units``, ``inactive share`` over its units
-            and the probes, ``dead`` (every unit of it is); where counts are not exact also ``dead
-            upper``. Where a channel is one unit, the columns of `units`.
+            and the probes, ``dead`` (every unit of it is), ``dormant``, ``mean |x|``; where counts
+            are not exact also ``dead upper``. Where a channel is one unit, the columns of `units`.
 
         Raises
         ------
@@ -855,7 +870,7 @@ class IUA:
         """
         from iua_widget.unit_table import channel_table
 
-        tolerances = self.tolerances(atol, rtol, scale, dead_share)
+        tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
         with self._lock:
             tally = self.tally(layer)
             return channel_table(layer, tally, tolerances, self.recounted(layer, tolerances))
@@ -866,6 +881,7 @@ class IUA:
         rtol: float | None = None,
         scale: Scale | None = None,
         dead_share: float | None = None,
+        tau: float | None = None,
     ) -> Tolerances:
         """Check what is given; what is left out is as given to `introspect`.
 
@@ -879,6 +895,7 @@ class IUA:
             self.atol if atol is None else atol,
             self.scale if scale is None else scale,
             self.dead_share if dead_share is None else dead_share,
+            self.tau if tau is None else tau,
         )
 
     def to_pandas(self) -> pd.DataFrame:

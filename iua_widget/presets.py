@@ -23,7 +23,7 @@ class Preset:
         What it calls inactive, dead or dormant.
     source : str
         Where it comes from.
-    rtol, atol, scale, dead_share
+    rtol, atol, scale, dead_share, tau
         What it sets; None where it leaves what is there.
     """
 
@@ -34,6 +34,7 @@ class Preset:
     atol: float | None = None
     scale: Scale | None = None
     dead_share: float | None = None
+    tau: float | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -43,6 +44,7 @@ class Preset:
             "atol": self.atol,
             "scale": self.scale,
             "dead_share": self.dead_share,
+            "tau": self.tau,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -57,8 +59,8 @@ def _relative(name: str, formula: str, source: str, rtol: float) -> Preset:
 
 def _dormant(tau: float) -> Preset:
     formula = f"mean |x| of the unit ≤ {tau:g} × mean |x| of the layer" if tau else "mean |x| = 0"
-    source = "Sokar et al. 2023: the column “dormant units”"
-    return _relative(f"tau-dormant {tau:g}", formula, source, tau)
+    source = "Sokar et al. 2023: the column “dormant”; in maps, of channels"
+    return Preset(f"tau-dormant {tau:g}", formula, source, tau=tau)
 
 
 _ALL: Final = (

@@ -12,8 +12,9 @@ from iua_widget.arithmetic import as_ieee
 from iua_widget.errors import LayerSelectionError, NoProbesError, ToleranceError
 from iua_widget.layer_bounds import LayerBounds, read_bounds
 from iua_widget.recount import LayerRecount
+from iua_widget.table_columns import dormant_heading
 from iua_widget.tally import Tally
-from iua_widget.tolerances import Scale, Tolerances
+from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 from iua_widget.units import UnitChoice
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ class LayerResult:
     dead_share : float
         1.0 for units inactive on every probe.
     dormant : int
-        Units whose mean ``abs(x)`` is at most `rtol` times the layer's: tau-dormant as in Sokar et
-        al. (2023), exact at any `rtol`.
+        Neurons whose mean ``abs(x)`` is at most `tau` times the mean over the layer's neurons
+        (Sokar et al. 2023): channels where `channels` says how many there are, otherwise units.
+        Exact at any `tau`.
+    tau : float
     probes, units : int
         Probes counted, and units in the layer.
     nan, infinite : int
@@ -93,6 +96,7 @@ class LayerResult:
     dead_upper: int
     dead_share: float
     dormant: int
+    tau: float
     probes: int
     units: int
     nan: int
@@ -175,7 +179,8 @@ def read_layer(
         dead=int(bounds.dead.sum()),
         dead_upper=int(bounds.dead_upper.sum()),
         dead_share=tolerances.dead_share,
-        dormant=int(tally.dormant([tolerances.rtol])[0]),
+        dormant=int(tally.dormant([tolerances.tau])[0]),
+        tau=tolerances.tau,
         probes=tally.probes,
         units=tally.units,
         nan=tally.nan_total,
@@ -222,6 +227,8 @@ class Reading:
         What `rtol` is relative to.
     dead_share : float
         The share of the probes on which a dead unit is inactive.
+    tau : float
+        From where on down a unit is dormant: see `LayerResult.dormant`.
     """
 
     results: Mapping[str, LayerResult]
@@ -229,6 +236,7 @@ class Reading:
     atol: float
     scale: Scale
     dead_share: float = 1.0
+    tau: float = DEFAULT_TAU
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "between stops"
@@ -269,9 +277,10 @@ class Reading:
         -------
         pandas.DataFrame
             Columns as DNIKit's: ``response``, ``mean inactive``, ``std inactive``; then ours:
-            ``inactive share``, ``units``, ``dead units``, ``dead share``, ``dormant units`` (mean
-            ``abs(x)`` at most `rtol` times the layer's), ``kind``, ``unit`` (what
-            one is), ``shape`` (of one item's response; None where it varies), ``probes``,
+            ``inactive share``, ``units``, ``dead units``, ``dead share``, ``dormant (tau
+            0.025)`` with the `tau` in force (units, and where a channel has several of them
+            channels, whose mean ``abs(x)`` is at most tau times the layer's), ``kind``, ``unit``
+            (what one is), ``shape`` (of one item's response; None where it varies), ``probes``,
             ``masked`` (positions left out as padding), ``stops`` (at which counts of units are
             held), ``nan``, ``infinite``; and, where a channel of some layer has several units,
             ``channels`` and ``dead channels``. Where figures are not exact there are also
@@ -294,7 +303,7 @@ class Reading:
             "units": [row.units for row in rows.values()],
             "dead units": [row.dead for row in rows.values()],
             "dead share": [_share(row.dead, row.units) for row in rows.values()],
-            "dormant units": [row.dormant for row in rows.values()],
+            dormant_heading(self.tau): [row.dormant for row in rows.values()],
             "kind": [row.kind for row in rows.values()],
             "unit": [row.unit for row in rows.values()],
             "shape": [row.response_shape for row in rows.values()],

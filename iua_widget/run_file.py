@@ -18,7 +18,7 @@ from iua_widget.container import Container, write_container
 from iua_widget.counting.engine import Engine
 from iua_widget.position import Position
 from iua_widget.tally import Tally, TallyState
-from iua_widget.tolerances import Stops
+from iua_widget.tolerances import DEFAULT_TAU, Stops
 from iua_widget.unit_counts import COUNTER_DTYPES
 
 VERSION: Final = 1
@@ -43,8 +43,8 @@ class SavedRun:
     Attributes
     ----------
     settings : dict
-        ``rtol``, ``atol``, ``scale``, ``stops``, ``keep_inactive``, ``units``, ``channel_axis``,
-        ``memory``.
+        ``rtol``, ``atol``, ``scale``, ``dead_share``, ``tau``, ``stops``, ``keep_inactive``,
+        ``units``, ``channel_axis``, ``memory``.
     probes : int
     notes : list of str
     position : Position or None
@@ -120,6 +120,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             "atol": facts.number("atol"),
             "scale": facts.text("scale"),
             "dead_share": facts.number_or_none("dead_share") or 1.0,
+            "tau": DEFAULT_TAU if facts.number_or_none("tau") is None else facts.number("tau"),
             "stops": stops.values,
             "keep_inactive": facts.flag("keep_inactive"),
             "units": facts.option("units", str),

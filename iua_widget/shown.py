@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from iua_widget.arithmetic import as_ieee
 from iua_widget.errors import NoProbesError
 from iua_widget.row_rules import shown_rows
-from iua_widget.table_columns import COLUMNS
+from iua_widget.table_columns import COLUMNS, dormant_heading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,10 +30,11 @@ def layer_table(
         If nothing has been counted yet.
     """
     with iua.lock:
-        reading = iua.at(tolerances.atol, tolerances.rtol, tolerances.scale, tolerances.dead_share)
+        reading = iua.at(**asdict(tolerances))
         areas = [_area(iua, name) for name in iua.layers]
     table = reading.to_pandas()
-    return table.iloc[shown_rows(_rows(table, areas), sort, text)]
+    rows = _rows(table.rename(columns={dormant_heading(reading.tau): "dormant"}), areas)
+    return table.iloc[shown_rows(rows, sort, text)]
 
 
 def _rows(table: pd.DataFrame, areas: Sequence[float]) -> list[dict[str, Any]]:
@@ -76,11 +78,5 @@ def selected_units(
     if not iua.layers:
         message = "nothing has been counted yet, so no unit can be selected."
         raise NoProbesError(message)
-    table = iua.units(
-        layer or iua.layers[0],
-        atol=tolerances.atol,
-        rtol=tolerances.rtol,
-        scale=tolerances.scale,
-        dead_share=tolerances.dead_share,
-    )
+    table = iua.units(layer or iua.layers[0], **asdict(tolerances))
     return table.set_index("unit").loc[list(units)]

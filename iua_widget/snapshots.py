@@ -91,7 +91,8 @@ def table_snapshot(
         In the order of the network.
     stops : Stops
     tolerances : Tolerances
-        Those on show. What is dead is told for their `dead_share`; their rtol becomes a stop.
+        Those on show. What is dead is told for their `dead_share`; their rtol and tau become
+        stops.
     unit_scales : sequence of str
         Scales of the units to tell curves over rtol for, at the atol of the tolerances.
     recount : Recount, optional
@@ -103,13 +104,13 @@ def table_snapshot(
         (layers, K + 1): a column for each stop, then one for "any finite value";
         ``dead_channels`` likewise, zero for layers without ``channels`` in their meta;
         ``dead_upper`` and ``dead_channels_upper`` where bounds differ; ``dormant`` (uint32), of
-        shape (layers, stops of rtol); ``unit_mean`` (float64), ``unit_dead`` and
+        shape (layers, stops of tau); ``unit_mean`` (float64), ``unit_dead`` and
         ``unit_dead_channels`` (uint32), of shape (unit scales, 2 bounds, layers, stops of rtol);
         and of a recount ``recount_mean``, ``recount_std``, ``recount_dead`` and
         ``recount_dead_channels``, of shape (layers,).
     """
     layers, columns = len(tallies), len(stops) + 1
-    rtol_stops = default_stops(tolerances.rtol)
+    rtol_stops, tau_stops = default_stops(tolerances.rtol), default_stops(tolerances.tau)
     over_rtol = (len(unit_scales), 2, layers, len(rtol_stops))
     arrays: dict[str, np.ndarray] = {
         **{name: np.zeros((layers, columns)) for name in ("mean", "std")},
@@ -117,7 +118,7 @@ def table_snapshot(
             name: np.zeros((layers, columns), np.uint32)
             for name in ("dead", "dead_channels", "dead_upper", "dead_channels_upper")
         },
-        "dormant": np.zeros((layers, len(rtol_stops)), np.uint32),
+        "dormant": np.zeros((layers, len(tau_stops)), np.uint32),
         "unit_mean": np.zeros(over_rtol),
         "unit_dead": np.zeros(over_rtol, np.uint32),
         "unit_dead_channels": np.zeros(over_rtol, np.uint32),
@@ -131,7 +132,7 @@ def table_snapshot(
         if dead.channels is not None:
             arrays["dead_channels"][row] = dead.channels
             arrays["dead_channels_upper"][row] = dead.channels_upper
-        arrays["dormant"][row] = tally.dormant(rtol_stops)
+        arrays["dormant"][row] = tally.dormant(tau_stops)
         for number, scale in enumerate(unit_scales):
             over = rtol_curves(tally, replace(tolerances, scale=scale), rtol_stops)
             arrays["unit_mean"][number, :, row] = over.mean
@@ -145,6 +146,7 @@ def table_snapshot(
         "kind": "table",
         "stops": stops.values,
         "rtol_stops": rtol_stops,
+        "tau_stops": tau_stops,
         "dead_share": tolerances.dead_share,
         "unit_scales": list(unit_scales),
         "unit_atol": tolerances.atol,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 from iua_widget.introspect import IUA
@@ -45,16 +46,7 @@ def still_page(iua: IUA, tolerances: Tolerances, title: str) -> str:
     True
     """
     with iua.lock:
-        results = (
-            iua.at(
-                rtol=tolerances.rtol,
-                atol=tolerances.atol,
-                scale=tolerances.scale,
-                dead_share=tolerances.dead_share,
-            ).results
-            if iua.probes
-            else {}
-        )
+        results = iua.at(**asdict(tolerances)).results if iua.probes else {}
         probes = iua.probes
     rule = f"|x| ≤ {tolerances.atol:g}"
     if tolerances.rtol and tolerances.scale != "zero":

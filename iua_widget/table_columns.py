@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -43,7 +44,7 @@ _ALL: Final = (
     Column("dead-share", "dead share", is_share=True),
     Column("dead-channels", "dead channels"),
     Column("channels", "channels"),
-    Column("dormant", "dormant units"),
+    Column("dormant", "dormant"),
     Column("probes", "probes"),
     Column("masked", "masked"),
     Column("stops", "stops"),
@@ -59,13 +60,26 @@ _ALL: Final = (
 COLUMNS: Final[Mapping[str, Column]] = MappingProxyType({column.key: column for column in _ALL})
 """All columns by key. Not every table has all of them; what a row lacks sorts last."""
 
+_DORMANT: Final = re.compile(r"^dormant \(tau [0-9.e+-]+\)$")
 _BY_SPELLING: Final[Mapping[str, Column]] = MappingProxyType(
     {
         **{column.heading.replace(" ", "-"): column for column in _ALL},
         **COLUMNS,
         "layer": COLUMNS["name"],
+        "dormant-units": COLUMNS["dormant"],
     }
 )
+
+
+def dormant_heading(tau: float) -> str:
+    """What the column "dormant" is called in DataFrames, which says what it stands for.
+
+    Examples
+    --------
+    >>> dormant_heading(0.025)
+    'dormant (tau 0.025)'
+    """
+    return f"dormant (tau {tau!r})"
 
 
 def find_column(name: str) -> Column | None:
@@ -76,7 +90,8 @@ def find_column(name: str) -> Column | None:
     >>> find_column("dead channels") == find_column("dead-channels") == COLUMNS["dead-channels"]
     True
     """
-    return _BY_SPELLING.get("-".join(name.lower().replace("_", " ").replace("-", " ").split()))
+    plain = _DORMANT.sub("dormant", name.lower())
+    return _BY_SPELLING.get("-".join(plain.replace("_", " ").replace("-", " ").split()))
 
 
 def nearest_first(name: str, keys: Iterable[str]) -> list[str]:

@@ -532,8 +532,55 @@ class Tally:
             means: np.ndarray = sums / finite
         return means
 
+    @property
+    def neuron_mean_abs(self) -> np.ndarray:
+        """Mean finite ``abs(x)`` of each neuron, over its positions and all probes.
+
+        A neuron is a channel where a channel has several units, otherwise a unit.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (channels,) or (units,)
+            NaN where a neuron had no finite response.
+        """
+        axis = self.channel_axis
+        if axis is None:
+            return self.unit_mean_abs
+        others = tuple(other for other in range(len(self.unit_shape)) if other != axis)
+        by_channel = self.unit_shape, others
+        finite: Any = self.entries * (self.units // max(self.unit_shape[axis], 1))
+        if not self._magnitudes.all_finite:
+            finite = finite - _summed(self.nan_count + self.infinite_count, *by_channel)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means: np.ndarray = _summed(self.abs_sum, *by_channel) / finite
+        return means
+
+    def _dormancy(self) -> tuple[np.ndarray, float]:
+        """The mean of each neuron, and the mean of those means."""
+        means = self.neuron_mean_abs
+        known = means[~np.isnan(means)]
+        return means, float(known.mean()) if len(known) else 0.0
+
+    def dormant_neurons(self, tau: float) -> np.ndarray:
+        """Which neurons are tau-dormant: bool, shape as `neuron_mean_abs`."""
+        means, mean = self._dormancy()
+        dormant: np.ndarray = means <= tau * mean
+        return dormant
+
+    def dormant_units(self, tau: float) -> np.ndarray:
+        """Which units are of a dormant neuron: bool, shape (units,)."""
+        dormant, axis = self.dormant_neurons(tau), self.channel_axis
+        if axis is None:
+            return dormant
+        along = [1] * len(self.unit_shape)
+        along[axis] = len(dormant)
+        return np.broadcast_to(dormant.reshape(along), self.unit_shape).ravel()
+
     def dormant(self, taus: Sequence[float]) -> np.ndarray:
-        """How many units are tau-dormant: their mean ``abs(x)`` is at most tau times the layer's.
+        """How many neurons are tau-dormant, at each of several tau.
+
+        A neuron is dormant whose mean ``abs(x)`` over the data is at most tau times the mean of
+        that over the neurons of its layer.
 
         Parameters
         ----------
@@ -548,10 +595,10 @@ class Tally:
         ----------
         Sokar et al., "The Dormant Neuron Phenomenon in Deep Reinforcement Learning" (2023).
         """
-        limits = np.array(taus, np.float64) * self.mean_abs
+        means, mean = self._dormancy()
         # A mean that is NaN sorts above every limit.
-        place = np.searchsorted(limits, self.unit_mean_abs)
-        counts: np.ndarray = np.bincount(place, minlength=len(limits) + 1)[:-1].cumsum()
+        place = np.searchsorted(np.array(taus, np.float64) * mean, means)
+        counts: np.ndarray = np.bincount(place, minlength=len(taus) + 1)[:-1].cumsum()
         return counts
 
     @property
@@ -686,6 +733,12 @@ class Tally:
     def _at_or_below(self, bins: np.ndarray) -> np.ndarray:
         columns = len(self.stops) + 1
         return np.bincount(bins, minlength=columns + 1)[:columns].cumsum()
+
+
+def _summed(units: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
+    """Summed over some axes of the units' own shape."""
+    total: np.ndarray = units.reshape(shape).sum(axis=axes)
+    return total
 
 
 def first_difference(here: Sequence[float], there: Sequence[float]) -> float:

@@ -21,6 +21,9 @@ layer's mean ``|x|``; the root of the unit's mean ``|x|**2``; or the unit's larg
 
 SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
 
+DEFAULT_TAU: Final = 0.025
+"""From here on down a unit is dormant, where nothing else is said: as in Sokar et al. (2023)."""
+
 _COARSE: Final = ("1", "3")
 _FINE: Final = ("1", "1.2", "1.5", "1.8", "2", "2.5", "3", "4", "5", "6", "7", "8")
 
@@ -60,7 +63,7 @@ def check_tolerance(name: str, value: object) -> float:
     if not (math.isfinite(number) and number >= 0):
         message = (
             f"{name} must be a finite number, zero or more, and is {value!r:.60}: "
-            f"try {name}=0 or {name}=1e-8."
+            f"try {name}=0 or {name}={DEFAULT_TAU if name == 'tau' else 1e-8:g}."
         )
         raise ToleranceError(message)
     return number + 0.0  # -0.0 becomes 0.0
@@ -147,6 +150,9 @@ class Tolerances:
         What `rtol` is relative to.
     dead_share : float
         A unit is dead that is inactive on at least this share of the probes.
+    tau : float
+        A unit, in maps a channel, is dormant whose mean ``abs(x)`` is at most this times the mean
+        of its layer (Sokar et al. 2023).
 
     Examples
     --------
@@ -158,9 +164,17 @@ class Tolerances:
     atol: float
     scale: Scale
     dead_share: float = 1.0
+    tau: float = DEFAULT_TAU
 
     @classmethod
-    def checked(cls, rtol: object, atol: object, scale: object, dead_share: object) -> Tolerances:
+    def checked(
+        cls,
+        rtol: object,
+        atol: object,
+        scale: object,
+        dead_share: object,
+        tau: object = DEFAULT_TAU,
+    ) -> Tolerances:
         """From what a user gives.
 
         Raises
@@ -173,6 +187,7 @@ class Tolerances:
             check_tolerance("atol", atol),
             check_scale(scale),
             check_dead_share(dead_share),
+            check_tolerance("tau", tau),
         )
 
     @property

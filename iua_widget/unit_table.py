@@ -31,7 +31,7 @@ def unit_table(
         "inactive count": bounds.lower,
         "inactive share": bounds.lower / tally.probes,
         "dead": bounds.dead,
-        "dormant": mean_abs <= tolerances.rtol * tally.mean_abs,
+        "dormant": tally.dormant_units(tolerances.tau),
         "mean |x|": mean_abs,
         "rms": tally.unit_rms,
         "max |x|": tally.abs_max.copy(),
@@ -75,6 +75,8 @@ def channel_table(
         "dead units": unit_dead.sum(axis=1),
         "inactive share": by_channel(bounds.lower).mean(axis=1) / tally.probes,
         "dead": dead,
+        "dormant": tally.dormant_neurons(tolerances.tau),
+        "mean |x|": tally.neuron_mean_abs,
     }
     if not bounds.exact:
         columns["dead upper"] = dead_upper

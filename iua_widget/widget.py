@@ -32,6 +32,7 @@ from iua_widget.static_files import script, styles
 from iua_widget.still import still_page
 from iua_widget.stream import Run, Status
 from iua_widget.tolerances import (
+    DEFAULT_TAU,
     Scale,
     Tolerances,
     check_dead_share,
@@ -77,6 +78,9 @@ class IUAWidget(anywidget.AnyWidget):
         mean ``abs(x)``; the unit's RMS; or the unit's largest ``abs(x)``.
     dead_share : float
         A unit is dead that is inactive on at least this share of the probes: see `IUA.introspect`.
+    tau : float
+        A unit, in maps a channel, is dormant whose mean ``abs(x)`` is at most this times that of
+        its layer: see `IUA.introspect`.
     batch_size : int
         Probes pulled from the producer at a time, where it is not a loader that decides.
     background : bool
@@ -93,6 +97,8 @@ class IUAWidget(anywidget.AnyWidget):
         What `rtol` is relative to.
     dead_share : float
         The share of the probes on which a dead unit is inactive: above 0, at most 1.
+    tau : float
+        From where on down a unit is dormant; `rtol` and `scale` have no part in it.
     layer : str
         The selected layer.
     units : list of int
@@ -135,6 +141,7 @@ class IUAWidget(anywidget.AnyWidget):
     atol = traitlets.CFloat(1e-8).tag(sync=True)
     scale = traitlets.Unicode("layer mean").tag(sync=True)
     dead_share = traitlets.CFloat(1.0).tag(sync=True)
+    tau = traitlets.CFloat(DEFAULT_TAU).tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     units = traitlets.List(traitlets.Int()).tag(sync=True)
     sort = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
@@ -173,10 +180,11 @@ class IUAWidget(anywidget.AnyWidget):
         atol: float = 1e-8,
         scale: Scale = "layer mean",
         dead_share: float = 1.0,
+        tau: float = DEFAULT_TAU,
         batch_size: int = 32,
         background: bool = True,
     ) -> None:
-        tolerances = Tolerances.checked(rtol, atol, scale, dead_share)
+        tolerances = Tolerances.checked(rtol, atol, scale, dead_share, tau)
         self._source: Source | None = None
         if isinstance(source, IUA):
             _check_unused(
@@ -251,7 +259,7 @@ class IUAWidget(anywidget.AnyWidget):
     @property
     def tolerances(self) -> Tolerances:
         """Those on show."""
-        return Tolerances(self.rtol, self.atol, check_scale(self.scale), self.dead_share)
+        return Tolerances(self.rtol, self.atol, check_scale(self.scale), self.dead_share, self.tau)
 
     def preset(self, name: str) -> None:
         """Set the tolerances of a preset: see `iua_widget.PRESETS`.
@@ -454,6 +462,7 @@ class IUAWidget(anywidget.AnyWidget):
             "atol": self.atol,
             "scale": self.scale,
             "dead_share": self.dead_share,
+            "tau": self.tau,
             "units": self.units,
             "sort": self.sort,
             "filter": self.filter,
@@ -465,7 +474,7 @@ class IUAWidget(anywidget.AnyWidget):
         heading = title or f"Inactive units of {self._label()}"
         return html.write_page(path, html.render_page(heading, state, table, snapshots))
 
-    @traitlets.validate("rtol", "atol")
+    @traitlets.validate("rtol", "atol", "tau")
     def _check_tolerance(self, proposal: Any) -> float:
         try:
             return check_tolerance(proposal["trait"].name, proposal["value"])
@@ -535,7 +544,7 @@ class IUAWidget(anywidget.AnyWidget):
         if self._pacer is not None:
             self._pacer.request(urgent=True)
 
-    @traitlets.observe("rtol", "atol", "scale", "dead_share")
+    @traitlets.observe("rtol", "atol", "scale", "dead_share", "tau")
     def _on_tolerance(self, _change: Any) -> None:
         if self._pacer is None:
             return
@@ -555,6 +564,7 @@ class IUAWidget(anywidget.AnyWidget):
         return (
             tolerances.dead_share,
             tolerances.rtol if off_the_stops else None,
+            None if tolerances.tau in default_stops() else tolerances.tau,
             (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
         )
 

@@ -113,7 +113,7 @@ export interface WidgetModel {
 }
 
 const TRAITS: Readonly<Record<Topic, readonly string[]>> = {
-  tolerances: ["rtol", "atol", "scale", "dead_share"],
+  tolerances: ["rtol", "atol", "scale", "dead_share", "tau"],
   layer: ["layer"],
   run: ["status", "_run"],
   table: ["_table"],
@@ -155,6 +155,7 @@ export class AnywidgetHost implements Host {
       atol: this.#model.get("atol") as number,
       scale: this.#model.get("scale") as Scale,
       dead_share: (this.#model.get("dead_share") as number | undefined) ?? 1,
+      tau: this.#model.get("tau") as number,
     };
   }
 

@@ -54,8 +54,8 @@ export class StaticHost implements Host {
     this.#payload = payload;
     this.#read = read;
     this.#table = table;
-    const { rtol, atol, scale, dead_share } = payload.state;
-    this.#tolerances = { rtol, atol, scale, dead_share };
+    const { rtol, atol, scale, dead_share, tau } = payload.state;
+    this.#tolerances = { rtol, atol, scale, dead_share, tau };
     const { units, sort, filter, colour } = payload.state;
     this.#view = { units, sort, filter, colour };
   }

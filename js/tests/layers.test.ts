@@ -4,7 +4,7 @@ import { decodeTable, decodeUnits } from "../src/core/snapshot";
 import { layerMeta, pack } from "./pack";
 
 const STOPS = [0, 0.1, 1];
-const AT = { atol: 0.1, rtol: 0, scale: "layer mean", dead_share: 1 } as const;
+const AT = { atol: 0.1, rtol: 0, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
 
 const TABLE = decodeTable(
   pack(
@@ -12,6 +12,7 @@ const TABLE = decodeTable(
       kind: "table",
       stops: STOPS,
       rtol_stops: [0, 0.5],
+      tau_stops: [0, 0.1],
       probes: 10,
       dead_share: 1,
       layers: [
@@ -65,11 +66,19 @@ describe("readLayer", () => {
     const reading = readLayer(TABLE, 0, AT);
     expect(reading.exact).toBe(true);
     expect(reading.lower).toEqual({ mean: 2, std: 1 / 8, dead: 1, dormant: 0, deadChannels: 0 });
-    expect(reading.upper).toEqual(reading.lower);
+    expect(reading.upper).toEqual({ ...reading.lower, dormant: 1 });
+    const atStop = readLayer(TABLE, 0, { ...AT, rtol: 0.3, scale: "zero", tau: 0.1 });
+    expect([atStop.lower.dormant, atStop.upper.dormant]).toEqual([1, 1]);
   });
 
   it("brackets with the layer's own mean, exactly when that meets a stop", () => {
-    const relative = { atol: 0.1, rtol: 0.5, scale: "layer mean", dead_share: 1 } as const;
+    const relative = {
+      atol: 0.1,
+      rtol: 0.5,
+      scale: "layer mean",
+      dead_share: 1,
+      tau: 0.025,
+    } as const;
     expect(readLayer(TABLE, 0, relative).threshold).toBe(1);
     expect(readLayer(TABLE, 0, relative).exact).toBe(true);
     const second = readLayer(TABLE, 1, relative);

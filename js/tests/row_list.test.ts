@@ -10,7 +10,13 @@ const LAYERS = [
   { name: "head", units: 4, mean: [0, 1, 4, 4], dead: [0, 0, 4, 4] },
 ];
 const reading = (atol: number): TableReading =>
-  new TableReading(tableOf(LAYERS)).read({ atol, rtol: 0, scale: "zero", dead_share: 1 });
+  new TableReading(tableOf(LAYERS)).read({
+    atol,
+    rtol: 0,
+    scale: "zero",
+    dead_share: 1,
+    tau: 0.025,
+  });
 const PLAIN: ListChoice = { sort: null, filter: "", tree: false };
 const BY_DEAD: ListChoice = { ...PLAIN, sort: { column: "dead", ascending: false } };
 
@@ -84,7 +90,11 @@ describe("the rows on show", () => {
     const list = listOf(BY_DEAD);
     const more = [...LAYERS, { ...LAYERS[3], name: "tail" } as (typeof LAYERS)[number]];
     const grown = new TableReading(tableOf(more));
-    list.update(grown.read({ atol: 1, rtol: 0, scale: "zero", dead_share: 1 }), BY_DEAD, true);
+    list.update(
+      grown.read({ atol: 1, rtol: 0, scale: "zero", dead_share: 1, tau: 0.025 }),
+      BY_DEAD,
+      true,
+    );
     expect(list.rows).toHaveLength(5);
     expect(list.rows[1]?.label).toBe("tail");
   });

@@ -10,7 +10,7 @@ const fixture = JSON.parse(
 ) as { table: string };
 const bytes = Uint8Array.from(Buffer.from(fixture.table, "base64"));
 const TABLE = decodeTable(new DataView(bytes.buffer));
-const AT = { rtol: 0, atol: 1e-8, scale: "layer mean", dead_share: 1 } as const;
+const AT = { rtol: 0, atol: 1e-8, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
 
 describe("curves over the tolerance that matters", () => {
   it("run over atol unless rtol has an effect", () => {
@@ -53,6 +53,7 @@ describe("curves over the tolerance that matters", () => {
           kind: "table",
           stops: [0, 1],
           rtol_stops: [0],
+          tau_stops: [0],
           probes: 10,
           dead_share: 1,
           layers: Array.from({ length: layers }, (_, each) => layerMeta(`layer ${each}`, 1)),

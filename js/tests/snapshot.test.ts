@@ -63,6 +63,7 @@ describe("decodeTable and decodeUnits", () => {
     kind: "table",
     stops: [0, 1],
     rtol_stops: [0, 0.1],
+    tau_stops: [0, 0.1],
     probes: 10,
     dead_share: 1,
     layers: [layerMeta("a", 2)],

@@ -28,6 +28,7 @@ const PAYLOAD: StaticPayload = {
     atol: 1e-8,
     scale: "zero",
     dead_share: 1,
+    tau: 0.025,
     units: [],
     sort: null,
     filter: "",

@@ -172,7 +172,13 @@ describe("the text that is copied", () => {
     { name: "late", units: 2, mean: [0, 0, 0, 0], dead: [0, 0, 0, 0], meta: { probes: 0 } },
   ]);
   const copied = (atol: number, keys: readonly string[], tree = false): string => {
-    const reading = new TableReading(table).read({ atol, rtol: 0, scale: "zero", dead_share: 1 });
+    const reading = new TableReading(table).read({
+      atol,
+      rtol: 0,
+      scale: "zero",
+      dead_share: 1,
+      tau: 0.025,
+    });
     const list = new RowList();
     const sort = { column: "dead", ascending: true } as const;
     list.update(reading, { sort, filter: "", tree }, false);

@@ -21,7 +21,7 @@ const TABLE = tableOf([
     meta: { nan: 20, mean_abs: 0 },
   },
 ]);
-const AT = { atol: 0.1, rtol: 0, scale: "zero", dead_share: 1 } as const;
+const AT = { atol: 0.1, rtol: 0, scale: "zero", dead_share: 1, tau: 0.025 } as const;
 
 describe("a reading of the table", () => {
   const reading = new TableReading(TABLE).read(AT);
@@ -31,7 +31,8 @@ describe("a reading of the table", () => {
       2, 0.5, 0.25,
     ]);
     expect([reading.value(0, "dead"), reading.value(0, "dead-share")]).toEqual([1, 0.25]);
-    expect(reading.value(0, "dormant")).toBe(1);
+    expect([reading.value(0, "dormant"), reading.value(0, "dormant", "upper")]).toEqual([1, 2]);
+    expect(new TableReading(TABLE).read({ ...AT, tau: 0.1 }).value(0, "dormant")).toBe(2);
     expect(reading.value(2, "mean")).toBeNaN();
     expect(reading.value(2, "units")).toBe(8);
     expect(reading.allExact).toBe(true);
@@ -52,7 +53,7 @@ describe("a reading of the table", () => {
           [0.5, 1],
           [0.7, 0.9],
         ] as const) {
-          const tolerances = { atol, rtol, scale, dead_share };
+          const tolerances = { atol, rtol, scale, dead_share, tau: atol / 2 };
           const all = new TableReading(TABLE).read(tolerances);
           for (const layer of [0, 1, 3]) {
             const one = readLayer(TABLE, layer, tolerances);

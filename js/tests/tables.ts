@@ -5,6 +5,7 @@ import { layerMeta, pack } from "./pack";
 
 export const STOPS = [0, 0.1, 1];
 const RTOL_STOPS = [0, 0.5];
+const TAU_STOPS = [0, 0.1];
 
 export interface LayerWords {
   readonly name: string;
@@ -24,6 +25,7 @@ export function tableOf(layers: readonly LayerWords[], probes = 10): TableSnapsh
         kind: "table",
         stops: STOPS,
         rtol_stops: RTOL_STOPS,
+        tau_stops: TAU_STOPS,
         probes,
         dead_share: 1,
         layers: layers.map(({ name, units, meta }) => layerMeta(name, units, { probes, ...meta })),
@@ -35,7 +37,7 @@ export function tableOf(layers: readonly LayerWords[], probes = 10): TableSnapsh
         dead_channels: { dtype: "u4", shape, values: layers.flatMap(() => [0, 0, 0, 0]) },
         dormant: {
           dtype: "u4",
-          shape: [layers.length, RTOL_STOPS.length],
+          shape: [layers.length, TAU_STOPS.length],
           values: layers.flatMap(({ dormant }) => dormant ?? [0, 0]),
         },
       },

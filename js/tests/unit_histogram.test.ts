@@ -91,11 +91,17 @@ describe("the threshold of a unit", () => {
     max_abs: Float32Array.from([8, 16]),
   });
   const at = (scale: "zero" | "layer mean" | "unit RMS" | "unit max") =>
-    scaleOfUnit({ rtol: 0, atol: 0, scale, dead_share: 1 }, meta, snapshot, 1);
+    scaleOfUnit({ rtol: 0, atol: 0, scale, dead_share: 1, tau: 0.025 }, meta, snapshot, 1);
 
   it("is relative to what the scale says", () => {
     expect([at("zero"), at("layer mean"), at("unit RMS"), at("unit max")]).toEqual([0, 0.5, 4, 16]);
-    const tolerances = { rtol: 0.1, atol: 0.01, scale: "unit max", dead_share: 1 } as const;
+    const tolerances = {
+      rtol: 0.1,
+      atol: 0.01,
+      scale: "unit max",
+      dead_share: 1,
+      tau: 0.025,
+    } as const;
     expect(unitThreshold(tolerances, 16)).toBeCloseTo(1.61);
     expect(unitThreshold(tolerances, null)).toBeNaN();
     expect(unitThreshold({ ...tolerances, rtol: 0 }, null)).toBe(0.01);
@@ -104,17 +110,29 @@ describe("the threshold of a unit", () => {
   });
 
   it("is dragged by atol where nothing is relative", () => {
-    const tolerances = { rtol: 0, atol: 1, scale: "layer mean", dead_share: 1 } as const;
+    const tolerances = {
+      rtol: 0,
+      atol: 1,
+      scale: "layer mean",
+      dead_share: 1,
+      tau: 0.025,
+    } as const;
     expect(tolerancesAt(0.012, tolerances, 0.5, STOPS, STOPS)).toEqual({ atol: 1e-2 });
-    const zero = { rtol: 0.1, atol: 1, scale: "zero", dead_share: 1 } as const;
+    const zero = { rtol: 0.1, atol: 1, scale: "zero", dead_share: 1, tau: 0.025 } as const;
     expect(tolerancesAt(0, zero, 0, STOPS, STOPS)).toEqual({ atol: 0 });
   });
 
   it("is dragged by rtol where that matters more, and atol gives way below it", () => {
-    const tolerances = { rtol: 1, atol: 1e-3, scale: "layer mean", dead_share: 1 } as const;
+    const tolerances = {
+      rtol: 1,
+      atol: 1e-3,
+      scale: "layer mean",
+      dead_share: 1,
+      tau: 0.025,
+    } as const;
     expect(tolerancesAt(0.051, tolerances, 0.5, STOPS, STOPS)).toEqual({ rtol: 0.1 });
     expect(tolerancesAt(0, tolerances, 0.5, STOPS, STOPS)).toEqual({ rtol: 0, atol: 0 });
-    const other = { rtol: 1e-2, atol: 1, scale: "layer mean", dead_share: 1 } as const;
+    const other = { rtol: 1e-2, atol: 1, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
     expect(tolerancesAt(0.105, other, 0.5, STOPS, STOPS)).toEqual({ atol: 0.1 });
     expect(tolerancesAt(0.0005, other, 0.5, STOPS, STOPS)).toEqual({ atol: 0, rtol: 1e-3 });
   });

@@ -75,7 +75,7 @@ def test_presets_set_what_python_sets_and_say_which_is_in_force(opened: Any, iua
         button = preset(panel, name)
         button.click()
         expect(button).to_have_attribute("aria-pressed", "true")
-        if words.dead_share is None:
+        if words.dead_share is None and words.tau is None:
             assert_shows(panel, iua, **{"rtol": 0.0, "scale": "layer mean", **words.settings})
         assert words.formula in str(button.get_attribute("aria-label") or button.inner_text())
     button.click()  # what only says when a unit is dead is let go of again
@@ -107,6 +107,28 @@ def test_every_scale_shows_the_bounds_that_python_gives(opened: Any, iua: IUA) -
         assert low <= result.mean_inactive <= result.mean_inactive_upper <= high
         low, high = panel.table()[layer]["dead"]
         assert low <= result.dead <= high
+
+
+def test_tau_moves_what_is_dormant_and_nothing_else(opened: Any, iua: IUA) -> None:
+    panel = opened()
+    before = {layer: cells["dead"] for layer, cells in panel.table().items()}
+    field = panel.root.get_by_label("tau: dormant if mean |x| is at most")
+    expect(field).to_have_value("0.025")
+    for text, tau in [("0.1", 0.1), ("1", 1.0), ("5e-1", 0.5), ("0", 0.0)]:
+        field.fill(text)
+        field.press("Enter")
+        settle(panel)
+        expect(panel.root.locator("th[data-column=dormant]")).to_contain_text(f"τ {tau:g}")
+        table = panel.table()
+        for layer, result in iua.at(tau=tau).results.items():
+            assert table[layer]["dormant"] == (result.dormant, result.dormant)
+            assert table[layer]["dead"] == before[layer]
+    field.fill("-1")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_value("0")
+    preset(panel, "tau-dormant 0.1").click()
+    expect(field).to_have_value("0.1")
 
 
 def test_a_share_of_the_probes_moves_what_is_dead(opened: Any, iua: IUA) -> None:

@@ -86,6 +86,16 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, options: dict[str, Any
     assert os.listdir(tmp_path) == ["run.iua"]  # noqa: PTH208
 
 
+def test_files_keep_tau_and_those_older_than_it_have_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iua = run(tau=0.0)
+    assert IUA.load(iua.save(tmp_path / "new.iua")).tau == 0
+    settings = {name: value for name, value in iua._settings().items() if name != "tau"}
+    monkeypatch.setattr(IUA, "_settings", lambda _: settings)
+    assert IUA.load(iua.save(tmp_path / "old.iua")).tau == 0.025
+
+
 def test_a_thinned_run_a_run_without_probes_and_tokens_are_kept_too(tmp_path: Path) -> None:
     wide = {"a": np.maximum(RNG.normal(size=(4, 20_000)), 0)}
     with pytest.warns(UserWarning, match="fewer stops"):

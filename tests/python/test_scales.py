@@ -205,18 +205,52 @@ def test_units_and_channels_tell_their_thresholds_and_both_bounds() -> None:
     assert (counts <= units["inactive count upper"]).all()
     assert (units["dead"] <= (counts >= 8)).all()
     assert ((counts >= 8) <= units["dead upper"]).all()
-    assert units["dormant"].tolist() == [0 < place - 3 < 5 for place in range(12)]
+    assert units["dormant"].tolist() == [place // 4 == 1 for place in range(12)]
     channels = iua.channels("a", rtol=0.3, atol=0.0, scale="unit RMS", dead_share=1.0)
     assert channels["dead"].tolist() == channels["dead upper"].tolist() == [False, True, False]
 
 
-def test_dormant_units_are_exact_at_any_rtol() -> None:
+def test_dormant_units_are_exact_at_any_tau() -> None:
     values = np.abs(RNG.normal(size=(50, 30))) * 10 ** RNG.uniform(-3, 0, 30)
     iua = IUA.introspect({"a": values})
     for tau in (0.0, 0.0123, 0.1, 7.0):
         expected = (values.mean(axis=0) <= tau * values.mean()).sum()
-        assert iua.at(rtol=tau).results["a"].dormant == expected
-        assert iua.at(rtol=tau).to_pandas()["dormant units"].tolist() == [expected]
+        assert iua.at(tau=tau).results["a"].dormant == expected
+        assert iua.at(tau=tau).to_pandas()[f"dormant (tau {tau})"].tolist() == [expected]
+        assert iua.units("a", tau=tau)["dormant"].sum() == expected
+
+
+def test_dormant_are_the_channels_of_maps_as_in_sokar_et_al() -> None:
+    rng = np.random.default_rng(5)
+    maps = np.maximum(rng.normal(size=(20, 8, 6, 6)), 0) * 10.0 ** -np.arange(8)[:, None, None]
+    maps[:, 0, :3] = 0  # half of its positions never fire, the channel does
+    score = maps.mean(axis=(0, 2, 3))
+    score /= score.mean()
+    for arranged, options in (
+        (maps, {}),
+        (np.moveaxis(maps, 1, -1), {"channel_axis": -1}),
+        (maps, {"units": "channel"}),
+        (maps, {"units": "token"}),
+    ):
+        iua = IUA.introspect({"a": arranged}, **options)
+        for tau in (0.0, 0.025, 0.2, 1.0):
+            reading = iua.at(tau=tau, rtol=0.7, scale="unit max")
+            assert reading.results["a"].dormant == (score <= tau).sum()
+            channels = iua.channels("a", tau=tau)
+            assert channels["dormant"].tolist() == (score <= tau).tolist()
+            np.testing.assert_allclose(channels["mean |x|"], maps.mean(axis=(0, 2, 3)))
+    assert (score <= 0.025).sum() == 5
+
+
+def test_rtol_has_no_part_in_what_is_dormant() -> None:
+    values = np.abs(RNG.normal(size=(50, 30))) * 10 ** RNG.uniform(-3, 0, 30)
+    iua = IUA.introspect({"a": values}, tau=0.1)
+    expected = (values.mean(axis=0) <= 0.1 * values.mean()).sum()
+    for scale in ("zero", "layer mean", "unit max"):
+        for rtol in (0.0, 0.5, 3.0):
+            assert iua.at(rtol=rtol, scale=scale).results["a"].dormant == expected
+    with pytest.raises(ToleranceError, match="tau must be a finite number, zero or more"):
+        iua.at(tau=-1)
 
 
 @pytest.mark.parametrize(

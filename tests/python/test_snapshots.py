@@ -139,7 +139,7 @@ def test_dormant_units_are_those_of_the_formula() -> None:
     tally = IUA.introspect({"a": values}).tally("a")
     meta, arrays = unpack(table_snapshot({"a": tally}, tally.stops, AT))
     ratio = np.abs(values).mean(axis=0) / np.abs(values).mean()
-    expected = [int((ratio <= tau).sum()) for tau in meta["rtol_stops"]]
+    expected = [int((ratio <= tau).sum()) for tau in meta["tau_stops"]]
     assert arrays["dormant"][0].tolist() == expected
     assert expected[0] == 1
-    assert {0, 0.025, 0.1} <= set(meta["rtol_stops"])
+    assert {0, 0.025, 0.1} <= set(meta["tau_stops"])

@@ -499,6 +499,7 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
         ("colour", "red", "mean |x|"),
         ("dead_share", 0, "above 0 and at most 1"),
         ("dead_share", 1.5, "above 0 and at most 1"),
+        ("tau", -1, "tau must be a finite number, zero or more"),
         ("units", [12], "from 0 to 11"),
         ("units", [-1], "no unit of layer 'dense'"),
     ]:

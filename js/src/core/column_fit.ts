@@ -72,7 +72,7 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     std: within(7, mean + 2 * RANGE_SIZE, 10),
     dead: within(7.5, Math.max(range(count), aside, total), 17),
     "dead-share": SHARE,
-    dormant: within(8.5, Math.max(range(count), total), 15),
+    dormant: within(8.5, Math.max(range(count), aside, total), 15),
     "dead-channels": within(9, Math.max(range(formatInteger(channels).length), 0), 17),
     channels: within(9, formatInteger(channels).length, 15),
     probes: within(8, longestNumber("probes"), 15),

@@ -87,9 +87,9 @@ export const COLUMNS: readonly Column[] = [
   },
   {
     key: "dormant",
-    label: "dormant\nunits",
-    heading: "dormant units",
-    title: "Units whose mean |x| is at most rtol times the layer's mean |x|",
+    label: "dormant",
+    heading: "dormant",
+    title: "Units, in maps channels, with a mean |x| of at most τ times the mean of their layer",
   },
   { key: "probes", label: "probes", heading: "probes", title: "Probes counted", onRequest: true },
   {
@@ -143,11 +143,13 @@ const BY_SPELLING: ReadonlyMap<string, FigureKey> = new Map<string, FigureKey>([
   ...[...HEADINGS].map(([key, heading]): [string, FigureKey] => [heading.replace(/ /g, "-"), key]),
   ...FIGURE_KEYS.map((key): [string, FigureKey] => [key, key]),
   ["response", "name"],
+  ["dormant-units", "dormant"],
 ]);
 
 /** What a name stands for: a key, or a heading of DataFrames, with blanks or hyphens. */
 export function findFigure(name: string): FigureKey | undefined {
-  const spelled = name.toLowerCase().split(/[ _-]+/);
+  const plain = name.toLowerCase().replace(/^dormant \(tau [0-9.e+-]+\)$/, "dormant");
+  const spelled = plain.split(/[ _-]+/);
   return BY_SPELLING.get(spelled.filter((part) => part !== "").join("-"));
 }
 

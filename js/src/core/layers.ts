@@ -12,8 +12,8 @@ export interface LayerBound {
   readonly std: number;
   readonly dead: number;
   readonly deadChannels: number;
-  /** Units with mean |x| of at most rtol times the layer's; null where that is not known. */
-  readonly dormant: number | null;
+  /** Units, or channels where a channel has several, with a mean |x| of at most tau times the layer's. */
+  readonly dormant: number;
 }
 
 export interface LayerReading {
@@ -33,11 +33,12 @@ export function readLayer(
   const meta = table.layers[index] as LayerMeta;
   const place = locateLayer(table.stops, tolerances, meta.mean_abs);
   const figures = readFigures(table, index, tolerances, place);
-  const tau = locate(table.rtolStops, tolerances.rtol);
-  const dormant = (stop: number): number | null =>
-    stop < table.rtolStops.length
-      ? (table.dormant[index * table.rtolStops.length + stop] ?? null)
-      : meta.units;
+  const { tauStops } = table;
+  const tau = locate(tauStops, tolerances.tau);
+  const dormant = (stop: number): number =>
+    stop < tauStops.length
+      ? (table.dormant[index * tauStops.length + stop] as number)
+      : neuronsOf(meta);
   return {
     meta,
     threshold: thresholdOf(tolerances, meta.mean_abs),
@@ -46,6 +47,11 @@ export function readLayer(
     upper: { ...figures.upper, dormant: dormant(tau.upper) },
     exact: figures.exact,
   };
+}
+
+/** How many there are of what can be dormant: channels where a channel has several units. */
+export function neuronsOf({ channels, units }: LayerMeta): number {
+  return channels ?? units;
 }
 
 export interface UnitTotals {

@@ -20,8 +20,8 @@ function relative(name: string, formula: string, source: string, rtol: number): 
 function dormant(tau: number): Preset {
   const formula =
     tau === 0 ? "mean |x| = 0" : `mean |x| of the unit ≤ ${tau} × mean |x| of the layer`;
-  const source = "Sokar et al. 2023: the column “dormant units”";
-  return relative(`tau-dormant ${tau}`, formula, source, tau);
+  const source = "Sokar et al. 2023: the column “dormant”; in maps, of channels";
+  return { name: `tau-dormant ${tau}`, formula, source, settings: { tau } };
 }
 
 export const PRESETS: readonly Preset[] = [
@@ -50,11 +50,12 @@ export const RELATIVE = PRESETS.find((preset) => preset.name === "relative") as 
 
 /** Whether the tolerances are what a preset sets; what rtol is relative to says nothing at rtol 0. */
 export function inForce({ settings }: Preset, tolerances: Tolerances): boolean {
-  const { rtol, atol, scale, dead_share } = settings;
+  const { rtol, atol, scale, dead_share, tau } = settings;
   return (
     (rtol === undefined || rtol === tolerances.rtol) &&
     (atol === undefined || atol === tolerances.atol) &&
     (scale === undefined || rtol === 0 || scale === tolerances.scale) &&
-    (dead_share === undefined || dead_share === tolerances.dead_share)
+    (dead_share === undefined || dead_share === tolerances.dead_share) &&
+    (tau === undefined || tau === tolerances.tau)
   );
 }

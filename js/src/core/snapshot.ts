@@ -39,6 +39,7 @@ export interface LayerMeta {
 export interface TableSnapshot {
   readonly stops: readonly number[];
   readonly rtolStops: readonly number[];
+  readonly tauStops: readonly number[];
   readonly probes: number;
   readonly layers: readonly LayerMeta[];
   readonly mean: NumericArray;
@@ -51,7 +52,7 @@ export interface TableSnapshot {
   /** Bounds above on the two; the same arrays where they are exact at every stop. */
   readonly deadUpper: NumericArray;
   readonly deadChannelsUpper: NumericArray;
-  /** Dormant units of each layer at each of `rtolStops`, layer-major. */
+  /** Dormant units, or channels, of each layer at each of `tauStops`, layer-major. */
   readonly dormant: NumericArray;
   readonly unitScales: UnitScaleCurves;
   readonly recount: TableRecount | null;
@@ -201,6 +202,7 @@ export function decodeTable(data: DataView): TableSnapshot {
   const meta = snapshot.meta as unknown as {
     stops: number[];
     rtol_stops: number[];
+    tau_stops: number[];
     probes: number;
     dead_share: number;
     unit_scales?: Scale[];
@@ -218,6 +220,7 @@ export function decodeTable(data: DataView): TableSnapshot {
   return {
     stops: meta.stops,
     rtolStops: meta.rtol_stops,
+    tauStops: meta.tau_stops,
     probes: meta.probes,
     layers: meta.layers,
     mean: take(snapshot, "table", "mean", cells),
@@ -227,7 +230,7 @@ export function decodeTable(data: DataView): TableSnapshot {
     deadShare: meta.dead_share,
     deadUpper: upper("dead"),
     deadChannelsUpper: upper("dead_channels"),
-    dormant: one("dormant", layers * meta.rtol_stops.length),
+    dormant: one("dormant", layers * meta.tau_stops.length),
     unitScales: {
       scales,
       atol: meta.unit_atol ?? 0,

@@ -1,7 +1,7 @@
 /** Every layer's figures at one tolerance, in columns of numbers: a slider's step makes no objects. */
 
 import { type FigureKey, isText, type NumericKey, type TextKey } from "./columns";
-import { type LayerReading, readLayer } from "./layers";
+import { type LayerReading, neuronsOf, readLayer } from "./layers";
 import { type SortValues, textKey } from "./row_order";
 import type { LayerMeta, TableSnapshot } from "./snapshot";
 import { isPerUnit, locate, locateLayer, sameThresholds, type Tolerances } from "./threshold";
@@ -96,14 +96,14 @@ export class TableReading {
   /** What `readLayer` gives where each layer's figures are two of its columns. */
   #readAtStops(tolerances: Tolerances): void {
     const { table } = this;
-    const { stops, rtolStops } = table;
+    const { stops, tauStops } = table;
     const columns = stops.length + 1;
-    const taus = rtolStops.length;
-    const tau = locate(rtolStops, tolerances.rtol);
+    const taus = tauStops.length;
+    const tau = locate(tauStops, tolerances.tau);
     const shared = tolerances.rtol === 0 || tolerances.scale === "zero";
     let place = locate(stops, tolerances.atol);
     const dormant = (layer: number, stop: number): number =>
-      stop < taus ? (table.dormant[layer * taus + stop] as number) : this.meta(layer).units;
+      stop < taus ? (table.dormant[layer * taus + stop] as number) : neuronsOf(this.meta(layer));
     for (let layer = 0; layer < this.layers; layer++) {
       if (!shared) place = locateLayer(stops, tolerances, this.meta(layer).mean_abs);
       const lower = layer * columns + place.lower;
@@ -127,11 +127,15 @@ export class TableReading {
     bounds.std[layer] = bound.std ?? Number.NaN;
     bounds.dead[layer] = bound.dead;
     bounds.deadChannels[layer] = this.#ofChannels(layer, bound.deadChannels);
-    bounds.dormant[layer] = bound.dormant ?? Number.NaN;
+    bounds.dormant[layer] = bound.dormant;
   }
 
   #ofChannels(layer: number, count: number | undefined): number {
     return this.meta(layer).channels === null ? Number.NaN : (count as number);
+  }
+
+  get tau(): number {
+    return (this.#tolerances as Tolerances).tau;
   }
 
   /** All there is to know of one layer. */

@@ -33,8 +33,10 @@ export function tableText(
         rows.some((_, at) => value(at, key, "lower") < value(at, key, "upper")),
     ),
   );
+  const heading = (column: Column): string =>
+    column.key === "dormant" ? `${column.heading} (tau ${reading.tau})` : column.heading;
   const head = texts.flatMap((column) =>
-    between.has(column) ? [column.heading, `${column.heading} upper`] : [column.heading],
+    between.has(column) ? [heading(column), `${heading(column)} upper`] : [heading(column)],
   );
   const body = rows.map((row, at) =>
     texts.flatMap((column) => {

@@ -9,6 +9,8 @@ export interface Tolerances {
   readonly scale: Scale;
   /** A unit is dead when it is inactive on at least this share of the probes. */
   readonly dead_share: number;
+  /** Dormant is what has a mean |x| of at most this times its layer's. */
+  readonly tau: number;
 }
 
 export function isUnitScale(scale: Scale): boolean {
@@ -23,7 +25,7 @@ export interface Place {
 }
 
 /** What a threshold depends on. */
-export type Threshold = Omit<Tolerances, "dead_share">;
+export type Threshold = Omit<Tolerances, "dead_share" | "tau">;
 
 /** Whether every unit has a threshold of its own. */
 export function isPerUnit({ rtol, scale }: Threshold): boolean {

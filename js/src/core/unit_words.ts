@@ -61,6 +61,11 @@ export function unitSummary(meta: LayerMeta): string {
   return `${plural(meta.units, "unit")}${shape}`;
 }
 
+/** "of 64 channels" where what can be dormant is a channel; otherwise empty. */
+export function dormantOf({ channels }: LayerMeta): string {
+  return channels === null ? "" : `of ${plural(channels, "channel")}`;
+}
+
 /** "3 of 64 channels" where some are, or may be, dead as a whole; otherwise empty. */
 export function deadChannels(reading: LayerReading): string {
   const { meta, lower, upper } = reading;

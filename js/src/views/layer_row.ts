@@ -7,7 +7,7 @@ import type { LayerReading } from "../core/layers";
 import type { Group, Row } from "../core/module_tree";
 import { shareCurve, type TableReading } from "../core/table_reading";
 import { positionAmong } from "../core/threshold";
-import { deadChannels, unitNote, unitSentence } from "../core/unit_words";
+import { deadChannels, dormantOf, unitNote, unitSentence } from "../core/unit_words";
 import { element, setAttribute, setText, setVariable } from "./dom";
 import { LayerName } from "./layer_name";
 import { NumberCell } from "./number_cell";
@@ -51,6 +51,7 @@ export class LayerRow {
   readonly #units = new NumberCell("units");
   readonly #numbers = NUMERIC_CELLS.map((key) => ({ key, cell: new NumberCell(key) }));
   readonly #dead: NumberCell;
+  readonly #dormant: NumberCell;
   readonly #curve = new Sparkline();
   readonly #node: HTMLTableRowElement;
   #row: Row | null = null;
@@ -58,7 +59,9 @@ export class LayerRow {
   #warnings: readonly LayerWarning[] = [];
 
   constructor() {
-    this.#dead = this.#numbers.find(({ key }) => key === "dead")?.cell as NumberCell;
+    const numbers = new Map<string, NumberCell>(this.#numbers.map(({ key, cell }) => [key, cell]));
+    this.#dead = numbers.get("dead") as NumberCell;
+    this.#dormant = numbers.get("dormant") as NumberCell;
     this.#node = element(
       "tr",
       { class: "iua-row", attributes: { tabindex: "-1" } },
@@ -145,6 +148,7 @@ export class LayerRow {
         read.exact && key !== "dormant",
       );
     }
+    this.#dormant.setAside(dormantOf(meta), null);
     const channels = deadChannels(read);
     this.#dead.setAside(channels, channels === "" ? null : `${channels}. ${DEAD_CHANNELS}.`);
     if (meta.probes > 0 && !Number.isNaN(read.threshold)) {
@@ -181,6 +185,7 @@ export class LayerRow {
       );
     }
     this.#dead.setAside("", null);
+    this.#dormant.setAside("", null);
     this.#curve.hideMark();
     this.#showWarnings([]);
     this.#node.classList.remove("iua-selected", "iua-broken", "iua-alarmed");

@@ -488,7 +488,7 @@ export class LayerTable {
       if (this.#digit === 0) this.#measure();
       else this.#fitColumns();
     }
-    this.#head.update(sort, this.#fit?.shown ?? new Set());
+    this.#head.update(sort, this.#fit?.shown ?? new Set(), reading.tau);
     this.#makeRows();
     this.#showSelected(layer, reading);
   }
@@ -610,7 +610,7 @@ export class LayerTable {
     }
     this.#table.style.width = `${fit.total}px`;
     this.#table.classList.toggle("iua-table-wide", fit.total > box);
-    this.#head.update(this.#state.sort, fit.shown);
+    this.#head.update(this.#state.sort, fit.shown, this.#state.reading?.tau ?? Number.NaN);
     this.#tools.updateColumns(fit.shown, fit.squeezed);
   }
 

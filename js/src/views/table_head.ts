@@ -1,8 +1,9 @@
 /** The headers of the table: buttons to sort by, edges to drag for the width. */
 
 import { COLUMNS, type Column, type ColumnKey } from "../core/columns";
+import { formatTolerance } from "../core/format";
 import type { Sort } from "../core/row_order";
-import { element, setAttribute } from "./dom";
+import { element, setAttribute, setText } from "./dom";
 
 export interface HeadActions {
   onSort(key: ColumnKey): void;
@@ -21,6 +22,8 @@ export class TableHead {
   readonly #actions: HeadActions;
   readonly #cells = new Map<ColumnKey, HTMLTableCellElement>();
   readonly #buttons = new Map<ColumnKey, HTMLButtonElement>();
+  /** Says what it stands for. */
+  #dormant = element("span");
   readonly #node: HTMLElement;
   #shown: readonly ColumnKey[] = [];
   #reachable: ColumnKey = "name";
@@ -36,6 +39,8 @@ export class TableHead {
   #cell(column: Column, signal: AbortSignal): HTMLTableCellElement {
     const { key } = column;
     const numeric = key !== "name" && key !== "kind" && key !== "curve";
+    const label = element("span", { class: "iua-sort-label", text: column.label });
+    if (key === "dormant") this.#dormant = label;
     const button = element(
       "button",
       {
@@ -43,7 +48,7 @@ export class TableHead {
         title: `${column.title}. Click to sort; Shift and arrows change the width.`,
         attributes: { type: "button", tabindex: key === "name" ? "0" : "-1" },
       },
-      element("span", { class: "iua-sort-label", text: column.label }),
+      label,
       element("span", { class: "iua-arrow", attributes: { "aria-hidden": "true" } }),
     );
     const edge = element("span", { class: "iua-edge", attributes: { "aria-hidden": "true" } });
@@ -116,7 +121,8 @@ export class TableHead {
     this.#buttons.get(this.#reachable)?.focus();
   }
 
-  update(sort: Sort | null, shown: ReadonlySet<ColumnKey>): void {
+  update(sort: Sort | null, shown: ReadonlySet<ColumnKey>, tau: number): void {
+    setText(this.#dormant, `dormant\nτ ${formatTolerance(tau)}`);
     this.#shown = COLUMNS.map((column) => column.key).filter((key) => shown.has(key));
     if (!shown.has(this.#reachable)) this.#reach("name");
     for (const [key, cell] of this.#cells) {

@@ -5,8 +5,8 @@ import { inForce, RELATIVE } from "../core/presets";
 import type { TableSnapshot } from "../core/snapshot";
 import { isUnitScale, type Scale, type Tolerances } from "../core/threshold";
 import { element, setText } from "./dom";
+import { DEAD_SHARE, NumberField, TAU } from "./number_field";
 import { PresetRow } from "./preset_row";
-import { ShareField } from "./share_field";
 import { ToleranceCurve } from "./tolerance_curve";
 import { ToleranceSlider } from "./tolerance_slider";
 
@@ -53,7 +53,8 @@ export class TolerancePanel {
   readonly #rtol: ToleranceSlider;
   readonly #curve: ToleranceCurve;
   readonly #presets: PresetRow;
-  readonly #share: ShareField;
+  readonly #share: NumberField;
+  readonly #tau: NumberField;
   readonly #scale = element("select", {
     class: "iua-select",
     attributes: { "aria-label": "scale" },
@@ -106,7 +107,8 @@ export class TolerancePanel {
     );
     this.#curve = new ToleranceCurve(options, signal);
     this.#presets = new PresetRow(choose, signal);
-    this.#share = new ShareField(choose, signal);
+    this.#share = new NumberField(DEAD_SHARE, (dead_share) => choose({ dead_share }), signal);
+    this.#tau = new NumberField(TAU, (tau) => choose({ tau }), signal);
     this.#scale.append(
       ...Object.entries(SCALES).map(([name, text]) =>
         element("option", { text, attributes: { value: name } }),
@@ -139,6 +141,7 @@ export class TolerancePanel {
             this.#scale,
           ),
           this.#share.node(),
+          this.#tau.node(),
         ),
       ),
       this.#presets.node(),
@@ -159,6 +162,7 @@ export class TolerancePanel {
     );
     if (this.#scale.value !== tolerances.scale) this.#scale.value = tolerances.scale;
     this.#share.update(tolerances.dead_share);
+    this.#tau.update(tolerances.tau);
     this.#presets.update(tolerances);
     this.#curve.update(table, state.layer, tolerances);
     setText(this.#rule, ruleInWords(tolerances));
