@@ -16,6 +16,7 @@ array([2, 1])
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -106,13 +107,26 @@ _HOMES = {
 }
 
 
+_NEED_TORCH = {"TorchModel", "response_infos"}
+
+if importlib.util.find_spec("torch") is None:
+    __all__ = [name for name in __all__ if name not in _NEED_TORCH]  # what `import *` gives
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("iua-widget")
     if name in _HOMES:
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        try:
+            home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        except ModuleNotFoundError as error:
+            if name not in _NEED_TORCH or error.name != "torch":
+                raise
+            message = f"{name} needs PyTorch: pip install 'iua-widget[torch]'"
+            raise ImportError(message) from None
+        value = getattr(home, name)
         globals()[name] = value
         return value
     message = f"module {__name__!r} has no attribute {name!r}"

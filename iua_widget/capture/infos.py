@@ -42,8 +42,8 @@ def response_infos(
     """Every response that a model gives, by name, in the order of the network.
 
     The outputs of all modules, and of the activations that are plain functions. With an example
-    the model is run on it without computing anything (on PyTorch's fake tensors), or, where the
-    model's course depends on the values, once in earnest, leaving no trace. Without an example the
+    the model is run on shapes alone (PyTorch's fake tensors: so on the meta device, too), or, where
+    its course depends on the values, once in earnest, leaving no trace. Without an example the
     modules are listed as they are defined, with no shapes.
 
     Parameters
@@ -73,7 +73,7 @@ def response_infos(
     >>> infos["1"].shape
     (None, 4, 4, 4)
     """
-    model = unwrapped(model)
+    model = unwrapped(model, values=False)
     names = ModuleNames(model)
     if example is None:
         return ResponseInfos({name: _of_module(name, m) for name, m in names.modules.items()})
@@ -81,6 +81,7 @@ def response_infos(
     with suppress(Exception), OwnRandomness().window(), _silenced(_FAKE_LOG):
         return _without_computing(model, example, forward)
     try:
+        model = unwrapped(model)
         return _by_one_batch(model, example, forward)
     except IUAError:
         raise

@@ -11,10 +11,11 @@ from iua_widget.errors import ProducerError
 from iua_widget.wording import named
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
     """The module that the user wrote, out of `torch.compile`'s or DistributedDataParallel's hands.
 
     What a DistributedDataParallel model counts is its own rank's share; nothing is synchronised.
+    A model on the meta device is refused where `values` are needed.
 
     Raises
     ------
@@ -39,6 +40,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
             break
         model = inner
     _check(model)
+    if values:
+        _check_values(model)
     return model
 
 
@@ -65,12 +68,17 @@ def _check(model: nn.Module) -> None:
             ", and to count would make them. Run the model once on a batch first."
         )
         raise ProducerError(message)
+
+
+def _check_values(model: nn.Module) -> None:
+    label = type(model).__name__
+    tensors = [*model.named_parameters(), *model.named_buffers()]
     meta = _names(tensors, lambda tensor: tensor.is_meta)
     if meta:
         message = (
             f"{len(meta)} of {label}'s parameters and buffers are on the meta device, without "
             f"values: {named(meta)}. Load the weights first, e.g. model.to_empty(device='cpu') and "
-            "load_state_dict. For names and shapes alone, use response_infos on a real model."
+            "load_state_dict. For names and shapes alone there is response_infos(model, batch)."
         )
         raise ProducerError(message)
 

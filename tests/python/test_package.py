@@ -34,6 +34,28 @@ def test_the_widget_does_not_load_torch() -> None:
     assert "torch" not in loaded_after(code)
 
 
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from iua_widget import *
+import iua_widget
+assert IUA.introspect({"a": [[0.0, 1.0]]}).results["a"].dead == 1
+assert set(iua_widget.__all__) < set(globals())
+print({"TorchModel", "response_infos"} & {*globals(), *iua_widget.__all__})
+from iua_widget import TorchModel
+"""
+
+
+def test_without_torch_what_needs_it_says_so() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "set()\n"
+    *_, last = run.stderr.splitlines()
+    assert last == "ImportError: TorchModel needs PyTorch: pip install 'iua-widget[torch]'"
+    assert run.stderr.count("File") == 2  # the user's line, and where it is said
+
+
 @pytest.mark.parametrize("name", iua_widget.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(iua_widget, name)

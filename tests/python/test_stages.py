@@ -115,6 +115,16 @@ def test_infos_compute_nothing_where_the_model_allows_it(model: Net) -> None:
     assert set(seen) == {"FakeTensor"}
 
 
+def test_infos_tell_of_a_model_on_the_meta_device_what_they_tell_of_a_real_one(model: Net) -> None:
+    real = response_infos(model, IMAGES[:2])
+    with torch.device("meta"):
+        meta = response_infos(Net(), IMAGES[:2])
+    assert dict(meta) == dict(real)
+    assert list(response_infos(model.to("meta"))) == ["Net", "conv1", "conv2", "relu", "fc"]
+    with pytest.raises(ProducerError, match=r"on the meta device.*response_infos\(model, batch\)"):
+        IUA.introspect(model, IMAGES)
+
+
 def test_infos_run_one_batch_where_the_values_decide_the_course() -> None:
     class Branches(nn.Module):
         def __init__(self) -> None:
@@ -126,6 +136,9 @@ def test_infos_run_one_batch_where_the_values_decide_the_course() -> None:
 
     assert list(response_infos(Branches(), torch.ones(2, 3))) == ["input", "up", "Branches"]
     assert list(response_infos(Branches(), -torch.ones(2, 3))) == ["input", "down", "Branches"]
+    biased = nn.Sequential(Branches(), nn.Linear(3, 3, device="meta"))
+    with pytest.raises(ProducerError, match=r"on the meta device, without values: '1\.weight'"):
+        response_infos(biased, torch.ones(2, 3))
 
 
 def test_infos_without_an_example_list_the_modules(model: Net) -> None:
