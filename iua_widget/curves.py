@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,6 @@ _WORTH_COMPILING: Final = 2**21
 """Positions of units on the slider, from which on numba is worth loading."""
 _BLOCK_UNITS: Final = 2**14
 _BLOCK_VALUES: Final = 2**18
-_BESIDE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +90,8 @@ def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) ->
     needed = tolerances.probes_needed(tally.probes)
     loaded = "iua_widget.counting.scale_kernel" in sys.modules
     worth_it = loaded or tally.units * len(rtols) >= _WORTH_COMPILING
-    compiled = _compiled() if worth_it else None
-    if compiled is None:
-        sums, first = _curves_by_numpy(tally, tolerances, rtols, needed)
-    else:
-        sums = np.zeros((2, len(rtols)), np.int64)
-        first = np.empty((2, tally.units), np.int16)
-        compiled(
-            tally.counts,
-            held_stops(tally),
-            scale_values(tally, tolerances.scale),
-            tolerances.atol,
-            np.array(rtols, np.float64),
-            *_inactive_from(tally, tolerances, rtols),
-            needed,
-            sums,
-            first,
-        )
+    found = _curves_compiled(tally, tolerances, rtols, needed) if worth_it else None
+    sums, first = found or _curves_by_numpy(tally, tolerances, rtols, needed)
     channels = [_last_of_channel(tally, where) for where in first]
     return RtolCurves(
         sums / tally.probes,
@@ -148,31 +132,49 @@ def _inactive_from(
     first = np.empty((2, tally.units), np.int16)
     for start in range(0, tally.units, _BLOCK_UNITS):
         block = slice(start, start + _BLOCK_UNITS)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            ratio = (abs_max[block] - tolerances.atol) / scales[block]
-        # Rounding may put the ratio beside its place: so look from a little before it.
-        near = np.maximum(np.searchsorted(rtols, np.nan_to_num(ratio)) - _BESIDE, 0)
         for side in range(2):
-            place = near.copy()
-            for _ in range(2 * _BESIDE + 1):
+            low = np.zeros(len(scales[block]), np.int64)
+            high = np.full_like(low, len(rtols))
+            for _ in range(len(rtols).bit_length()):
+                middle = (low + high) // 2
                 with np.errstate(over="ignore", invalid="ignore"):
-                    thresholds = tolerances.atol + beyond[place] * scales[block]
+                    thresholds = tolerances.atol + beyond[middle] * scales[block]
                 thresholds = np.minimum(np.nan_to_num(thresholds, nan=largest), largest)
                 inactive = all_inactive(abs_max[block], thresholds, tally.dtypes)[side]
-                place = place + (~inactive & (place < len(rtols)))
-            first[side, block] = place
+                high = np.where(inactive, middle, high)
+                low = np.where(inactive | (low == high), low, middle + 1)
+            first[side, block] = low
             if len(tally.dtypes) == 1:  # then both are the same
-                first[1, block] = place
+                first[1, block] = low
                 break
     return first[0], first[1]
 
 
-def _compiled() -> Callable[..., None] | None:
+def _curves_compiled(
+    tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """What `_curves_by_numpy` gives; None where numba is not there, or fails."""
+    sums = np.zeros((2, len(rtols)), np.int64)
+    first = np.empty((2, tally.units), np.int16)
     try:
         from iua_widget.counting.scale_kernel import bounds_over_rtol
-    except ImportError:
+
+        bounds_over_rtol(
+            tally.counts,
+            held_stops(tally),
+            scale_values(tally, tolerances.scale),
+            tolerances.atol,
+            np.array(rtols, np.float64),
+            *_inactive_from(tally, tolerances, rtols),
+            needed,
+            sums,
+            first,
+        )
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  (a compiler's: it can be any)
         return None
-    return bounds_over_rtol
+    return sums, first
 
 
 def _last_of_channel(tally: Tally, first: np.ndarray) -> np.ndarray | None:

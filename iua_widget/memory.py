@@ -117,11 +117,11 @@ def format_bytes(size: float) -> str:
 
 
 def _free_on_the_machine() -> list[int]:
-    try:
+    with contextlib.suppress(Exception):  # it is not there, or not for this system
         import psutil
-    except ImportError:
-        return []
-    return [int(psutil.virtual_memory().available)]
+
+        return [int(psutil.virtual_memory().available)]
+    return []
 
 
 def _free_in_the_container() -> list[int]:

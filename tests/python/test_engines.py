@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_counting import DTYPES, interesting_values
 
-from iua_widget import IUA, EngineError, counting
+from iua_widget import IUA, EngineError, IUAWarning, counting
 from iua_widget.counting import cpu, vector_kernels, vectors
 from iua_widget.counting.choice import AutoEngine, choose_engine
 from iua_widget.counting.cpu import CPUEngine
@@ -525,6 +526,47 @@ def test_where_numba_is_missing_the_reference_serves(monkeypatch: pytest.MonkeyP
     assert IUA.introspect({"a": values}).results["a"].dead == 2**18
     with pytest.raises(EngineError, match=r"needs numba.*pip install numba"):
         IUA.introspect({"a": values}, engine="cpu")
+
+
+BROKEN = {
+    "OSError": "raise OSError('libllvm.so: cannot open shared object file')",
+    "AttributeError": "from math import inf; inf.nothing",
+    "SystemError": "raise SystemError('initialization failed')",
+    "RuntimeError": "def njit(*_, **__): raise RuntimeError('no LLVM')",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_where_numba_is_broken_numpy_counts_and_it_is_told(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "numba.py").write_text(BROKEN[kind])
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("cpu", "kernels"):
+        monkeypatch.delitem(sys.modules, f"iua_widget.counting.{module}")
+        monkeypatch.delattr(counting, module)
+    monkeypatch.delitem(sys.modules, "numba")
+    values = np.zeros((4, 2**18), np.float32)
+    with pytest.warns(IUAWarning, match=f"numba is here and fails .{kind}.*NumPy counts"):
+        iua = IUA.introspect({"a": values})
+    assert iua.results["a"].dead == 2**18
+    with pytest.raises(EngineError, match=f"needs numba, which fails here with {kind}: .*again"):
+        IUA.introspect({"a": values}, engine="cpu")
+
+
+def test_where_something_cannot_be_compiled_numpy_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        message = "LLVM cannot select"
+        raise SystemError(message)
+
+    data = {"a": np.zeros((40, 3)), "b": np.ones((40, 4), np.float32)}
+    monkeypatch.setattr(CPUEngine, "_one_by_one", failing)
+    monkeypatch.setattr(CPUEngine, "_classify_in_vectors", failing)
+    with pytest.warns(IUAWarning, match="fails .SystemError: LLVM cannot select") as caught:
+        iua = IUA.introspect(data)
+    assert len(caught) == 1
+    assert [iua.results[name].dead for name in data] == [3, 0]
+    assert iua.results["a"].inactive == [3] * 40
 
 
 def test_an_engine_that_there_is_not_is_told_so() -> None:
