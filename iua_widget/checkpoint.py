@@ -44,6 +44,7 @@ class Checkpoint:
             raise FileError(message)
         self._every = None if every is None else check_count("save_every", every, 100)
         self._unsaved = 0
+        self._failed = False
         self._wait = _LEAST_SECONDS
         self._last = time.monotonic()
 
@@ -62,10 +63,21 @@ class Checkpoint:
         if not self._unsaved:
             return
         start = time.monotonic()
+        self._failed = True
         iua.save(self.path)
+        self._failed = False
         self._last = time.monotonic()
         self._wait = max(_LEAST_SECONDS, _SAVING_SHARE * (self._last - start))
         self._unsaved = 0
+
+    def save_after(self, error: BaseException, iua: IUA) -> None:
+        """Save what an error left unsaved; where that fails, the error is told so."""
+        if self._failed:
+            return  # it is that error
+        try:
+            self.save(iua)
+        except Exception as unsaved:  # noqa: BLE001  (it must not hide the other)
+            error.add_note(f"What was counted since the last save is not saved: {unsaved}")
 
 
 def _why_not(path: Path) -> str:

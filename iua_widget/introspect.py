@@ -335,15 +335,17 @@ class IUA:
             iua._go_on_from(checkpoint.path)
         steps = iua.count(source, onward=checkpoint is not None)
         try:
-            for _ in _with_bar(steps, source, iua.probes) if progress else steps:
-                if checkpoint is not None:
-                    checkpoint.counted(iua)
-        except KeyboardInterrupt as error:  # between two batches, too
-            _keep(iua, error)
-            raise
-        finally:
+            with closing(steps):
+                for _ in _with_bar(steps, source, iua.probes) if progress else steps:
+                    if checkpoint is not None:
+                        checkpoint.counted(iua)
             if checkpoint is not None:
                 checkpoint.save(iua)
+        except BaseException as error:  # Ctrl-C between two batches, too, and a disk that is full
+            _keep(iua, error)
+            if checkpoint is not None:
+                checkpoint.save_after(error, iua)
+            raise
         for note in iua.notes:
             warnings.warn(note, IUAWarning, stacklevel=2)
         return iua
@@ -427,6 +429,7 @@ class IUA:
         position = self._position or Position()
         number = position.batches
         pending = self._pending(source, number)
+        ended_by_caller = False
 
         def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
             pending.record(layer, value, origin)
@@ -453,7 +456,9 @@ class IUA:
                         position.counted(probes)
                         number += 1
                     pending = self._pending(source, number)
+                    ended_by_caller = True
                     yield probes
+                    ended_by_caller = False
             with interrupts_held(), self._lock:
                 count_waiting(self._tallies.values())
             self._check_counted(source)
@@ -461,22 +466,25 @@ class IUA:
         except IUAError as error:
             error.partial = self
             raise
-        except KeyboardInterrupt as error:
+        except (Exception, GeneratorExit) as error:
+            if isinstance(error, GeneratorExit) and ended_by_caller:
+                raise
+            raise self._broken_off(source, number, error) from error
+        except BaseException as error:
             _keep(self, error)
             raise
-        except Exception as error:
-            kept = " What was counted before it is kept." if number else ""
-            message = (
-                f"{source.label} raised {type(error).__name__} in batch {number}: {error}.{kept}"
-            )
-            wrapped = ProducerError(message, batch=number)
-            wrapped.partial = self
-            raise wrapped from error
         finally:
             with interrupts_held(), self._lock:
                 for tally in self._tallies.values():
                     tally.rest()
                 self._engine.rest()
+
+    def _broken_off(self, source: Source, number: int, error: BaseException) -> ProducerError:
+        kept = " What was counted before it is kept." if number else ""
+        message = f"{source.label} raised {type(error).__name__} in batch {number}: {error}.{kept}"
+        wrapped = ProducerError(message, batch=number)
+        wrapped.partial = self
+        return wrapped
 
     def _check_counted(self, source: Source) -> None:
         if not self._tallies:
@@ -1112,8 +1120,8 @@ class IUA:
         return self.at()._repr_html_() if self.probes else None
 
 
-def _keep(iua: IUA, error: KeyboardInterrupt) -> None:
-    """Have what was counted at hand where a run has been interrupted."""
+def _keep(iua: IUA, error: BaseException) -> None:
+    """Have what was counted at hand where a run has been interrupted, or could not be saved."""
     if getattr(error, "partial", None) is None:
         error.partial = iua  # type: ignore[attr-defined]
         error.add_note("What was counted before is kept, as `partial` of this exception.")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakSet
 
+from iua_widget.errors import ProducerError
+
 Status = Literal["idle", "running", "paused", "stopped", "done", "failed"]
 
 _EXIT_PATIENCE = 5.0
@@ -107,6 +109,7 @@ class Run:
         self._stop_wanted = False
         self._finished = threading.Event()
         self._thread: threading.Thread | None = None
+        self._background = False
         self._probes = 0
         self._elapsed = 0.0
         self._running_since: float | None = None
@@ -142,6 +145,7 @@ class Run:
         if self._status != "idle" or self._stop_wanted:
             return
         _begun.add(self)
+        self._background = background
         self._set_status("running")
         if background:
             self._thread = threading.Thread(
@@ -213,9 +217,13 @@ class Run:
                 end = self._drive(steps)
         except Exception as error:  # noqa: BLE001  (it is shown in the widget, and kept)
             self.error = error
-        except BaseException:
-            end = "stopped"
-            raise
+        except BaseException as error:
+            if not self._background:
+                end = "stopped"
+                raise
+            # What would end a program ends this run: nobody else hears of it on this thread.
+            self.error = ProducerError(f"{type(error).__name__} ended the run: {error}.")
+            self.error.__cause__ = error
         finally:
             try:
                 self._set_status(end)

@@ -170,6 +170,50 @@ def test_a_seeded_loader_that_shuffles_goes_on(tmp_path: Path) -> None:
     assert_same(IUA.introspect(model, loader(1), resume=path), IUA.introspect(model, loader(1)))
 
 
+def full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_disk_that_is_full_keeps_what_was_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(FileError, match="No space left on device") as caught:
+        IUA.introspect(BATCHES, resume=tmp_path / "run.iua", save_every=4)
+    assert caught.value.partial is not None
+    assert caught.value.partial.probes == 40
+    with pytest.raises(FileError, match="No space left on device") as caught:
+        IUA.introspect(BATCHES, resume=tmp_path / "run.iua")
+    assert caught.value.partial is not None
+    assert_same(caught.value.partial, IUA.introspect(BATCHES))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenOffError, KeyboardInterrupt, SystemExit, GeneratorExit, BaseException]
+)
+def test_a_disk_that_is_full_does_not_hide_what_ended_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+
+    def breaking_off() -> Iterator[dict[str, np.ndarray]]:
+        yield from BATCHES[:3]
+        raise error("of its own")
+
+    wrapped = error in (BrokenOffError, GeneratorExit)
+    with pytest.raises(ProducerError if wrapped else error, match="of its own") as caught:
+        IUA.introspect(breaking_off(), resume=tmp_path / "run.iua")
+    assert caught.value.partial.probes == 30  # type: ignore[union-attr]
+    assert any("is not saved: " in note for note in caught.value.__notes__)
+    if wrapped:
+        assert f"raised {error.__name__} in batch 3" in str(caught.value)
+    monkeypatch.undo()
+    with pytest.raises(ProducerError if wrapped else error):
+        IUA.introspect(breaking_off(), resume=tmp_path / "run.iua")
+    assert IUA.load(tmp_path / "run.iua").probes == 30
+
+
 SCRIPT = """
 import sys, time
 import numpy as np

@@ -143,6 +143,19 @@ def test_an_interrupt_in_the_foreground_stops_and_goes_on_up() -> None:
     assert (run.status, run.progress.probes) == ("stopped", 5)
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException])
+def test_what_would_end_a_program_fails_a_run_in_the_background(kind: type[BaseException]) -> None:
+    def steps() -> Generator[int]:
+        yield 5
+        raise kind("of its own")
+
+    run = Run(steps)
+    run.start()
+    assert run.wait(60)
+    assert (run.status, run.progress.probes) == ("failed", 5)
+    assert f"{kind.__name__} ended the run: of its own." in str(run.error)
+
+
 def test_a_run_waits_for_the_one_it_follows() -> None:
     first_steps, second_steps = Steps(1), Steps(1)
     second_steps.let(1)
