@@ -1,0 +1,101 @@
+"""README and docs/: their code runs, their targets and links are there, figures are measured."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import DataLoader, TensorDataset
+
+from iua_widget import IUA
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.conv(x))
+
+
+class Net(nn.Module):
+    """Has what the documents name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3)
+        self.layer1, self.encoder = nn.Sequential(Block()), nn.Sequential(Block(), Block())
+        self.fc2 = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.encoder(self.layer1(self.conv1(x)))
+        return F.softmax(F.gelu(self.fc2(x.mean(dim=(2, 3)))), dim=-1)
+
+
+def stand_ins(folder: Path) -> dict[str, Any]:
+    """What a reader has before the first block."""
+    torch.manual_seed(0)
+    responses = {"conv1": np.maximum(IMAGES.numpy(), 0), "relu": np.maximum(IMAGES.numpy(), 0)}
+    shards = [folder / "one.iua", folder / "two.iua"]
+    for path in shards:
+        IUA.introspect(responses).save(path)
+    IUA.introspect(responses).save(folder / "run.iua")
+    return {
+        "model": Net(),
+        "loader": DataLoader(TensorDataset(IMAGES), batch_size=8),
+        "batch": IMAGES[:8],
+        "images": IMAGES,
+        "normalise": lambda images: images / 2,
+        "producer": responses,
+        "shards": shards,
+    }
+
+
+def blocks(document: Path, language: str) -> list[tuple[int, str]]:
+    """Line number and text of each."""
+    text = document.read_text(encoding="utf-8")
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(text[: match.start(1)].count("\n"), match[1]) for match in found]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_the_blocks_of_a_document_run_in_order(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = stand_ins(tmp_path)
+    for line, block in blocks(document, "python"):
+        exec(compile("\n" * line + block, str(document), "exec"), names)
+    widget = names.get("w")
+    if widget is not None:
+        widget.close()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_target_of_make_is_there(document: Path) -> None:
+    made = set(
+        re.findall(r"\bmake ([a-z]+)", "\n".join(block for _, block in blocks(document, "sh")))
+    )
+    made |= set(re.findall(r"`make ([a-z]+)`", document.read_text(encoding="utf-8")))
+    targets = re.findall(
+        r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert made <= set(targets)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8"))
+    for link in links:
+        assert link.startswith("https://") or (document.parent / link).exists(), link
