@@ -244,7 +244,7 @@ class IUA:
             Whether to keep each probe's number of inactive units, at `atol`.
         engine : {"auto", "cpu", "device", "reference"}
             What counts; all give the same, bit for bit. ``"cpu"`` is compiled by numba and uses all
-            cores; ``"reference"`` is plain NumPy, which is many times slower. ``"device"`` is PyTorch,
+            cores; ``"reference"`` is plain NumPy, many times slower. ``"device"`` is PyTorch,
             wherever a response lies: it stays there, its counts too, and only what is read comes
             to the host; the device is not waited for. ``"auto"`` takes ``"device"`` for tensors on
             a CUDA device, and for all else ``"cpu"`` as soon as there is enough to count, where
