@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from iua_widget.errors import ProducerError
+from iua_widget.sparse_arrays import check_dense
 
 
 def unmasked(value: Any, what: str, *, layer: str | None = None, batch: int | None = None) -> Any:
@@ -25,13 +26,15 @@ def unmasked(value: Any, what: str, *, layer: str | None = None, batch: int | No
     Raises
     ------
     ProducerError
-        If it is a `numpy.ma.MaskedArray` or `torch.masked.MaskedTensor` with a masked entry.
+        If it is a `numpy.ma.MaskedArray` or `torch.masked.MaskedTensor` with a masked entry, or
+        sparse or nested: see `iua_widget.sparse_arrays`.
 
     Examples
     --------
     >>> unmasked(np.ma.array([1.0, 2.0]), "the response")
     array([1., 2.])
     """
+    check_dense(value, what, layer=layer, batch=batch)
     masked = _masked(value)
     if masked is None:
         return value

@@ -112,10 +112,17 @@ def add_to_checksum(checksum: int, batch: Any) -> int:
     fields = getattr(batch, "fields", None)
     if isinstance(fields, Mapping):
         return add_to_checksum(checksum, fields)
-    shape = f"{type(batch).__name__} {getattr(batch, 'shape', '')} {getattr(batch, 'dtype', '')}"
+    shape = f"{type(batch).__name__} {_shape(batch)} {getattr(batch, 'dtype', '')}"
     checksum = zlib.crc32(shape.encode(), checksum)
     sample = _sample(batch)
     return checksum if sample is None else zlib.crc32(sample, checksum)
+
+
+def _shape(batch: Any) -> Any:
+    try:
+        return getattr(batch, "shape", "")
+    except RuntimeError:  # a nested tensor has none
+        return [part.shape for part in batch.unbind()]
 
 
 def _sample(batch: Any) -> bytes | None:

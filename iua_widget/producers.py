@@ -15,6 +15,7 @@ from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, asked_masks
 from iua_widget.options import plain
 from iua_widget.position import Position
+from iua_widget.sparse_arrays import check_dense, is_scipy_sparse
 from iua_widget.stages import Pipeline, told
 from iua_widget.units import UNKNOWN, Origin
 
@@ -351,6 +352,7 @@ def _probes(fields: Mapping[str, Any], number: int) -> int:
 
 
 def _length(layer: str, response: Any, batch: int = 0) -> int:
+    check_dense(response, f"layer {layer!r}, batch {batch}: the response", layer=layer, batch=batch)
     try:
         return len(response)
     except TypeError:
@@ -380,7 +382,7 @@ def _sequence_total(producer: Iterable[Any]) -> int | None:
     for batch in producer:
         fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)
         first = next(chain(fields.values() if isinstance(fields, Mapping) else (), [None]))
-        if not isinstance(first, Sized):
+        if not isinstance(first, Sized) or is_scipy_sparse(first):
             return None
         total += len(first)
     return total

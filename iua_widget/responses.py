@@ -91,7 +91,7 @@ def _plain(value: torch.Tensor) -> torch.Tensor:
     tensor = value.detach()
     if tensor.is_quantized:
         tensor = tensor.dequantize()
-    if tensor.layout is not torch.strided:
+    if tensor.layout is not torch.strided:  # that of a library of the CPU's
         tensor = tensor.to_dense()
     narrow = tensor.dtype is torch.bfloat16 or dtype_name(tensor.dtype).startswith("float8")
     return tensor.to(torch.float32) if narrow else tensor

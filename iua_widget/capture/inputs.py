@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from iua_widget.capture.outputs import tensors
 from iua_widget.errors import ProducerError
 from iua_widget.masked_arrays import unmasked
+from iua_widget.sparse_arrays import check_dense, is_scipy_sparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
             "batches."
         )
         raise ProducerError(message)
+    check_dense(loader, "the loader")
     if isinstance(loader, (torch.Tensor, np.ndarray)):
         return [_rows(loader, start, batch_size) for start in range(0, len(loader), batch_size)]
     if isinstance(loader, Mapping):
@@ -97,7 +99,7 @@ def count_probes(batch: Any, axis: int = 0) -> int | None:
         return int(batch.batch_sizes[0])
     if isinstance(batch, torch.Tensor) and batch.is_nested:
         return len(batch.unbind())
-    if isinstance(batch, (torch.Tensor, np.ndarray)):
+    if isinstance(batch, (torch.Tensor, np.ndarray)) or is_scipy_sparse(batch):
         return int(batch.shape[axis]) if batch.ndim > axis else None
     if isinstance(batch, (tuple, list, Mapping)):
         items = batch.values() if isinstance(batch, Mapping) else batch[:1]
@@ -180,6 +182,7 @@ def arguments(model: nn.Module, batch: Any, number: int) -> tuple[tuple[Any, ...
     ProducerError
         If the model requires what the batch has not, or the input is no tensor.
     """
+    _check_no_matrices(batch, number)
     if isinstance(batch, (tuple, list)) and batch and not isinstance(batch, PackedSequence):
         required = sum(
             parameter.default is parameter.empty
@@ -201,6 +204,14 @@ def arguments(model: nn.Module, batch: Any, number: int) -> tuple[tuple[Any, ...
         )
         raise ProducerError(message, batch=number)
     return (batch,), {}
+
+
+def _check_no_matrices(batch: Any, number: int) -> None:
+    """No module takes SciPy's matrices; those of PyTorch a model may take."""
+    entries = batch.values() if isinstance(batch, Mapping) else batch
+    for value in entries if _is_plain(batch) else (batch,):
+        if is_scipy_sparse(value):
+            check_dense(value, f"batch {number} of the loader", batch=number)
 
 
 def _keywords(model: nn.Module, batch: Mapping[Any, Any], number: int) -> dict[str, Any]:
@@ -243,6 +254,9 @@ def _cut(inputs: Mapping[str, Any], batch_size: int) -> list[Any]:
             "model's keyword arguments, cut into batches along their first axis."
         )
         raise ProducerError(message)
+
+    for name, value in inputs.items():
+        check_dense(value, f"{name!r} of the loader")
 
     def rows(value: Any, start: int) -> Any:
         whole = isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim > 0
@@ -303,7 +317,7 @@ def _cut_rows(value: Any, probes: int, count: int, axis: int) -> Any:
             padded[:count], lengths[:count], batch_first=True, enforce_sorted=False
         )
     if isinstance(value, torch.Tensor):
-        if value.is_nested:
+        if value.is_nested or value.layout is not torch.strided:
             raise _NotCut
         rows = value.ndim > axis and value.shape[axis] == probes
         return value.narrow(axis, 0, count) if rows else value

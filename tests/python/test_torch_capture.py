@@ -293,11 +293,10 @@ def test_several_tensors_of_one_output_are_told_apart_by_path() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*quantized tensor:UserWarning")
-@pytest.mark.parametrize("kind", ["sparse", "quantized", "conjugate", "negative", "grad"])
+@pytest.mark.parametrize("kind", ["quantized", "conjugate", "negative", "grad"])
 def test_unusual_tensors_count_as_the_values_they_hold(kind: str) -> None:
     dense = torch.tensor([[0.0, 1.0, -2.0], [0.0, 0.0, 3.0]])
     tensor = {
-        "sparse": dense.to_sparse,
         "quantized": lambda: torch.quantize_per_tensor(dense, 0.5, 0, torch.qint8),
         "conjugate": lambda: torch.complex(dense, dense).conj(),
         "negative": lambda: torch._neg_view(dense),
