@@ -108,4 +108,4 @@ def test_a_model_may_take_nested_inputs() -> None:
 
     with pytest.warns(IUAWarning, match="3 responses for 2 inputs"):
         iua = IUA.introspect(Net(), [nested()])
-    assert (iua.probes, iua.results["relu"].unit_inactive_count.tolist()) == (2, [3, 2, 2])
+    assert (iua.probes, iua.results["relu"].unit_inactive_count.tolist()) == (2, [3, 1, 2])
