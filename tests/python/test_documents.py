@@ -14,6 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, TensorDataset
 
 from iua_widget import IUA
+from iua_widget.memory_plan import LayerNeed
+from iua_widget.unit_counts import counter_bytes
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,3 +101,59 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8"))
     for link in links:
         assert link.startswith("https://") or (document.parent / link).exists(), link
+
+
+RESULTS = ["results.md", "browser_results.md", "findings.md"]
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w.]*\.\d)")
+
+
+def measured(*names: str) -> set[str]:
+    """Every number of the results files, as it is there and rounded to two digits and to one."""
+    text = " ".join(
+        (ROOT / "tests/benchmarks" / name).read_text(encoding="utf-8") for name in names
+    )
+    found = {number.replace(",", "") for number in re.findall(r"\d[\d,]*(?:\.\d+)?", text)}
+    rounded = {f"{float(number):.{digits}f}" for number in found for digits in (0, 1, 2, 3)}
+    return found | rounded
+
+
+def section(title: str) -> str:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_table_of_figures_is_that_of_the_results() -> None:
+    lines = (ROOT / "tests/benchmarks/results.md").read_text(encoding="utf-8").splitlines()
+    rows = [[float(x.rstrip("×s ")) for x in found] for line in lines
+            if (found := re.findall(r"(?<=\| )[\d.]+(?:×| s)?(?= \|)", line))]  # fmt: skip
+    quoted = re.findall(r"^\| .*\| ([^|]*\d[^|]*) \|$", section("Speed"), re.MULTILINE)
+    assert len(quoted) > 8
+    for cell in quoted:
+        wanted = re.findall(r"\d+(?:\.\d+)?", cell)
+        median, *spread = wanted
+        wanted = [spread[0], median, spread[1]] if spread else [median]
+        assert any(
+            all(f"{value:.{len(want.partition('.')[2])}f}" == want
+                for want, value in zip(wanted, row[-3:] if spread else row[-2:-1], strict=True))
+            for row in rows
+        ), cell  # fmt: skip
+
+
+def test_figures_in_prose_are_measured() -> None:
+    prose = "\n".join(line for line in section("Speed").splitlines() if not line.startswith("|"))
+    page = section("Presenting, and other hosts").partition("[Measured in the page]")[2]
+    for text, names in ((prose, RESULTS), (page, ["browser_results.md"])):
+        plain = re.sub(r"`[^`]*`|\([^)]*\.md\)|AVX-512", "", text)
+        found = [number.replace(",", "") for number in NUMBER.findall(plain)]
+        assert found
+        assert not set(found) - measured(*names) - {"70"}
+
+
+def test_memory_of_a_million_units_is_what_is_planned() -> None:
+    planned = [
+        LayerNeed("", 10**6, tuple(range(71)), width, width, 0).bytes_with(71)
+        for width in (counter_bytes(probes) for probes in (255, 65_535, 65_536))
+    ]
+    quoted = re.search(r"takes\s+([\d.]+), ([\d.]+) or ([\d.]+) GB", section("Memory"))
+    assert quoted is not None
+    assert [f"{size / 1e9:.2f}" for size in planned] == list(quoted.groups())
