@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from iua_widget.arithmetic import as_ieee
-from iua_widget.results import LayerResult, Reading
+from iua_widget.results import LayerResult, Reading, shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
 
 def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     cells = _unit_grid(result.lower.shape, result.channel_axis)
-    side = math.ceil(math.sqrt(cells.size / _MOST_CELLS))
+    side = max(1, math.ceil(math.sqrt(cells.size / _MOST_CELLS)))
     note = f"each cell: the most inactive of {side} × {side} units" if side > 1 else ""
     table = _cell_table(cells, result, side)
     tooltips = [
@@ -84,7 +84,7 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     probes = "tokens" if result.unit == "token" else "probes"
     unit = "unit" if result.unit == "element" else "channel"
     bound = "" if result.exact else " at least (the threshold is between stops)"
-    height, width = (-(-extent // side) for extent in cells.shape)
+    height, width = (max(1, -(-extent // side)) for extent in cells.shape)
     step = max(1, int(min(_CHART_WIDTH / width, _CHART_HEIGHT / height)))
     chart: alt.Chart = (
         alt.Chart(table)
@@ -102,14 +102,19 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
         .properties(
             title=alt.TitleParams(
                 f"{name}: share of {probes} on which each {unit} is inactive{bound}",
-                subtitle=[f"{_rule(result)}; {result.dead:,} of {result.units:,} dead"]
-                + ([note] if note else []),
+                subtitle=[_figures(result)] + ([note] if note else []),
             ),
             width=width * step,
             height=height * step,
         )
     )
     return chart
+
+
+def _figures(result: LayerResult) -> str:
+    if not result.probes:
+        return f"no probe has reached its {result.units:,} units"
+    return f"{_rule(result)}; {result.dead:,} of {result.units:,} dead"
 
 
 def _rule(result: LayerResult) -> str:
@@ -170,6 +175,6 @@ def _cell_table(cells: np.ndarray, result: LayerResult, side: int) -> pd.DataFra
             "column": column[there],
             "unit": unit[there],
             "count": count[there],
-            "share": count[there] / result.probes,
+            "share": shares(count[there], result.probes),
         }
     )

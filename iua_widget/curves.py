@@ -9,9 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from iua_widget.dead_rule import DeadRule
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
 from iua_widget.unit_scales import (
+    active_when_finite,
     all_inactive,
     bounds_at,
     held_stops,
@@ -45,15 +47,16 @@ class DeadCurves:
 
 def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
     """Dead units at every stop, for the `dead_share` of the tolerances."""
-    needed = tolerances.probes_needed(tally.probes)
-    if needed == tally.probes:
+    rule = DeadRule.of(tally, tolerances)
+    if rule.all_finite_probes:
         units, channels = tally.curves().dead, tally.dead_channels()
         return DeadCurves(units, units, channels, channels)
+    needed = np.broadcast_to(rule.needed, tally.units)
     first, counts = np.empty(tally.units, np.int64), tally.counts
     for start in range(0, tally.units, _BLOCK_UNITS):
         block = slice(start, start + _BLOCK_UNITS)
         totals = counts[block].cumsum(axis=1, dtype=np.int64)
-        first[block] = (totals < needed).sum(axis=1)
+        first[block] = (totals < needed[block, None]).sum(axis=1)
     columns = len(tally.stops) + 1
     held = np.array([*tally.columns, columns])
     # Dead from the first held column that says so; perhaps from just above the held one before.
@@ -87,14 +90,14 @@ class RtolCurves:
 
 def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) -> RtolCurves:
     """A layer's curves over rtol, `atol` and the scale being those of the tolerances."""
-    needed = tolerances.probes_needed(tally.probes)
+    needed = np.broadcast_to(DeadRule.of(tally, tolerances).needed, tally.units)
     loaded = "iua_widget.counting.scale_kernel" in sys.modules
     worth_it = loaded or tally.units * len(rtols) >= _WORTH_COMPILING
     found = _curves_compiled(tally, tolerances, rtols, needed) if worth_it else None
     sums, first = found or _curves_by_numpy(tally, tolerances, rtols, needed)
     channels = [_last_of_channel(tally, where) for where in first]
     return RtolCurves(
-        sums / tally.probes,
+        sums / (tally.probes or np.nan),
         np.stack([_cumulative(where, len(rtols)) for where in first]),
         None
         if any(by_channel is None for by_channel in channels)
@@ -103,22 +106,24 @@ def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) ->
 
 
 def _curves_by_numpy(
-    tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: int
+    tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     sums = np.zeros((2, len(rtols)), np.int64)
     first = np.empty((2, tally.units), np.int16)
     scales, largest, counts = scale_values(tally, tolerances.scale), tally.abs_max, tally.counts
-    stops = held_stops(tally)
+    stops, active = held_stops(tally), active_when_finite(tally)
     column = np.array(rtols, np.float64)[:, None]
     step = max(1, _BLOCK_VALUES // len(rtols))
     for start in range(0, tally.units, step):
         block = slice(start, start + step)
         totals = counts[block].cumsum(axis=1, dtype=np.int64)
         thresholds = thresholds_at(scales[block], tolerances.atol, column)
-        bounds = bounds_at(thresholds, totals, stops, largest[block], tally.dtypes)
+        bounds = bounds_at(
+            thresholds, totals, stops, largest[block], tally.dtypes, active=active[block]
+        )
         for side, inactive in enumerate(bounds):
             sums[side] += inactive.sum(axis=1)
-            first[side, block] = (inactive < needed).sum(axis=0)
+            first[side, block] = (inactive < needed[block]).sum(axis=0)
     return sums, first
 
 
@@ -151,7 +156,7 @@ def _inactive_from(
 
 
 def _curves_compiled(
-    tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: int
+    tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """What `_curves_by_numpy` gives; None where numba is not there, or fails."""
     sums = np.zeros((2, len(rtols)), np.int64)
@@ -166,7 +171,8 @@ def _curves_compiled(
             tolerances.atol,
             np.array(rtols, np.float64),
             *_inactive_from(tally, tolerances, rtols),
-            needed,
+            np.ascontiguousarray(needed, np.int64),
+            active_when_finite(tally),
             sums,
             first,
         )
@@ -184,7 +190,10 @@ def _last_of_channel(tally: Tally, first: np.ndarray) -> np.ndarray | None:
         return None
     by_entry = first.reshape(tally.unit_shape)
     others = tuple(other for other in range(by_entry.ndim) if other != axis)
-    last: np.ndarray = by_entry.max(axis=others, initial=0)
+    # A channel without a unit is not dead.
+    last: np.ndarray = by_entry.max(
+        axis=others, initial=0 if tally.units else np.iinfo(first.dtype).max
+    )
     return last
 
 

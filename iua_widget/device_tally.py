@@ -13,7 +13,7 @@ import torch
 
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.device.choice import kernels_for
-from iua_widget.counting.device.counters import DeviceCounters
+from iua_widget.counting.device.counters import NO_BATCH, DeviceCounters
 from iua_widget.interrupts import interrupts_held
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.unit_counts import UnitCounts
@@ -96,12 +96,13 @@ class DeviceTally:
             if self._viewed >= _MOST_VIEWED:
                 self._copy_views()
 
-    def add(self, batch: DeviceBatch) -> None:
-        """Count a classified batch; nothing waits for the device."""
+    def add(self, batch: DeviceBatch, number: int) -> None:
+        """Count a classified batch, of this number; nothing waits for the device."""
         with self._turn, _on_one_stream(self.device):
             probes = len(batch.bins)
             if not probes:
                 return
+            self._counters.batch = number
             self._kernels.add(batch, self._counters)
             if self._inactive_column is not None:
                 self._views.append(batch.inactive[:, self._inactive_column])
@@ -129,8 +130,10 @@ class DeviceTally:
             magnitudes.abs_max[:] = _on_host(self._counters.abs_max)
             magnitudes.highest_bin[:] = _on_host(self._counters.highest)
             if odd.any():
-                magnitudes.add_non_finite(*odd)
+                first = int(_on_host(self._counters.first_odd)[0])
+                magnitudes.add_non_finite(odd[0], odd[1], first)
                 self._counters.odd.zero_()
+                self._counters.first_odd.fill_(NO_BATCH)
             self._has_magnitudes = False
 
     def move_moments(self, moments: ProbeMoments) -> None:

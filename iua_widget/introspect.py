@@ -31,7 +31,7 @@ from iua_widget.memory_budget import MemoryBudget
 from iua_widget.memory_plan import plan_table
 from iua_widget.notes import tally_notes
 from iua_widget.options import plain
-from iua_widget.pending import PendingBatch
+from iua_widget.pending import PendingBatch, merged_order
 from iua_widget.position import Position
 from iua_widget.producers import Source
 from iua_widget.recount import LayerRecount, Recount, RecountBatch
@@ -65,7 +65,7 @@ class IUA:
     scale : {"zero", "layer mean", "unit RMS", "unit max"}
         What `rtol` is relative to.
     dead_share : float
-        The share of probes from which on a unit is dead: see `introspect`.
+        The share of its finite probes from which on a unit is dead: see `introspect`.
     tau : float
         From where on down a unit is dormant: see `introspect`.
     stops : iterable of float, optional
@@ -142,6 +142,7 @@ class IUA:
         self._probes = 0
         self._position: Position | None = Position()
         self._source_notes: dict[str, None] = {}
+        self._steady = True
         self._tallies: dict[str, Tally] = {}
         self._recount: Recount | None = None
         self._lock = TurnLock()
@@ -197,9 +198,10 @@ class IUA:
             all probes; the root of the mean ``abs(x)**2`` of the unit over all probes; or the
             largest ``abs(x)`` of the unit. With the last two every unit has a threshold of its own.
         dead_share : float
-            A unit is dead that is inactive on at least this share of the probes: above 0, at most
-            1. It stands for the decimal number it prints as, and ``dead_share * probes`` is rounded
-            up to whole probes.
+            A unit is dead that is inactive on at least this share of the probes on which it was
+            finite (a channel: at every position), and was so on one at least: above 0, at most 1.
+            It stands for the decimal number it prints as, and ``dead_share * probes`` is rounded up
+            to whole probes.
         tau : float
             A neuron is dormant whose mean ``abs(x)`` is at most `tau` times the mean over the
             neurons of its layer (Sokar et al. 2023). A neuron is a channel, over its positions and
@@ -402,6 +404,7 @@ class IUA:
     def _take(self, saved: SavedRun) -> None:
         self._tallies, self._probes, self._position = saved.tallies, saved.probes, saved.position
         self._source_notes = dict.fromkeys(saved.notes)
+        self._steady = saved.steady
 
     def count(self, source: Source, *, onward: bool = False) -> Generator[int]:
         """Count a source batch by batch, yielding the probes of each once it is counted.
@@ -427,6 +430,7 @@ class IUA:
         if not onward:
             self._position = Position() if not self._probes else None
         position = self._position or Position()
+        self._steady = self._steady and source.steady
         number = position.batches
         pending = self._pending(source, number)
         ended_by_caller = False
@@ -492,26 +496,31 @@ class IUA:
             raise ProducerError(message)
 
     def _pending(self, source: Source, number: int) -> PendingBatch:
-        def new_tally(unit_shape: tuple[int, ...], kind: str, plan: UnitPlan) -> Tally:
-            return Tally(
-                self._stops,
-                unit_shape,
-                kind=kind,
-                plan=plan,
-                inactive_at=self.atol if self._keep_inactive else None,
-                engine=self._engine,
-            )
-
         return PendingBatch(
             number,
             self._tallies,
             rule=self._unit_rule,
-            new_tally=new_tally,
+            new_tally=self._new_tally,
             budget=self._budget,
             engine=self._engine,
             steady=source.steady,
             whole=source.whole_batches,
         )
+
+    def _new_tally(self, unit_shape: tuple[int, ...], kind: str, plan: UnitPlan) -> Tally:
+        return Tally(
+            self._stops,
+            unit_shape,
+            kind=kind,
+            plan=plan,
+            inactive_at=self.atol if self._keep_inactive else None,
+            engine=self._engine,
+        )
+
+    def _tally_or_none_seen(self, layer: str, like: Tally) -> Tally:
+        """A layer's tally, of no probe where only another run has reached the layer."""
+        here = self._tallies.get(layer)
+        return here or self._new_tally(like.unit_shape, like.kind, like.plan)
 
     @property
     def stops(self) -> tuple[float, ...]:
@@ -579,7 +588,8 @@ class IUA:
     def notes(self) -> list[str]:
         """What a reader should know beside the figures.
 
-        Layers that were never called, masks that do not fit, tolerances that vanish in a layer's
+        Layers that were never called or got no input, responses that are not finite and in which
+        batches they came first, masks that do not fit, tolerances that vanish in a layer's
         precision, and the like; one sentence each.
         """
         return self.notes_at(self.atol)
@@ -632,7 +642,7 @@ class IUA:
         scale : {"zero", "layer mean", "unit RMS", "unit max"}, optional
             What `rtol` is relative to; as given to `introspect` where left out.
         dead_share : float, optional
-            The share of probes from which on a unit is dead; likewise.
+            The share of its finite probes from which on a unit is dead; likewise.
         tau : float, optional
             From where on down a unit is dormant; likewise.
 
@@ -661,14 +671,21 @@ class IUA:
         """
         tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
         with self._lock:
-            if not self._tallies:
-                message = "nothing has been counted yet, so there is nothing to read."
-                raise NoProbesError(message)
+            self._check_read()
             results = {
-                name: read_layer(name, tally, tolerances, self.recounted(name, tolerances))
+                name: read_layer(tally, tolerances, self.recounted(name, tolerances))
                 for name, tally in self._tallies.items()
             }
         return Reading(results, **asdict(tolerances))
+
+    def _check_read(self) -> None:
+        if not self._probes:
+            message = (
+                "the producer gave only empty batches: there is nothing to read."
+                if self._tallies
+                else "nothing has been counted yet, so there is nothing to read."
+            )
+            raise NoProbesError(message)
 
     def recount(
         self,
@@ -831,8 +848,8 @@ class IUA:
 
         tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
         with self._lock:
-            tally = self.tally(layer)
-            return unit_table(layer, tally, tolerances, self.recounted(layer, tolerances))
+            self._check_read()
+            return unit_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
 
     def channels(
         self,
@@ -880,8 +897,8 @@ class IUA:
 
         tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
         with self._lock:
-            tally = self.tally(layer)
-            return channel_table(layer, tally, tolerances, self.recounted(layer, tolerances))
+            self._check_read()
+            return channel_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
 
     def tolerances(
         self,
@@ -937,7 +954,8 @@ class IUA:
         ----------
         *runs : IUA
             Of the same layers, units and stops: runs over several shards of the data, of several
-            processes, or loaded from files. Called on a run, that is the first.
+            processes, or loaded from files. Called on a run, that is the first. Of a model, a
+            layer may be there that some of them never reached.
 
         Returns
         -------
@@ -969,7 +987,10 @@ class IUA:
         return functools.reduce(IUA._merged, runs)
 
     def _merged(self, other: IUA) -> IUA:
-        if set(self.layers) != set(other.layers):
+        both = set(self.layers) & set(other.layers)
+        apart = [name for name in merged_order(self.layers, other.layers) if name not in both]
+        # A model may pass by a layer; arrays of other names are another network's.
+        if apart and (not both or self._steady or other._steady):
             here = sorted(set(self.layers) - set(other.layers))
             there = sorted(set(other.layers) - set(self.layers))
             message = f"the layers differ: only here {here[:5]}, only there {there[:5]}."
@@ -983,9 +1004,15 @@ class IUA:
         with first, second:
             merged._probes = self._probes + other._probes
             merged._source_notes = {**self._source_notes, **other._source_notes}
-            for name, tally in self._tallies.items():
+            merged._steady = self._steady and other._steady
+            if apart:
+                note = f"Only in some of the runs that were merged was there {named(apart)}."
+                merged._source_notes[note] = None
+            for name in merged_order(self.layers, other.layers):
+                known = self._tallies.get(name) or other._tallies[name]
+                mine = self._tally_or_none_seen(name, known)
                 try:
-                    merged._tallies[name] = tally.merged(other._tallies[name])
+                    merged._tallies[name] = mine.merged(other._tally_or_none_seen(name, known))
                 except MergeError as error:
                     message = f"layer {name!r}: {error}"
                     raise MergeError(message) from None
@@ -1026,7 +1053,9 @@ class IUA:
         path = as_path(path)
         with self._lock:
             notes = list(self._source_notes)
-            run = SavedRun(self._settings(), self._probes, notes, self._position, self._tallies)
+            run = SavedRun(
+                self._settings(), self._probes, notes, self._position, self._tallies, self._steady
+            )
             write_run(path, run)
         return path
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iua_widget.arithmetic import as_ieee
+from iua_widget.dead_rule import DeadRule
 from iua_widget.recount import LayerRecount
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
@@ -62,16 +63,11 @@ class LayerBounds:
 def read_bounds(
     tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> LayerBounds:
-    """Read a tally at tolerances.
-
-    Raises
-    ------
-    NoProbesError
-        If no probe has been counted.
-    """
+    """Read a tally at tolerances; without a probe means and deviations are NaN."""
     curves = tally.curves()
     threshold = threshold_of(tally, tolerances)
-    needed = tolerances.probes_needed(tally.probes)
+    rule = DeadRule.of(tally, tolerances)
+    needed, probes = rule.needed, tally.probes or math.nan
     if recount is not None:
         counts, dead = recount.counts, recount.counts >= needed
         return LayerBounds(
@@ -94,8 +90,8 @@ def read_bounds(
             lower,
             upper,
             exact=bool((lower == upper).all()),
-            mean=int(lower.sum()) / tally.probes,
-            mean_upper=int(upper.sum()) / tally.probes,
+            mean=int(lower.sum()) / probes,
+            mean_upper=int(upper.sum()) / probes,
             std=math.nan,
             dead=lower >= needed,
             dead_upper=upper >= needed,
@@ -105,10 +101,10 @@ def read_bounds(
     upper = lower if held.exact else tally.unit_counts(held.upper).ravel()
     mean, std = float(curves.mean[bracket.lower]), float(curves.std[bracket.lower])
     inactive = tally.inactive if bracket.exact and threshold == tally.inactive_at else None
-    if inactive is not None:
+    if inactive:
         # NumPy's own rounding, so that DNIKit's figures are met to the last bit.
         mean, std = float(np.mean(inactive)), float(np.std(inactive))
-    if needed == tally.probes:
+    if rule.all_finite_probes:
         dead, dead_upper = (
             tally.unit_dead(column).ravel() for column in (bracket.lower, bracket.upper)
         )
@@ -119,7 +115,7 @@ def read_bounds(
         None,
         lower,
         upper,
-        exact=held.exact,
+        exact=held.exact or not tally.probes,
         mean=mean,
         mean_upper=mean if bracket.exact else float(curves.mean[bracket.upper]),
         std=std,
@@ -135,4 +131,5 @@ def _whole_channels(tally: Tally, units: np.ndarray) -> np.ndarray | None:
         return None
     by_entry = units.reshape(tally.unit_shape)
     others = tuple(other for other in range(by_entry.ndim) if other != axis)
-    return np.asarray(by_entry.all(axis=others))
+    # A channel without a unit is not dead.
+    return np.asarray(by_entry.all(axis=others) & bool(tally.units))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from iua_widget.tally import Tally
-from iua_widget.wording import named
+from iua_widget.wording import listed, named
 
 
 def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[str]:
@@ -40,13 +40,46 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
             f"The padding mask has another shape than the positions of {named(missed)}, where "
             "padding is counted, too. Give mask= a mapping of layer globs to masks, or None."
         )
-    if other := where(lambda tally: _counts_items(tally) and tally.probes != inputs):
+    if odd := where(lambda tally: tally.nan_total + tally.infinite_total > 0):
+        notes.append(_not_finite({name: tallies[name] for name in odd}))
+    if padding := where(lambda tally: not tally.probes and tally.masked > 0):
+        notes.append(
+            f"Every position of {named(padding)} is padding, as the mask says: no probe has "
+            "reached what has no figures."
+        )
+    if inputs and (empty := where(lambda tally: not tally.seen and bool(tally.dtypes))):
+        notes.append(
+            f"{named(empty)}: every response was empty, of no row. No input was passed there, so "
+            "there are no figures."
+        )
+    if without := where(lambda tally: tally.probes > 0 and not tally.units):
+        notes.append(f"{named(without)}: responses without an entry, so there is no unit.")
+    if other := where(lambda tally: _counts_items(tally) and tally.probes not in (0, inputs)):
         probes = tallies[other[0]].probes
         notes.append(
             f"{named(other)}: {probes:,} responses for {inputs:,} inputs, and each counts as a "
             "probe. The first axis is not that of the batch, or not every input passes there."
         )
     return notes
+
+
+def _not_finite(tallies: Mapping[str, Tally]) -> str:
+    nan, infinite = (
+        sum(getattr(tally, total) for tally in tallies.values())
+        for total in ("nan_total", "infinite_total")
+    )
+    batches = {name: tally.first_non_finite for name, tally in tallies.items()}
+    known = {name: batch for name, batch in batches.items() if batch is not None}
+    # Where it began first; of one batch, in the order of the network.
+    told = [
+        f"{name!r} (first in batch {known[name]})" for name in sorted(known, key=known.__getitem__)
+    ]
+    told += [repr(name) for name in batches if name not in known]
+    return (
+        f"Not finite: {nan:,} NaN and {infinite:,} infinite responses, in {listed(told)}"
+        f"{'; batches are counted from 0' if known else ''}. They are never inactive; what is dead "
+        "is told from the probes on which a unit was finite."
+    )
 
 
 def _counts_items(tally: Tally) -> bool:

@@ -57,9 +57,10 @@ class _PendingLayer:
             counts = replace(counts, entries=counts.entries - self.zeroed)
         self.counts, self.values, self.nbytes = counts, None, counts.nbytes
 
-    def count(self) -> None:
+    def count(self, number: int) -> None:
+        """Count it, as a part of the batch of this number."""
         if self.counts is not None:
-            self.tally.add(self.counts, masked=self.masked, among_others=True)
+            self.tally.add(self.counts, number=number, masked=self.masked, among_others=True)
         self.tally.saw(self.shape, self.dtype)
         self.tally.mask_missed |= not self.fits_mask
 
@@ -146,7 +147,12 @@ class PendingBatch:
         tally = self._tally(layer)
         engine = self._engine if tally is None else tally.engine
         response = as_response(value, layer=layer, batch=self.number, stays=engine.takes)
-        plan = self._plan(layer, response, origin)
+        if tally is not None and not self._steady and not response.shape[0]:
+            return  # routed past it this time: there is nothing to count
+        if tally is not None and response.shape[0] and self._is_provisional(layer, tally):
+            self._layers.pop(layer, None)
+            tally = None
+        plan = self._plan(layer, tally, response, origin)
         stays = is_tensor(response.values)
         arranged = arrange(response.values, plan, origin.mask, self._masking if stays else ON_HOST)
         if tally is None:
@@ -218,13 +224,13 @@ class PendingBatch:
             # The last that could fail, before anything is added.
             layer.tally.reserve(layer.probes, layer.device)
         for part in self._parts():
-            part.count()
+            part.count(self.number)
         count_overdue([layer.tally for layer in coming.values()])
         new = {layer: parts[0].tally for layer, parts in self._layers.items()}
         if not self._known:
             return new
         return {
-            layer: self._known.get(layer) or new[layer] for layer in _merged_order(self._known, new)
+            layer: new.get(layer) or self._known[layer] for layer in merged_order(self._known, new)
         }
 
     def _classify_rest(self) -> None:
@@ -252,11 +258,17 @@ class PendingBatch:
             )
             raise ProducerError(message, layer=layer, batch=self.number)
 
-    def _plan(self, layer: str, response: Response, origin: Origin) -> UnitPlan:
-        tally, ndim = self._tally(layer), len(response.shape)
+    def _is_provisional(self, layer: str, tally: Tally) -> bool:
+        """Whether only empty responses have come: what a unit is there cannot be told from them."""
+        parts = self._layers.get(layer, ())
+        return not tally.seen and not any(part.probes or part.masked for part in parts)
+
+    def _plan(
+        self, layer: str, tally: Tally | None, response: Response, origin: Origin
+    ) -> UnitPlan:
         if tally is None:
             return self._rule.plan(layer, response.shape, origin)
-        known = tally.response_shape
+        ndim, known = len(response.shape), tally.response_shape
         before = 1 + len(self._layers[layer][0].shape if known is None else known)
         if ndim == before or tally.plan.choice == "element":
             return tally.plan
@@ -290,7 +302,7 @@ class PendingBatch:
         return ProducerError(message, layer=layer, batch=self.number)
 
 
-def _merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
+def merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
     """The known layers, with new ones after that which came before them in this batch."""
     order, batch = list(known), list(batch)
     if set(order).issuperset(batch):

@@ -62,8 +62,8 @@ class ProbeMoments:
         self._carry()
 
     def mean(self) -> np.ndarray:
-        """Mean of the inactive units of one probe: float64, shape (columns,)."""
-        return self.inactive_sum.astype(np.float64) / self.probes
+        """Mean of the inactive units of one probe: float64, shape (columns,); NaN without one."""
+        return self.inactive_sum.astype(np.float64) / (self.probes or np.nan)
 
     def std(self) -> np.ndarray:
         """Their population standard deviation: float64, shape (columns,).
@@ -79,7 +79,7 @@ class ProbeMoments:
         sums = self.inactive_sum.astype(integers)
         squares = self.square_high.astype(integers) * (1 << LIMB_BITS) + self.square_low
         variance = (self.probes * squares - sums * sums).astype(np.float64)
-        deviation: np.ndarray = np.sqrt(variance) / self.probes
+        deviation: np.ndarray = np.sqrt(variance) / (self.probes or np.nan)
         return deviation
 
     def _carry(self) -> None:

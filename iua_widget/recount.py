@@ -49,14 +49,14 @@ class LayerRecount:
 
     @property
     def mean(self) -> float:
-        """Mean number of inactive units on one probe."""
-        return self.inactive_sum / self.probes
+        """Mean number of inactive units on one probe; NaN without one."""
+        return self.inactive_sum / (self.probes or np.nan)
 
     @property
     def std(self) -> float:
         """Population standard deviation of it."""
         spread = self.probes * self.inactive_square_sum - self.inactive_sum**2
-        return float(np.sqrt(float(spread))) / self.probes
+        return float(np.sqrt(float(spread))) / (self.probes or np.nan)
 
     def classify(self, values: np.ndarray) -> BatchRecount:
         """Count a batch, arranged as `iua_widget.units.arrange` does it, without adding it yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iua_widget.arithmetic import as_ieee
-from iua_widget.errors import LayerSelectionError, NoProbesError, ToleranceError
-from iua_widget.layer_bounds import LayerBounds, read_bounds
+from iua_widget.errors import LayerSelectionError, ToleranceError
+from iua_widget.layer_bounds import read_bounds
 from iua_widget.recount import LayerRecount
 from iua_widget.table_columns import dormant_heading
 from iua_widget.tally import Tally
@@ -31,6 +32,9 @@ class LayerResult:
     are held at fewer stops than means, standard deviations and what is dead. With a scale of the
     units (``"unit RMS"``, ``"unit max"``) every unit has a threshold of its own, and its count is
     bracketed by the stops around that. `IUA.recount` makes everything exact.
+
+    A layer that no probe has reached has no figures: means, deviations and shares of it are NaN,
+    counts are 0, and no unit is dead; `IUA.notes` says why.
 
     Attributes
     ----------
@@ -53,9 +57,10 @@ class LayerResult:
     mean_inactive_upper : float
         Bound above on the mean; `mean_inactive` is the one below.
     dead, dead_upper : int
-        Units inactive on at least `dead_share` of the probes, and the bound above on them.
+        Units inactive on at least `dead_share` of the probes on which they were finite, and so on
+        one at least; and the bound above on them.
     dead_share : float
-        1.0 for units inactive on every probe.
+        1.0 for units inactive on every probe on which they were finite.
     dormant : int
         Neurons whose mean ``abs(x)`` is at most `tau` times the mean over the layer's neurons
         (Sokar et al. 2023): channels where `channels` says how many there are, otherwise units.
@@ -64,7 +69,8 @@ class LayerResult:
     probes, units : int
         Probes counted, and units in the layer.
     nan, infinite : int
-        Responses that were NaN or infinite: never inactive, and a sign that the net diverged.
+        Responses that were NaN or infinite: never inactive, left out of what is dead, and a sign
+        that the net diverged. `IUA.notes` says in which batch they came first.
     kind : str
         What made the response, such as ``"ReLU"``; ``"array"`` where only an array was given.
     unit : {"element", "channel", "token"}
@@ -140,14 +146,12 @@ class LayerResult:
 
 @as_ieee
 def read_layer(
-    name: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+    tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> LayerResult:
     """Read one layer's tally.
 
     Parameters
     ----------
-    name : str
-        The layer, for the error.
     tally : Tally
     tolerances : Tolerances
     recount : LayerRecount, optional
@@ -156,22 +160,17 @@ def read_layer(
     Returns
     -------
     LayerResult
-
-    Raises
-    ------
-    NoProbesError
-        If the layer has seen no probe.
     """
-    bounds = layer_bounds(name, tally, tolerances, recount)
+    bounds = read_bounds(tally, tolerances, recount)
     lower, upper = (counts.reshape(tally.unit_shape) for counts in (bounds.lower, bounds.upper))
     thresholds = bounds.thresholds
     return LayerResult(
         mean_inactive=bounds.mean,
         std_inactive=bounds.std,
         unit_inactive_count=lower,
-        unit_inactive_proportion=lower / tally.probes,
+        unit_inactive_proportion=shares(lower, tally.probes),
         exact=bounds.exact,
-        threshold=bounds.threshold,
+        threshold=bounds.threshold if tally.probes or tolerances.uniform else math.nan,
         unit_thresholds=None if thresholds is None else thresholds.reshape(tally.unit_shape),
         lower=lower,
         upper=upper,
@@ -199,17 +198,6 @@ def read_layer(
     )
 
 
-def layer_bounds(
-    name: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
-) -> LayerBounds:
-    """As `read_bounds`, with the layer's name in the error."""
-    try:
-        return read_bounds(tally, tolerances, recount)
-    except NoProbesError as error:
-        message = f"layer {name!r}: {error}"
-        raise NoProbesError(message) from None
-
-
 def _count(channels: np.ndarray | None) -> int | None:
     return None if channels is None else int(channels.sum())
 
@@ -226,7 +214,7 @@ class Reading:
     scale : str
         What `rtol` is relative to.
     dead_share : float
-        The share of the probes on which a dead unit is inactive.
+        The share of its finite probes on which a dead unit is inactive.
     tau : float
         From where on down a unit is dormant: see `LayerResult.dormant`.
     """
@@ -284,7 +272,9 @@ class Reading:
             ``masked`` (positions left out as padding), ``stops`` (at which counts of units are
             held), ``nan``, ``infinite``; and, where a channel of some layer has several units,
             ``channels`` and ``dead channels``. Where figures are not exact there are also
-            ``mean inactive upper`` and ``dead units upper``: the true figure lies between.
+            ``mean inactive upper`` and ``dead units upper``: the true figure lies between. A layer
+            that no probe has reached has no figures: they are missing (NaN, or ``<NA>`` in columns
+            that are then of dtype ``Int64``), and `IUA.notes` says why.
 
         Raises
         ------
@@ -295,15 +285,22 @@ class Reading:
 
         names = self.select(response_names)
         rows = {name: self.results[name] for name in names}
+
+        def counts(name: str) -> Any:
+            found = [getattr(row, name) if row.probes else None for row in rows.values()]
+            return _integers(found) if None in found else found
+
         columns: dict[str, Any] = {
             "response": list(rows),
             "mean inactive": [row.mean_inactive for row in rows.values()],
             "std inactive": [row.std_inactive for row in rows.values()],
             "inactive share": [_share(row.mean_inactive, row.units) for row in rows.values()],
             "units": [row.units for row in rows.values()],
-            "dead units": [row.dead for row in rows.values()],
-            "dead share": [_share(row.dead, row.units) for row in rows.values()],
-            dormant_heading(self.tau): [row.dormant for row in rows.values()],
+            "dead units": counts("dead"),
+            "dead share": [
+                _share(row.dead if row.probes else math.nan, row.units) for row in rows.values()
+            ],
+            dormant_heading(self.tau): counts("dormant"),
             "kind": [row.kind for row in rows.values()],
             "unit": [row.unit for row in rows.values()],
             "shape": [row.response_shape for row in rows.values()],
@@ -315,10 +312,12 @@ class Reading:
         }
         if any(row.channels is not None for row in rows.values()):
             columns["channels"] = _integers([row.channels for row in rows.values()])
-            columns["dead channels"] = _integers([row.dead_channels for row in rows.values()])
+            columns["dead channels"] = _integers(
+                [row.dead_channels if row.probes else None for row in rows.values()]
+            )
         if not self.exact:
             columns["mean inactive upper"] = [row.mean_inactive_upper for row in rows.values()]
-            columns["dead units upper"] = [row.dead_upper for row in rows.values()]
+            columns["dead units upper"] = counts("dead_upper")
         return pd.DataFrame(columns)
 
     def select(self, response_names: str | Iterable[str] | None) -> list[str]:
@@ -369,5 +368,10 @@ def _integers(values: list[int | None]) -> Any:
     return pd.array(values, dtype="Int64")
 
 
+def shares(counts: np.ndarray, probes: int) -> np.ndarray:
+    """Counts as shares of the probes: NaN without any."""
+    return counts / (probes or math.nan)
+
+
 def _share(count: float, units: int) -> float:
-    return count / units if units else 0.0
+    return count / (units or math.nan)

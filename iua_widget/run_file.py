@@ -49,6 +49,8 @@ class SavedRun:
     notes : list of str
     position : Position or None
     tallies : dict of str to Tally
+    steady : bool
+        Whether every batch must give the same layers.
     """
 
     settings: dict[str, Any]
@@ -56,6 +58,7 @@ class SavedRun:
     notes: list[str]
     position: Position | None
     tallies: dict[str, Tally]
+    steady: bool = True
 
 
 def write_run(path: Path, run: SavedRun) -> None:
@@ -75,6 +78,7 @@ def write_run(path: Path, run: SavedRun) -> None:
         **run.settings,
         "probes": run.probes,
         "notes": run.notes,
+        "steady": run.steady,
         "position": position
         and {
             "batches": position.batches,
@@ -144,6 +148,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             facts.texts("notes"),
             _position(facts.optional("position")),
             tallies,
+            facts.flag_or("steady", default=True),
         )
         fault = _contradiction(run)
         container.require(not fault, fault)
@@ -171,6 +176,14 @@ class _Facts:
 
     def flag(self, key: str) -> bool:
         return bool(self._take(key, lambda value: isinstance(value, bool)))
+
+    def flag_or(self, key: str, *, default: bool) -> bool:
+        """A flag that older files lack."""
+        return self.flag(key) if key in self._values else default
+
+    def whole_or_none(self, key: str) -> int | None:
+        value = self._take(key, lambda value: value is None or _is_whole(value))
+        return None if value is None else int(value)
 
     def whole(self, key: str) -> int:
         return int(self._take(key, _is_whole))
@@ -286,6 +299,7 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         "mask_missed": layer.flag("mask_missed"),
         "columns": columns,
         "inactive_at": inactive_at,
+        "first_non_finite": layer.whole_or_none("first_non_finite"),
     }
     axis = facts["channel_axis"]
     known_axis = axis is None or (isinstance(axis, int) and 1 <= axis <= _MOST_AXES)

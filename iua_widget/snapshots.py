@@ -329,8 +329,17 @@ def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
         "probes": tally.probes,
         "nan": tally.nan_total,
         "infinite": tally.infinite_total,
+        "finite_probes": _least_finite(tally),
         "mean_abs": _finite(tally.mean_abs),
     }
+
+
+def _least_finite(tally: Tally) -> int:
+    """The least probes on which a unit was finite, of those that ever were; 0 where none was."""
+    finite = tally.finite_probes
+    if isinstance(finite, int):
+        return finite
+    return int(finite[finite > 0].min(initial=tally.probes)) if finite.any() else 0
 
 
 def _finite(value: float) -> float:

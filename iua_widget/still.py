@@ -12,6 +12,8 @@ from iua_widget.tolerances import Tolerances
 
 _ROWS_MOST: Final = 50
 
+_NOTHING: Final = "–"  # noqa: RUF001  (as the page has it)
+
 _PAGE: Final = """<div style="font: 13px/1.5 system-ui, sans-serif; max-width: 70em">
 <p style="margin: 0 0 .5em"><b>{title}</b><br>{facts}</p>
 {table}
@@ -61,8 +63,10 @@ def still_page(iua: IUA, tolerances: Tolerances, title: str) -> str:
                 100 * result.mean_inactive_upper / result.units,
                 ".1f",
             )
-            + " %",
-            _range(result.dead, result.dead_upper, ",d"),
+            + " %"
+            if result.probes and result.units
+            else _NOTHING,
+            _range(result.dead, result.dead_upper, ",d") if result.probes else _NOTHING,
         )
         for name, result in list(results.items())[:_ROWS_MOST]
     ]

@@ -14,7 +14,7 @@ from iua_widget.arithmetic import as_ieee
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine, LayerResponses
 from iua_widget.counting.reference import ReferenceEngine
-from iua_widget.errors import MergeError, NoProbesError
+from iua_widget.errors import MergeError
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tensors import is_tensor, magnitude_dtype
 from iua_widget.tolerances import Bracket, Stops
@@ -37,7 +37,7 @@ class LayerCurves:
     mean, std : numpy.ndarray of float64, shape (K + 1,)
         Mean and population standard deviation of the number of inactive units on one probe.
     dead : numpy.ndarray of int64, shape (K + 1,)
-        Units inactive on every probe.
+        Units inactive on every finite probe, and finite on one at least.
     """
 
     mean: np.ndarray
@@ -151,6 +151,11 @@ class Tally:
     def probes(self) -> int:
         """Probes counted so far: tokens, where these are the probes."""
         return self._probe_moments.probes
+
+    @property
+    def seen(self) -> bool:
+        """Whether any response has come, be it padding: one of no rows tells little of units."""
+        return bool(self.entries or self.masked)
 
     @property
     def nbytes(self) -> int:
@@ -335,13 +340,20 @@ class Tally:
         return LayerResponses(values, thresholds, self._magnitudes.running())
 
     def add(
-        self, batch: BatchCounts | DeviceBatch, *, masked: int = 0, among_others: bool = False
+        self,
+        batch: BatchCounts | DeviceBatch,
+        *,
+        number: int = 0,
+        masked: int = 0,
+        among_others: bool = False,
     ) -> None:
         """Count a classified batch.
 
         Parameters
         ----------
         batch : BatchCounts or DeviceBatch
+        number : int
+            Which batch of the stream it is, from 0.
         masked : int
             Positions of it that are padding, left out or zeros.
         among_others : bool
@@ -352,13 +364,13 @@ class Tally:
         if isinstance(batch, DeviceBatch):
             if not among_others:
                 self.reserve(probes, batch.bins.device)
-            self._on(batch.bins.device).add(batch)
+            self._on(batch.bins.device).add(batch, number)
             self._probe_moments.probes += probes
         else:
             if not among_others or self._on_device is not None:
                 self.reserve(probes)
             self._unit_counts.add(batch.bins)
-            self._magnitudes.add(batch)
+            self._magnitudes.add(batch, number)
             if not among_others:
                 count_overdue([self])
             self._moments.add(batch.inactive)
@@ -405,6 +417,7 @@ class Tally:
             "mask_missed": self.mask_missed,
             "columns": self.columns,
             "inactive_at": self._inactive_at,
+            "first_non_finite": self.first_non_finite,
         }
         moments, magnitudes = self._moments, self._magnitudes
         arrays = {
@@ -447,14 +460,27 @@ class Tally:
         tally._unit_counts.restore(arrays["counts"], facts["probes"])
         magnitudes, moments = tally._magnitudes, tally._moments
         sums = [arrays[name] for name in ("abs_sum", "square_sum", "abs_max")]
-        magnitudes.restore(sums, arrays["highest_bin"])
-        magnitudes.add_non_finite(arrays.get("nan_count"), arrays.get("infinite_count"))
+        magnitudes.restore(sums, tally._highest_finite(arrays["highest_bin"]))
+        first = facts["first_non_finite"]
+        magnitudes.add_non_finite(arrays.get("nan_count"), arrays.get("infinite_count"), first)
         moments.probes = facts["probes"]
         for name in ("inactive_sum", "square_low", "square_high"):
             setattr(moments, name, arrays[name])
         if tally._inactive is not None:
             tally._inactive.append(arrays["inactive"])
         return tally
+
+    def _highest_finite(self, highest: np.ndarray) -> np.ndarray:
+        """The highest bins of finite probes: in older files those of NaN stand in their place."""
+        odd = np.flatnonzero(highest > len(self.stops))
+        if not odd.size:
+            return highest
+        occurs = self._unit_counts.counts[odd] > 0
+        last = occurs.shape[1] - 1 - occurs[:, ::-1].argmax(axis=1)
+        bins = np.where(occurs.any(axis=1), np.array(self._columns)[last], 0)
+        known = highest.copy()
+        known[odd] = bins
+        return known
 
     def saw(self, shape: tuple[int, ...], dtype: str) -> None:
         """Note the shape and the dtype in which a batch's response came."""
@@ -464,6 +490,8 @@ class Tally:
     @as_ieee
     def merged(self, other: Tally) -> Tally:
         """A new tally of both streams, this one's probes first.
+
+        One that nothing has reached agrees with any other.
 
         Raises
         ------
@@ -477,18 +505,20 @@ class Tally:
                 "Count both with the same `stops=` and `atol=`."
             )
             raise MergeError(message)
-        if self.unit_shape != other.unit_shape:
+        parts = [part for part in (self, other) if part.seen] or [self]
+        first, last = parts[0], parts[-1]
+        if first.unit_shape != last.unit_shape:
             message = f"the units differ: shape {self.unit_shape} here, {other.unit_shape} there."
             raise MergeError(message)
-        if self.plan != other.plan:
+        if first.plan != last.plan:
             message = f"what a unit is differs: {self.plan} here, {other.plan} there."
             raise MergeError(message)
         merged = Tally(
-            self.stops, self.unit_shape, kind=self.kind, plan=self.plan, engine=self.engine
+            self.stops, first.unit_shape, kind=first.kind, plan=first.plan, engine=self.engine
         )
-        merged.thin([column for column in self.columns if column in other.columns])
+        merged.thin([column for column in first.columns if column in last.columns])
         merged.reserve(self.probes + other.probes)
-        for part in (self, other):
+        for part in parts:
             merged._absorb(part)
         here, there = self._kept, other._kept
         if here is not None and there is not None and self._inactive_at == other._inactive_at:
@@ -625,6 +655,11 @@ class Tally:
         return 0 if self._magnitudes.all_finite else int(self.infinite_count.sum())
 
     @property
+    def first_non_finite(self) -> int | None:
+        """The first batch with a NaN or an infinity, from 0; None where none was, or is known."""
+        return self._magnitudes.first_odd
+
+    @property
     def inactive_at(self) -> float | None:
         """The stop at which `inactive` is kept, or None."""
         return self._inactive_at
@@ -671,35 +706,51 @@ class Tally:
     def curves(self) -> LayerCurves:
         """Mean and std of inactive units, and dead units, at every column.
 
-        Raises
-        ------
-        NoProbesError
-            If no probe has been counted.
+        Without a probe there is no mean and no deviation, and no unit is dead.
         """
-        if not self.probes:
-            message = (
-                "no probe has been counted, so there is no mean and no share: "
-                "the producer gave only empty batches."
-            )
-            raise NoProbesError(message)
         return LayerCurves(
             mean=self._moments.mean(),
             std=self._moments.std(),
-            dead=self._at_or_below(self._magnitudes.highest_bin),
+            dead=self._at_or_below(self._dead_from),
         )
 
     def unit_dead(self, column: int) -> np.ndarray:
-        """Which units were inactive on every probe, at any column.
+        """Which units were inactive on every finite probe, and had one, at any column.
 
         Returns
         -------
         numpy.ndarray of bool, shape `unit_shape`
         """
-        dead: np.ndarray = self._magnitudes.highest_bin <= column
+        dead: np.ndarray = self._dead_from <= column
         return dead.reshape(self.unit_shape)
 
+    @property
+    def finite_probes(self) -> int | np.ndarray:
+        """Probes on which each unit was finite, at every position.
+
+        Returns
+        -------
+        int, or numpy.ndarray of int64, shape (units,)
+            One number where all units were so on all probes.
+        """
+        if self._magnitudes.all_finite:
+            return self.probes
+        if self.plan.choice == "channel":  # which has several positions
+            return self._unit_counts.up_to(self._columns[-1])
+        finite: np.ndarray = self.entries - self.nan_count - self.infinite_count
+        return finite
+
+    @property
+    def _dead_from(self) -> np.ndarray:
+        """The column from which on each unit is dead; beyond all where it was never finite."""
+        highest, never = self._magnitudes.highest_bin, len(self.stops) + 1
+        finite = self.finite_probes
+        if isinstance(finite, int):
+            return highest if finite else np.full_like(highest, never)
+        return np.where(finite > 0, highest, highest.dtype.type(never))
+
     def dead_channels(self) -> np.ndarray | None:
-        """Channels none of whose units was ever active, at every column.
+        """Channels of which every unit is dead, at every column.
 
         Returns
         -------
@@ -711,7 +762,7 @@ class Tally:
         return self._at_or_below(highest)
 
     def channel_dead(self, column: int) -> np.ndarray | None:
-        """Which channels have no unit that was ever active, at one column.
+        """Of which channels every unit is dead, at one column.
 
         Returns
         -------
@@ -725,9 +776,11 @@ class Tally:
         axis = self.channel_axis
         if axis is None:
             return None
-        by_entry = self._magnitudes.highest_bin.reshape(self.unit_shape)
+        by_entry = self._dead_from.reshape(self.unit_shape)
         others = tuple(other for other in range(by_entry.ndim) if other != axis)
-        highest: np.ndarray = by_entry.max(axis=others, initial=0)
+        # A channel without a unit is not dead.
+        without = 0 if self.units else len(self.stops) + 1
+        highest: np.ndarray = by_entry.max(axis=others, initial=without)
         return highest
 
     def _at_or_below(self, bins: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ class Tolerances:
     scale : {"zero", "layer mean", "unit RMS", "unit max"}
         What `rtol` is relative to.
     dead_share : float
-        A unit is dead that is inactive on at least this share of the probes.
+        A unit is dead that is inactive on at least this share of its finite probes.
     tau : float
         A unit, in maps a channel, is dormant whose mean ``abs(x)`` is at most this times the mean
         of its layer (Sokar et al. 2023).
@@ -207,7 +207,7 @@ class Tolerances:
         return (self.rtol, self.atol, self.scale) == (other.rtol, other.atol, other.scale)
 
     def probes_needed(self, probes: int) -> int:
-        """On how many of `probes` a unit must be inactive to be dead: at least one.
+        """On how many of its finite `probes` a unit must be inactive to be dead: at least one.
 
         It is ``dead_share * probes`` in exact arithmetic, rounded up. `dead_share` stands for the
         decimal number it prints as: 0.07 of 100 probes are 7, though the float is a little more.

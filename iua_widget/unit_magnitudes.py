@@ -27,14 +27,20 @@ class UnitMagnitudes:
     Attributes
     ----------
     highest_bin : numpy.ndarray of uint8 or uint16, shape (units,)
-        The bin of each unit's largest response: it is dead at every column from there on.
+        The largest bin of each unit on the probes on which it was finite: it is dead at every
+        column from there on, if there was one; otherwise 0.
+    first_odd : int or None
+        The number of the first batch with a NaN or an infinity; None where there was none, or
+        where it is not known.
     """
 
     def __init__(self, units: int, columns: int) -> None:
         self._shape = 3, units
+        self._not_finite = columns
         self._written: np.ndarray | None = None
         self._others: np.ndarray | None = None
         self.highest_bin = pages.zeros((units,), np.min_scalar_type(columns))
+        self.first_odd: int | None = None
         self._nan_count: np.ndarray | None = None
         self._infinite_count: np.ndarray | None = None
 
@@ -93,8 +99,8 @@ class UnitMagnitudes:
         """Whether no response was NaN or infinite."""
         return self._nan_count is None
 
-    def add(self, batch: BatchCounts) -> None:
-        """Add a classified batch, on all cores where that is worth it."""
+    def add(self, batch: BatchCounts, number: int) -> None:
+        """Add a classified batch, of this number, on all cores where that is worth it."""
         # Sums that ran have the batch in them; others are made before several threads add to them.
         sums = self._sums if batch.running is None else None
 
@@ -107,29 +113,38 @@ class UnitMagnitudes:
             if batch.highest_bin is not None:
                 _raise_to(self.highest_bin[units], batch.highest_bin[units])
             elif len(batch.bins):
-                _raise_to(self.highest_bin[units], batch.bins[:, units].max(axis=0))
+                bins = batch.bins[:, units]
+                if batch.nan_count is not None:
+                    bins = np.where(bins < self._not_finite, bins, 0)
+                _raise_to(self.highest_bin[units], bins.max(axis=0))
 
         if batch.running is None:
             in_parallel(add, len(self.highest_bin), len(self.highest_bin), UNIT_ALIGNMENT)
         else:
             add(0, len(self.highest_bin))
             self._written, self._others = batch.running.into, self._written
-        self.add_non_finite(batch.nan_count, batch.infinite_count)
+        self.add_non_finite(batch.nan_count, batch.infinite_count, number)
 
     def absorb(self, other: UnitMagnitudes) -> None:
         """Add those of another part of the stream."""
         _raise_to(self.highest_bin, other.highest_bin)
         self._sums[:2] += other._sums[:2]
         _raise_to(self.abs_max, other.abs_max)
-        self.add_non_finite(other._nan_count, other._infinite_count)
+        self.add_non_finite(other._nan_count, other._infinite_count, other.first_odd)
 
-    def add_non_finite(self, nan: np.ndarray | None, infinite: np.ndarray | None) -> None:
-        """Add counts of NaN and infinities, of shape (units,); None where there were none."""
+    def add_non_finite(
+        self, nan: np.ndarray | None, infinite: np.ndarray | None, number: int | None
+    ) -> None:
+        """Add counts of NaN and infinities, of shape (units,); None where there were none.
+
+        `number` is that of the batch they came in, or first came in.
+        """
         if nan is None or infinite is None:
             return
         if self._nan_count is None or self._infinite_count is None:
             # Kept only once there are any: they take as much as eight stops.
             self._nan_count, self._infinite_count = np.zeros((2, len(self.abs_sum)), np.int64)
+            self.first_odd = number
         self._nan_count += nan
         self._infinite_count += infinite
 

@@ -79,7 +79,8 @@ def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.nd
 
     Each unit is bracketed by the stops around its own threshold at which counts are held. Where its
     largest response lies below the threshold, its count is known; where it does not, it was active
-    at least once: so which units were inactive on every probe is exact at any threshold.
+    at least once: so which units were inactive on every finite probe is exact at any threshold,
+    but for those of `active_when_finite`.
 
     Parameters
     ----------
@@ -93,12 +94,12 @@ def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.nd
     """
     scales, largest, counts = scale_values(tally, tolerances.scale), tally.abs_max, tally.counts
     lower, upper = (np.empty(tally.units, np.int64) for _ in range(2))
-    stops = held_stops(tally)
+    stops, active = held_stops(tally), active_when_finite(tally)
     for block in _blocks(tally.units):
         totals = counts[block].cumsum(axis=1, dtype=np.int64)
         thresholds = thresholds_at(scales[block], tolerances.atol, tolerances.rtol)
         lower[block], upper[block] = bounds_at(
-            thresholds, totals, stops, largest[block], tally.dtypes
+            thresholds, totals, stops, largest[block], tally.dtypes, active=active[block]
         )
     return lower, upper
 
@@ -109,6 +110,8 @@ def bounds_at(
     stops: np.ndarray,
     largest: np.ndarray,
     dtypes: Collection[str],
+    *,
+    active: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds on how often units were inactive at their thresholds.
 
@@ -122,6 +125,8 @@ def bounds_at(
         Largest finite responses.
     dtypes : collection of str
         In which the responses came.
+    active : numpy.ndarray of bool, shape (units,)
+        See `active_when_finite`.
 
     Returns
     -------
@@ -132,8 +137,22 @@ def bounds_at(
     rows = np.arange(len(totals))
     least, most, all_of_it = totals[rows, below], totals[rows, above], totals[:, -1]
     surely, perhaps = all_inactive(largest, thresholds, dtypes)
-    most = np.where(perhaps, most, np.minimum(most, all_of_it - 1))
+    most = np.where(perhaps | ~active, most, np.minimum(most, all_of_it - 1))
     return np.where(surely, all_of_it, least), np.where(surely, all_of_it, most)
+
+
+def active_when_finite(tally: Tally) -> np.ndarray:
+    """Of which units a finite response above the threshold means a finite probe above it.
+
+    Of a channel, one position can be large on a probe on which another was NaN.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (units,)
+    """
+    if tally.plan.choice == "channel":
+        return np.asarray(tally.nan_count + tally.infinite_count == 0)
+    return np.ones(tally.units, np.bool_)
 
 
 def held_stops(tally: Tally) -> np.ndarray:

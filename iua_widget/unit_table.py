@@ -6,35 +6,30 @@ import numpy as np
 import pandas as pd
 
 from iua_widget.arithmetic import as_ieee
+from iua_widget.layer_bounds import read_bounds
 from iua_widget.recount import LayerRecount
-from iua_widget.results import layer_bounds
+from iua_widget.results import shares
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
 
 
 @as_ieee
 def unit_table(
-    layer: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+    tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> pd.DataFrame:
-    """One row a unit, in C order; columns as `IUA.units` says.
-
-    Raises
-    ------
-    NoProbesError
-        If the layer has seen no probe.
-    """
-    bounds = layer_bounds(layer, tally, tolerances, recount)
+    """One row a unit, in C order; columns as `IUA.units` says."""
+    bounds = read_bounds(tally, tolerances, recount)
     mean_abs = tally.unit_mean_abs
     columns: dict[str, np.ndarray] = {"unit": np.arange(tally.units)}
     columns |= _axes(tally)
     columns |= {
         "inactive count": bounds.lower,
-        "inactive share": bounds.lower / tally.probes,
+        "inactive share": shares(bounds.lower, tally.probes),
         "dead": bounds.dead,
         "dormant": tally.dormant_units(tolerances.tau),
         "mean |x|": mean_abs,
         "rms": tally.unit_rms,
-        "max |x|": tally.abs_max.copy(),
+        "max |x|": np.where(np.isnan(mean_abs), np.nan, tally.abs_max),
         "nan": tally.nan_count.copy(),
         "infinite": tally.infinite_count.copy(),
     }
@@ -48,32 +43,26 @@ def unit_table(
 
 @as_ieee
 def channel_table(
-    layer: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+    tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> pd.DataFrame:
-    """One row a channel; columns as `IUA.channels` says.
-
-    Raises
-    ------
-    NoProbesError
-        If the layer has seen no probe.
-    """
-    bounds = layer_bounds(layer, tally, tolerances, recount)
+    """One row a channel; columns as `IUA.channels` says."""
+    bounds = read_bounds(tally, tolerances, recount)
     dead, dead_upper = bounds.dead_channels(tally), bounds.dead_channels_upper(tally)
     axis = tally.channel_axis
     if dead is None or dead_upper is None or axis is None:
-        units = unit_table(layer, tally, tolerances, recount)
+        units = unit_table(tally, tolerances, recount)
         return units.rename(columns={"unit": "channel"})
 
     def by_channel(units: np.ndarray) -> np.ndarray:
         by_entry = units.reshape(tally.unit_shape)
-        return np.moveaxis(by_entry, axis, 0).reshape(len(dead), -1)
+        return np.moveaxis(by_entry, axis, 0).reshape(len(dead), units.size // max(len(dead), 1))
 
     unit_dead = by_channel(bounds.dead)
     columns = {
         "channel": np.arange(len(dead)),
         "units": np.full(len(dead), unit_dead.shape[1]),
         "dead units": unit_dead.sum(axis=1),
-        "inactive share": by_channel(bounds.lower).mean(axis=1) / tally.probes,
+        "inactive share": shares(_mean(by_channel(bounds.lower)), tally.probes),
         "dead": dead,
         "dormant": tally.dormant_neurons(tolerances.tau),
         "mean |x|": tally.neuron_mean_abs,
@@ -81,6 +70,11 @@ def channel_table(
     if not bounds.exact:
         columns["dead upper"] = dead_upper
     return pd.DataFrame(columns)
+
+
+def _mean(by_channel: np.ndarray) -> np.ndarray:
+    """Of each row; NaN where it is empty."""
+    return np.asarray(by_channel.sum(axis=1) / (by_channel.shape[1] or np.nan))
 
 
 def _axes(tally: Tally) -> dict[str, np.ndarray]:

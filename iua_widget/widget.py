@@ -77,7 +77,8 @@ class IUAWidget(anywidget.AnyWidget):
         What `rtol` is relative to: zero as in `numpy.isclose`, where it has no effect; the layer's
         mean ``abs(x)``; the unit's RMS; or the unit's largest ``abs(x)``.
     dead_share : float
-        A unit is dead that is inactive on at least this share of the probes: see `IUA.introspect`.
+        A unit is dead that is inactive on at least this share of its finite probes: see
+        `IUA.introspect`.
     tau : float
         A unit, in maps a channel, is dormant whose mean ``abs(x)`` is at most this times that of
         its layer: see `IUA.introspect`.
@@ -96,7 +97,7 @@ class IUAWidget(anywidget.AnyWidget):
     scale : str
         What `rtol` is relative to.
     dead_share : float
-        The share of the probes on which a dead unit is inactive: above 0, at most 1.
+        The share of its finite probes on which a dead unit is inactive: above 0, at most 1.
     tau : float
         From where on down a unit is dormant; `rtol` and `scale` have no part in it.
     layer : str

@@ -13,6 +13,17 @@ def named(names: Sequence[str], most: int = 5) -> str:
     >>> named(["relu", "fc", "head"], most=2)
     "'relu', 'fc' and 1 more"
     """
-    shown = ", ".join(map(repr, names[:most]))
-    more = len(names) - most
+    return listed(list(map(repr, names)), most)
+
+
+def listed(words: Sequence[str], most: int = 5) -> str:
+    """The first of some words, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    shown = ", ".join(words[:most])
+    more = len(words) - most
     return f"{shown} and {more} more" if more > 0 else shown

@@ -194,7 +194,7 @@ class CPUEngine(LayerByLayer):
                     *odd,
                     entries=len(values),
                     running=one.running,
-                    highest_bin=table.bins_of(highest[number]),
+                    highest_bin=table.bins_of(highest[number]) if odd[0] is None else None,
                 )
             )
         return found

@@ -66,7 +66,8 @@ class BatchCounts:
     running : RunningSums or None
         What has been added to these three already; None where they are the batch's alone.
     highest_bin : numpy.ndarray of the bins' dtype, shape (units,), or None
-        The largest of each unit's bins; None where it has not been found on the way.
+        The largest of each unit's bins of finite values; None where it has not been found on the
+        way.
     nan_count, infinite_count : numpy.ndarray of int64, shape (units,), or None
         How many responses were NaN or infinite; None where none was.
     entries : int

@@ -16,7 +16,8 @@ def bounds_over_rtol(  # noqa: PLR0917  (numba takes no keywords cheaply)
     rtols: np.ndarray,
     surely_from: np.ndarray,
     perhaps_from: np.ndarray,
-    needed: int,
+    needed: np.ndarray,
+    active_when_finite: np.ndarray,
     sums: np.ndarray,
     first: np.ndarray,
 ) -> None:
@@ -33,8 +34,10 @@ def bounds_over_rtol(  # noqa: PLR0917  (numba takes no keywords cheaply)
     rtols : numpy.ndarray of float64, shape (R,)
     surely_from, perhaps_from : numpy.ndarray of int16, shape (units,)
         From which stop of rtol on no finite response exceeds the threshold.
-    needed : int
-        Probes on which a dead unit is inactive.
+    needed : numpy.ndarray of int64, shape (units,)
+        Probes on which the unit is inactive if it is dead.
+    active_when_finite : numpy.ndarray of bool, shape (units,)
+        See `iua_widget.unit_scales.active_when_finite`.
     sums : numpy.ndarray of int64, shape (2, R)
         Added to: the bounds below and above, summed over the units.
     first : numpy.ndarray of int16, shape (2, units)
@@ -58,13 +61,13 @@ def bounds_over_rtol(  # noqa: PLR0917  (numba takes no keywords cheaply)
                 upper += np.int64(row[column + 1])
             if place >= surely_from[unit]:
                 lower = upper = total
-            elif place < perhaps_from[unit]:
+            elif place < perhaps_from[unit] and active_when_finite[unit]:
                 upper = min(upper, total - 1)
             sums[0, place] += lower
             sums[1, place] += upper
-            if lower >= needed:
+            if lower >= needed[unit]:
                 dead = min(dead, place)
-            if upper >= needed:
+            if upper >= needed[unit]:
                 dead_upper = min(dead_upper, place)
         first[0, unit] = dead
         first[1, unit] = dead_upper

@@ -2,10 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { readLayer, readUnitsAt, totalUnits } from "../src/core/layers";
+import { readLayer, readUnitsAt } from "../src/core/layers";
 import { inForce, PRESETS, type Preset } from "../src/core/presets";
 import { decodeTable, decodeUnits } from "../src/core/snapshot";
 import { probesNeeded, type Tolerances } from "../src/core/threshold";
+import { UnitFacts } from "../src/core/unit_picture";
 
 interface Expected {
   readonly mean: number;
@@ -75,8 +76,10 @@ describe.each(layers)("layer %s", (name, layer) => {
     const counts = readUnitsAt(table, units, tolerances);
     expect(counts.exact).toBe(true);
     expect([...counts.lower]).toEqual(expected.counts);
-    expect(totalUnits(counts.lower, units.probes)).toEqual({
+    const facts = new UnitFacts(units);
+    expect(facts.survey(counts, facts.rule(1))).toEqual({
       dead: expected.dead,
+      deadUpper: expected.dead,
       inactive: expected.counts.reduce((sum, count) => sum + count, 0),
     });
   });
@@ -145,6 +148,9 @@ describe.each(fixture.between)("at $rtol × $scale + $atol, dead from $dead_shar
       const flat = channelsFirst(units.shape, units.channel_axis, truth.counts);
       expect(holds(counts.lower, flat, counts.upper)).toBe(true);
       if (counts.exact) expect([...counts.lower]).toEqual(flat);
+      const facts = new UnitFacts(units);
+      const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_share));
+      expect(holds([dead], [truth.dead], [deadUpper])).toBe(true);
     }
   });
 });

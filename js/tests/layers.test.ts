@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readLayer, readUnitsAt, totalUnits } from "../src/core/layers";
+import { readLayer, readUnitsAt } from "../src/core/layers";
 import { decodeTable, decodeUnits } from "../src/core/snapshot";
 import { layerMeta, pack } from "./pack";
 
@@ -100,7 +100,6 @@ describe("readUnitsAt", () => {
     expect(Array.from(reading.lower)).toEqual([1, 2, 3, 10]);
     expect(reading.exact).toBe(true);
     expect(reading.lowerColumn).toBe(1);
-    expect(totalUnits(reading.lower, 10)).toEqual({ dead: 1, inactive: 16 });
   });
 
   it("brackets between stops and between the columns at hand", () => {
@@ -118,9 +117,5 @@ describe("readUnitsAt", () => {
     const one = units([1], [1, 2, 3, 10]);
     expect(Array.from(readUnitsAt(TABLE, one, { ...AT, atol: 0 }).lower)).toEqual([0, 0, 0, 0]);
     expect(Array.from(readUnitsAt(TABLE, one, { ...AT, atol: 1 }).upper)).toEqual([10, 10, 10, 10]);
-  });
-
-  it("counts no unit as dead before the first probe", () => {
-    expect(totalUnits(new Uint8Array(3), 0)).toEqual({ dead: 0, inactive: 0 });
   });
 });

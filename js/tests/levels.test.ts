@@ -188,16 +188,20 @@ describe("readings", () => {
     const between = { lower: column(0), upper: column(1), exact: false, lowerColumn: 0 };
     const facts = new UnitFacts(snapshot);
     for (let time = 0; time < 2; time++) {
-      expect(facts.survey(between, 10)).toEqual({ dead: 1, deadUpper: 2, inactive: 23 });
-      expect(facts.survey(between, 9)).toEqual({ dead: 2, deadUpper: 3, inactive: 23 });
+      expect(facts.survey(between, facts.rule(1))).toEqual({ dead: 1, deadUpper: 2, inactive: 23 });
+      expect(facts.survey(between, facts.rule(0.9))).toEqual({
+        dead: 2,
+        deadUpper: 3,
+        inactive: 23,
+      });
       const exact = { lower: column(1), upper: column(1), exact: true, lowerColumn: 1 };
-      expect(facts.survey(exact, 9)).toEqual({ dead: 3, deadUpper: 3, inactive: 29 });
+      expect(facts.survey(exact, facts.rule(0.9))).toEqual({ dead: 3, deadUpper: 3, inactive: 29 });
     }
     const own = Uint16Array.from([1, 2, 3]);
     const perUnit = { lower: own, upper: own, exact: true, lowerColumn: -1 };
-    expect(facts.survey(perUnit, 10).inactive).toBe(6);
+    expect(facts.survey(perUnit, facts.rule(1)).inactive).toBe(6);
     own.fill(10);
-    expect(facts.survey(perUnit, 10)).toEqual({ dead: 3, deadUpper: 3, inactive: 30 });
+    expect(facts.survey(perUnit, facts.rule(1))).toEqual({ dead: 3, deadUpper: 3, inactive: 30 });
   });
 
   it("are the same where they are the same part of the same data", () => {

@@ -73,6 +73,7 @@ export function layerMeta(name: string, units: number, changes: object = {}): ob
     probes: 10,
     nan: 0,
     infinite: 0,
+    finite_probes: 10,
     mean_abs: 0.5,
     ...changes,
   };

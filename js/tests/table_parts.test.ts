@@ -150,8 +150,12 @@ describe("warnings", () => {
     expect(marks({ infinite: 3 })).toEqual(["inf"]);
     expect(marks({ nan: 3 }, { broken: true })).toEqual(["all NaN"]);
     expect(marks({ probes: 0, stops: 12 }, { deadShare: Number.NaN })).toEqual([
-      "not called",
+      "no input",
       "stops",
+    ]);
+    expect(marks({ probes: 0, masked: 4 }, { deadShare: Number.NaN })).toEqual([
+      "all padding",
+      "mask",
     ]);
   });
 
@@ -162,6 +166,15 @@ describe("warnings", () => {
     });
     expect(nan?.text).toContain("1,200 NaN and 1 infinite responses");
     expect(dead?.text).toContain("75.0 % of the units are dead, at least the 50.0 %");
+    const reasons = [{ dtype: "" }, {}, { masked: 4 }].map((changes) => {
+      const [none] = layerWarnings(meta({ probes: 0, ...changes }), context);
+      return none?.text;
+    });
+    expect(reasons).toEqual([
+      "No probe reached it, of 10 so far: it was not called.",
+      "No probe reached it, of 10 so far: whenever it was called, no row was given.",
+      "No probe reached it, of 10 so far: all its positions are padding, as the mask of the batches says.",
+    ]);
   });
 });
 

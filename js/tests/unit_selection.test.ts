@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { type Box, clearMarks, drawContour, markUnits } from "../src/core/contour";
+import { DeadRule } from "../src/core/dead_rule";
 import { cellOf, fromOwnIndex, layoutUnits, ownIndex, unitsIn } from "../src/core/layout";
 import { summariseSelection, toggled, united } from "../src/core/unit_selection";
 
@@ -49,7 +50,7 @@ describe("selections", () => {
   it("come to a sum", () => {
     const lower = Uint8Array.from([0, 5, 10, 9, 10]);
     const upper = Uint8Array.from([2, 5, 10, 10, 10]);
-    expect(summariseSelection([0, 2, 3], lower, upper, 10, 10)).toEqual({
+    expect(summariseSelection([0, 2, 3], lower, upper, 10, new DeadRule(1, 10))).toEqual({
       units: 3,
       dead: 1,
       deadUpper: 2,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,19 @@ def assert_counts(iua: IUA, layer: str, values: np.ndarray, atol: float) -> None
     np.testing.assert_array_equal(result.unit_inactive_count, inactive.sum(axis=0))
     np.testing.assert_allclose(result.mean_inactive, per_probe.mean(), rtol=1e-12)
     np.testing.assert_allclose(result.std_inactive, per_probe.std(), rtol=1e-9, atol=1e-12)
-    assert result.dead == inactive.all(axis=0).sum()
+    flat = inactive.reshape(len(values), -1)
+    assert result.dead == dead_by_hand(np.abs(values).reshape(flat.shape), flat).sum()
+
+
+def dead_by_hand(values: np.ndarray, inactive: np.ndarray, share: float = 1.0) -> np.ndarray:
+    """Which units are inactive on enough of the probes on which they are finite: bool, (units,).
+
+    Values and what is inactive of them are of shape (probes, units).
+    """
+    finite = np.isfinite(values)
+    needed = [max(math.ceil(Fraction(repr(share)) * int(n)), 1) for n in finite.sum(axis=0)]
+    dead: np.ndarray = (inactive & finite).sum(axis=0) >= np.array(needed, np.int64)
+    return dead
 
 
 def everything(model: nn.Module) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from iua_widget import IUA, FileError, IUAWidget, MergeError, container
 from iua_widget.producers import as_source
 from iua_widget.tally import Tally
 
+pytestmark = pytest.mark.filterwarnings("ignore:Not finite:iua_widget.IUAWarning")
+
 RNG = np.random.default_rng(0)
 DIGEST = 64
 

@@ -16,6 +16,7 @@ import pytest
 
 from iua_widget import (
     IUA,
+    IUAWarning,
     LayerSelectionError,
     MergeError,
     NoProbesError,
@@ -176,7 +177,7 @@ def test_zero_probes_are_an_error_when_asked_about_and_not_before() -> None:
     iua = IUA.introspect({"a": np.zeros((0, 3))})
     assert iua.layers == ["a"]
     for ask in (lambda: iua.results, iua.at, iua.to_pandas, lambda: IUA.show(iua)):
-        with pytest.raises(NoProbesError, match=r"layer 'a': no probe"):
+        with pytest.raises(NoProbesError, match=r"only empty batches"):
             ask()
     with pytest.raises(NoProbesError, match=r"nothing has been counted"):
         IUA().at()
@@ -326,9 +327,12 @@ def test_runs_that_are_not_of_one_kind_are_not_merged() -> None:
 
 def test_nan_and_infinities_are_counted_and_reported() -> None:
     values = np.array([[0.0, np.nan, np.inf], [0.0, 0.0, -np.inf]])
-    table = IUA.introspect({"a": values}).to_pandas()
+    with pytest.warns(
+        IUAWarning, match=r"1 NaN and 2 infinite responses, in 'a' \(first in batch 0\)"
+    ):
+        table = IUA.introspect({"a": values}).to_pandas()
     assert (table["nan"][0], table["infinite"][0]) == (1, 2)
-    assert table["dead units"][0] == 1
+    assert table["dead units"][0] == 2  # the second is, on the probe on which it is finite
 
 
 def test_progress_is_drawn_on_request(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,8 @@ from iua_widget.snapshots import choose_columns, pack, table_snapshot, units_sna
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Bracket, Stops, Tolerances
 
+pytestmark = pytest.mark.filterwarnings("ignore:Not finite:iua_widget.IUAWarning")
+
 RNG = np.random.default_rng(0)
 AT = Tolerances(rtol=0.0, atol=0.0, scale="zero")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from iua_widget.counting import pages
-from iua_widget.errors import MergeError, NoProbesError
+from iua_widget.errors import MergeError
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tally import Tally, count_waiting
 from iua_widget.tolerances import Stops, default_stops
@@ -90,11 +90,13 @@ def test_the_list_of_each_probe_is_kept_only_where_both_have_it() -> None:
     assert kept.merged(unkept).inactive is None
 
 
-def test_no_probe_is_an_error_only_when_asked() -> None:
+def test_without_a_probe_there_are_no_figures() -> None:
     tally = tally_of(np.zeros((0, 3)), Stops([0]))
     assert tally.mean_abs == 0
-    with pytest.raises(NoProbesError, match=r"no probe"):
-        tally.curves()
+    curves = tally.curves()
+    assert np.isnan([*curves.mean, *curves.std]).all()
+    assert not curves.dead.any()
+    assert not tally.unit_dead(1).any()
 
 
 def test_unit_statistics_leave_out_what_is_not_finite() -> None:

@@ -548,7 +548,7 @@ def test_the_table_is_sorted_and_filtered_by_whatever_it_shows() -> None:
             widget.filter = ""
     widget.sort, widget.filter = {"column": "dead channels", "ascending": True}, "unit=element"
     assert widget.table()["response"].tolist() == ["maps", "flat"]
-    widget.filter = "dead-channels=2 shape=3x2x2 infinite>0"
+    widget.filter = "dead-channels=3 shape=3x2x2 infinite>0"
     assert widget.table()["response"].tolist() == ["maps"]
 
 

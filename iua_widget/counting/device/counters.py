@@ -11,6 +11,9 @@ import torch
 
 from iua_widget.probe_moments import LIMB_BITS, LIMB_MASK
 
+NO_BATCH: Final = 2**31 - 1
+"""Above the number of every batch."""
+
 MOST_SQUARES: Final = 2**22
 """Squares whose lower limbs can be added before they must be carried."""
 
@@ -27,7 +30,7 @@ class DeviceCounters:
     place : torch.Tensor of int64, shape (columns + 1,), or None
         The row of each bin, where some columns are not held.
     highest : torch.Tensor of int32, shape (units,)
-        The largest bin of each unit.
+        The largest bin of each unit on the probes on which it was finite.
     sums : torch.Tensor of float64, shape (2, units)
         Of magnitudes, and of their squares.
     abs_max : torch.Tensor of float64, shape (units,)
@@ -35,6 +38,10 @@ class DeviceCounters:
         How many responses were NaN, and how many infinite.
     moments : torch.Tensor of int64, shape (3, columns)
         Inactive units of all probes, and the lower and upper limbs of their squares.
+    first_odd : torch.Tensor of int32, shape (1,)
+        The first batch with a response that was NaN or infinite; `NO_BATCH` where none was.
+    batch : int
+        The number of the batch that is added next.
     squared : int
         Squares added to the lower limbs since they were carried.
     """
@@ -46,6 +53,8 @@ class DeviceCounters:
     abs_max: torch.Tensor
     odd: torch.Tensor
     moments: torch.Tensor
+    first_odd: torch.Tensor
+    batch: int = 0
     squared: int = 0
 
     @classmethod
@@ -59,6 +68,7 @@ class DeviceCounters:
             abs_max=torch.zeros(units, dtype=torch.float64, device=device),
             odd=torch.zeros((2, units), dtype=torch.int64, device=device),
             moments=torch.zeros((3, columns), dtype=torch.int64, device=device),
+            first_odd=torch.full((1,), NO_BATCH, dtype=torch.int32, device=device),
         )
 
     def hold(self, held: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.device.bits import INTEGERS, infinity_bits, magnitude_mask
-from iua_widget.counting.device.counters import MOST_SQUARES, DeviceCounters
+from iua_widget.counting.device.counters import MOST_SQUARES, NO_BATCH, DeviceCounters
 from iua_widget.counting.device.edges import DeviceEdges
 from iua_widget.counting.device.sums import ordered_sum, padded_length
 from iua_widget.counting.engine import POSITION_LANES, PROBE_LANES
@@ -86,13 +86,18 @@ class TorchKernels:
         """Count a batch; see `DeviceKernels.add`."""
         _add_counts(batch.bins, counters)
         _add_squares(batch.inactive, counters)
-        highest = batch.bins.amax(dim=0).to(counters.highest.dtype)
+        columns = batch.inactive.shape[1]
+        finite = batch.bins.masked_fill(batch.bins >= columns, 0)
+        highest = finite.amax(dim=0).to(counters.highest.dtype)
         torch.maximum(counters.highest, highest, out=counters.highest)
         torch.maximum(counters.abs_max, batch.abs_max, out=counters.abs_max)
         counters.sums[0] += batch.abs_sum
         counters.sums[1] += batch.square_sum
         counters.odd[0] += batch.nan_count
         counters.odd[1] += batch.infinite_count
+        any_odd = (batch.nan_count + batch.infinite_count).any()
+        number = torch.where(any_odd, counters.batch, NO_BATCH).to(counters.first_odd.dtype)
+        torch.minimum(counters.first_odd, number, out=counters.first_odd)
 
 
 def _add_counts(bins: torch.Tensor, counters: DeviceCounters) -> None:

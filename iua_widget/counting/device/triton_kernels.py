@@ -355,8 +355,8 @@ def count_inactive(
         tl.atomic_add(to, up_to, mask=column < columns, sem="relaxed")
 
 
-@triton.jit(do_not_specialize=["probes", "columns"])
-def add_batch(
+@triton.jit(do_not_specialize=["batch", "probes", "columns"])
+def add_batch(  # noqa: PLR0915  (one launch does it all)
     bins: tl.tensor,
     inactive: tl.tensor,
     abs_sum: tl.tensor,
@@ -371,6 +371,8 @@ def add_batch(
     largest: tl.tensor,
     odd: tl.tensor,
     moments: tl.tensor,
+    first_odd: tl.tensor,
+    batch: tl.tensor,
     probes: tl.tensor,
     units: tl.tensor,
     columns: tl.tensor,
@@ -392,7 +394,7 @@ def add_batch(
         top = tl.zeros([width], tl.int32)
         for probe in range(first, beyond):
             found = tl.load(bins + probe * units + unit, mask=inside, other=0).to(tl.int32)
-            top = tl.maximum(top, found)
+            top = tl.maximum(top, tl.where(found < columns, found, 0))
             row = found.to(tl.int64)
             if placed:
                 row = tl.load(place + row)
@@ -416,6 +418,9 @@ def add_batch(
             some = infinities > 0
             of_unit = odd + units + unit
             tl.store(of_unit, tl.load(of_unit, mask=some) + infinities, mask=some)
+            some = (nans > 0) | (infinities > 0)
+            nothing = tl.zeros([width], tl.int32)
+            tl.atomic_min(first_odd + nothing, nothing + batch, mask=some, sem="relaxed")
     else:
         column = tl.arange(0, cells)
         total = tl.zeros([cells], tl.int64)

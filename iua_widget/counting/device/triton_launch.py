@@ -124,6 +124,8 @@ class TritonKernels:
                 counters.abs_max,
                 counters.odd,
                 counters.moments,
+                counters.first_odd,
+                counters.batch,
                 probes,
                 units,
                 columns,

@@ -63,7 +63,8 @@ export const COLUMNS: readonly Column[] = [
     key: "dead",
     label: "dead\nunits",
     heading: "dead units",
-    title: "Units inactive on every probe, or on the share of the probes that is set above",
+    title:
+      "Units inactive on every probe on which they are finite, or on the share of these that is set above",
   },
   {
     key: "dead-share",

@@ -72,7 +72,7 @@ const NEARBY = 6;
 function perUnit(table: TableSnapshot, index: number, tolerances: Tolerances): FigureBounds {
   const { atol, rtol, scale } = tolerances;
   const { unitScales, rtolStops, stops } = table;
-  const { units, channels } = table.layers[index] as LayerMeta;
+  const { channels } = table.layers[index] as LayerMeta;
   const which = unitScales.scales.indexOf(scale);
   const row = index * (stops.length + 1);
   const column = stopAtMost(stops, atol);
@@ -80,6 +80,7 @@ function perUnit(table: TableSnapshot, index: number, tolerances: Tolerances): F
   const curve = (values: NumericArray, side: 0 | 1, stop: number): number =>
     values[((which * 2 + side) * layers + index) * rtolStops.length + stop] as number;
   const finite = table.mean[row + stops.length] as number;
+  const everFinite = table.dead[row + stops.length] as number;
   const near = locate(rtolStops, rtol);
   const known = which >= 0;
 
@@ -108,7 +109,7 @@ function perUnit(table: TableSnapshot, index: number, tolerances: Tolerances): F
   const meanLower = lower(table.mean, unitScales.mean);
   const meanUpper = Math.max(meanLower, upper(table.mean, unitScales.mean, finite));
   const deadLower = lower(table.dead, unitScales.dead);
-  const deadUpper = upper(table.deadUpper, unitScales.dead, units);
+  const deadUpper = upper(table.deadUpper, unitScales.dead, everFinite);
   const wholeChannels = atol <= unitScales.atol && known && near.upper < rtolStops.length;
   return {
     lower: {
@@ -138,15 +139,21 @@ function forShare(
   bounds: FigureBounds,
 ): FigureBounds {
   if (dead_share === table.deadShare) return bounds;
-  const { units, probes, channels } = table.layers[index] as LayerMeta;
-  if (probes === 0) return bounds;
+  const { probes, channels, finite_probes } = table.layers[index] as LayerMeta;
+  if (finite_probes === 0) return bounds;
   const { lower, upper } = bounds;
-  const needed = probesNeeded(probes, dead_share);
+  // Of units that were finite on more probes, more of these are needed, and more may be missing.
+  const needed = probesNeeded(finite_probes, dead_share);
+  const last = (index + 1) * (table.stops.length + 1) - 1;
+  const everFinite = table.dead[last] as number;
+  const finite = table.mean[last] as number;
   const looser = dead_share < table.deadShare;
   const atMost = Math.floor((upper.mean * probes) / needed + 1e-6);
-  const notDead = Math.floor(((units - lower.mean) * probes) / (probes - needed + 1) + 1e-6);
-  const deadLower = Math.max(looser ? lower.dead : 0, units - notDead, 0);
-  const deadUpper = Math.max(deadLower, Math.min(looser ? units : upper.dead, atMost));
+  const notDead = Math.floor(
+    ((finite - lower.mean) * probes) / (finite_probes - needed + 1) + 1e-6,
+  );
+  const deadLower = Math.max(looser ? lower.dead : 0, everFinite - notDead, 0);
+  const deadUpper = Math.max(deadLower, Math.min(looser ? everFinite : upper.dead, atMost));
   return {
     lower: { ...lower, dead: deadLower, deadChannels: looser ? lower.deadChannels : 0 },
     upper: {

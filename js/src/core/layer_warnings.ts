@@ -40,8 +40,14 @@ function divergedWarning(meta: LayerMeta, broken: boolean): LayerWarning | null 
   return {
     level: "bad",
     mark,
-    text: `${what}: they count as active, so this layer looks more alive than it is.`,
+    text: `${what}: they are never inactive. What is dead is told from the probes on which a unit was finite.`,
   };
+}
+
+/** Why a layer has no probe, as far as that can be told. */
+export function whyNone(meta: LayerMeta): string {
+  if (meta.masked > 0) return ": all its positions are padding, as the mask of the batches says";
+  return meta.dtype === "" ? ": it was not called" : ": whenever it was called, no row was given";
 }
 
 /** The worst first. */
@@ -58,7 +64,11 @@ export function layerWarnings(meta: LayerMeta, context: WarningContext): LayerWa
   }
   if (meta.probes === 0) {
     const others = context.probes > 0 ? `, of ${formatInteger(context.probes)} so far` : "";
-    warnings.push({ level: "bad", mark: "not called", text: `No probe reached it${others}.` });
+    warnings.push({
+      level: "bad",
+      mark: meta.masked > 0 ? "all padding" : "no input",
+      text: `No probe reached it${others}${whyNone(meta)}.`,
+    });
   }
   if (meta.stops < context.stops) {
     warnings.push({

@@ -1,7 +1,7 @@
 /** What is known of a layer and of its units at given tolerances. */
 
 import { readFigures } from "./layer_figures";
-import type { LayerMeta, NumericArray, TableSnapshot } from "./snapshot";
+import type { LayerMeta, TableSnapshot } from "./snapshot";
 import { locate, locateLayer, type Place, type Tolerances, thresholdOf } from "./threshold";
 
 export type { UnitsReading } from "./per_unit_reader";
@@ -52,21 +52,4 @@ export function readLayer(
 /** How many there are of what can be dormant: channels where a channel has several units. */
 export function neuronsOf({ channels, units }: LayerMeta): number {
   return channels ?? units;
-}
-
-export interface UnitTotals {
-  readonly dead: number;
-  readonly inactive: number;
-}
-
-/** What is dead is inactive on at least `needed` probes. */
-export function totalUnits(counts: NumericArray, needed: number): UnitTotals {
-  let dead = 0;
-  let inactive = 0;
-  for (let unit = 0; unit < counts.length; unit++) {
-    const count = counts[unit] as number;
-    inactive += count;
-    if (needed > 0 && count >= needed) dead++;
-  }
-  return { dead, inactive };
 }

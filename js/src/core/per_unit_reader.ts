@@ -80,7 +80,8 @@ export class PerUnitReader {
     ];
   }
 
-  read(at: Threshold, float16: boolean): UnitsReading {
+  /** With several `positions` one may be large on a probe on which another was not finite. */
+  read(at: Threshold, float16: boolean, positions = false): UnitsReading {
     // Not those of the reading before: views tell readings apart by their arrays.
     this.#turn = 1 - this.#turn;
     const [lower, upper] = this.#pairs[this.#turn] as readonly [NumericArray, NumericArray];
@@ -99,7 +100,7 @@ export class PerUnitReader {
       this.#readAhead(from, to, bits);
       const left = this.#readBlock(from, to, bits, lower, upper);
       for (let index = 0; index < left; index++) {
-        this.#readOne(this.#left[index] as number, at, values, slack, lower, upper);
+        this.#readOne(this.#left[index] as number, at, values, slack, lower, upper, positions);
       }
     }
     return { lower, upper, exact: areSame(lower, upper), lowerColumn: -1 };
@@ -191,8 +192,9 @@ export class PerUnitReader {
     slack: number,
     lower: NumericArray,
     upper: NumericArray,
+    positions: boolean,
   ): void {
-    const { units: size, counts, columns } = this.#units;
+    const { units: size, counts, columns, probes } = this.#units;
     const threshold = Math.fround(atol + rtol * (scales[unit] as number));
     const max = this.#largest[unit] as number;
     const total = counts[(columns.length - 1) * size + unit] as number;
@@ -204,7 +206,8 @@ export class PerUnitReader {
     const above = this.#stops.above(threshold);
     const below = this.#stops.below(threshold, above);
     const most = counts[above * size + unit] as number;
-    const one = most === total && max * (1 - slack) > threshold * (1 + slack) ? 1 : 0;
+    const active = max * (1 - slack) > threshold * (1 + slack) && !(positions && total < probes);
+    const one = most === total && active ? 1 : 0;
     lower[unit] = counts[below * size + unit] as number;
     upper[unit] = most - one;
   }

@@ -32,6 +32,8 @@ export interface LayerMeta {
   readonly probes: number;
   readonly nan: number;
   readonly infinite: number;
+  /** The least probes on which a unit was finite, of those that ever were. */
+  readonly finite_probes: number;
   readonly mean_abs: number | null;
 }
 

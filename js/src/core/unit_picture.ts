@@ -1,5 +1,6 @@
 /** From the counts in view to the levels of a picture, with what can be kept from step to step. */
 
+import { DeadRule } from "./dead_rule";
 import type { UnitsReading } from "./layers";
 import {
   aliveRange,
@@ -44,23 +45,32 @@ export class UnitFacts {
     this.#levels = new Uint8Array(units.units);
   }
 
-  survey(reading: UnitsReading, deadFrom: number): ReadingSurvey {
-    if (this.#surveyedFor !== deadFrom) this.#surveys.clear();
-    this.#surveyedFor = deadFrom;
-    const survey = this.#surveyed(reading.lower, deadFrom);
-    const { dead } = reading.exact ? survey : this.#surveyed(reading.upper, deadFrom);
+  rule(deadShare: number): DeadRule {
+    return new DeadRule(deadShare, this.units.probes, this.finite);
+  }
+
+  survey(reading: UnitsReading, rule: DeadRule): ReadingSurvey {
+    if (this.#surveyedFor !== rule.share) this.#surveys.clear();
+    this.#surveyedFor = rule.share;
+    const survey = this.#surveyed(reading.lower, rule);
+    const { dead } = reading.exact ? survey : this.#surveyed(reading.upper, rule);
     return { ...survey, deadUpper: dead };
   }
 
-  #surveyed(counts: NumericArray, deadFrom: number): Survey {
+  #surveyed(counts: NumericArray, rule: DeadRule): Survey {
     // What was read unit by unit is written over at the next step.
-    if (counts.buffer !== this.units.counts.buffer) return surveyCounts(counts, deadFrom);
+    if (counts.buffer !== this.units.counts.buffer) return this.#pass(counts, rule);
     let survey = this.#surveys.get(counts.byteOffset);
     if (survey === undefined) {
-      survey = surveyCounts(counts, deadFrom);
+      survey = this.#pass(counts, rule);
       this.#surveys.set(counts.byteOffset, survey);
     }
     return survey;
+  }
+
+  #pass(counts: NumericArray, rule: DeadRule): Survey {
+    const { dead, inactive } = surveyCounts(counts, rule.from);
+    return { dead: dead + rule.missed(counts, this.notFinite), inactive };
   }
 
   /** The colouring asked for, or the share where there is nothing to colour by. */

@@ -48,7 +48,8 @@ export class UnitReader {
     }
     if (this.#last !== null && sameThresholds(this.#last.at, at)) return this.#last.reading;
     this.#perUnit ??= new PerUnitReader(units, units.rms, units.max_abs);
-    const reading = this.#perUnit.read(at, meta?.dtype.includes("float16") === true);
+    const half = meta?.dtype.includes("float16") === true;
+    const reading = this.#perUnit.read(at, half, meta?.unit === "channel");
     this.#last = { at: { rtol: at.rtol, atol: at.atol, scale: at.scale }, reading };
     return reading;
   }

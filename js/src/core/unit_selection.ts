@@ -1,5 +1,6 @@
 /** Which units are selected, and what they come to. */
 
+import type { DeadRule } from "./dead_rule";
 import type { NumericArray } from "./snapshot";
 
 /** More would not fit one message to the kernel, nor be read by anyone. */
@@ -31,7 +32,7 @@ export function summariseSelection(
   lower: NumericArray,
   upper: NumericArray,
   probes: number,
-  deadFrom: number,
+  rule: DeadRule,
 ): SelectionSummary {
   let dead = 0;
   let deadUpper = 0;
@@ -40,6 +41,7 @@ export function summariseSelection(
   for (const unit of selection) {
     const low = lower[unit] as number;
     const high = upper[unit] as number;
+    const deadFrom = rule.fromOf(unit);
     if (low >= deadFrom) dead++;
     if (high >= deadFrom) deadUpper++;
     sum += low;

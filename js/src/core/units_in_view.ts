@@ -1,5 +1,6 @@
 /** What is said of one unit of the layer in view: by the tooltip, the card and the list. */
 
+import type { DeadRule } from "./dead_rule";
 import { formatInteger } from "./format";
 import type { LayerReading, UnitsReading } from "./layers";
 import { describeUnit, ownIndex, shortName } from "./layout";
@@ -13,8 +14,7 @@ export interface UnitsInView {
   readonly layer: LayerReading;
   readonly tolerances: Tolerances;
   readonly rtolStops: readonly number[];
-  /** The least count of a unit that is dead. */
-  readonly deadFrom: number;
+  readonly dead: DeadRule;
   /** Counts of finite responses; null where that was not sent. */
   readonly finite: UnitsReading["lower"] | null;
 }
@@ -52,14 +52,16 @@ export function deadRule(deadShare: number, probe: string): string {
 }
 
 export function unitTitle(data: UnitsInView, unit: number): UnitTitle {
-  const { units, reading, tolerances, deadFrom } = data;
+  const { units, reading, tolerances } = data;
+  const deadFrom = data.dead.fromOf(unit);
+  const notFinite = notFiniteWords(data, unit);
+  const probe = notFinite === null ? probeWord(data) : `finite ${probeWord(data)}`;
   const alarms: string[] = [];
   if ((reading.lower[unit] as number) >= deadFrom) {
-    alarms.push(`dead: ${deadRule(tolerances.dead_share, probeWord(data))}`);
+    alarms.push(`dead: ${deadRule(tolerances.dead_share, probe)}`);
   } else if ((reading.upper[unit] as number) >= deadFrom) {
     alarms.push("may be dead: the threshold lies between stops");
   }
-  const notFinite = notFiniteWords(data, unit);
   if (notFinite !== null) alarms.push(notFinite);
   const flat = ownIndex(units.shape, units.channel_axis, unit);
   return {

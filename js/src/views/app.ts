@@ -1,6 +1,7 @@
 /** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
 
 import { plural } from "../core/format";
+import { whyNone } from "../core/layer_warnings";
 import { UnitReader } from "../core/layers";
 import { type DrawnPicture, drawPicture } from "../core/picture";
 import { pictureCurve, pictureRows } from "../core/picture_of";
@@ -251,7 +252,7 @@ export class App {
     this.#showStatus();
     if (run.error === null) this.#runError.hide();
     else this.#runError.show(run.error.title, run.error.message);
-    this.#notes.update(run.notes, table?.layers ?? []);
+    this.#notes.update(run.notes);
     const status = this.#host.status();
     this.#tolerances.update({
       table: table ?? null,
@@ -328,11 +329,13 @@ export class App {
     const absent = this.#host.unitsAbsent(layer);
     if (absent !== null) return message(absent);
     if (units?.layer !== layer) return message(`Waiting for units of ${layer}…`);
-    if (units.probes === 0) return message(`No probe has reached ${layer} yet.`);
-    const tolerances = this.#host.tolerances();
-    const reading = this.#unitReader.read(table.table, units, tolerances);
     const row = table.table.layers.findIndex((meta) => meta.name === layer);
     if (row < 0) return message(`Waiting for units of ${layer}…`);
+    const meta = table.meta(row);
+    if (units.probes === 0) return message(`No probe has reached ${layer}${whyNone(meta)}.`);
+    if (units.units === 0) return message(`${layer} has no units: its responses have no entries.`);
+    const tolerances = this.#host.tolerances();
+    const reading = this.#unitReader.read(table.table, units, tolerances);
     const { colour, units: selected } = this.#host.view();
     return {
       kind: "units",

@@ -7,7 +7,7 @@ import { fromOwnIndex, layoutKind, ownIndex } from "../core/layout";
 import type { Colouring } from "../core/levels";
 import type { PictureHeatmap } from "../core/picture";
 import type { UnitsSnapshot } from "../core/snapshot";
-import { probesNeeded, type Tolerances } from "../core/threshold";
+import type { Tolerances } from "../core/threshold";
 import { orderUnits } from "../core/unit_order";
 import { type ReadingSurvey, sameCounts, UnitFacts } from "../core/unit_picture";
 import { MOST_SELECTED, toggled, united } from "../core/unit_selection";
@@ -437,9 +437,9 @@ export class Heatmap {
     const counts = data.reading.lower.subarray(channel * area, (channel + 1) * area);
     let dead = 0;
     let sum = 0;
-    for (const count of counts) {
+    for (const [place, count] of counts.entries()) {
       sum += count;
-      if (count >= data.deadFrom) dead++;
+      if (count >= data.dead.fromOf(channel * area + place)) dead++;
     }
     return {
       title: `channel ${channel}`,
@@ -483,11 +483,11 @@ export class Heatmap {
     const keepView = before?.units.layer === units.layer;
     if (this.#facts?.units !== units) this.#facts = new UnitFacts(units);
     const facts = this.#facts;
-    const deadFrom = probesNeeded(units.probes, tolerances.dead_share);
+    const dead = facts.rule(tolerances.dead_share);
     const sameNumbers =
       before?.units === units &&
       sameCounts(before.reading, reading) &&
-      before.deadFrom === deadFrom;
+      before.dead.share === dead.share;
     const colouring = facts.possible(state.colouring);
     const sameColours = sameNumbers && colouring === this.#colouring;
     this.#data = {
@@ -496,7 +496,7 @@ export class Heatmap {
       layer,
       tolerances,
       rtolStops,
-      deadFrom,
+      dead,
       finite: facts.finite,
     };
     this.#colouring = colouring;
@@ -507,7 +507,7 @@ export class Heatmap {
       this.#listed = null;
       this.#choices = { ...this.#choices, across: null };
     }
-    if (!sameNumbers || this.#survey === null) this.#survey = facts.survey(reading, deadFrom);
+    if (!sameNumbers || this.#survey === null) this.#survey = facts.survey(reading, dead);
     this.#toggle(true);
     this.#describeLayer(this.#data, this.#survey, state.colouring);
     if (!sameColours || !keepView) this.#repaint(keepView);
@@ -534,7 +534,8 @@ export class Heatmap {
   #repaint(keepView: boolean): void {
     const [data, facts, survey] = [this.#data, this.#facts, this.#survey];
     if (data === null || facts === null || survey === null) return;
-    const { reading, deadFrom, units } = data;
+    const { reading, units } = data;
+    const deadFrom = data.dead.from;
     const { pooling, map, across, order } = this.#choices;
     const colouring = this.#colouring;
     const range = facts.range(colouring, reading, deadFrom);

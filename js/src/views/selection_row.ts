@@ -30,9 +30,9 @@ export class SelectionRow {
     // A single unit has its card.
     this.#node.hidden = selected.length < 2;
     if (this.#node.hidden) return;
-    const { reading, units, deadFrom } = data;
+    const { reading, units } = data;
     const { lower, upper } = reading;
-    const all = summariseSelection(selected, lower, upper, units.probes, deadFrom);
+    const all = summariseSelection(selected, lower, upper, units.probes, data.dead);
     const dead = formatBracket(all.dead, all.deadUpper, formatInteger);
     const share = formatBracket(all.share, all.shareUpper, formatShare);
     setText(

@@ -310,7 +310,7 @@ export class UnitList {
     setAttribute(node, "aria-rowindex", String(row + 2));
     setAttribute(node, "aria-selected", String(this.#selected.has(unit)));
     node.classList.toggle("iua-list-active", row === this.#active);
-    node.classList.toggle("iua-list-dead", lower >= data.deadFrom);
+    node.classList.toggle("iua-list-dead", lower >= data.dead.fromOf(unit));
     const parts = [unitName(data, unit), words.index, words.alarm ?? ""];
     node.title = parts.filter((part) => part !== "").join("\n");
     setText(cells.unit, unitShortName(data, unit));

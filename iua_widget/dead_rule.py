@@ -1,0 +1,42 @@
+"""On how many probes each unit of a layer must be inactive to be dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iua_widget.tolerances import Tolerances
+
+if TYPE_CHECKING:
+    from iua_widget.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRule:
+    """When a unit of a layer is dead: `dead_share` of its finite probes, rounded up.
+
+    Attributes
+    ----------
+    needed : int, or numpy.ndarray of int64, shape (units,)
+        Probes on which a dead unit is inactive: at least one. One number where all units were
+        finite on all probes.
+    all_finite_probes : bool
+        Whether these are all of each unit's finite probes.
+    """
+
+    needed: int | np.ndarray
+    all_finite_probes: bool
+
+    @classmethod
+    def of(cls, tally: Tally, tolerances: Tolerances) -> DeadRule:
+        """The rule of a layer at tolerances."""
+        finite = tally.finite_probes
+        if isinstance(finite, int):
+            needed = tolerances.probes_needed(finite)
+            return cls(needed, needed == max(finite, 1))
+        distinct, place = np.unique(finite, return_inverse=True)
+        by_number = [tolerances.probes_needed(int(probes)) for probes in distinct]
+        by_unit = np.array(by_number, np.int64)[place]
+        return cls(by_unit, bool((by_unit == np.maximum(finite, 1)).all()))
