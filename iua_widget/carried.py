@@ -81,6 +81,9 @@ def followed(
     if after is before:
         return origin
     sizes = tuple(after.shape)
+    starts = _starts(after, before)
+    if starts is not None:
+        return _part(origin, tuple(shape), starts, sizes)
     if sizes[1:] == tuple(shape[1:]) and len(set(sizes[1:])) == len(sizes) - 1:
         return origin
     orders = [
@@ -137,7 +140,7 @@ def layout_of(values: Any) -> tuple[int, ...]:
     >>> layout_of(np.zeros((2, 3, 4)).transpose(0, 2, 1))
     (0, 2, 1)
     """
-    strides = values.stride() if is_tensor(values) else values.strides
+    strides = _strides(values)
     return tuple(sorted(range(values.ndim), key=lambda axis: (-abs(strides[axis]), axis)))
 
 
@@ -153,6 +156,38 @@ def _order(
             if np.array_equal(np.transpose(old, order), new):
                 return order
     return by_memory if by_memory in orders else None
+
+
+def _starts(after: Any, before: Any) -> list[int] | None:
+    """Where on each axis of `before` a view of a part of it begins, all between being there."""
+    if before is None or after.ndim != before.ndim or _strides(after) != _strides(before):
+        return None
+    left = _address(after) - _address(before)
+    starts = [0] * before.ndim
+    for axis in layout_of(before):
+        stride = _strides(before)[axis]
+        starts[axis], left = divmod(left, stride) if stride > 0 else (0, left)
+    ends = zip(starts, after.shape, before.shape, strict=True)
+    inside = not left and all(0 <= start <= size - length for start, length, size in ends)
+    return starts if inside and tuple(after.shape) != tuple(before.shape) else None
+
+
+def _part(
+    origin: Origin, shape: tuple[int, ...], starts: Sequence[int], sizes: Sequence[int]
+) -> Origin:
+    """What is known of a part of a response, some of whose entries were left out."""
+    told = settled(origin, shape)
+    mask, channels = origin.mask, told.settled and told.settled.channel_axis
+    positions = [axis for axis in range(len(shape)) if axis != channels]
+    if mask is not None and mask.shape == tuple(shape[axis] for axis in positions):
+        mask = mask[tuple(slice(starts[axis], starts[axis] + sizes[axis]) for axis in positions)]
+    return replace(told, mask=mask)
+
+
+def _strides(values: Any) -> tuple[int, ...]:
+    if is_tensor(values):
+        return tuple(stride * values.element_size() for stride in values.stride())
+    return tuple(values.strides)
 
 
 def _same_values(after: Any, before: Any) -> bool:

@@ -496,9 +496,9 @@ def _followed(value: Any, before: Mapping[str, Any], known: Batch | None) -> Bat
         origin = known.origins.get(source)
         if name in stated and all(stated[name] is not one for one in known.origins.values()):
             origins[name] = stated[name]
-        elif origin is not None and hasattr(array, "shape"):
-            old = before[source]
-            found = followed(origin, tuple(old.shape), layout_of(old), array, old)
+        elif origin is not None:
+            old, new = before[source], array if is_tensor(array) else np.asanyarray(array)
+            found = followed(origin, tuple(old.shape), layout_of(old), new, old)
             if found is not None:
                 origins[name] = found
     as_long = all(len(fields[name]) == len(before[name]) for name in before.keys() & fields.keys())

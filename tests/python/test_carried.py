@@ -82,6 +82,7 @@ MOVES = {
     "permuted and copied": fields(lambda field: field.permute(0, 2, 3, 1).contiguous()),
     "permuted and doubled": fields(lambda field: field.permute(0, 2, 3, 1) * 2),
     "copied and doubled": fields(lambda field: field.permute(0, 2, 3, 1).contiguous() * 2),
+    "as lists": fields(lambda field: field.permute(0, 2, 3, 1).tolist()),
     "as an array": fields(lambda field: np.ascontiguousarray(field.numpy().transpose(0, 3, 2, 1))),
     "ours in a function": lambda batch: transpose((0, 2, 3, 1))(batch),  # noqa: PLW0108
     "DNIKit's": processors.Transposer(dim=[0, 2, 3, 1]),
@@ -134,7 +135,8 @@ def test_flattened_maps_are_of_their_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [lambda field: field[:, :7], lambda field: field.amax((2, 3)), lambda _: np.ones(4)]
+    "function",
+    [lambda field: field[:, [0, 3]], lambda field: field.amax((2, 3)), lambda _: np.ones(4)],
 )
 def test_what_cannot_be_told_is_not_guessed(function: Callable[[Any], Any]) -> None:
     assert told(fields(function))[0] == "array"
@@ -185,6 +187,30 @@ def test_tokens_stay_tokens_and_padding_stays_out(stages: Any, texts: Any) -> No
     (through,) = IUA.introspect(pipeline(texts, TorchModel(net)("relu"), stages)).results.values()
     assert (through.unit, through.masked, through.probes) == ("token", 24, 16)
     assert through.unit_inactive_count.tolist() == alone.unit_inactive_count.tolist()
+
+
+PARTS = [
+    fields(lambda field: field[:, 1:]),
+    fields(lambda field: field[1:]),
+    fields(lambda field: field[:2, :4, 1:].numpy()),
+    [transpose((0, 2, 1)), fields(lambda field: field[..., 2:])],
+]
+
+
+@pytest.mark.parametrize("stages", PARTS)
+def test_a_part_of_a_response_keeps_its_part_of_the_mask(stages: Any, texts: Any) -> None:
+    net = Words()
+    iua = IUA.introspect(pipeline(texts, TorchModel(net)("relu"), stages))
+    values = np.where(texts[0]["attention_mask"][..., None] == 1, net(**texts[0]).detach(), np.nan)
+    for stage in stages if isinstance(stages, list) else [stages]:
+        values = stage(Batch({"relu": torch.from_numpy(values)}))
+        values = np.asarray((values.fields if isinstance(values, Batch) else values)["relu"])
+    (result,) = iua.results.values()
+    channels = values.swapaxes(1, 2) if stages is PARTS[-1] else values
+    expected = (channels == 0).sum(axis=(0, 1)) * 2
+    assert (result.kind, result.unit) == ("ReLU", "token")
+    assert result.unit_inactive_count.tolist() == expected.tolist()
+    assert result.probes == 2 * np.isfinite(channels[..., 0]).sum()
 
 
 def test_padding_is_left_out_of_what_is_pooled(texts: Any) -> None:
