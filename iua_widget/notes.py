@@ -44,12 +44,12 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
         notes.append(_not_finite({name: tallies[name] for name in odd}))
     if padding := where(lambda tally: not tally.probes and tally.masked > 0):
         notes.append(
-            f"Every position of {named(padding)} is padding, as the mask says: no probe has "
-            "reached what has no figures."
+            f"Every position of {named(padding)} is padding, as the mask says: no probe was left, "
+            "and so there are no figures."
         )
     if inputs and (empty := where(lambda tally: not tally.seen and bool(tally.dtypes))):
         notes.append(
-            f"{named(empty)}: every response was empty, of no row. No input was passed there, so "
+            f"No input reached {named(empty)}: there were only empty responses, of no row, and so "
             "there are no figures."
         )
     if without := where(lambda tally: tally.probes > 0 and not tally.units):

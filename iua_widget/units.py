@@ -272,6 +272,8 @@ def arrange(
         masked = 0 if real is None else int(real.size - real.sum())
         return ArrangedResponse(rows, (channels,), masked, fits_mask=fits_mask)
     positions = last.reshape(probes, math.prod(last.shape[1:-1]), channels)
+    if not positions.shape[1]:  # no response at all, as where all are padding
+        return ArrangedResponse(positions[:0], (channels,), fits_mask=fits_mask)
     if real is None or real.ndim == 1:
         return ArrangedResponse(positions, (channels,), fits_mask=fits_mask)
     # A zero makes no channel active and adds to no sum.

@@ -257,3 +257,10 @@ def test_without_any_input_there_is_nothing_to_read() -> None:
     for ask in (iua.to_pandas, lambda: iua.units("a"), lambda: iua.channels("a")):
         with pytest.raises(NoProbesError, match="only empty batches"):
             ask()
+
+
+def test_a_map_without_positions_is_no_probe_of_its_channels() -> None:
+    iua = IUA.introspect({"a": np.zeros((4, 3, 0, 2)), "b": np.zeros((4, 3))}, units="channel")
+    assert iua.to_pandas()["probes"].tolist() == [0, 4]
+    assert iua.results["a"].dead == 0
+    assert not iua.channels("a")["dead"].any()

@@ -124,7 +124,7 @@ export class LayerRow {
         unitSentence(meta, table.stops.length),
       );
       this.#units.update(meta.units, meta.units, true);
-      this.#curve.node().classList.toggle("iua-nothing", meta.probes === 0);
+      this.#curve.node().classList.toggle("iua-nothing", meta.probes === 0 || meta.units === 0);
     } else {
       setText(this.#kind, "");
       setAttribute(this.#kind, "title", null);
@@ -151,11 +151,9 @@ export class LayerRow {
     this.#dormant.setAside(dormantOf(meta), null);
     const channels = deadChannels(read);
     this.#dead.setAside(channels, channels === "" ? null : `${channels}. ${DEAD_CHANNELS}.`);
-    if (meta.probes > 0 && !Number.isNaN(read.threshold)) {
-      this.#curve.setMark(
-        positionAmong(reading.table.stops, read.threshold),
-        reading.value(layer, "share"),
-      );
+    const share = reading.value(layer, "share");
+    if (!Number.isNaN(share) && !Number.isNaN(read.threshold)) {
+      this.#curve.setMark(positionAmong(reading.table.stops, read.threshold), share);
     } else this.#curve.hideMark();
     const deadShare = reading.value(layer, "dead-share");
     this.#showWarnings(
