@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakSet
 
+from iua_widget.cell_context import CellContext
 from iua_widget.errors import ProducerError
 
 Status = Literal["idle", "running", "paused", "stopped", "done", "failed"]
@@ -75,6 +76,8 @@ class Run:
     on_status : callable, optional
         Called after each change of status, on the thread that changed it. The last call comes
         before `wait` returns.
+    context : CellContext, optional
+        What holds in the run, where it is on a thread of its own; by default what holds here.
 
     Attributes
     ----------
@@ -96,8 +99,10 @@ class Run:
         total: Callable[[], int | None] = lambda: None,
         on_step: Callable[[], None] = lambda: None,
         on_status: Callable[[], None] = lambda: None,
+        context: CellContext | None = None,
     ) -> None:
         self.error: Exception | None = None
+        self._context = context or CellContext()
         self._open_steps = open_steps
         self._total = total
         self._on_step = on_step
@@ -149,7 +154,10 @@ class Run:
         self._set_status("running")
         if background:
             self._thread = threading.Thread(
-                target=self._work, args=(after,), name="iua_widget run", daemon=True
+                target=self._context.run,
+                args=(self._work, after),
+                name="iua_widget run",
+                daemon=True,
             )
             self._thread.start()
         else:
@@ -213,7 +221,7 @@ class Run:
         try:
             if after is not None:
                 after.wait()
-            with closing(self._open_steps()) as steps:
+            with self._context.torch_modes(), closing(self._open_steps()) as steps:
                 end = self._drive(steps)
         except Exception as error:  # noqa: BLE001  (it is shown in the widget, and kept)
             self.error = error

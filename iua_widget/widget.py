@@ -15,6 +15,7 @@ import anywidget
 import traitlets
 
 from iua_widget import html
+from iua_widget.cell_context import CellContext
 from iua_widget.cells import CellRun, current_cell
 from iua_widget.connection import LARGEST_FRAME
 from iua_widget.errors import IUAError, NoProbesError, ProducerError
@@ -85,8 +86,9 @@ class IUAWidget(anywidget.AnyWidget):
     batch_size : int
         Probes pulled from the producer at a time, where it is not a loader that decides.
     background : bool
-        Whether to count on a thread of its own, so that the cell returns at once. Otherwise the
-        widget is made when everything is counted.
+        Whether to count on a thread of its own, so that the cell returns at once. What holds in the
+        cell holds there, too: context variables, PyTorch's default device, modes and autocast.
+        Otherwise the widget is made when everything is counted.
 
     Attributes
     ----------
@@ -220,9 +222,10 @@ class IUAWidget(anywidget.AnyWidget):
             }
             self._iua = self._new_iua(tolerances)
         self._background = background
+        self._context = CellContext()
         super().__init__(**asdict(tolerances))
         self.on_msg(self._on_message)
-        self._pacer = FramePacer(self._send_frame)
+        self._pacer = FramePacer(lambda order: self._context.run(self._send_frame, order))
         if self._source is None:
             self._select_a_layer()
             self._pacer.flush()
@@ -554,7 +557,7 @@ class IUAWidget(anywidget.AnyWidget):
         if (
             self._stops_left_out
             or self._sent_for(self.tolerances) != self._sent
-            or self._iua.notes_at(self.atol) != self._run.get("notes")
+            or self._notes() != self._run.get("notes")
         ):
             self._pacer.request(urgent=True)
 
@@ -623,6 +626,7 @@ class IUAWidget(anywidget.AnyWidget):
             total=lambda: source.total,
             on_step=self._on_step,
             on_status=lambda: self._on_status(run),
+            context=self._context,
         )
         self._current, self._recounting = run, again
         threading.Thread(
@@ -633,7 +637,7 @@ class IUAWidget(anywidget.AnyWidget):
     def _beat_while(self, run: Run) -> None:
         while not run.wait(_BEAT):
             if run is self._current and self._pacer is not None:
-                self._pacer.beside_frames(self._beat)
+                self._pacer.beside_frames(lambda: self._context.run(self._beat))
 
     def _may_wait(self) -> bool:
         """False in an observer of what a frame changed: the run may be waiting for that frame."""
@@ -721,7 +725,7 @@ class IUAWidget(anywidget.AnyWidget):
             "held": self._iua.held,
             "memory": self._iua.memory,
             "error": None if error is None else _explained(error, self._recounting),
-            "notes": self._iua.notes_at(self.atol),
+            "notes": self._notes(),
             "source": self._label(),
             "restartable": self._source is not None and self._source.restartable,
             "recounting": self._recounting,
@@ -735,6 +739,9 @@ class IUAWidget(anywidget.AnyWidget):
                 "remaining": progress.remaining,
             }
         return info
+
+    def _notes(self) -> list[str]:
+        return [*self._context.notes, *self._iua.notes_at(self.atol)]
 
     def _label(self) -> str:
         return self._source.label if self._source is not None else "a finished run"

@@ -20,8 +20,8 @@ from iua_widget.capture.outputs import tensors
 from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
+from iua_widget.capture.shadow import Shadow
 from iua_widget.capture.source import place
-from iua_widget.capture.untouched import Untouched
 from iua_widget.capture.watch import Capture, Findings, Watch
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
@@ -109,8 +109,9 @@ def _without_computing(model: nn.Module, example: Any, forward: Forward) -> Resp
 
 
 def _by_one_batch(model: nn.Module, example: Any, forward: Forward) -> ResponseInfos:
-    with OwnRandomness().window(), Untouched(model).batch():
-        return _watched(model, _read(model, example), forward)
+    shadow = Shadow(model)
+    with OwnRandomness().window(), shadow.batch():
+        return _watched(model, _read(model, example), forward, shadow)
 
 
 @contextmanager
@@ -128,7 +129,9 @@ def _read(model: nn.Module, example: Any) -> Any:
     return read_batch(example, 0, device=device, dtype=dtype).batch
 
 
-def _watched(model: nn.Module, batch: Any, forward: Forward) -> ResponseInfos:
+def _watched(
+    model: nn.Module, batch: Any, forward: Forward, shadow: Shadow | None = None
+) -> ResponseInfos:
     infos = {
         f"{_INPUT}{path}": _of_input(f"{_INPUT}{path}", tensor) for path, tensor in tensors(batch)
     }
@@ -138,12 +141,15 @@ def _watched(model: nn.Module, batch: Any, forward: Forward) -> ResponseInfos:
 
     names = ModuleNames(model)
     selection = Selection(model, names, everything=True)
-    with Watch(names, selection, take, Findings(), functions=True):
+    called = model
+    if shadow is not None:
+        called, forward = shadow.model, forward and shadow.bound(forward)
+    with Watch(names, selection, take, Findings(), functions=True, shadow=shadow):
         if forward is not None:
-            forward(model, batch)
+            forward(called, batch)
         else:
             args, kwargs = arguments(model, batch, 0)
-            model(*args, **kwargs)
+            called(*args, **kwargs)
     return ResponseInfos(infos)
 
 

@@ -277,7 +277,9 @@ def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None, n
     if isinstance(value, np.ma.MaskedArray):
         value = unmasked(value, f"batch {number} of the loader", batch=number)
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
-        value = torch.tensor(np.ascontiguousarray(value, value.dtype.newbyteorder("=")))
+        # On the host whatever the default device: it is the model's own that counts, below.
+        native = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
+        value = torch.tensor(native, device="cpu" if device is not None else None)
         value = value.to(dtype) if value.is_floating_point() and dtype is not None else value
     if isinstance(value, torch.Tensor):
         moved = value if device is None else value.to(device)

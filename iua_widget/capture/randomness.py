@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class _State(NamedTuple):
-    """The states of the generators that code draws from unless told otherwise."""
+    """The states of the generators that code draws from unless told otherwise.
+
+    Beside the main thread PyTorch's are left out.
+    """
 
     python: Any
     numpy: Any
-    cpu: torch.Tensor
+    cpu: torch.Tensor | None
     devices: tuple[torch.Tensor, ...]
 
 
+_here: Final = threading.local()
 _guard: Final = threading.Lock()
 _inside = 0
 _owners_state: _State | None = None
@@ -31,10 +39,12 @@ class OwnRandomness:
     """Lets a run draw random numbers without moving the program's generators.
 
     On the main thread a run draws what the program would have drawn next, so it can be repeated by
-    hand. Beside the main thread, where the program may be drawing meanwhile, the run begins from a
-    state derived from that, so that no number is drawn twice, and leaves off around the model when
-    two batches have drawn nothing there. If the program seeds itself meanwhile, its seed stands; if
-    it has drawn or seeded between two batches, the run begins again from there.
+    hand. Beside the main thread, where the program may be drawing meanwhile, it draws from others:
+    of PyTorch's by operators that are told so on this thread alone, so that the program's stay
+    untouched. Python's and NumPy's cannot be told so: they are exchanged while the run's own code
+    runs, but only if it has been seen to draw from them. Then, and only then, numbers that the
+    program draws from them at the same time are others than without the run. If the program seeds
+    itself meanwhile, its seed stands.
 
     Examples
     --------
@@ -50,19 +60,29 @@ class OwnRandomness:
         self._before: _State | None = None
         self._state: _State | None = None
         self._quiet = 0
+        self._watched = {True: 0, False: 0}
+        self._exchanges = False
+        self._draws: _OwnDraws | None = None
 
     @staticmethod
     @contextlib.contextmanager
     def undone() -> Iterator[None]:
         """Within a window, leave the generators as if nothing had been drawn here."""
-        if not _inside:  # nothing is drawn at all
+        randomness: OwnRandomness | None = getattr(_here, "innermost", None)
+        if randomness is None:  # nothing is drawn at all
             yield
             return
-        before = _read()
+        exchanged = randomness._alone or randomness._exchanges  # noqa: SLF001
+        before = _read(with_torch=randomness._alone) if exchanged else None  # noqa: SLF001
+        draws = randomness._draws  # noqa: SLF001
+        states = draws.states() if draws is not None else {}
         try:
             yield
         finally:
-            _write(before)
+            if before is not None:
+                _write(before)
+            for generator, state in states.items():
+                generator.set_state(state)
 
     @contextlib.contextmanager
     def window(self, *, always: bool = False) -> Iterator[None]:
@@ -73,46 +93,179 @@ class OwnRandomness:
         always : bool
             Also where the windows before have drawn nothing.
         """
-        if not self._alone and self._quiet > 1 and not always:
+        outer = getattr(_here, "innermost", None)
+        with ExitStack() as exits:
+            exits.callback(setattr, _here, "innermost", outer)
+            _here.innermost = self
+            exits.enter_context(self._exchanged() if self._alone else self._beside(always=always))
+            yield
+
+    @contextlib.contextmanager
+    def _beside(self, *, always: bool) -> Iterator[None]:
+        if self._quiet >= _ENOUGH and not always:
             yield
             return
+        if self._draws is None:
+            self._draws = _OwnDraws()
+        with ExitStack() as exits:
+            exits.enter_context(self._draws)
+            if self._exchanges:
+                exits.enter_context(self._exchanged())
+            elif self._watched[always] < _ENOUGH:
+                self._watched[always] += 1
+                exits.enter_context(self._watching())
+            self._draws.drew = False
+            yield
+            quiet = not self._draws.drew and not self._exchanges
+            if not always:
+                self._quiet = self._quiet + 1 if quiet else 0
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """See whether this thread draws from Python's or NumPy's generator, and undo it."""
+        generators = {id(random._inst), id(np.random.mtrand._rand)}  # noqa: SLF001
+        before, seed, profile = _read(with_torch=False), torch.initial_seed(), sys.getprofile()
+        drew = False
+
+        def see(_frame: Any, event: str, called: Any) -> None:
+            nonlocal drew
+            if event == "c_call" and id(getattr(called, "__self__", None)) in generators:
+                drew = True
+
+        sys.setprofile(see)
+        try:
+            yield
+        finally:
+            sys.setprofile(profile)
+            self._exchanges |= drew
+            if drew and torch.initial_seed() == seed:
+                _write(before)
+
+    @contextlib.contextmanager
+    def _exchanged(self) -> Iterator[None]:
         global _inside, _owners_state  # noqa: PLW0603  (the generators are the process's, too)
         with _guard:
             outermost = not _inside
             _inside += 1
             if outermost:
-                _owners_state = _read()
+                _owners_state = _read(with_torch=self._alone)
                 moved = self._before is None or not _same(self._before, _owners_state)
                 if self._state is None or moved:
                     self._state = _owners_state if self._alone else _derived(_owners_state)
                 self._before = _owners_state
                 _write(self._state)
-        entered = self._state
+        entered, seed = self._state, torch.initial_seed()
         try:
             yield
         finally:
             with _guard:
                 _inside -= 1
-                now = _read()
                 if entered is not None and outermost:
-                    if not always:
-                        self._quiet = self._quiet + 1 if _same(entered, now) else 0
-                    self._state = now
+                    self._state = _read(with_torch=self._alone)
                 if not _inside and _owners_state is not None:
-                    seeded = entered is not None and _seed(now) != _seed(entered)
+                    seeded = entered is not None and torch.initial_seed() != seed
                     if self._alone or not outermost or not seeded:
                         _write(_owners_state)
                     _owners_state = None
 
 
-def _read() -> _State:
+_ENOUGH: Final = 2
+"""Windows in which a run is looked at for what it draws from."""
+
+
+class _OwnDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Gives operators that draw random numbers on this thread a generator of its own.
+
+    Attributes
+    ----------
+    drew : bool
+        Whether there was one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.drew = False
+        self._process = os.getpid()
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        drawing = torch.Tag.nondeterministic_seeded in func.tags
+        # A loader's workers are forks of this thread, with seeds of their own.
+        if not drawing or os.getpid() != self._process:
+            return func(*args, **kwargs)
+        given = (*args, *kwargs.values())
+        if any(isinstance(value, torch.Generator) for value in given):
+            return func(*args, **kwargs)
+        self.drew = True
+        tensors = (value for value in args if isinstance(value, torch.Tensor))
+        like = next(tensors, None)
+        device = like.device if like is not None else torch.device("cpu")
+        generator = self._generator(torch.device(kwargs.get("device") or device))
+        name = func.overloadpacket.__name__
+        if name in _LIKE and like is not None:
+            made = torch.empty_like(like, **kwargs)
+            filled: torch.Tensor = getattr(made, _LIKE[name])(*args[1:], generator=generator)
+            return filled
+        taking = _taking_a_generator(func)
+        if taking is not None:
+            return taking(*args, **kwargs, generator=generator)
+        return self._exchanging(generator, lambda: func(*args, **kwargs))
+
+    def states(self) -> dict[torch.Generator, torch.Tensor]:
+        """The states of the generators there are by now."""
+        return {generator: generator.get_state() for generator in self._generators.values()}
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            seed = _number(_owners(device).get_state().tolist())
+            self._generators[device] = torch.Generator(device).manual_seed(seed)
+        return self._generators[device]
+
+    def _exchanging(self, generator: torch.Generator, draw: Callable[[], Any]) -> Any:
+        """For an operator that takes no generator: exchange the states around it alone."""
+        owners = _owners(generator.device)
+        with _guard:
+            before = owners.get_state()
+            owners.set_state(generator.get_state())
+            try:
+                return draw()
+            finally:
+                generator.set_state(owners.get_state())
+                owners.set_state(before)
+
+
+_LIKE: Final = {"rand_like": "uniform_", "randn_like": "normal_", "randint_like": "random_"}
+
+
+def _taking_a_generator(func: Any) -> Any:
+    """The form of an operator that takes a generator; None where there is none."""
+    packet, overload = func.overloadpacket, func._overloadname  # noqa: SLF001
+    for name in (overload, "generator" if overload == "default" else f"{overload}_generator"):
+        form = getattr(packet, name, None)
+        if form is not None and any(a.name == "generator" for a in form._schema.arguments):  # noqa: SLF001
+            return form
+    return None
+
+
+def _owners(device: torch.device) -> torch.Generator:
+    """The program's generator of a device."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        return torch.cuda.default_generators[index]
+    return torch.default_generator
+
+
+def _read(*, with_torch: bool) -> _State:
     devices: tuple[torch.Tensor, ...] = ()
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if with_torch and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         devices = tuple(torch.cuda.get_rng_state_all())
     return _State(
         random.getstate(),
         np.random.get_state(legacy=False),  # noqa: NPY002  (the generator others draw from)
-        torch.get_rng_state(),
+        torch.get_rng_state() if with_torch else None,
         devices,
     )
 
@@ -120,7 +273,8 @@ def _read() -> _State:
 def _write(state: _State) -> None:
     random.setstate(state.python)
     np.random.set_state(state.numpy)  # noqa: NPY002
-    torch.set_rng_state(state.cpu)
+    if state.cpu is not None:
+        torch.set_rng_state(state.cpu)
     if state.devices:
         torch.cuda.set_rng_state_all(list(state.devices))
 
@@ -129,10 +283,14 @@ def _same(one: _State, other: _State) -> bool:
     return (
         one.python == other.python
         and _numpy_key(one) == _numpy_key(other)
-        and torch.equal(one.cpu, other.cpu)
+        and (one.cpu is other.cpu or _equal(one.cpu, other.cpu))
         and len(one.devices) == len(other.devices)
         and all(map(torch.equal, one.devices, other.devices))
     )
+
+
+def _equal(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    return one is not None and other is not None and torch.equal(one, other)
 
 
 def _numpy_key(state: _State) -> tuple[Any, ...]:
@@ -145,20 +303,12 @@ def _numpy_key(state: _State) -> tuple[Any, ...]:
     )
 
 
-def _seed(state: _State) -> int:
-    generator = torch.Generator()
-    generator.set_state(state.cpu)
-    return generator.initial_seed()
-
-
 def _derived(state: _State) -> _State:
-    """Another state, the same for the same state."""
+    """Other states of Python's and NumPy's generators, the same for the same states."""
+    python = random.Random(_number(state.python)).getstate()  # noqa: S311
+    numpy = np.random.RandomState(_number(_numpy_key(state))).get_state(legacy=False)
+    return _State(python, numpy, None, ())
 
-    def seed(of: Any) -> int:
-        return int.from_bytes(hashlib.sha256(repr(of).encode()).digest()[:4], "little")
 
-    drawer: Callable[[int], torch.Generator] = torch.Generator().manual_seed
-    python = random.Random(seed(state.python)).getstate()  # noqa: S311
-    numpy = np.random.RandomState(seed(_numpy_key(state))).get_state(legacy=False)
-    cpu = drawer(seed(state.cpu.tolist())).get_state()
-    return _State(python, numpy, cpu, state.devices)
+def _number(of: Any) -> int:
+    return int.from_bytes(hashlib.sha256(repr(of).encode()).digest()[:4], "little")

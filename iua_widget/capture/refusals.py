@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import torch
 from torch import nn
 
 from iua_widget.errors import ProducerError
 from iua_widget.wording import named
+
+_SHARDED: Final = {"FullyShardedDataParallel", "FSDPModule"}
 
 
 def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
@@ -33,16 +36,28 @@ def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
                 "be watched together. Pass the model itself: model.module."
             )
             raise ProducerError(message)
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(model, nn.parallel.DistributedDataParallel):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
+        inner = wrapped_in(model)
+        if inner is None:
             break
         model = inner
     _check(model)
     if values:
         _check_values(model)
     return model
+
+
+def wrapped_in(module: nn.Module) -> nn.Module | None:
+    """What `torch.compile` or DistributedDataParallel holds; None for any other module."""
+    inner = getattr(module, "_orig_mod", None)
+    if inner is None and isinstance(module, nn.parallel.DistributedDataParallel):
+        inner = module.module
+    return inner if isinstance(inner, nn.Module) else None
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether FSDP gathers a model's parameters as it is called."""
+    kinds = {kind.__name__ for module in model.modules() for kind in type(module).__mro__}
+    return not kinds.isdisjoint(_SHARDED)
 
 
 def _check(model: nn.Module) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
 from typing import Any, Final, cast, get_args
 
 import torch
@@ -30,7 +28,7 @@ from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
-from iua_widget.capture.untouched import Mode, Untouched
+from iua_widget.capture.shadow import Mode, Shadow
 from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
 from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, Masks, asked_masks
@@ -47,10 +45,8 @@ class TorchSource:
 
     A response is handed on while it is made, before a later in-place operation could change it.
     Each call in one forward pass is a layer of its own: ``relu``, ``relu:1``, ``block/relu``.
-    Hooks, mode and private randomness are in place only while a batch passes; between batches, and
-    after an error, everything is as it was. Several runs take turns, batch by batch. Other use of
-    the model on another thread meanwhile is not counted, but may find it in evaluation mode: pause
-    the run before training.
+    What is run is the model's shadow, so the model itself is never touched; other use of it on
+    another thread is neither disturbed nor counted.
 
     Parameters
     ----------
@@ -101,14 +97,14 @@ class TorchSource:
         self._forward = _checked_forward(forward)
         self._max_probes = max_probes
         self._mode = _checked_mode(mode)
-        self._ambient = _Ambient()
         self._total = known_total(self._loader)
         self._findings = Findings()
         self._layout = MaskLayout()
         self._shapes: set[str] = set()
         self._overshot = False
         self._batch_axis = 1 if forward is None and time_major(self._model) else 0
-        self._untouched = Untouched(self._model, self._mode)
+        self._shadow = Shadow(self._model, self._mode)
+        self._drifted: list[str] = []
         self._randomness = OwnRandomness()
         self._singles = 0
         self.label = type(self._model).__name__
@@ -144,12 +140,7 @@ class TorchSource:
             notes.append(
                 f"Calls of {named(sorted(findings.elsewhere))} on another thread were not counted."
             )
-        if self._untouched.left_changed:
-            notes.append(
-                f"{named(self._untouched.left_changed)} changed during the run, by the forward "
-                "pass or by you, and was left so."
-            )
-        return notes
+        return notes + (self._drifted or self._shadow.notes())
 
     def batches(
         self,
@@ -163,7 +154,7 @@ class TorchSource:
         self._findings = Findings()
         self._layout = MaskLayout()
         self._shapes = set()
-        self._untouched = Untouched(self._model, self._mode)
+        self._shadow, self._drifted = Shadow(self._model, self._mode), []
         randomness = OwnRandomness()
         left = None if self._max_probes is None else self._max_probes - position.probes
         counted, number = position.probes, position.batches
@@ -191,7 +182,8 @@ class TorchSource:
             if not first:
                 self._check_seen()
         finally:
-            self._untouched.finish()
+            self._drifted = self._shadow.notes(thorough=True)
+            self._shadow = Shadow(self._model, self._mode)
             for generator, state in generators:
                 generator.set_state(state)
             iterator.close()
@@ -208,7 +200,7 @@ class TorchSource:
         """
         with self._randomness.window():
             probes = self._pass(batch, self._singles, None, record, restart)
-        self._untouched.start_again()
+        self._shadow.each_first()
         self._check_seen(first=True)
         self._singles += 1
         return probes
@@ -304,18 +296,19 @@ class TorchSource:
             self._findings,
             functions=functions,
             lengths=masks.shapes,
+            shadow=self._shadow,
         )
-        with self._ambient.restored(), self._untouched.batch(), watch:
+        with self._shadow.batch(), watch:
             self._call(inputs, number)
         return watch
 
     def _call(self, inputs: Inputs, number: int) -> None:
         try:
             if self._forward is not None:
-                self._forward(self._model, inputs.batch)
+                self._shadow.bound(self._forward)(self._shadow.model, inputs.batch)
             else:
                 args, kwargs = arguments(self._model, inputs.batch, number)
-                self._model(*args, **kwargs)
+                self._shadow.model(*args, **kwargs)
         except (RuntimeError, TypeError) as error:
             hint = _hint(str(error), inputs, place(self._model)[1])
             if not hint:
@@ -344,27 +337,6 @@ class TorchSource:
         if self._mask is not None:
             return asked_masks(self._mask, batch, number)
         return batch_masks(batch, self._names, number)
-
-
-class _Ambient:
-    """The autocast under which the source was made, for a run on another thread."""
-
-    def __init__(self) -> None:
-        self._thread = threading.get_ident()
-        kinds = {"cpu", "cuda"} if torch.cuda.is_available() else {"cpu"}
-        self._casts = [
-            (kind, torch.get_autocast_dtype(kind))
-            for kind in kinds
-            if torch.is_autocast_enabled(kind)
-        ]
-
-    @contextlib.contextmanager
-    def restored(self) -> Iterator[None]:
-        with ExitStack() as exits:
-            if threading.get_ident() != self._thread:
-                for kind, dtype in self._casts:
-                    exits.enter_context(torch.autocast(kind, dtype=dtype))
-            yield
 
 
 def _generators(loader: Any) -> list[torch.Generator]:

@@ -25,6 +25,8 @@ from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import responses
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
+from iua_widget.capture.shadow import Shadow
+from iua_widget.cell_context import plain_torch
 from iua_widget.errors import ProducerError
 from iua_widget.response_info import LayerInfo
 
@@ -142,6 +144,8 @@ class Watch:
         and tells where channels are.
     lengths : set of tuple of int
         Items and positions of the masks, to tell which axis is which.
+    shadow : Shadow, optional
+        What is watched, where it is not the model itself that `names` and `selection` speak of.
 
     Attributes
     ----------
@@ -158,7 +162,9 @@ class Watch:
         *,
         functions: bool,
         lengths: Iterable[tuple[int, ...]] = (),
+        shadow: Shadow | None = None,
     ) -> None:
+        self._shadow = shadow or Shadow(names.model)
         self._names = names
         self._selection = selection
         self._take = take
@@ -180,18 +186,19 @@ class Watch:
     def __enter__(self) -> Self:
         self._outer = getattr(_watching, "innermost", None)
         _watching.innermost = self
-        for module in self._watched():
+        for module in dict.fromkeys(map(self._shadow.of, self._watched())):
             # Last of all hooks, so that what the user's own hooks change is seen as changed.
             if not isinstance(module, torch.jit.ScriptModule):
                 enter = module.register_forward_pre_hook(self._enter_module, with_kwargs=True)
                 self._exits.callback(enter.remove)
                 leave = module.register_forward_hook(self._leave_module, always_call=True)
                 self._exits.callback(leave.remove)
-            elif id(module) in self._wanted:
-                seen = module.register_forward_hook(self._see_script)
+            elif id(self._shadow.original(module)) in self._wanted:
+                # By the class: a ScriptModule refuses, though it would call it.
+                seen = nn.Module.register_forward_hook(module, self._see_script)
                 self._exits.callback(seen.remove)
         if self._functions:
-            self._exits.enter_context(_FunctionMode(self._see_function))
+            self._exits.enter_context(_FunctionMode(self._see_function, self._check_arguments))
         return self
 
     def _watched(self) -> Iterable[nn.Module]:
@@ -212,6 +219,7 @@ class Watch:
     def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if not self._here:
             return
+        module = self._shadow.original(module)
         caller = self._frames[-1] if self._frames else None
         if caller is None and module is self._names.model:
             self._calls.clear()  # one more pass, as each token of model.generate takes
@@ -230,6 +238,7 @@ class Watch:
         )
 
     def _leave_module(self, module: nn.Module, _args: Any, output: Any) -> None:
+        module = self._shadow.original(module)
         if not self._here:
             if threading.get_ident() != self._thread and module in self._selection.modules:
                 self._findings.elsewhere.add(self._names.of(module)[0])
@@ -245,6 +254,7 @@ class Watch:
     def _see_script(self, module: nn.Module, _args: Any, output: Any) -> None:
         """A ScriptModule takes no other hook: it is one step, by its first name."""
         if self._here:
+            module = self._shadow.original(module)
             caller = self._frames[-1] if self._frames else None
             name = self._names.called_from(module, caller.name if caller else self._names.root)
             self._findings.calls.add(name)
@@ -263,6 +273,16 @@ class Watch:
             if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
                 tensor = tensor.transpose(0, 1)  # noqa: PLW2901
             self._hand_on(call + path, tensor, layer, frame, sequence=not state)
+
+    def _check_arguments(self, arguments: tuple[Any, ...]) -> None:
+        """Refuse a model that is called itself, by a way that leads around its shadow."""
+        if self._here and any(map(self._shadow.is_of_the_original, arguments)):
+            self.failure = ProducerError(
+                f"{self._names.root} was called itself, where a stand-in for it is watched, which "
+                "has its weights. In forward= use the model that is given: forward=lambda model, "
+                "batch: model(batch). In a hook or a patched method use the module that is given."
+            )
+            raise self.failure
 
     def _see_function(self, function: Any, result: Any) -> None:
         if not self._here:
@@ -317,9 +337,11 @@ class Watch:
         _watching.innermost = None  # what counting itself calls is not the model's
         try:
             by_expert = self._by_expert(name, tensor, layer, frame.experts() if frame else None)
-            for capture in by_expert or [Capture(name, tensor, layer, axes[name], sequence)]:
-                number = max(self._passes - 1, 0)
-                self._take(replace(capture, turned=self._turned, number=number))
+            captures = by_expert or [Capture(name, tensor, layer, axes[name], sequence)]
+            number = max(self._passes - 1, 0)
+            with plain_torch():
+                for capture in captures:
+                    self._take(replace(capture, turned=self._turned, number=number))
         except Exception as error:
             self.failure = error
             raise
@@ -383,14 +405,19 @@ class Watch:
 class _FunctionMode(TorchFunctionMode):
     """Tells of every function of PyTorch that is called, with its result."""
 
-    def __init__(self, see: Callable[[Any, Any], None]) -> None:
+    def __init__(
+        self, see: Callable[[Any, Any], None], check: Callable[[tuple[Any, ...]], None]
+    ) -> None:
         super().__init__()
         self._see = see
+        self._check = check
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
+            self._check(args)
         self._see(func, result)
         return result
 

@@ -434,19 +434,25 @@ def test_what_a_later_batch_is_the_first_to_change_is_put_back_too() -> None:
     assert_untouched(before, everything(model))
 
 
-def test_beside_the_main_thread_what_a_later_batch_changes_is_told() -> None:
+def test_beside_the_main_thread_what_a_later_batch_is_the_first_to_change_stays_too() -> None:
     class Grows(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.relu, self.longest = nn.ReLU(), 0
+            self.fc, self.relu, self.longest = nn.Linear(2, 2), nn.ReLU(), 0
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.longest = max(self.longest, x.shape[1] - 3)
-            return self.relu(x)
+            if self.longest:
+                self.fc.weight.data.mul_(2)
+            return self.relu(self.fc(x))
 
-    widget = IUAWidget(Grows(), [torch.ones(2, 3, 2), torch.ones(2, 9, 2)], units="token")
+    model = Grows()
+    before = everything(model)
+    batches = [torch.ones(2, 3, 2), torch.ones(2, 9, 2)]
+    widget = IUAWidget(model, batches, units="token")
     widget.wait()
-    assert "'Grows.longest' changed during the run" in str(widget._run["notes"])
+    assert (widget.status, widget._run["notes"]) == ("done", [])
+    assert_untouched(before, everything(model))
 
 
 @pytest.mark.filterwarnings("ignore:Counted in training mode")

@@ -1,0 +1,346 @@
+"""A model's shadow: its modules once more, over the same parameters."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import operator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Final, Literal
+
+import torch
+from torch import nn
+
+from iua_widget.capture.copies import Copier
+from iua_widget.capture.eager import eager
+from iua_widget.capture.refusals import is_sharded, wrapped_in
+from iua_widget.capture.tensor_copies import ParameterAlias, TensorCopy, refresh
+from iua_widget.cell_context import plain_torch
+from iua_widget.errors import ProducerError
+from iua_widget.wording import named
+
+Mode = Literal["eval", "train"]
+
+_COPIED_AT_FIRST: Final = 2**30
+"""Bytes of parameters that are copied for the first batch, to see which it changes."""
+_COPIED_THROUGHOUT: Final = 2**20
+"""Bytes of parameters that are copied for every batch, which takes no longer than to ask."""
+_BASE: Final = frozenset(vars(nn.Module()))
+
+
+class Shadow:
+    """A model's modules once more, with modes, hooks, buffers and attributes of their own.
+
+    What runs on the shadow leaves no trace on the model, and does not care what its owner does to
+    it meanwhile, training included. Parameters are shared: they are seen as they are, updates and
+    all, and only those that a forward pass changes in place are copied. Each batch finds all else
+    as the owner has it then. What cannot be copied (a lock, a file) is shared, too.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    mode : {"eval", "train"}
+        ``"train"`` leaves a model that is in training as it is, frozen parts included.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    >>> shadow = Shadow(model)
+    >>> with shadow.batch():
+    ...     output = shadow.model(torch.ones(1, 2))
+    >>> shadow.model.training, model.training
+    (False, True)
+    """
+
+    def __init__(self, model: nn.Module, mode: Mode = "eval") -> None:
+        self._original = model
+        self._mode = mode
+        self._lock = threading.RLock()
+        self._itself = is_sharded(model)
+        self._first = True
+        self._training: bool | None = None
+        self._twins: dict[int, _Twin] = {}
+        self._originals: dict[int, nn.Module] = {}
+        self._parameters: dict[int, ParameterAlias] = {}
+        self._tensors: dict[int, TensorCopy] = {}
+        self._storages: set[int] = set()
+        self._copier = Copier(self._stand_in)
+        self._written: list[ParameterAlias] = []
+        self._replaced = False
+
+    @property
+    def model(self) -> nn.Module:
+        """The shadow of the model itself."""
+        return self.of(self._original)
+
+    def of(self, module: nn.Module) -> nn.Module:
+        """The shadow of one of the model's modules; other modules themselves."""
+        twin = self._twins.get(id(module))
+        return module if twin is None else twin.shadow
+
+    def original(self, module: nn.Module) -> nn.Module:
+        """What a module is the shadow of."""
+        return self._originals.get(id(module), module)
+
+    def is_of_the_original(self, value: object) -> bool:
+        """Whether a value is a parameter of the model itself, of which the shadow has its own."""
+        return isinstance(value, nn.Parameter) and id(value) in self._parameters
+
+    def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of the user's, with the shadow wherever it refers to the model."""
+        rebound: Callable[..., Any] = self._copier.rebound(function)
+        return rebound
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Let one batch pass, without gradients.
+
+        Raises
+        ------
+        ProducerError
+            If the model is one that cannot have a shadow, beside the main thread.
+        """
+        with self._lock, ExitStack() as exits:
+            if self._itself:
+                self._hold_itself(exits)
+            else:
+                with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
+                    self._follow()
+            exits.enter_context(eager())
+            exits.enter_context(torch.no_grad())
+            yield
+            with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
+                self._look_back()
+
+    def each_first(self) -> None:
+        """Take the next batch for the first: there is no telling which will be the last."""
+        self._first = True
+
+    def notes(self, *, thorough: bool = False) -> list[str]:
+        """What the reader should know of the model's weights during the run.
+
+        Parameters
+        ----------
+        thorough : bool
+            Look for what has changed without a trace, too.
+        """
+        names = {id(p): name for name, p in self._original.named_parameters()}
+        names |= {id(b): name for name, b in self._original.named_buffers()}
+        notes = []
+        with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
+            changed = [
+                names.get(key, "a parameter")
+                for key, one in [*self._parameters.items(), *self._tensors.items()]
+                if (key in names or key in self._parameters)
+                and one not in self._written
+                and one.has_changed(thorough=thorough)
+            ]
+        if changed or self._replaced:
+            which = f" ({named(changed)})" if changed else ""
+            notes.append(
+                f"The weights changed while counting{which}: the figures mix what the model "
+                "computed before and after. Pause the run before you train."
+            )
+        if self._written:
+            written = [names.get(id(one.original), "a parameter") for one in self._written]
+            notes.append(
+                f"The forward pass changed {named(written)} of the model in place, when others of "
+                "its batches had not, and the first such change was left."
+            )
+        return notes
+
+    def _follow(self) -> None:
+        """Bring the shadow to what the model is now, and undo what the last batch did to it."""
+        self._copier.forget()
+        if not self._twins:
+            self._make(self._original)
+            self._copy_what_is_known_to_change()
+        for twin in list(self._twins.values()):
+            self._follow_module(twin)
+        if self._first:
+            total = sum(alias.bytes for alias in self._parameters.values())
+            for alias in self._parameters.values():
+                alias.begin(
+                    throughout=total <= _COPIED_THROUGHOUT, at_first=total <= _COPIED_AT_FIRST
+                )
+        refresh([*self._parameters.values(), *self._tensors.values()])
+
+    def _look_back(self) -> None:
+        """See which parameters the batch has changed in place."""
+        for alias in self._parameters.values():
+            if alias.look_back(first=self._first):
+                self._written.append(alias)
+        self._first = False
+
+    def _copy_what_is_known_to_change(self) -> None:
+        for module in self._original.modules():
+            if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None:
+                alias = self._parameters.get(id(module.weight))
+                if alias is not None:  # and not a parametrisation's product
+                    alias.always_copied = True
+
+    def _hold_itself(self, exits: ExitStack) -> None:
+        """Set the modes of a model that can have no shadow, and put them back."""
+        if threading.current_thread() is not threading.main_thread():
+            message = (
+                f"{type(self._original).__name__} is sharded by FSDP, and cannot be watched beside "
+                "other use of it: count it with IUA.introspect, or with background=False."
+            )
+            raise ProducerError(message)
+        for module in self._original.modules():
+            training = self._mode_of(module)
+            if module.training != training:
+                exits.callback(setattr, module, "training", module.training)
+                module.training = training
+
+    def _mode_of(self, module: nn.Module) -> bool:
+        if self._mode == "train" and self._original.training:
+            return module.training
+        return self._mode == "train"
+
+    # What stands in for what:
+
+    def _stand_in(self, value: Any) -> Any:
+        if isinstance(value, nn.Module):
+            return self._make(value)
+        if isinstance(value, nn.Parameter):
+            return self._parameter(value)
+        return self._tensor(value) if isinstance(value, torch.Tensor) else value
+
+    def _make(self, module: nn.Module) -> nn.Module:
+        twin = self._twins.get(id(module))
+        if twin is not None:
+            return twin.shadow
+        inner = wrapped_in(module)
+        if inner is not None:  # a wrapper, whose place the module takes that the user wrote
+            shadow = self._make(inner)
+            self._twins[id(module)] = _Twin(module, shadow, settled=True)
+            return shadow
+        if isinstance(module, torch.jit.ScriptModule):
+            return self._make_script(module)
+        shadow = object.__new__(type(module))
+        twin = self._remember(module, shadow)
+        twin.settled = type(module).__module__.startswith("torch.nn.modules.")
+        self._fill(twin)
+        return shadow
+
+    def _make_script(self, module: torch.jit.ScriptModule) -> nn.Module:
+        try:
+            shadow = copy.deepcopy(module)
+        except Exception:  # noqa: BLE001  (of classes and packed weights that cannot be copied)
+            shadow = module
+        for one, other in zip(module.modules(), shadow.modules(), strict=True):
+            self._remember(one, other).settled = True
+            if shadow is not module:
+                other.training = self._mode_of(one)
+        if shadow is not module:
+            for parameter, alias in zip(module.parameters(), shadow.parameters(), strict=True):
+                self._parameters[id(parameter)] = ParameterAlias(parameter, alias)
+            for buffer, copied in zip(module.buffers(), shadow.buffers(), strict=True):
+                self._tensors[id(buffer)] = TensorCopy(buffer, copied)
+        return shadow
+
+    def _remember(self, module: nn.Module, shadow: nn.Module) -> _Twin:
+        twin = self._twins[id(module)] = _Twin(module, shadow)
+        self._originals[id(shadow)] = module
+        return twin
+
+    def _parameter(self, parameter: nn.Parameter) -> Any:
+        known = self._parameters.get(id(parameter))
+        if known is not None:
+            return known.copy
+        if type(parameter) is not nn.Parameter or parameter.is_meta:
+            return parameter  # of a kind that has ways of its own: nothing here changes it
+        alias = ParameterAlias(parameter)
+        self._replaced |= not self._first
+        self._parameters[id(parameter)] = alias
+        with contextlib.suppress(RuntimeError, NotImplementedError):  # of what has no storage
+            self._storages.add(parameter.untyped_storage().data_ptr())
+        return alias.copy
+
+    def _tensor(self, tensor: torch.Tensor) -> Any:
+        known = self._tensors.get(id(tensor))
+        if known is not None:
+            return known.copy
+        try:
+            if tensor.untyped_storage().data_ptr() in self._storages and tensor.numel():
+                return tensor.detach()  # a view of a parameter
+            made = TensorCopy(tensor)
+        except Exception:  # noqa: BLE001  (tensors of other kinds, on other devices)
+            return tensor
+        self._tensors[id(tensor)] = made
+        return made.copy
+
+    def _follow_module(self, twin: _Twin) -> None:
+        if wrapped_in(twin.original) is not None or twin.is_script:
+            return
+        if not twin.is_as_seen():
+            self._fill(twin)
+        for name in twin.mutable:
+            value = vars(twin.original).get(name)
+            vars(twin.shadow)[name] = self._copier.copied(value)
+        if twin.mutable:
+            twin.made = _state(twin.shadow)
+
+    def _fill(self, twin: _Twin) -> None:
+        module = twin.original
+        mine: dict[str, Any] = {}
+        twin.seen = _state(module)
+        twin.mutable = []
+        for name, value in dict(vars(module)).items():
+            if name == "training":
+                mine[name] = self._mode_of(module)
+            elif name in ("_parameters", "_buffers", "_modules"):
+                mine[name] = {key: self._stand_in(held) for key, held in dict(value).items()}
+            elif name == "_compiled_call_impl":
+                mine[name] = None
+            elif name in _BASE and isinstance(value, dict):
+                mine[name] = type(value)(
+                    (key, self._copier.rebound(hook)) for key, hook in list(value.items())
+                )
+            else:
+                self._copier.mutable = False
+                mine[name] = self._copier.copied(value)
+                if self._copier.mutable and not twin.settled and name not in _BASE:
+                    twin.mutable.append(name)
+        vars(twin.shadow).clear()
+        vars(twin.shadow).update(mine)
+        twin.made = _state(twin.shadow)
+
+
+class _Twin:
+    """A module and its shadow, and what each held when the shadow was made."""
+
+    __slots__ = ("is_script", "made", "mutable", "original", "seen", "settled", "shadow")
+
+    def __init__(self, original: nn.Module, shadow: nn.Module, *, settled: bool = False) -> None:
+        self.original = original
+        self.shadow = shadow
+        self.settled = settled
+        self.is_script = isinstance(original, torch.jit.ScriptModule)
+        self.seen: list[Any] = []
+        self.made: list[Any] = []
+        self.mutable: list[str] = []
+
+    def is_as_seen(self) -> bool:
+        """Whether neither has got or lost anything since."""
+        return _same(_state(self.original), self.seen) and _same(_state(self.shadow), self.made)
+
+
+def _state(module: nn.Module) -> list[Any]:
+    """What a module holds, to be compared by identity."""
+    held = vars(module)
+    return [
+        *held.values(),
+        *held["_parameters"].values(),
+        *held["_buffers"].values(),
+        *held["_modules"].values(),
+        len(held["_forward_hooks"]),
+        len(held["_forward_pre_hooks"]),
+    ]
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))

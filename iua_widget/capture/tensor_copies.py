@@ -1,0 +1,199 @@
+"""Parameters and other tensors of a shadow: aliases and copies, and whether they have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+_SMALL: Final = 2**20
+"""Bytes of a tensor that is copied for each batch without asking whether it has changed."""
+_CORNER: Final = 4
+_INTEGERS: Final = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class _Copy:
+    """A tensor of the owner's, and what the shadow has instead."""
+
+    def __init__(self, original: Any, made: Any) -> None:
+        self.original: Any = original
+        self.copy: Any = made
+        self._seen = version(original)
+        self._place = original.data_ptr()
+
+    def has_changed(self, *, thorough: bool) -> bool:  # noqa: ARG002
+        """Whether the owner's has changed since the beginning."""
+        return version(self.original) != self._seen or self.original.data_ptr() != self._place
+
+    def stale(self) -> tuple[Any, Any] | None:
+        """The copy and what it has to be again, where one is to be copied to the other."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Take note that the copy is right."""
+
+
+class TensorCopy(_Copy):
+    """A buffer, or another tensor that a module holds: the shadow has a copy.
+
+    Parameters
+    ----------
+    original : torch.Tensor
+    made : torch.Tensor, optional
+        The copy, where there is one already.
+    """
+
+    def __init__(self, original: torch.Tensor, made: torch.Tensor | None = None) -> None:
+        if made is None:
+            made = original.detach().clone()
+            made.requires_grad_(original.requires_grad and original.is_leaf)
+        super().__init__(original, made)
+        self._small = original.numel() * original.element_size() <= _SMALL
+        self._then = self._versions()
+
+    def stale(self) -> tuple[Any, Any] | None:
+        """The copy and the original, unless it is large and neither has changed."""
+        if self._small or None in self._then or self._versions() != self._then:
+            return self.copy, self.original.detach()
+        return None
+
+    def settle(self) -> None:
+        """Take note that the copy is right."""
+        self._then = self._versions()
+
+    def _versions(self) -> tuple[int | None, int | None]:
+        return version(self.original), version(self.copy)
+
+
+class ParameterAlias(_Copy):
+    """A parameter, over the same storage or, where batches change it in place, over a copy.
+
+    Parameters
+    ----------
+    original : torch.nn.Parameter
+    made : torch.nn.Parameter, optional
+        The shadow's, where there is one already.
+
+    Attributes
+    ----------
+    always_copied : bool
+        Whether batches are known to change it in place.
+    """
+
+    def __init__(self, original: nn.Parameter, made: nn.Parameter | None = None) -> None:
+        if made is None:
+            # By `data`, and not `detach`: with a version of its own.
+            made = nn.Parameter(original.data, requires_grad=original.requires_grad)
+            vars(made).update(vars(original))
+        super().__init__(original, made)
+        self.bytes = original.numel() * original.element_size()
+        self.always_copied = False
+        self._copied = False
+        self._made = 0
+        self._before = self._seen
+        self._corner = _corner(original)
+
+    def begin(self, *, throughout: bool, at_first: bool) -> None:
+        """Decide whether the first batch runs on a copy, and whether all do."""
+        self.always_copied |= throughout
+        self._copied |= at_first or self.always_copied
+
+    def has_changed(self, *, thorough: bool) -> bool:
+        """Whether the owner's has changed since the beginning; if `thorough`, by `data`, too."""
+        if super().has_changed(thorough=thorough):
+            return True
+        return thorough and not same_bits(_corner(self.original), self._corner)
+
+    def stale(self) -> tuple[Any, Any] | None:
+        """The copy and the original's values, where it is a copy; an alias is moved at once."""
+        original, made = self.original, self.copy
+        if made.requires_grad != original.requires_grad:
+            made.requires_grad_(original.requires_grad)
+        if made.grad is not None:
+            made.grad = None
+        if self._copied:
+            if made.data_ptr() == original.data_ptr():
+                made.data = original.data.clone()
+                return None
+            return made, original.data
+        moved = made.data_ptr() != original.data_ptr() or made.dtype != original.dtype
+        if moved or made.shape != original.shape or made.stride() != original.stride():
+            made.data = original.data
+        return None
+
+    def settle(self) -> None:
+        """Take note that it is right."""
+        self._made = self.copy._version  # noqa: SLF001
+        self._before = version(self.original)
+
+    def look_back(self, *, first: bool) -> bool:
+        """Learn from a batch; whether it has changed the owner's parameter in place."""
+        written = self.copy._version != self._made  # noqa: SLF001
+        if not self._copied:
+            if written and self.copy.data_ptr() == self.original.data_ptr():
+                self._copied = self.always_copied = True
+                return True
+            return False
+        if first and not self.always_copied:
+            unmoved = version(self.original) == self._before
+            differs = written or not same_bits(self.copy.data, self.original.data)
+            self.always_copied = written or (unmoved and differs)
+            self._copied = self.always_copied
+        return False
+
+
+def refresh(copies: Iterable[_Copy]) -> None:
+    """Make every copy what its original is now."""
+    copies = list(copies)
+    pairs = [pair for pair in (one.stale() for one in copies) if pair is not None]
+    alike = [(made, now) for made, now in pairs if _alike(made, now)]
+    if alike:
+        torch._foreach_copy_([made.data for made, _ in alike], [now for _, now in alike])
+    for made, now in pairs:
+        if not _alike(made, now):
+            made.data = now.clone()
+    for one in copies:
+        one.settle()
+
+
+def version(tensor: torch.Tensor) -> int | None:
+    """A tensor's version counter; None for one made in inference mode, which has none."""
+    return None if tensor.is_inference() else tensor._version  # noqa: SLF001
+
+
+def same_bits(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are equal to the last bit: NaN equals itself, and -0 is not 0."""
+    if tensor.shape != other.shape or tensor.dtype != other.dtype:
+        return False
+    try:
+        return torch.equal(_as_integers(tensor.detach()), _as_integers(other.detach()))
+    except (RuntimeError, NotImplementedError):  # a sparse or exotic layout
+        return False
+
+
+def _alike(made: torch.Tensor, now: torch.Tensor) -> bool:
+    return (
+        made.shape == now.shape
+        and made.dtype == now.dtype
+        and made.device == now.device
+        and made.layout is now.layout is torch.strided
+        and not made.is_quantized
+    )
+
+
+def _corner(tensor: torch.Tensor) -> torch.Tensor:
+    """A few of a tensor's values."""
+    part = tensor.detach()
+    for axis in range(part.ndim):
+        part = part.narrow(axis, 0, min(_CORNER, part.shape[axis]))
+    return part.clone()
+
+
+def _as_integers(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if tensor.is_floating_point() and tensor.layout is torch.strided:
+        return tensor.view(_INTEGERS[tensor.element_size()])
+    return tensor
