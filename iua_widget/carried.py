@@ -81,9 +81,9 @@ def followed(
     if after is before:
         return origin
     sizes = tuple(after.shape)
-    starts = _starts(after, before)
-    if starts is not None:
-        return _part(origin, tuple(shape), starts, sizes)
+    part = _part_of(before, after)
+    if part is not None:
+        return _told_of_part(origin, shape, part)
     if sizes[1:] == tuple(shape[1:]) and len(set(sizes[1:])) == len(sizes) - 1:
         return origin
     orders = [
@@ -95,8 +95,8 @@ def followed(
     if order is None and _same_values(after, before):
         return Origin(kind=origin.kind)
     if order is None:
-        settled_origin = settled(origin, shape).settled
-        axis = None if settled_origin is None else settled_origin.channel_axis
+        plan = settled(origin, shape).settled
+        axis = None if plan is None else plan.channel_axis
         agreed = {order.index(axis) for order in orders} if axis else set()
         if len(agreed) != 1:
             return None
@@ -158,29 +158,36 @@ def _order(
     return by_memory if by_memory in orders else None
 
 
-def _starts(after: Any, before: Any) -> list[int] | None:
-    """Where on each axis of `before` a view of a part of it begins, all between being there."""
-    if before is None or after.ndim != before.ndim or _strides(after) != _strides(before):
+def _part_of(before: Any, after: Any) -> tuple[slice, ...] | None:
+    """What of each axis of `before` is in a view of a part of it, all axes being where they were.
+
+    Examples
+    --------
+    >>> values = np.zeros((4, 6))
+    >>> _part_of(values, values[1:, ::2])
+    (slice(1, 4, 1), slice(0, 5, 2))
+    """
+    if before is None or after.ndim != before.ndim or not all(after.shape):
         return None
-    left = _address(after) - _address(before)
-    starts = [0] * before.ndim
+    old, new = _strides(before), _strides(after)
+    left, part = _address(after) - _address(before), [slice(0)] * before.ndim
     for axis in layout_of(before):
-        stride = _strides(before)[axis]
-        starts[axis], left = divmod(left, stride) if stride > 0 else (0, left)
-    ends = zip(starts, after.shape, before.shape, strict=True)
-    inside = not left and all(0 <= start <= size - length for start, length, size in ends)
-    return starts if inside and tuple(after.shape) != tuple(before.shape) else None
+        length = after.shape[axis]
+        step, wrong = divmod(new[axis], old[axis]) if length > 1 and old[axis] > 0 else (1, 0)
+        start, left = divmod(left, old[axis]) if old[axis] > 0 else (0, left)
+        end = start + (length - 1) * step + 1
+        if wrong or step < 1 or not 0 <= start < end <= before.shape[axis]:
+            return None
+        part[axis] = slice(start, end, step)
+    return None if left else tuple(part)
 
 
-def _part(
-    origin: Origin, shape: tuple[int, ...], starts: Sequence[int], sizes: Sequence[int]
-) -> Origin:
-    """What is known of a part of a response, some of whose entries were left out."""
+def _told_of_part(origin: Origin, shape: tuple[int, ...], part: tuple[slice, ...]) -> Origin:
     told = settled(origin, shape)
     mask, channels = origin.mask, told.settled and told.settled.channel_axis
     positions = [axis for axis in range(len(shape)) if axis != channels]
     if mask is not None and mask.shape == tuple(shape[axis] for axis in positions):
-        mask = mask[tuple(slice(starts[axis], starts[axis] + sizes[axis]) for axis in positions)]
+        mask = mask[tuple(part[axis] for axis in positions)]
     return replace(told, mask=mask)
 
 

@@ -22,6 +22,7 @@ from iua_widget.errors import IUAError, ProducerError
 from iua_widget.masked_arrays import unmasked
 from iua_widget.tensors import as_numpy, is_tensor
 from iua_widget.units import Origin
+from iua_widget.wording import named
 
 Stage = Callable[[Any], Any]
 """Takes a batch and returns one: any callable."""
@@ -141,14 +142,24 @@ class Pipeline:
             return iter(map(_Passing, _batches(dataset, batch_size)))
 
         self._stream: _Stream = entering
+        self._lost: list[_Lost] = []
         for place, stage in enumerate(stages):
-            through = _through_dnikit if is_dnikit_stage(stage) else _through
-            self._stream = through(stage, self._stream, place)
+            if is_dnikit_stage(stage):
+                self._stream = _through_dnikit(stage, self._stream, place)
+            else:
+                self._lost.append({})
+                self._stream = _through(stage, self._stream, place, self._lost[-1])
 
     @property
     def notes(self) -> list[str]:
         """What the reader of the figures should know of its stages."""
-        return [note for stage in self._stages for note in getattr(stage, "notes", [])]
+        notes = [note for stage in self._stages for note in getattr(stage, "notes", [])]
+        return notes + [
+            f"{stage} changed {named(list(layers))} so that what the model told of it (kind, "
+            "channels, padding) is no longer known: units=, channel_axis= and mask= can say it."
+            for lost in self._lost
+            for stage, layers in lost.items()
+        ]
 
     def __call__(self, batch_size: int) -> Iterator[Any]:
         """Stream the dataset through the stages."""
@@ -404,7 +415,11 @@ _Stream = Callable[[int], Iterator[_Passing]]
 """Given a batch size."""
 
 
-def _through(stage: Stage, stream: _Stream, place: int) -> _Stream:
+_Lost = dict[str, dict[str, None]]
+"""The layers of which something told was lost, by the stage that lost it."""
+
+
+def _through(stage: Stage, stream: _Stream, place: int, lost: _Lost) -> _Stream:
     ours = isinstance(stage, PipelineStage)
 
     def through(batch_size: int) -> Iterator[_Passing]:
@@ -417,8 +432,12 @@ def _through(stage: Stage, stream: _Stream, place: int) -> _Stream:
                 raise
             except Exception as error:
                 raise _error_of(stage, error, place, number, passing.value) from error
-            followed = ours or known is None
-            yield _Passing(value, None if followed else _followed(value, fields, known))
+            now = None if ours or known is None else _followed(value, fields, known)
+            if now is not None and known is not None:
+                layers = [name for name in now.fields if _is_lost(name, now, known, fields)]
+                if layers:
+                    lost.setdefault(_named(stage, place), {}).update(dict.fromkeys(layers))
+            yield _Passing(value, now)
 
     return through
 
@@ -474,12 +493,14 @@ class _DNIKitRun:
         return batch
 
 
+def _named(stage: Any, place: int) -> str:
+    return f"stage {place} of the pipeline ({getattr(stage, '__name__', type(stage).__name__)})"
+
+
 def _error_of(stage: Any, error: Exception, place: int, number: int, batch: Any) -> ProducerError:
-    name = getattr(stage, "__name__", type(stage).__name__)
     what = "" if batch is None else f", which is {type(batch).__name__}"
     message = (
-        f"stage {place} of the pipeline ({name}) raised {type(error).__name__} on batch "
-        f"{number}{what}: {error}"
+        f"{_named(stage, place)} raised {type(error).__name__} on batch {number}{what}: {error}"
     )
     return ProducerError(message, batch=number)
 
@@ -503,10 +524,18 @@ def _followed(value: Any, before: Mapping[str, Any], known: Batch | None) -> Bat
                 origins[name] = found
     as_long = all(len(fields[name]) == len(before[name]) for name in before.keys() & fields.keys())
     base = value if is_dnikit_batch(value) else known.base if as_long else None
-    if not origins and base is None:
-        return None
     probes = getattr(value, "probes", None) or (known.probes if as_long else None)
     return Batch(fields, origins, probes, base)
+
+
+def _is_lost(name: str, now: Batch, known: Batch, before: Mapping[str, Any]) -> bool:
+    """Whether a field of a name that was known is no more, where that may change its figures."""
+    origin = known.origins.get(name)
+    if origin is None or name in now.origins:
+        return False
+    plan = settled(origin, tuple(before[name].shape)).settled
+    whole = plan is None or plan.choice == "element"
+    return not whole or origin.mask is not None or np.ndim(now.fields[name]) > 2  # noqa: PLR2004
 
 
 def _chosen(

@@ -134,12 +134,20 @@ def test_flattened_maps_are_of_their_kind() -> None:
     assert told(fields(lambda field: field.flatten(1))) == flat
 
 
-@pytest.mark.parametrize(
-    "function",
-    [lambda field: field[:, [0, 3]], lambda field: field.amax((2, 3)), lambda _: np.ones(4)],
-)
-def test_what_cannot_be_told_is_not_guessed(function: Callable[[Any], Any]) -> None:
-    assert told(fields(function))[0] == "array"
+UNTOLD = {
+    "some channels": lambda field: field[:, [0, 3]],
+    "two of everything": lambda field: np.concatenate([field, field], axis=1),
+}
+
+
+@pytest.mark.parametrize("function", UNTOLD.values(), ids=UNTOLD)
+def test_what_cannot_be_told_is_not_guessed_and_noted(function: Callable[[Any], Any]) -> None:
+    with pytest.warns(IUAWarning, match=r"stage 1 of the pipeline \(<lambda>\) changed '1' so"):
+        assert told(fields(function))[0] == "array"
+
+
+def test_what_is_no_longer_of_channels_needs_no_note() -> None:
+    assert told(fields(lambda field: field.amax((2, 3))))[0] == "array"
 
 
 def test_a_function_that_changes_the_batch_itself_is_followed() -> None:
@@ -192,6 +200,7 @@ def test_tokens_stay_tokens_and_padding_stays_out(stages: Any, texts: Any) -> No
 PARTS = [
     fields(lambda field: field[:, 1:]),
     fields(lambda field: field[1:]),
+    fields(lambda field: field[1::2, ::2]),
     fields(lambda field: field[:2, :4, 1:].numpy()),
     [transpose((0, 2, 1)), fields(lambda field: field[..., 2:])],
 ]
