@@ -7,10 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+
+from iua_widget import IUA
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -40,6 +45,42 @@ def test_plain_numpy_feeds_the_widget(folder: Path) -> None:
     outputs = str([cell.get("outputs", []) for cell in book.cells])
     assert "application/vnd.jupyter.widget-view+json" in outputs
     assert "20 dead units, by hand 20" in outputs
+
+
+class KerasModel:
+    """As Keras has it: what is asked for by name comes in the order of the alphabet."""
+
+    def __init__(self, inputs: Any, outputs: dict[str, int]) -> None:
+        self.inputs, self.outputs = inputs, outputs
+
+    def predict_on_batch(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: x * self.outputs[name] for name in sorted(self.outputs)}
+
+
+def test_the_lines_for_keras_and_jax_keep_the_order_of_the_network() -> None:
+    book = nbformat.read(NOTEBOOKS / "any_framework.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    jax, keras = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    layers = [
+        SimpleNamespace(name=name, output=number, activation=activation)
+        for number, (name, activation) in enumerate(
+            [("zeta", "<function relu>"), ("flat", None), ("beta", "relu"), ("alpha", "ReLU")]
+        )
+    ]
+    sown = {"zeta": (np.ones((4, 3)),), "alpha": (np.zeros((4, 3)),)}
+    names = {
+        "IUAWidget": IUA.introspect,
+        "batches": lambda size: [np.ones((size, 2, 2, 3))] * 2,
+        "keras": SimpleNamespace(Model=KerasModel),
+        "params": {},
+    }
+    for lines, model, expected in (
+        (keras, SimpleNamespace(layers=layers, inputs=None), ["zeta", "beta", "alpha"]),
+        (jax, SimpleNamespace(apply=lambda *_, mutable: (0, {mutable: sown})), ["zeta", "alpha"]),
+    ):
+        scope = names | {"model": model}
+        exec(lines, scope)
+        assert IUA.introspect(scope["responses"]).layers == expected
 
 
 @pytest.mark.parametrize("name", ["quickstart", "any_framework"])
