@@ -29,7 +29,7 @@ from iua_widget.interrupts import interrupts_held
 from iua_widget.masks import MaskOption
 from iua_widget.memory_budget import MemoryBudget
 from iua_widget.memory_plan import plan_table
-from iua_widget.notes import tally_notes
+from iua_widget.notes import tally_notes, zero_notes
 from iua_widget.options import plain
 from iua_widget.pending import PendingBatch, merged_order
 from iua_widget.position import Position
@@ -585,14 +585,17 @@ class IUA:
         return self._probes
 
     @property
+    @as_ieee
     def notes(self) -> list[str]:
         """What a reader should know beside the figures.
 
-        Layers that were never called or got no input, responses that are not finite and in which
+        Layers that were never called, got no input, or have their nonlinearity inside, ReLUs whose
+        result is cut further, nets without exact zeros, responses that are not finite and in which
         batches they came first, masks that do not fit, tolerances that vanish in a layer's
-        precision, and the like; one sentence each.
+        precision, and the like; one sentence or two each.
         """
-        return self.notes_at(self.atol)
+        with self._lock:
+            return [*self.notes_at(self.atol), *zero_notes(self._tallies, self.tolerances())]
 
     @as_ieee
     def notes_at(self, atol: float) -> list[str]:

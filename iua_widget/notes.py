@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
 
+from iua_widget.response_info import LIKE_AN_ACTIVATION
 from iua_widget.tally import Tally
+from iua_widget.tolerances import Tolerances
 from iua_widget.wording import listed, named
+
+_NEXT_TO_ZERO: Final = 1e-6
+"""Up to here a tolerance is in practice a test for exact zeros..."""
+_HARDLY_ANY: Final = 0.001
+"""...and where it finds less than this share, the net has none. The page has the same."""
+_FEW: Final = 100
+"""Responses from which nothing is concluded."""
 
 
 def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[str]:
@@ -80,6 +90,33 @@ def _not_finite(tallies: Mapping[str, Tally]) -> str:
         f"{'; batches are counted from 0' if known else ''}. They are never inactive; what is dead "
         "is told from the probes on which a unit was finite."
     )
+
+
+def zero_notes(tallies: Mapping[str, Tally], tolerances: Tolerances) -> list[str]:
+    """A note where a net has no exact zeros and the tolerances look for no others.
+
+    Nothing is said of what is no activation, or of unknown origin, and nothing of channels, which
+    are active where one position is.
+    """
+    atol, idle = tolerances.atol, not tolerances.rtol or tolerances.scale == "zero"
+    activations = (t for t in tallies.values() if LIKE_AN_ACTIVATION.search(t.kind))
+    layers = [t for t in activations if t.plan.choice != "channel" and _mostly_finite(t)]
+    few = sum(tally.entries * tally.units for tally in layers) < _FEW
+    if few or not idle or atol > _NEXT_TO_ZERO:
+        return []
+    column = layers[0].stops.locate(atol).lower
+    share = float(np.mean([tally.curves().mean[column] / tally.units for tally in layers]))
+    if not share < _HARDLY_ANY:
+        return []
+    note = (
+        f"Hardly any exact zero ({share:.2%} at atol={atol:g}), as with GELU, SiLU or tanh: try a "
+        "tolerance relative to each layer, iua.at(rtol=0.05, scale='layer mean'), or a larger atol."
+    )
+    return [note]
+
+
+def _mostly_finite(tally: Tally) -> bool:
+    return 2 * (tally.nan_total + tally.infinite_total) < tally.entries * tally.units
 
 
 def _counts_items(tally: Tally) -> bool:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LIKE_AN_ACTIVATION: Final = re.compile(
+    r"relu|gelu|elu|silu|swish|mish|softplus|softsign|sigmoid|tanh|shrink", re.IGNORECASE
+)
+"""What the names of activations have in them, of classes and functions alike."""
 
 
 class LayerKind(enum.Enum):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from torch import nn
 
-from iua_widget.response_info import LayerKind
+from iua_widget.response_info import LIKE_AN_ACTIVATION, LayerKind
 
 ACTIVATION_MODULES: Final[tuple[type[nn.Module], ...]] = (
     nn.ReLU,
@@ -65,10 +65,16 @@ ACTIVATION_FUNCTIONS: Final = frozenset(
 )
 """Names as `function_name` gives them: `F.relu`, `torch.relu` and `x.relu_()` are all ``relu``."""
 
-_SYNONYMS: Final = {"log_sigmoid": "logsigmoid", "special_expit": "sigmoid", "expit": "sigmoid"}
-_LIKE_AN_ACTIVATION: Final = re.compile(
-    r"relu|gelu|elu|silu|swish|mish|softplus|softsign|sigmoid|tanh|shrink", re.IGNORECASE
+RECURRENT_FUNCTIONS: Final = frozenset(
+    f"{prefix}{name}{suffix}"
+    for prefix in ("", "quantized_")
+    for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+    for suffix in ("", "_cell", "_cell_dynamic")
 )
+"""Functions that have a nonlinearity inside, from one step of a sequence to the next."""
+
+_SYNONYMS: Final = {"log_sigmoid": "logsigmoid", "special_expit": "sigmoid", "expit": "sigmoid"}
+_RECURRENT: Final = re.compile(r"(LSTM|GRU|RNN)(Base|Cell|CellBase)?")
 _GATED: Final = re.compile(r"glu|gate", re.IGNORECASE)
 _KINDS: Final = {
     "Linear": LayerKind.LINEAR,
@@ -158,9 +164,10 @@ _NAMED_KINDS: Final = (
 def is_activation(module: nn.Module) -> bool:
     """Whether a module's output is the output of an activation.
 
-    PyTorch's activation modules; those of `transformers.activations`; and modules without
-    children and without weights whose class is named like one (timm's, or the user's ``Swish``).
-    Gated products (GLU and its kin) are not: what they multiply is.
+    PyTorch's activation modules; those it has fused with a layer before them, quantised or not
+    (``LinearReLU``); those of `transformers.activations`; and modules without children and without
+    weights whose class is named like one (timm's, or the user's ``Swish``). Gated products (GLU and
+    its kin) are not: what they multiply is.
 
     Examples
     --------
@@ -172,9 +179,23 @@ def is_activation(module: nn.Module) -> bool:
         return True
     if kind.__module__ == "transformers.activations":
         return kind.__name__ != "LinearActivation"
-    named = _LIKE_AN_ACTIVATION.search(kind.__name__) and not _GATED.search(kind.__name__)
+    named = LIKE_AN_ACTIVATION.search(kind.__name__) and not _GATED.search(kind.__name__)
+    if named and any(base.__module__.startswith("torch.ao.nn.") for base in kind.__mro__):
+        return not any(isinstance(child, ACTIVATION_MODULES) for child in module.children())
     leaf = next(module.children(), None) is None
     return bool(named) and leaf and all(weight.ndim < 2 for weight in module.parameters())  # noqa: PLR2004
+
+
+def is_recurrent(module: nn.Module) -> bool:
+    """Whether a module is one of PyTorch's recurrent layers or cells, quantised or not.
+
+    Examples
+    --------
+    >>> is_recurrent(nn.GRUCell(2, 2)), is_recurrent(nn.Linear(2, 2))
+    (True, False)
+    """
+    kinds = [base for base in type(module).__mro__ if base.__module__.startswith("torch.")]
+    return any(_RECURRENT.fullmatch(base.__name__) for base in kinds)
 
 
 def function_name(function: Any) -> str:

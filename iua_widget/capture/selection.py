@@ -18,6 +18,7 @@ from iua_widget.capture.activations import (
     function_kind,
     function_name,
     is_activation,
+    is_recurrent,
     module_kind,
 )
 from iua_widget.capture.names import ModuleNames
@@ -310,6 +311,12 @@ class Selection:
             f"`layers=`: a module, such as {_last(self._names)!r}, a class, a glob, or a function, "
             "such as '*/clamp'; layers='*' takes every module."
         )
+        recurrent = [name for name, m in self._names.modules.items() if is_recurrent(m)]
+        if recurrent:
+            message += (
+                f" Recurrent layers have their nonlinearity inside: layers={recurrent[:5]!r} takes "
+                "what they give."
+            )
         return LayerSelectionError(message)
 
     def _near(self, text: str, called: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
 from iua_widget.capture.shadow import Mode, Shadow
-from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
+from iua_widget.capture.watch import Aside, Capture, Findings, LookAgain, Watch
 from iua_widget.errors import ProducerError
 from iua_widget.masks import MaskOption, Masks, asked_masks
 from iua_widget.position import Position
@@ -99,6 +99,7 @@ class TorchSource:
         self._mode = _checked_mode(mode)
         self._total = known_total(self._loader)
         self._findings = Findings()
+        self._aside = Aside()
         self._layout = MaskLayout()
         self._shapes: set[str] = set()
         self._overshot = False
@@ -130,7 +131,7 @@ class TorchSource:
             notes.append(
                 f"No token was routed to {len(idle)} experts, which have no counts: {named(idle)}."
             )
-        notes.extend(self._layout.notes)
+        notes += [*self._aside.notes, *self._layout.notes]
         if self._overshot:
             notes.append(
                 f"The last batch could not be cut to max_probes={self._max_probes}, and is counted "
@@ -152,6 +153,7 @@ class TorchSource:
         position = position or Position()
         self._selection = Selection(self._model, self._names, self._layers)
         self._findings = Findings()
+        self._aside = Aside()
         self._layout = MaskLayout()
         self._shapes = set()
         self._shadow, self._drifted = Shadow(self._model, self._mode), []
@@ -255,11 +257,12 @@ class TorchSource:
             )
             record(capture.name, laid.tensor, origin)
 
+        aside = self._aside if functions and self._selection.default else None
         functions = functions or self._findings.functions
         if functions and masks.both_ways and inputs.probes > 1:
             again = read_batch(batch, number, device=device, dtype=dtype, axis=axis)
             self._learn_layout(again, inputs.probes - 1, masks, number)
-        watch = self._watch(inputs, number, take, masks, functions=functions)
+        watch = self._watch(inputs, number, take, masks, functions=functions, aside=aside)
         if watch.failure is not None:
             raise watch.failure  # the model has swallowed it
         if not number and self._mask is not None:
@@ -287,6 +290,7 @@ class TorchSource:
         masks: Masks,
         *,
         functions: bool,
+        aside: Aside | None = None,
     ) -> Watch:
         """Run the model on one batch, and give `take` what comes."""
         watch = Watch(
@@ -297,6 +301,7 @@ class TorchSource:
             functions=functions,
             lengths=masks.shapes,
             shadow=self._shadow,
+            aside=aside,
         )
         with self._shadow.batch(), watch:
             self._call(inputs, number)

@@ -16,10 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 from iua_widget.capture.activations import (
     ACTIVATION_FUNCTIONS,
+    RECURRENT_FUNCTIONS,
     function_kind,
     function_name,
+    is_recurrent,
     module_kind,
 )
+from iua_widget.capture.cuts import RELUS, Cuts
 from iua_widget.capture.experts import Routing, routing_of
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import responses
@@ -29,6 +32,7 @@ from iua_widget.capture.shadow import Shadow
 from iua_widget.cell_context import plain_torch
 from iua_widget.errors import ProducerError
 from iua_widget.response_info import LayerInfo
+from iua_widget.wording import named
 
 _CHANNELS_LAST: Final = {
     "linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "bilinear", "embedding",
@@ -121,6 +125,40 @@ class Findings:
     channel_axes: dict[str, int | None] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Aside:
+    """What the default, the outputs of activations, leaves out of what a model computes.
+
+    Attributes
+    ----------
+    recurrent : dict of str to None
+        Recurrent layers, which have their nonlinearity inside.
+    cuts : Cuts
+    """
+
+    recurrent: dict[str, None] = field(default_factory=dict)
+    cuts: Cuts = field(default_factory=Cuts)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the figures should know."""
+        notes = []
+        if self.recurrent:
+            names = list(self.recurrent)
+            notes.append(
+                f"{named(names)} have their nonlinearity inside, where the default, the outputs of "
+                f"activations, does not look. Count what they give with layers={names[:5]!r}, or "
+                "layers='*' for every module."
+            )
+        for layer, cut in self.cuts.found.items():
+            left = f" Count what is left with layers={cut.response!r}." if cut.response else ""
+            notes.append(
+                f"What {layer!r} gives is cut by {' and '.join(cut.functions)} before anything "
+                f"uses it, so that more is inactive than is counted there.{left}"
+            )
+        return notes
+
+
 class LookAgain(BaseException):
     """A response came that no batch before had: functions must be intercepted to judge it."""
 
@@ -146,6 +184,8 @@ class Watch:
         Items and positions of the masks, to tell which axis is which.
     shadow : Shadow, optional
         What is watched, where it is not the model itself that `names` and `selection` speak of.
+    aside : Aside, optional
+        Added to: what passes by the activations. It takes `functions`.
 
     Attributes
     ----------
@@ -163,6 +203,7 @@ class Watch:
         functions: bool,
         lengths: Iterable[tuple[int, ...]] = (),
         shadow: Shadow | None = None,
+        aside: Aside | None = None,
     ) -> None:
         self._shadow = shadow or Shadow(names.model)
         self._names = names
@@ -179,6 +220,8 @@ class Watch:
         self._orders = {shape[::-1]: True for shape in straight} | dict.fromkeys(straight, False)
         self._turned: bool | None = None
         self._passes = 0
+        self._aside = aside
+        self._cutting: Counter[str] = Counter()
         self.failure: Exception | None = None
         self._outer: Watch | None = None
         self._exits = ExitStack()
@@ -223,6 +266,7 @@ class Watch:
         caller = self._frames[-1] if self._frames else None
         if caller is None and module is self._names.model:
             self._calls.clear()  # one more pass, as each token of model.generate takes
+            self._cutting.clear()
             self._passes += 1
         name = self._names.called_from(module, caller.name if caller else self._names.root)
         self._findings.calls.add(name)
@@ -284,10 +328,12 @@ class Watch:
             )
             raise self.failure
 
-    def _see_function(self, function: Any, result: Any) -> None:
+    def _see_function(self, function: Any, args: Iterable[Any], result: Any) -> None:
         if not self._here:
             return
         name = function_name(function)
+        if self._aside is not None:
+            self._note_aside(self._aside, name, args, result)
         self._note_channels(name, result)
         if self._orders and isinstance(result, torch.Tensor) and result.ndim == 3:  # noqa: PLR2004
             self._turned = self._orders.get(tuple(result.shape[:2]), self._turned)
@@ -317,6 +363,22 @@ class Watch:
             if tensor.ndim == 3 and frame is not None and frame.time_major:  # noqa: PLR2004
                 tensor = tensor.transpose(0, 1)  # noqa: PLW2901
             self._hand_on(response + path, tensor, layer, frame)
+
+    def _note_aside(self, aside: Aside, name: str, args: Iterable[Any], result: Any) -> None:
+        frame = self._frames[-1] if self._frames else None
+        caller = frame.name if frame else self._names.root
+        base = f"{caller}/{name}"
+        inside = frame is not None and (frame.own_leaf or frame.inside_activation)
+        if name in RECURRENT_FUNCTIONS:
+            own = frame is not None and is_recurrent(frame.module)
+            aside.recurrent[caller if own else base] = None
+        number = self._cutting[base]
+        self._cutting[base] += isinstance(result, (torch.Tensor, tuple, list))
+        aside.cuts.see(name, f"{base}:{number}" if number else base, args, result)
+        if name in RELUS:
+            layer = caller if inside else base
+            call = self._calls[layer]
+            aside.cuts.made(f"{layer}:{call}" if call else layer, result)
 
     def _hand_on(
         self,
@@ -403,10 +465,12 @@ class Watch:
 
 
 class _FunctionMode(TorchFunctionMode):
-    """Tells of every function of PyTorch that is called, with its result."""
+    """Tells of every function of PyTorch that is called, with what it takes and gives."""
 
     def __init__(
-        self, see: Callable[[Any, Any], None], check: Callable[[tuple[Any, ...]], None]
+        self,
+        see: Callable[[Any, Iterable[Any], Any], None],
+        check: Callable[[tuple[Any, ...]], None],
     ) -> None:
         super().__init__()
         self._see = see
@@ -418,7 +482,7 @@ class _FunctionMode(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
             self._check(args)
-        self._see(func, result)
+        self._see(func, (*args, *(kwargs or {}).values()), result)
         return result
 
 

@@ -170,13 +170,15 @@ def test_text_of_several_lengths_takes_what_is_as_long_as_the_text_by_channel() 
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, **TOKENS}
     mamba = transformers.MambaModel(transformers.MambaConfig(state_size=4, **sizes))
     with pytest.warns(IUAWarning, match=r"Never called.*'layers.0.mixer.act'"):
-        iua = IUA.introspect(mamba, texts())  # convolutions over the tokens: channels second
+        iua = IUA.introspect(
+            mamba, texts(), atol=ATOL
+        )  # convolutions over the tokens: channels second
     assert {iua.results[layer].unit for layer in iua.layers} == {"token"}
     assert {iua.results[layer].probes for layer in iua.layers} == {3 * 7 - 3 + 2 * 9 - 5}
     config = transformers.Gemma2Config(
         num_attention_heads=2, num_key_value_heads=2, head_dim=8, intermediate_size=24, **sizes
     )
-    iua = IUA.introspect(transformers.Gemma2Model(config), texts())
+    iua = IUA.introspect(transformers.Gemma2Model(config), texts(), atol=ATOL)
     maps = iua.results["layers.0.self_attn/tanh"]  # softcapped scores: (items, heads, text, text)
     assert (maps.unit, maps.units, maps.probes) == ("channel", 2, 5)
 
@@ -250,7 +252,7 @@ def test_generation_counts_every_pass_of_the_model() -> None:
     batch = {"input_ids": torch.randint(3, VOCABULARY, (3, 4))}
     settings = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False, "pad_token_id": 0}
     iua = IUA.introspect(
-        model, [batch], forward=lambda model, batch: model.generate(**batch, **settings)
+        model, [batch], atol=ATOL, forward=lambda model, batch: model.generate(**batch, **settings)
     )
     assert iua.layers == [f"transformer.h.{layer}.mlp.act" for layer in range(3)]
     # The prompt's tokens in the first pass, then one each for all new tokens but the last.

@@ -204,7 +204,7 @@ def test_the_note_on_generating_says_of_which_calls(*, cache: bool, probes: int)
 
     w = IUAWidget(model, [batch], forward=generate)
     assert w.wait()
-    (note,) = w.iua.notes
+    (note,) = w.iua.notes_at(0.05)
     assert "up to 4 times a batch" in note
     assert "calls 2 to 4 all count in 'transformer.h.0.mlp.act'" in note
     assert w.iua.results["transformer.h.0.mlp.act"].probes == probes

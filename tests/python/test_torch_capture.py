@@ -229,7 +229,7 @@ def test_batches_as_they_come(model: Net, inputs: torch.Tensor, kind: str) -> No
 def test_layers_are_chosen_by_name_and_glob(
     model: Net, inputs: torch.Tensor, layers: Any, expected: list[str]
 ) -> None:
-    assert IUA.introspect(model, inputs, layers=layers).layers == expected
+    assert IUA.introspect(model, inputs, layers=layers, atol=0.1).layers == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""What a ReLU gives, followed until something uses it: whether it is cut to fewer before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch.utils.weak import WeakTensorKeyDictionary
+
+RELUS: Final = {"relu", "relu6"}
+_SAME: Final = {
+    "__get__", "__getitem__", "alias", "alpha_dropout", "as_strided", "bfloat16", "clone",
+    "contiguous", "cpu", "cuda", "detach", "double", "dropout", "dropout1d", "dropout2d",
+    "dropout3d", "expand", "expand_as", "feature_alpha_dropout", "flatten", "float", "half",
+    "movedim", "narrow", "permute", "reshape", "reshape_as", "select", "squeeze", "swapaxes", "t",
+    "to", "transpose", "type", "type_as", "unflatten", "unsqueeze", "view", "view_as",
+}  # fmt: skip
+"""Functions whose result is their first argument in another form."""
+_CHANCE: Final = {"rand", "rand_like", "randn", "randn_like", "bernoulli", "uniform"}
+_NO_USE: Final = {
+    "all", "any", "count_nonzero", "empty_like", "eq", "full_like", "ge", "gt", "isclose",
+    "isfinite", "isinf", "isnan", "le", "lt", "ne", "new_empty", "new_ones", "new_zeros", "nonzero",
+    "ones_like", "zeros_like", *_CHANCE,
+}  # fmt: skip
+"""Functions that look at a tensor and hand nothing of it on; besides those that give no tensor."""
+_PICKS: Final = {"topk", "kthvalue"}
+_PLACES: Final = {"scatter", "scatter_add", "scatter_reduce", "index_put", "index_copy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a ReLU's result is cut.
+
+    Attributes
+    ----------
+    functions : tuple of str
+        In order: ``("topk", "scatter")``.
+    response : str
+        The name of what is left, ``"encoder/scatter"``; empty where it has none.
+    """
+
+    functions: tuple[str, ...] = ()
+    response: str = ""
+
+
+class Cuts:
+    """Follows the results of ReLUs through the functions of one pass.
+
+    Attributes
+    ----------
+    found : dict of str to Cut
+        By the ReLU's layer.
+    """
+
+    def __init__(self) -> None:
+        self._traces = WeakTensorKeyDictionary()
+        self._masks = WeakTensorKeyDictionary()
+        self._chance = WeakTensorKeyDictionary()
+        self._used_whole: set[str] = set()
+        self._pending: dict[str, Cut] = {}
+        self._used_cut: dict[str, Cut] = {}
+
+    @property
+    def found(self) -> dict[str, Cut]:
+        """ReLUs of which nothing was used but what a cut has left."""
+        found = {
+            layer: cut for layer, cut in self._pending.items() if layer not in self._used_whole
+        }
+        return found | self._used_cut
+
+    def made(self, layer: str, result: Any) -> None:
+        """A ReLU has given a result."""
+        if isinstance(result, torch.Tensor):
+            self._traces[result] = layer, Cut()
+
+    def see(self, name: str, response: str, args: Iterable[Any], result: Any) -> None:
+        """A function was called.
+
+        Parameters
+        ----------
+        name : str
+            As `function_name` gives it.
+        response : str
+            The name of its result.
+        args : iterable
+            All that it was given.
+        result : Any
+        """
+        inputs = list(_tensors(args))
+        traced = next((t for t in inputs if t in self._traces), None)
+        self._note_mask(name, inputs, result)
+        gives = name == "__setitem__" or any(True for _ in _tensors([result]))
+        if traced is None or name in _NO_USE or not gives:
+            return
+        layer, cut = self._traces[traced]
+        first = result[0] if name in _PICKS and isinstance(result, tuple) else result
+        if name in _SAME and inputs[0] is traced and isinstance(first, torch.Tensor):
+            if cut.functions and first.shape[:1] != traced.shape[:1]:
+                cut = self._pending[layer] = Cut(cut.functions, response)  # in rows again
+            self._traces[first] = layer, cut
+        elif self._cuts(name, inputs, traced):
+            part = "[0]" if first is not result else ""
+            left = "" if result is None else response + part
+            further = Cut((*cut.functions, name), left)
+            self._pending[layer] = further
+            self._traces[traced if first is None else first] = layer, further
+        elif cut.functions:
+            if layer not in self._used_whole:
+                self._used_cut[layer] = cut
+        else:
+            self._used_whole.add(layer)
+
+    def _note_mask(self, name: str, inputs: Sequence[torch.Tensor], result: Any) -> None:
+        if not isinstance(result, torch.Tensor):
+            return
+        if name in _CHANCE or any(t in self._chance for t in inputs):
+            self._chance[result] = True
+        elif (
+            result.dtype is torch.bool
+            or name == "ones_like"
+            or (name in _SAME and inputs and inputs[0] in self._masks)
+            or (
+                name in {"scatter", "heaviside", "one_hot"}
+                and not any(t in self._traces for t in inputs)
+            )
+        ):
+            self._masks[result] = True
+
+    def _cuts(self, name: str, inputs: Sequence[torch.Tensor], traced: torch.Tensor) -> bool:
+        if name in _PICKS:
+            return True
+        if name in _PLACES:
+            return inputs[0] is not traced
+        if name in {"mul", "multiply", "masked_fill", "where", "__setitem__"}:
+            return any(t in self._masks and t.shape == traced.shape for t in inputs)
+        return False
+
+
+def _tensors(args: Iterable[Any]) -> Iterator[torch.Tensor]:
+    for arg in args:
+        if isinstance(arg, torch.Tensor):
+            yield arg
+        elif isinstance(arg, (tuple, list)):
+            yield from (one for one in arg if isinstance(one, torch.Tensor))
