@@ -44,9 +44,14 @@ class Checkpoint:
             raise FileError(message)
         self._every = None if every is None else check_count("save_every", every, 100)
         self._unsaved = 0
+        self._notes: list[str] = []
         self._failed = False
         self._wait = _LEAST_SECONDS
         self._last = time.monotonic()
+
+    def went_on(self, iua: IUA) -> None:
+        """Take what was read from the file for what is in it."""
+        self._notes = iua.kept_notes()
 
     def counted(self, iua: IUA) -> None:
         """Save, where it is time to, after a batch has been counted."""
@@ -60,7 +65,8 @@ class Checkpoint:
 
     def save(self, iua: IUA) -> None:
         """Save what has not been saved yet."""
-        if not self._unsaved:
+        notes = iua.kept_notes()
+        if not self._unsaved and notes == self._notes:
             return
         start = time.monotonic()
         self._failed = True
@@ -68,12 +74,12 @@ class Checkpoint:
         self._failed = False
         self._last = time.monotonic()
         self._wait = max(_LEAST_SECONDS, _SAVING_SHARE * (self._last - start))
-        self._unsaved = 0
+        self._unsaved, self._notes = 0, notes
 
     def save_after(self, error: BaseException, iua: IUA) -> None:
         """Save what an error left unsaved; where that fails, the error is told so."""
-        if self._failed:
-            return  # it is that error
+        if self._failed or not self._unsaved:
+            return  # it is that error, or the file has all that was counted
         try:
             self.save(iua)
         except Exception as unsaved:  # noqa: BLE001  (it must not hide the other)

@@ -25,6 +25,7 @@ from iua_widget.errors import (
     ToleranceError,
     UnitsError,
 )
+from iua_widget.failure import Failure
 from iua_widget.interrupts import interrupts_held
 from iua_widget.masks import MaskOption
 from iua_widget.memory_budget import MemoryBudget
@@ -143,6 +144,7 @@ class IUA:
         self._position: Position | None = Position()
         self._source_notes: dict[str, None] = {}
         self._steady = True
+        self._failure: Failure | None = None
         self._tallies: dict[str, Tally] = {}
         self._recount: Recount | None = None
         self._lock = TurnLock()
@@ -335,6 +337,7 @@ class IUA:
         checkpoint = _checkpoint(resume, save_every)
         if checkpoint is not None and checkpoint.path.exists():
             iua._go_on_from(checkpoint.path)
+            checkpoint.went_on(iua)
         steps = iua.count(source, onward=checkpoint is not None)
         try:
             with closing(steps):
@@ -427,6 +430,7 @@ class IUA:
         ProducerError
             As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
         """
+        self._failure = None
         if not onward:
             self._position = Position() if not self._probes else None
         position = self._position or Position()
@@ -469,6 +473,7 @@ class IUA:
             self._source_notes = _noted(source)
         except IUAError as error:
             error.partial = self
+            self._failure = Failure.of(error, self._probes)
             raise
         except (Exception, GeneratorExit) as error:
             if isinstance(error, GeneratorExit) and ended_by_caller:
@@ -476,6 +481,7 @@ class IUA:
             raise self._broken_off(source, number, error) from error
         except BaseException as error:
             _keep(self, error)
+            self._failure = Failure.of(error, self._probes)
             raise
         finally:
             with interrupts_held(), self._lock:
@@ -488,6 +494,7 @@ class IUA:
         message = f"{source.label} raised {type(error).__name__} in batch {number}: {error}.{kept}"
         wrapped = ProducerError(message, batch=number)
         wrapped.partial = self
+        self._failure = Failure.of(wrapped, self._probes)
         return wrapped
 
     def _check_counted(self, source: Source) -> None:
@@ -601,11 +608,33 @@ class IUA:
     def notes_at(self, atol: float) -> list[str]:
         """The `notes` where `atol` is the tolerance on show."""
         with self._lock:
-            notes = [*self._source_notes, *tally_notes(self._tallies, atol, self._probes)]
+            notes = [*self.kept_notes(), *tally_notes(self._tallies, atol, self._probes)]
             thinned = [name for name, tally in self._tallies.items() if tally.thinned]
             if thinned:
                 notes.append(self._thinned_note(thinned))
             return notes
+
+    def kept_notes(self) -> list[str]:
+        """Those of the `notes` that cannot be told from the counts, and are saved with them."""
+        broke_off = [] if self._failure is None else [self._failure.note]
+        return [*self._source_notes, *broke_off]
+
+    @property
+    def failure(self) -> Failure | None:
+        """What the run broke off with, which `notes` tell; None where it has not."""
+        return self._failure
+
+    def nothing_counted(self, so: str) -> NoProbesError:
+        """The error for a reader of what is not there: it leads to what ended the run.
+
+        Parameters
+        ----------
+        so : str
+            What cannot be done, such as ``"there is nothing to read"``.
+        """
+        if self._failure is None:
+            return NoProbesError(f"nothing has been counted yet, so {so}.")
+        return self._failure.reported(f"nothing was counted, so {so}")
 
     def _thinned_note(self, layers: list[str]) -> str:
         fewest = min(len(self._tallies[layer].columns) for layer in layers) - 1
@@ -682,13 +711,13 @@ class IUA:
         return Reading(results, **asdict(tolerances))
 
     def _check_read(self) -> None:
-        if not self._probes:
-            message = (
-                "the producer gave only empty batches: there is nothing to read."
-                if self._tallies
-                else "nothing has been counted yet, so there is nothing to read."
-            )
+        if self._probes:
+            return
+        if self._tallies and self._failure is None:
+            message = "the producer gave only empty batches: there is nothing to read."
             raise NoProbesError(message)
+        so = "there is nothing to read"
+        raise self.nothing_counted(so)
 
     def recount(
         self,
@@ -771,8 +800,8 @@ class IUA:
         with self._lock:
             tallies, counted = self._tallies, self._probes
             if not counted:
-                message = "nothing has been counted yet, so there is nothing to count again."
-                raise NoProbesError(message)
+                so = "there is nothing to count again"
+                raise self.nothing_counted(so)
             recount = Recount.of(tallies, tolerances)
         number = 0
         batch = RecountBatch(number, tallies, recount)
@@ -940,6 +969,9 @@ class IUA:
         """
         from iua_widget.results import unknown_layer
 
+        if not self._tallies and self._failure is not None:
+            so = "there are no layers"
+            raise self.nothing_counted(so)
         try:
             return self._tallies[layer]
         except (KeyError, TypeError):
@@ -1006,7 +1038,7 @@ class IUA:
         first, second = sorted((self._lock, other._lock), key=id)
         with first, second:
             merged._probes = self._probes + other._probes
-            merged._source_notes = {**self._source_notes, **other._source_notes}
+            merged._source_notes = dict.fromkeys([*self.kept_notes(), *other.kept_notes()])
             merged._steady = self._steady and other._steady
             if apart:
                 note = f"Only in some of the runs that were merged was there {named(apart)}."
@@ -1055,7 +1087,7 @@ class IUA:
 
         path = as_path(path)
         with self._lock:
-            notes = list(self._source_notes)
+            notes = self.kept_notes()
             run = SavedRun(
                 self._settings(), self._probes, notes, self._position, self._tallies, self._steady
             )

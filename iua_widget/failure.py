@@ -1,0 +1,57 @@
+"""What ended a run that broke off, told to whoever reads its figures later."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from iua_widget.errors import IUAError, NoProbesError
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The end of a run that broke off.
+
+    Attributes
+    ----------
+    message : str
+        What happened.
+    probes : int
+        Inputs counted before.
+    error : callable
+        Gives the error, as long as somebody keeps it: it holds on to the batch it met, so this
+        does not keep it.
+    """
+
+    message: str
+    probes: int
+    error: Callable[[], BaseException | None]
+
+    @classmethod
+    def of(cls, error: BaseException, probes: int) -> Failure:
+        """Of an error that ends a run.
+
+        Examples
+        --------
+        >>> Failure.of(ValueError("no more"), 32).note
+        'The run broke off after 32 inputs, and the figures are of these: ValueError: no more'
+        """
+        message = str(error) if isinstance(error, IUAError) else f"{type(error).__name__}: {error}"
+        try:
+            reference: Callable[[], BaseException | None] = weakref.ref(error)
+        except TypeError:  # those that Python itself raises, such as KeyboardInterrupt
+            return cls(message, probes, lambda: None)
+        return cls(message, probes, reference)
+
+    @property
+    def note(self) -> str:
+        """For the reader of the figures that there are."""
+        inputs = f"{self.probes:,} input{'' if self.probes == 1 else 's'}"
+        return f"The run broke off after {inputs}, and the figures are of these: {self.message}"
+
+    def reported(self, what: str) -> NoProbesError:
+        """The error for the reader of figures that there are not, with the failure as its cause."""
+        error = NoProbesError(f"{what}: the run broke off. {self.message}")
+        error.__cause__ = self.error()
+        return error
