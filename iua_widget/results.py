@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -351,11 +351,11 @@ class Reading:
         return names
 
 
-def unknown_layer(name: object, known: list[str]) -> LayerSelectionError:
+def unknown_layer(name: object, known: Sequence[str]) -> LayerSelectionError:
     """The error for a layer that is not there, with the names that come nearest."""
     import difflib
 
-    near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.4) or known[:5]
+    near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.4) or list(known[:5])
     more = f" ({len(known)} in all)" if len(known) > len(near) else ""
     message = f"no layer is named {name!r}. Try one of: {', '.join(map(repr, near))}{more}."
     return LayerSelectionError(message)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from iua_widget.arithmetic import as_ieee
-from iua_widget.errors import NoProbesError
 from iua_widget.row_rules import shown_rows
 from iua_widget.table_columns import COLUMNS, dormant_heading
 
@@ -76,7 +75,7 @@ def selected_units(
         If nothing has been counted yet.
     """
     if not iua.layers:
-        message = "nothing has been counted yet, so no unit can be selected."
-        raise NoProbesError(message)
+        so = "no unit can be selected"
+        raise iua.nothing_counted(so)
     table = iua.units(layer or iua.layers[0], **asdict(tolerances))
     return table.set_index("unit").loc[list(units)]

@@ -70,6 +70,8 @@ def still_page(iua: IUA, tolerances: Tolerances, title: str) -> str:
         )
         for name, result in list(results.items())[:_ROWS_MOST]
     ]
+    if iua.failure is not None:
+        facts += f" · {iua.failure.note if probes else iua.failure.message}"
     note = _NOTE
     if len(results) > len(rows):
         note = f"And {len(results) - len(rows):,} more layers. {note}"

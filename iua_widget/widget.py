@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -18,8 +19,9 @@ from iua_widget import html
 from iua_widget.cell_context import CellContext
 from iua_widget.cells import CellRun, current_cell
 from iua_widget.connection import LARGEST_FRAME
-from iua_widget.errors import IUAError, NoProbesError, ProducerError
+from iua_widget.errors import IUAError, IUAWarning, ProducerError
 from iua_widget.introspect import IUA
+from iua_widget.iua_on_show import IUAOnShow, OnShow
 from iua_widget.masks import MaskOption
 from iua_widget.options import plain
 from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
@@ -103,7 +105,8 @@ class IUAWidget(anywidget.AnyWidget):
     tau : float
         From where on down a unit is dormant; `rtol` and `scale` have no part in it.
     layer : str
-        The selected layer.
+        The selected layer. One that there is not is refused; where the names are known only from
+        the first batch on, it is told then, by a note and in `wait`.
     units : list of int
         Its selected units: indices in the C order of one probe's response, ascending. Empty again
         when another layer is selected. (What a unit *is* is the argument `units`.)
@@ -158,6 +161,9 @@ class IUAWidget(anywidget.AnyWidget):
     _shown = traitlets.Int(0).tag(sync=True, echo_update=False)
 
     _pacer: FramePacer | None = None
+    _shown_iua: IUAOnShow | None = None
+    _layers_known: Sequence[str] = ()
+    _layer_note = ""
     _current: Run | None = None
     _cell: CellRun | None = None
     _stops_left_out = False
@@ -202,7 +208,7 @@ class IUAWidget(anywidget.AnyWidget):
                 engine=None if engine == "auto" else engine,
                 memory=memory,
             )
-            self._iua = source
+            self._iua = source.counted if isinstance(source, IUAOnShow) else source
         else:
             self._source = open_source(
                 source,
@@ -221,7 +227,9 @@ class IUAWidget(anywidget.AnyWidget):
                 "memory": memory,
             }
             self._iua = self._new_iua(tolerances)
-        self._background = background
+            if isinstance(source, Mapping):
+                self._layers_known = list(source)
+        self._background, self._on_show = background, OnShow(tolerances)
         self._context = CellContext()
         super().__init__(**asdict(tolerances))
         self.on_msg(self._on_message)
@@ -247,8 +255,15 @@ class IUAWidget(anywidget.AnyWidget):
 
     @property
     def iua(self) -> IUA:
-        """The current result: it grows while the run goes on, and can be read at any moment."""
-        return self._iua
+        """The current result: it grows while the run goes on, and can be read at any moment.
+
+        It is read at the tolerances on show where no others are named, and follows them:
+        `IUA.show(w.iua)` is the whole table as the page has it. An `IUA` that was given keeps its
+        own tolerances.
+        """
+        if self._shown_iua is None or self._shown_iua.counted is not self._iua:
+            self._shown_iua = IUAOnShow(self._iua, self._on_show)
+        return self._shown_iua
 
     @property
     def plan(self) -> pd.DataFrame:
@@ -288,9 +303,16 @@ class IUAWidget(anywidget.AnyWidget):
         Raises
         ------
         NoProbesError
-            If nothing has been counted yet.
+            If nothing has been counted yet; where the run broke off, from `error`.
+
+        Warns
+        -----
+        IUAWarning
+            If the run broke off: the figures are of what was counted before.
         """
-        return layer_table(self._iua, self.tolerances, self.sort, self.filter)
+        table = layer_table(self._iua, self.tolerances, self.sort, self.filter)
+        self._tell_failure()
+        return table
 
     def selection(self) -> pd.DataFrame:
         """The selected units of the selected layer, at the tolerances on show.
@@ -302,10 +324,12 @@ class IUAWidget(anywidget.AnyWidget):
 
         Raises
         ------
-        NoProbesError
-            If nothing has been counted yet.
+        NoProbesError, IUAWarning
+            As `table`.
         """
-        return selected_units(self._iua, self.layer, self.units, self.tolerances)
+        selection = selected_units(self._iua, self.layer, self.units, self.tolerances)
+        self._tell_failure()
+        return selection
 
     def recount(self) -> None:
         """Stream the data once more, so that all is exact at the tolerances on show.
@@ -316,12 +340,17 @@ class IUAWidget(anywidget.AnyWidget):
         ------
         ProducerError
             If there is nothing to run again, or the first run goes on.
+        NoProbesError
+            If the first run counted nothing.
         """
         if self._current is not None and self._current.active:
             message = f"the run is {self.status}: recount when it has ended, or stop it."
             raise ProducerError(message)
         source = self._restartable_source()
         iua, tolerances = self._iua, self.tolerances
+        if not iua.probes:
+            so = "there is nothing to count again"
+            raise iua.nothing_counted(so)
         self._launch(lambda: iua.recounting(source, tolerances), after=self._current, again=True)
 
     def start(self) -> None:
@@ -359,6 +388,7 @@ class IUAWidget(anywidget.AnyWidget):
         previous = self._current
         if previous is not None:
             previous.stop(wait=False)
+        self._layers_known = self._iua.layers or self._layers_known
         self._iua = self._new_iua(self.tolerances)
         self._count(after=previous)
 
@@ -384,8 +414,18 @@ class IUAWidget(anywidget.AnyWidget):
         -------
         bool
             Whether it has ended.
+
+        Warns
+        -----
+        IUAWarning
+            If the run broke off, with the cause, which `error` holds; or if there is no such layer
+            as had been selected before the names were known.
         """
-        return self._current.wait(timeout if self._may_wait() else 0) if self._current else True
+        ended = self._current is None or self._current.wait(timeout if self._may_wait() else 0)
+        if ended:
+            self._tell_failure()
+            self._tell_layer()
+        return ended
 
     def close(self) -> None:
         """End the run, take its hooks off the model, and take the widget off the page."""
@@ -428,7 +468,8 @@ class IUAWidget(anywidget.AnyWidget):
         Warns
         -----
         IUAWarning
-            If the file is above 1 GiB, where a browser may not open it.
+            If the run broke off, which the page says, too; or if the file is above 1 GiB, where a
+            browser may not open it.
         """
         if title is not None and not isinstance(title, str):
             message = f"title must be a string, and is {title!r:.60}."
@@ -440,8 +481,8 @@ class IUAWidget(anywidget.AnyWidget):
         iua = self._iua
         with iua.lock:
             if not iua.probes:
-                message = "nothing has been counted yet, so there is nothing to write."
-                raise NoProbesError(message)
+                so = "there is nothing to write"
+                raise iua.nothing_counted(so)
             tallies = {name: iua.tally(name) for name in iua.layers}
             table = table_snapshot(
                 tallies,
@@ -475,8 +516,29 @@ class IUAWidget(anywidget.AnyWidget):
             "status": self.status,
             "_run": self._run_info(),
         }
+        self._tell_failure()
         heading = title or f"Inactive units of {self._label()}"
         return html.write_page(path, html.render_page(heading, state, table, snapshots))
+
+    def _tell_failure(self) -> None:
+        """Warn in the thread of the user's, who may have no page before them."""
+        if self.error is not None:
+            told = _explained(self.error, self._recounting)
+            warnings.warn(f"{told['title']}: {told['message']}", IUAWarning, stacklevel=3)
+
+    def _tell_layer(self) -> None:
+        if self._layer_note:
+            warnings.warn(self._layer_note, IUAWarning, stacklevel=3)
+
+    def _notes(self) -> list[str]:
+        """As the page has them, which shows an error by itself."""
+        broke_off = self._iua.failure
+        notes = [
+            note
+            for note in self._iua.notes_at(self.atol)
+            if broke_off is None or note != broke_off.note
+        ]
+        return [*([self._layer_note] if self._layer_note else []), *notes]
 
     @traitlets.validate("rtol", "atol", "tau")
     def _check_tolerance(self, proposal: Any) -> float:
@@ -535,7 +597,7 @@ class IUAWidget(anywidget.AnyWidget):
     @traitlets.validate("layer")
     def _check_layer(self, proposal: Any) -> str:
         layer = str(proposal["value"])
-        known = self._iua.layers
+        known = self._iua.layers or self._layers_known
         if known and layer not in known:
             raise traitlets.TraitError(str(unknown_layer(layer, known)))
         return layer
@@ -544,12 +606,14 @@ class IUAWidget(anywidget.AnyWidget):
 
     @traitlets.observe("layer")
     def _on_layer(self, _change: Any) -> None:
+        self._layer_note = ""
         self.units = []  # they were those of another layer
         if self._pacer is not None:
             self._pacer.request(urgent=True)
 
     @traitlets.observe("rtol", "atol", "scale", "dead_share", "tau")
     def _on_tolerance(self, _change: Any) -> None:
+        self._on_show.tolerances = self.tolerances
         if self._pacer is None:
             return
         # The page has every stop it needs, unless the layer was too large to send them all, or
@@ -650,8 +714,12 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _select_a_layer(self) -> None:
         layers = self._iua.layers
-        if layers and self.layer not in layers:
+        asked = self.layer
+        if layers and asked not in layers:
             self.layer = layers[0]
+            if asked:
+                there = str(unknown_layer(asked, layers))
+                self._layer_note = f"{there} {layers[0]!r} was selected instead."
 
     def _on_status(self, run: Run) -> None:
         if run is not self._current or self._pacer is None:

@@ -23,12 +23,15 @@ from unpacking import unpack
 
 from iua_widget import (
     IUA,
+    IUAError,
+    IUAWarning,
     IUAWidget,
     LayerSelectionError,
     NoProbesError,
     ProducerError,
     ToleranceError,
 )
+from iua_widget.producers import as_source
 
 RNG = np.random.default_rng(2)
 DATA = {
@@ -196,18 +199,130 @@ def test_frames_are_few_however_many_batches_come() -> None:
     assert widget._run["probes"] == 8000
 
 
-def test_an_error_of_the_producer_shows_with_the_partial_result_kept() -> None:
+def test_an_error_of_the_producer_shows_with_the_partial_result_kept(tmp_path: Path) -> None:
     def producer(_: int) -> Iterator[dict[str, np.ndarray]]:
         yield {"a": np.zeros((5, 2))}
         raise OSError("the disk is gone")
 
     widget = IUAWidget(producer)
-    assert widget.wait(20)
+    with pytest.warns(IUAWarning, match="broke off: producer raised OSError in batch 1: the disk"):
+        assert widget.wait(20)
     assert widget.status == "failed"
     assert "the disk is gone" in widget._run["error"]["message"]
+    assert widget._run["notes"] == [], "the page shows the error by itself"
+    (note,) = widget.iua.notes
+    assert note.startswith("The run broke off after 5 inputs, and the figures are of these: ")
+    assert "the disk is gone" in note
+    assert (
+        "the disk is gone" in IUA.merge(widget.iua, IUA.introspect({"a": np.ones((1, 2))})).notes[0]
+    )
+    for read in (widget.table, widget.selection, lambda: widget.to_html(tmp_path / "part.html")):
+        with pytest.warns(IUAWarning, match="the disk is gone"):
+            read()
+    loaded = IUA.load(widget.iua.save(tmp_path / "part.iua"))
+    assert loaded.notes == widget.iua.notes
     assert isinstance(widget.error, ProducerError)
     assert widget.iua.results["a"].unit_inactive_count.tolist() == [5, 5]
     assert unpack(widget._table)[0]["probes"] == 5
+
+
+def test_what_reads_a_run_that_counted_nothing_leads_to_what_ended_it(tmp_path: Path) -> None:
+    widget = IUAWidget(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), [torch.randn(3, 5)])
+    with pytest.warns(IUAWarning, match="The run broke off: .*mat1 and mat2"):
+        assert widget.wait(20)
+    iua = widget.iua
+    for read in (
+        widget.table,
+        widget.selection,
+        lambda: widget.to_html(tmp_path / "none.html"),
+        lambda: IUA.show(iua),
+        lambda: iua.results,
+        lambda: iua.at(atol=0.1),
+        lambda: iua.units("1"),
+        lambda: iua.channels("1"),
+        iua.to_pandas,
+        widget.recount,
+    ):
+        with pytest.raises(IUAError) as caught:
+            read()
+        assert "mat1 and mat2" in str(caught.value)
+        assert caught.value.__cause__ is widget.error
+    assert "mat1 and mat2" in widget._repr_mimebundle_()[0]["text/html"]
+
+
+def test_the_result_of_a_widget_is_read_at_the_tolerances_on_show() -> None:
+    given = IUA.introspect(DATA, rtol=0.2, atol=1e-6, scale="unit max")
+    before = IUA.show(given)
+    first, second = IUAWidget(given), IUAWidget(given)
+    assert first.iua == second.iua == given
+    first.rtol, first.scale, first.atol, first.tau, first.dead_share = (
+        0.3,
+        "unit RMS",
+        0.1,
+        1.0,
+        0.5,
+    )
+    for widget in (first, second):
+        pd.testing.assert_frame_equal(IUA.show(widget.iua), widget.table())
+        assert vars_of(widget.iua) == vars_of(widget)
+        reading = widget.iua.at(atol=0.2)
+        assert (reading.rtol, reading.scale, reading.atol) == (widget.rtol, widget.scale, 0.2)
+    pd.testing.assert_frame_equal(IUA.show(given), before)
+    assert (first.iua.results["dense"].dead, given.results["dense"].dead) == (
+        first.table()["dead units"][0],
+        before["dead units"][0],
+    )
+    with pytest.raises(AttributeError, match=r"set it there, as in w\.atol = 0\.5"):
+        first.iua.atol = 0.5
+    assert IUAWidget(first.iua).iua == given
+
+
+def vars_of(holder: IUA | IUAWidget) -> list[Any]:
+    return [getattr(holder, name) for name in ("rtol", "atol", "scale", "dead_share", "tau")]
+
+
+def test_what_is_done_with_the_result_of_a_widget_is_done_to_what_was_counted(
+    tmp_path: Path,
+) -> None:
+    widget = IUAWidget(DATA, atol=0.1, background=False)
+    widget.atol = 0.123
+    exact = widget.iua.recount(DATA)
+    assert exact.atol == 0.123
+    assert exact.exact
+    assert widget.table()["mean inactive"].tolist() == exact.to_pandas()["mean inactive"].tolist()
+    loaded = IUA.load(widget.iua.save(tmp_path / "run.iua"))
+    assert (loaded.atol, loaded.stops) == (0.1, widget.iua.stops)
+    assert IUA.merge(widget.iua, loaded).probes == 2 * widget.iua.probes
+    for _ in widget.iua.count(as_source(DATA, 32)):
+        pass
+    assert widget.iua.probes == 192
+
+
+def test_a_layer_that_there_is_not_is_never_replaced_in_silence() -> None:
+    gate = threading.Event()
+
+    def producer(_: int) -> Iterator[dict[str, np.ndarray]]:
+        gate.wait(30)
+        yield {"dense": np.zeros((4, 3)), "other": np.zeros((4, 3))}
+
+    widget = IUAWidget(producer)
+    widget.layer = "dens"
+    gate.set()
+    words = r"no layer is named 'dens'\. Try one of: 'dense'.* 'dense' was selected instead"
+    with pytest.warns(IUAWarning, match=words):
+        assert widget.wait(30)
+    assert widget.layer == "dense"
+    assert "'dens'" in widget._run["notes"][0]
+    widget.layer = "other"
+    assert widget.wait(30)
+    widget.restart()
+    with pytest.raises(traitlets.TraitError, match="no layer is named 'nope'"):
+        widget.layer = "nope"
+    assert widget.wait(30)
+    assert widget.layer == "other"
+    assert widget._run["notes"] == []
+    with pytest.raises(traitlets.TraitError, match="no layer is named 'nope'"):
+        IUAWidget(DATA).layer = "nope"
 
 
 @pytest.mark.parametrize(
@@ -623,7 +738,8 @@ def test_frames_follow_what_the_page_cannot_know_by_itself() -> None:
     meta, arrays = next_frame()
     assert meta["dead_share"] == 0.4
     place = meta["stops"].index(0.05)
-    dead = [result.dead for result in widget.iua.at(atol=0.05, dead_share=0.4).results.values()]
+    at = widget.iua.at(atol=0.05, rtol=0.0, dead_share=0.4)
+    dead = [result.dead for result in at.results.values()]
     assert arrays["dead"][:, place].tolist() == dead
 
 
@@ -650,10 +766,12 @@ def test_a_recount_that_is_stopped_or_fails_leaves_what_was_counted() -> None:
     shift = 1.0
     gate.release(6)
     widget.recount()
-    assert widget.wait(30)
+    with pytest.warns(IUAWarning, match="The recount broke off: .*the same data"):
+        assert widget.wait(30)
     assert widget.status == "failed"
     assert isinstance(widget.error, ProducerError)
     assert widget._run["error"]["title"] == "The recount broke off"
     assert "same data" in widget._run["error"]["message"]
-    pd.testing.assert_frame_equal(widget.table(), kept)
+    with pytest.warns(IUAWarning, match="The recount broke off"):
+        pd.testing.assert_frame_equal(widget.table(), kept)
     widget.close()
