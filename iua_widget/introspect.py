@@ -472,8 +472,7 @@ class IUA:
             self._check_counted(source)
             self._source_notes = _noted(source)
         except IUAError as error:
-            error.partial = self
-            self._failure = Failure.of(error, self._probes)
+            self._ended_by(error)
             raise
         except (Exception, GeneratorExit) as error:
             if isinstance(error, GeneratorExit) and ended_by_caller:
@@ -493,9 +492,12 @@ class IUA:
         kept = " What was counted before it is kept." if number else ""
         message = f"{source.label} raised {type(error).__name__} in batch {number}: {error}.{kept}"
         wrapped = ProducerError(message, batch=number)
-        wrapped.partial = self
-        self._failure = Failure.of(wrapped, self._probes)
+        self._ended_by(wrapped)
         return wrapped
+
+    def _ended_by(self, error: IUAError) -> None:
+        error.partial = self
+        self._failure = Failure.of(error, self._probes)
 
     def _check_counted(self, source: Source) -> None:
         if not self._tallies:
