@@ -530,16 +530,6 @@ class IUAWidget(anywidget.AnyWidget):
         if self._layer_note:
             warnings.warn(self._layer_note, IUAWarning, stacklevel=3)
 
-    def _notes(self) -> list[str]:
-        """As the page has them, which shows an error by itself."""
-        broke_off = self._iua.failure
-        notes = [
-            note
-            for note in self._iua.notes_at(self.atol)
-            if broke_off is None or note != broke_off.note
-        ]
-        return [*([self._layer_note] if self._layer_note else []), *notes]
-
     @traitlets.validate("rtol", "atol", "tau")
     def _check_tolerance(self, proposal: Any) -> float:
         try:
@@ -809,7 +799,15 @@ class IUAWidget(anywidget.AnyWidget):
         return info
 
     def _notes(self) -> list[str]:
-        return [*self._context.notes, *self._iua.notes_at(self.atol)]
+        """As the page has them, which shows an error by itself."""
+        broke_off = self._iua.failure
+        notes = [
+            note
+            for note in self._iua.notes_at(self.atol)
+            if broke_off is None or note != broke_off.note
+        ]
+        layer = [self._layer_note] if self._layer_note else []
+        return [*layer, *self._context.notes, *notes]
 
     def _label(self) -> str:
         return self._source.label if self._source is not None else "a finished run"
