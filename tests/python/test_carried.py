@@ -122,6 +122,7 @@ def test_a_pooled_channel_is_a_unit_of_its_kind(stages: Any, channels: int) -> N
     assert told(stages, net=maps(channels)) == expected
 
 
+@pytest.mark.filterwarnings("ignore:Hardly any exact zero")  # pooled over channels
 def test_what_is_left_of_maps_pooled_in_part_keeps_its_channels() -> None:
     assert told(transpose((0, 2, 3, 1)), pool(axes=1)) == ("ReLU", "element", 32, 5, zeros(2))
     assert told(processors.Pooler(dim=3, method=MAX)) == ("ReLU", "element", 32, 5, zeros(3))
