@@ -30,7 +30,7 @@ from iua_widget.interrupts import interrupts_held
 from iua_widget.masks import MaskOption
 from iua_widget.memory_budget import MemoryBudget
 from iua_widget.memory_plan import plan_table
-from iua_widget.notes import tally_notes, zero_notes
+from iua_widget.notes import notes_of_both, tally_notes, zero_notes
 from iua_widget.options import plain
 from iua_widget.pending import PendingBatch, merged_order
 from iua_widget.position import Position
@@ -1040,7 +1040,9 @@ class IUA:
         first, second = sorted((self._lock, other._lock), key=id)
         with first, second:
             merged._probes = self._probes + other._probes
-            merged._source_notes = dict.fromkeys([*self.kept_notes(), *other.kept_notes()])
+            merged._source_notes = dict.fromkeys(
+                notes_of_both(self.kept_notes(), other.kept_notes())
+            )
             merged._steady = self._steady and other._steady
             if apart:
                 note = f"Only in some of the runs that were merged was there {named(apart)}."

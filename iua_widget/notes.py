@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,8 @@ _HARDLY_ANY: Final = 0.001
 """...and where it finds less than this share, the net has none. The page has the same."""
 _FEW: Final = 100
 """Responses from which nothing is concluded."""
+
+_OF_ONE: Final = "In one of the merged runs: "
 
 
 def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[str]:
@@ -71,6 +73,21 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
             "probe. The first axis is not that of the batch, or not every input passes there."
         )
     return notes
+
+
+def notes_of_both(one: Collection[str], other: Collection[str]) -> list[str]:
+    """What was noted of two runs that are merged: what only one says may not hold of both.
+
+    Examples
+    --------
+    >>> notes_of_both(["Cut.", "Never called: 'a'."], ["Cut."])
+    ['Cut.', "In one of the merged runs: Never called: 'a'."]
+    """
+    both = set(one) & set(other)
+    told = (
+        note if note in both else _OF_ONE + note.removeprefix(_OF_ONE) for note in (*one, *other)
+    )
+    return list(dict.fromkeys(told))
 
 
 def _not_finite(tallies: Mapping[str, Tally]) -> str:
