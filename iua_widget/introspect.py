@@ -50,6 +50,12 @@ if TYPE_CHECKING:
     from iua_widget.run_file import SavedRun
 
 
+_OTHER_WEIGHTS: Final = (
+    "The model's weights were not the same in all that was counted here: the figures are of "
+    "several models together, and of none of them alone."
+)
+
+
 class IUA:
     """The inactive units of every layer, at every tolerance.
 
@@ -144,6 +150,7 @@ class IUA:
         self._position: Position | None = Position()
         self._source_notes: dict[str, None] = {}
         self._steady = True
+        self._weights: dict[str, None] = {}
         self._failure: Failure | None = None
         self._tallies: dict[str, Tally] = {}
         self._recount: Recount | None = None
@@ -267,8 +274,8 @@ class IUA:
             A file to which the run is saved as it goes, and from which it goes on where the file is
             there: what is lost when the process dies is what came after the last save. The stream
             must begin with the same batches again, which are passed over without being counted
-            (nor given to the model); this is checked. The same for `max_probes`, `layers` and the
-            model's weights is up to you.
+            (nor given to the model); this is checked, and so are the
+            model's weights (`weights`). The same `max_probes` and `layers` are up to you.
         save_every : int, optional
             Batches between two saves; by default at least ten seconds pass, and so many that saving
             takes a twentieth of the time. At the end, and when an error or Ctrl-C ends the run, it
@@ -336,7 +343,7 @@ class IUA:
         )
         checkpoint = _checkpoint(resume, save_every)
         if checkpoint is not None and checkpoint.path.exists():
-            iua._go_on_from(checkpoint.path)
+            iua._go_on_from(checkpoint.path, source.weights)
             checkpoint.went_on(iua)
         steps = iua.count(source, onward=checkpoint is not None)
         try:
@@ -355,7 +362,7 @@ class IUA:
             warnings.warn(note, IUAWarning, stacklevel=2)
         return iua
 
-    def _go_on_from(self, path: Path) -> None:
+    def _go_on_from(self, path: Path, weights: str | None) -> None:
         """Take what a file holds as the beginning of this run.
 
         Raises
@@ -379,6 +386,8 @@ class IUA:
             first = first_difference(here["stops"], there["stops"])
             numbers = f"it has {len(there['stops'])} stops, and here there are {len(here['stops'])}"
             reasons.append(f"{numbers}: they first differ at {first:g}")
+        if weights is not None and saved.weights and weights not in saved.weights:
+            reasons.append("the model had other weights")
         if saved.position is None:
             reasons.append("it holds several runs, merged, or counted one after the other")
         if reasons:
@@ -407,7 +416,7 @@ class IUA:
     def _take(self, saved: SavedRun) -> None:
         self._tallies, self._probes, self._position = saved.tallies, saved.probes, saved.position
         self._source_notes = dict.fromkeys(saved.notes)
-        self._steady = saved.steady
+        self._steady, self._weights = saved.steady, dict.fromkeys(saved.weights)
 
     def count(self, source: Source, *, onward: bool = False) -> Generator[int]:
         """Count a source batch by batch, yielding the probes of each once it is counted.
@@ -430,11 +439,7 @@ class IUA:
         ProducerError
             As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
         """
-        self._failure = None
-        if not onward:
-            self._position = Position() if not self._probes else None
-        position = self._position or Position()
-        self._steady = self._steady and source.steady
+        position = self._begin(source, onward=onward)
         number = position.batches
         pending = self._pending(source, number)
         ended_by_caller = False
@@ -470,6 +475,8 @@ class IUA:
             with interrupts_held(), self._lock:
                 count_waiting(self._tallies.values())
             self._check_counted(source)
+            if not self._weights:  # those of lazy modules come with the first batch
+                self._see_weights(source)
             self._source_notes = _noted(source)
         except IUAError as error:
             self._ended_by(error)
@@ -487,6 +494,16 @@ class IUA:
                 for tally in self._tallies.values():
                     tally.rest()
                 self._engine.rest()
+
+    def _begin(self, source: Source, *, onward: bool) -> Position:
+        self._failure = None
+        if not self._probes:
+            self._weights = {}
+        self._see_weights(source)
+        if not onward:
+            self._position = Position() if not self._probes else None
+        self._steady = self._steady and source.steady
+        return self._position or Position()
 
     def _broken_off(self, source: Source, number: int, error: BaseException) -> ProducerError:
         kept = " What was counted before it is kept." if number else ""
@@ -610,11 +627,41 @@ class IUA:
     def notes_at(self, atol: float) -> list[str]:
         """The `notes` where `atol` is the tolerance on show."""
         with self._lock:
-            notes = [*self.kept_notes(), *tally_notes(self._tallies, atol, self._probes)]
+            notes = [
+                *self.kept_notes(),
+                *self._weights_notes(),
+                *tally_notes(self._tallies, atol, self._probes),
+            ]
             thinned = [name for name, tally in self._tallies.items() if tally.thinned]
             if thinned:
                 notes.append(self._thinned_note(thinned))
             return notes
+
+    def _see_weights(self, source: Source) -> None:
+        weights = source.weights
+        if weights is not None:
+            self._weights[weights] = None
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Fingerprints of the weights that were counted with: one, where they were the same.
+
+        A checksum over the parameters of the model, taken when a run begins, and kept in files.
+        Equal weights have equal ones, on whatever device. Empty for producers, and for models whose
+        parameters are not all here.
+
+        Examples
+        --------
+        >>> import torch
+        >>> relu = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+        >>> data = torch.zeros(4, 2)
+        >>> IUA.introspect(relu, data).weights == IUA.introspect(relu.double(), data).weights
+        False
+        """
+        return tuple(self._weights)
+
+    def _weights_notes(self) -> list[str]:
+        return [_OTHER_WEIGHTS] if len(self._weights) > 1 else []
 
     def kept_notes(self) -> list[str]:
         """Those of the `notes` that cannot be told from the counts, and are saved with them."""
@@ -1004,6 +1051,11 @@ class IUA:
         MergeError
             If they cannot be one run, saying how they differ.
 
+        Warns
+        -----
+        IUAWarning
+            If the model's weights differed, which `notes` say from then on, too.
+
         Examples
         --------
         >>> import numpy as np
@@ -1021,7 +1073,10 @@ class IUA:
         if not runs:
             message = "there is nothing to merge: write IUA.merge(one, other)."
             raise MergeError(message)
-        return functools.reduce(IUA._merged, runs)
+        merged = functools.reduce(IUA._merged, runs)
+        if len({frozenset(run.weights) for run in runs if run.weights}) > 1:
+            warnings.warn(_OTHER_WEIGHTS, IUAWarning, stacklevel=2)
+        return merged
 
     def _merged(self, other: IUA) -> IUA:
         both = set(self.layers) & set(other.layers)
@@ -1044,6 +1099,7 @@ class IUA:
                 notes_of_both(self.kept_notes(), other.kept_notes())
             )
             merged._steady = self._steady and other._steady
+            merged._weights = self._weights | other._weights
             if apart:
                 note = f"Only in some of the runs that were merged was there {named(apart)}."
                 merged._source_notes[note] = None
@@ -1093,7 +1149,13 @@ class IUA:
         with self._lock:
             notes = self.kept_notes()
             run = SavedRun(
-                self._settings(), self._probes, notes, self._position, self._tallies, self._steady
+                self._settings(),
+                self._probes,
+                notes,
+                self._position,
+                self._tallies,
+                self._steady,
+                list(self._weights),
             )
             write_run(path, run)
         return path

@@ -59,6 +59,11 @@ class Source(Protocol):
         """What the reader of the figures should know about the stream so far."""
         ...
 
+    @property
+    def weights(self) -> str | None:
+        """A fingerprint of the model's parameters as they are now; None where none is known."""
+        ...
+
     def batches(
         self, record: Record, restart: Callable[[], None] = ..., position: Position | None = ...
     ) -> Generator[int]:
@@ -129,6 +134,11 @@ class MappingSource:
     def notes(self) -> list[str]:
         """What the producer says, such as a pipeline with a model in it."""
         return list(self._notes())
+
+    @property
+    def weights(self) -> str | None:
+        """None: arrays do not tell what made them."""
+        return None
 
     def batches(
         self,

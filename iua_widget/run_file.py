@@ -6,7 +6,7 @@ See ``docs/file-format.md`` for the layout.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +51,8 @@ class SavedRun:
     tallies : dict of str to Tally
     steady : bool
         Whether every batch must give the same layers.
+    weights : sequence of str
+        Fingerprints of the models' parameters; none of producers.
     """
 
     settings: dict[str, Any]
@@ -59,6 +61,7 @@ class SavedRun:
     position: Position | None
     tallies: dict[str, Tally]
     steady: bool = True
+    weights: Sequence[str] = ()
 
 
 def write_run(path: Path, run: SavedRun) -> None:
@@ -79,6 +82,7 @@ def write_run(path: Path, run: SavedRun) -> None:
         "probes": run.probes,
         "notes": run.notes,
         "steady": run.steady,
+        "weights": list(run.weights),
         "position": position
         and {
             "batches": position.batches,
@@ -149,6 +153,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             _position(facts.optional("position")),
             tallies,
             facts.flag_or("steady", default=True),
+            facts.texts_or_none("weights"),
         )
         fault = _contradiction(run)
         container.require(not fault, fault)
@@ -180,6 +185,10 @@ class _Facts:
     def flag_or(self, key: str, *, default: bool) -> bool:
         """A flag that older files lack."""
         return self.flag(key) if key in self._values else default
+
+    def texts_or_none(self, key: str) -> list[str]:
+        """Texts that older files lack."""
+        return self.texts(key) if key in self._values else []
 
     def whole_or_none(self, key: str) -> int | None:
         value = self._take(key, lambda value: value is None or _is_whole(value))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from iua_widget.capture.batch_masks import batch_masks
+from iua_widget.capture.fingerprint import fingerprint
 from iua_widget.capture.inputs import (
     Inputs,
     arguments,
@@ -115,6 +116,11 @@ class TorchSource:
     def total(self) -> int | None:
         """Probes to come, where known: of a loader that knows its batches, after the first."""
         return at_most(self._total, self._max_probes)
+
+    @property
+    def weights(self) -> str | None:
+        """See `iua_widget.capture.fingerprint`."""
+        return fingerprint(self._model)
 
     @property
     def notes(self) -> list[str]:
