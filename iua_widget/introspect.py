@@ -262,7 +262,8 @@ class IUA:
             numba is there. Tensors on MPS, which has no float64, are brought to the host first; of
             complex tensors the magnitudes are taken there.
         memory : str or int, optional
-            What the run may hold, tallies and the batch at hand: ``"2 GiB"``, ``"500 MB"`` or a
+            What the run may hold beside the responses it is given: tallies, the batch at hand, what
+            is kept of each probe, and what layers take in objects. ``"2 GiB"``, ``"500 MB"`` or a
             number of bytes; by default half of what is free on the machine, or in the container,
             when the first batch comes, and on a CUDA device that counts no more than half of what
             is free there. On a device counters have 32 bits from the first; what is read of them is
@@ -531,6 +532,7 @@ class IUA:
             engine=self._engine,
             steady=source.steady,
             whole=source.whole_batches,
+            total=source.total,
         )
 
     def _new_tally(self, unit_shape: tuple[int, ...], kind: str, plan: UnitPlan) -> Tally:

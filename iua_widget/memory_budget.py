@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final
 from iua_widget.counting import pages
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.memory import device_budget, format_bytes, memory_budget
-from iua_widget.memory_plan import FEWEST_STOPS, LayerNeed, LayerPlan, plan_memory, with_waiting
+from iua_widget.memory_plan import (
+    FEWEST_STOPS,
+    LayerNeed,
+    LayerPlan,
+    fixed_bytes,
+    plan_memory,
+    with_waiting,
+)
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Stops
 from iua_widget.unit_counts import counter_bytes
@@ -22,6 +29,12 @@ if TYPE_CHECKING:
 _NARROWEST: Final = counter_bytes(0)
 _KEPT: Final = 32
 """The part of the memory that one run may leave for the next."""
+
+_WORTH_SPARING: Final = 2**20
+"""Below it there is nothing in large pages, nor work for threads."""
+
+_KEPT_BYTES: Final = 8
+"""Of the number of inactive units of a probe, where these are kept."""
 
 _ON_DEVICE: Final = 4 + _NARROWEST
 """Bytes of a counter there, and of that on the host to which it is moved."""
@@ -38,6 +51,8 @@ class Coming:
     probes : int
     nbytes : int
         What it takes until it is counted.
+    work : int
+        What is held besides while it is classified.
     device : torch.device or None
         Where it is counted; None on the host.
     """
@@ -45,6 +60,7 @@ class Coming:
     tally: Tally
     probes: int
     nbytes: int
+    work: int = 0
     device: torch.device | None = None
 
 
@@ -74,7 +90,7 @@ class MemoryBudget:
 
     def __init__(self, memory: str | int | None, stops: Stops, always: Iterable[float]) -> None:
         self.plans: list[LayerPlan] = []
-        self._planned = 0
+        self._planned = self._least = 0
         self._stops = stops
         self._always = tuple(always)
         # What is free is asked for when the run begins: the model may not be loaded yet.
@@ -90,6 +106,11 @@ class MemoryBudget:
         return self._bytes
 
     @property
+    def _spare(self) -> int:
+        """What is left to what one run leaves for the next, and to threads to work in."""
+        return 2 * (self.bytes // _KEPT) if self.bytes >= _WORTH_SPARING else 0
+
+    @property
     def words(self) -> str:
         """The same as it was asked for, or to read."""
         return self.asked if isinstance(self.asked, str) else format_bytes(self.bytes)
@@ -100,7 +121,17 @@ class MemoryBudget:
             self._devices.add(device)
             self._bytes = min(self.bytes, device_budget(device))
 
-    def check_room(self, layer: str, units: int, pending: int) -> None:
+    def least(self, units: int, probes: int) -> int:
+        """What the tally of a layer takes at least, when so many probes are counted."""
+        columns = min(len(self._stops), FEWEST_STOPS) + 1
+        return units * (columns * counter_bytes(probes) + BYTES_PER_UNIT) + self.fixed
+
+    @property
+    def fixed(self) -> int:
+        """What a layer takes whatever its units."""
+        return fixed_bytes(len(self._stops))
+
+    def check_room(self, layer: str, units: int, *, pending: int, new: int) -> None:
         """Check that a batch of a layer can be taken in, before it is.
 
         Parameters
@@ -110,15 +141,16 @@ class MemoryBudget:
             Of the layer.
         pending : int
             Bytes of the batch with this layer in it.
+        new : int
+            What the tallies of layers that came with this batch take at least.
 
         Raises
         ------
         MemoryBudgetError
             If the budget cannot hold it.
         """
-        tallies = self._planned
-        if not self.plans:
-            tallies = units * ((FEWEST_STOPS + 1) * _NARROWEST + BYTES_PER_UNIT)
+        # What is held now, and what must be once the tallies there are have been thinned.
+        tallies = max(self._planned, self._least + new) + self._spare
         if pending + tallies > self.bytes:
             message = (
                 f"layer {layer!r} has {units:,} units: with the tallies, which take "
@@ -157,30 +189,43 @@ class MemoryBudget:
         known = {plan.need.layer: plan.need for plan in self.plans}
         merged = {**tallies, **{layer: one.tally for layer, one in coming.items()}}
         needs = [
-            _need(known.get(layer), layer, tally, coming.get(layer), share)
+            _need(known.get(layer), layer, tally, coming.get(layer), share, self.fixed)
             for layer, tally in merged.items()
         ]
         if [_demand(need) for need in needs] == [_demand(need) for need in known.values()]:
             return
-        plans = plan_memory(needs, self.bytes, self._stops.values, self._always)
+        plans = plan_memory(needs, self.bytes, self._stops.values, self._always, self._spare)
         waits = {layer: one.probes for layer, one in coming.items() if one.device is None}
-        self.plans = with_waiting(plans, waits, self.bytes)
+        self.plans = with_waiting(plans, waits, self.bytes - self._spare)
         pages.keep_at_most(self.bytes // _KEPT)
-        self._planned = sum(plan.need.bytes_with(len(plan.columns)) for plan in self.plans)
+        self._planned, self._least = (
+            sum(
+                plan.need.bytes_with(min(len(plan.columns), most)) + plan.need.fixed
+                for plan in self.plans
+            )
+            for most in (len(self._stops) + 1, FEWEST_STOPS + 1)
+        )
         for plan in self.plans:
             tally = merged[plan.need.layer]
             tally.thin(plan.columns)
             tally.most_waiting = plan.waiting
 
 
-def _need(
-    known: LayerNeed | None, layer: str, tally: Tally, coming: Coming | None, share: Fraction
+def _need(  # noqa: PLR0917
+    known: LayerNeed | None,
+    layer: str,
+    tally: Tally,
+    coming: Coming | None,
+    share: Fraction,
+    fixed: int,
 ) -> LayerNeed:
     # A layer of tokens, or one called now and then, has other probes than inputs.
     probes = tally.probes + (coming.probes if coming else 0)
     to_come = tally.to_come = -(-probes * share.numerator // share.denominator)
     narrowest = _NARROWEST if coming is None or coming.device is None else _ON_DEVICE
     width = max(counter_bytes(tally.probes), narrowest)
+    # A list of one number a probe; when its length is not known, it is planned for as it doubles.
+    kept = 0 if tally.inactive_at is None else _KEPT_BYTES << max(to_come - 1, 0).bit_length()
     return LayerNeed(
         layer,
         tally.units,
@@ -189,8 +234,10 @@ def _need(
         max(counter_bytes(to_come), width, known.final_width if known else 0),
         max(coming.nbytes if coming else 0, known.batch_bytes if known else 0),
         begun=tally.probes > 0,
+        fixed=fixed + kept,
+        work=max(coming.work if coming else 0, known.work if known else 0),
     )
 
 
-def _demand(need: LayerNeed) -> tuple[str, int, int]:
-    return need.layer, need.final_width, need.batch_bytes
+def _demand(need: LayerNeed) -> tuple[str, int, int, int, int]:
+    return need.layer, need.final_width, need.batch_bytes, need.work, need.fixed

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.memory import format_bytes
 from iua_widget.unit_magnitudes import BYTES_PER_UNIT
@@ -18,6 +20,37 @@ FEWEST_STOPS: Final = 3
 
 WAITING: Final = 128, 64
 """How many probes may wait to be counted together: as many as there is memory for."""
+
+
+_LAYER_BYTES: Final = 4608
+_COLUMN_BYTES: Final = 56
+"""What a layer takes in objects and in sums over the probes: measured, rounded up."""
+
+
+def fixed_bytes(stops: int) -> int:
+    """What a layer takes whatever its units, at so many stops.
+
+    Examples
+    --------
+    >>> fixed_bytes(70)
+    8584
+    """
+    return _LAYER_BYTES + _COLUMN_BYTES * (stops + 1)
+
+
+def batch_bytes(probes: int, units: int, stops: int) -> int:
+    """What a classified batch of a layer takes until it is counted.
+
+    Three sums and the highest bin of each unit, its bin on each probe, and each probe's inactive
+    units at every stop.
+
+    Examples
+    --------
+    >>> batch_bytes(32, 1000, 70)
+    75176
+    """
+    bins = np.min_scalar_type(stops + 1).itemsize
+    return units * (3 * 8 + bins * (probes + 1)) + probes * (stops + 1) * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +70,10 @@ class LayerNeed:
         What a batch of it takes until it is counted.
     begun : bool
         Whether there are counters already.
+    fixed : int
+        What it takes whatever its units: see `fixed_bytes`.
+    work : int
+        What is held besides while a batch of it is classified.
     """
 
     layer: str
@@ -46,6 +83,8 @@ class LayerNeed:
     final_width: int
     batch_bytes: int
     begun: bool = False
+    fixed: int = 0
+    work: int = 0
 
     @property
     def counter_bits(self) -> int:
@@ -91,7 +130,11 @@ class LayerPlan:
 
 
 def plan_memory(
-    needs: Sequence[LayerNeed], budget: int, stops: Sequence[float], always: Iterable[float]
+    needs: Sequence[LayerNeed],
+    budget: int,
+    stops: Sequence[float],
+    always: Iterable[float],
+    spare: int = 0,
 ) -> list[LayerPlan]:
     """Share a budget among layers: the largest give up stops first.
 
@@ -107,6 +150,8 @@ def plan_memory(
         The tolerance grid.
     always : iterable of float
         Stops to keep in any case; 0 is kept, too.
+    spare : int
+        Bytes of the budget that are for no layer.
 
     Returns
     -------
@@ -137,8 +182,9 @@ def plan_memory(
         ]
 
     def total(counts: Sequence[int]) -> int:
-        held = sum(n.bytes_with(c) + n.batch_bytes for n, c in zip(needs, counts, strict=True))
-        return held + max((n.transient(c) for n, c in zip(needs, counts, strict=True)), default=0)
+        pairs = [*zip(needs, counts, strict=True)]
+        held = spare + sum(n.bytes_with(c) + n.batch_bytes + n.fixed for n, c in pairs)
+        return held + max((max(n.transient(c), n.work) for n, c in pairs), default=0)
 
     if total(fewest) > budget:
         raise _too_small(needs, budget, total(fewest))
@@ -179,7 +225,10 @@ def with_waiting(
     >>> [plan.waiting for plan in with_waiting(plans, {"a": 32}, 1_000_000)]
     [64]
     """
-    held = sum(plan.need.bytes_with(len(plan.columns)) + plan.need.batch_bytes for plan in plans)
+    held = sum(
+        plan.need.bytes_with(len(plan.columns)) + plan.need.batch_bytes + plan.need.fixed
+        for plan in plans
+    ) + max((plan.need.work for plan in plans), default=0)
     for most in WAITING:
         able = {layer for layer, probes in batches.items() if 0 < 2 * probes <= most}
         units = sum(plan.need.units for plan in plans if plan.need.layer in able)
@@ -256,6 +305,11 @@ def _too_small(needs: Sequence[LayerNeed], budget: int, least: int) -> MemoryBud
         if batches > least / 4
         else ""
     )
+    kept = sum(need.fixed for need in needs)
+    if kept > least / 4:
+        smaller += (
+            f", keep_inactive=False (layers and what is kept of probes take {format_bytes(kept)})"
+        )
     message = (
         f"counting at only {FEWEST_STOPS} stops would take {format_bytes(least)}, and "
         f"memory= allows {format_bytes(budget)}. The largest layer is {largest.layer!r} with "

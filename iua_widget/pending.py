@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
+import numpy as np
+
 from iua_widget.arithmetic import as_ieee
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
+from iua_widget.counting.threads import cores
 from iua_widget.errors import ProducerError
 from iua_widget.masking import ON_HOST, OnDevice
 from iua_widget.memory_budget import Coming, MemoryBudget
+from iua_widget.memory_plan import batch_bytes
 from iua_widget.responses import Response, as_response
 from iua_widget.tally import Tally, count_overdue
 from iua_widget.tensors import is_tensor
@@ -21,8 +25,9 @@ from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
 NewTally = Callable[[tuple[int, ...], str, UnitPlan], Tally]
 """Makes the tally of a layer seen for the first time, from its unit shape, kind and plan."""
 
-_SUM_BYTES: Final = 3 * 8
-"""What `BatchCounts` takes for a unit, besides a byte a response."""
+_SINGLE: Final = 4
+_WIDENED_AT_ONCE: Final = 2**12
+"""Units of float16 that a thread makes float32 at a time; of maps, all are."""
 
 
 @dataclass(slots=True)
@@ -38,6 +43,7 @@ class _PendingLayer:
     fits_mask: bool
     probes: int
     nbytes: int
+    work: int
     first: bool
     """Whether it is the layer's first, or only, part of the batch."""
 
@@ -55,7 +61,8 @@ class _PendingLayer:
     def take(self, counts: BatchCounts | DeviceBatch) -> None:
         if self.zeroed:
             counts = replace(counts, entries=counts.entries - self.zeroed)
-        self.counts, self.values, self.nbytes = counts, None, counts.nbytes
+        self.counts, self.values = counts, None
+        self.nbytes = max(self.nbytes, counts.nbytes)
 
     def count(self, number: int) -> None:
         """Count it, as a part of the batch of this number."""
@@ -89,7 +96,9 @@ class PendingBatch:
         Whether every batch must give the layers of the first. A model may route a batch past some.
     whole : bool
         Whether responses stay as they are until all of the batch have come: they are then
-        classified at once, which takes less time.
+        classified at once, which takes less time. What had to be copied does not wait.
+    total : int, optional
+        Inputs to be counted in all, where known.
     """
 
     def __init__(
@@ -103,6 +112,7 @@ class PendingBatch:
         engine: Engine,
         steady: bool = True,
         whole: bool = False,
+        total: int | None = None,
     ) -> None:
         self.number = number
         self._known = tallies
@@ -113,7 +123,8 @@ class PendingBatch:
         self._masking = OnDevice()
         self._steady = steady
         self._whole = whole
-        self._nbytes = 0
+        self._total = total or 0
+        self._nbytes = self._new = 0
         self._layers: dict[str, list[_PendingLayer]] = {}
 
     def _coming(self) -> dict[str, Coming]:
@@ -122,6 +133,7 @@ class PendingBatch:
                 parts[0].tally,
                 sum(part.probes for part in parts),
                 sum(part.nbytes for part in parts),
+                max(part.work for part in parts),
                 next((part.device for part in parts if part.device is not None), None),
             )
             for layer, parts in self._layers.items()
@@ -171,11 +183,16 @@ class PendingBatch:
             arranged.zeroed,
             arranged.fits_mask,
             probes,
-            nbytes=probes * units + units * _SUM_BYTES,
+            nbytes=batch_bytes(probes, units, len(tally.stops)),
+            work=_work(arranged.values, value),
             first=layer not in self._layers,
         )
-        self._budget.check_room(layer, units, self._nbytes + pending.nbytes)
-        if not self._whole or stays:
+        if layer not in self._known and pending.first:
+            self._new += self._budget.least(units, max(self._total, probes))
+        self._budget.check_room(
+            layer, units, pending=self._nbytes + pending.nbytes + pending.work, new=self._new
+        )
+        if not self._whole or stays or _is_copy(arranged.values, value):
             pending.classify()
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
@@ -316,3 +333,26 @@ def merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
             order.insert(place, layer)
             place += 1
     return order
+
+
+def _is_copy(values: Any, given: Any) -> bool:
+    """Whether values had to be copied from what was given, to be compared or arranged."""
+    return _address(values) != _address(given)
+
+
+def _address(array: Any) -> int | None:
+    if is_tensor(array):
+        return array.data_ptr()
+    return array.ctypes.data if isinstance(array, np.ndarray) else None
+
+
+def _work(values: Any, given: Any) -> int:
+    """What is held beside a batch of a layer, and beside what was given, while it is classified."""
+    if is_tensor(values):
+        return 0
+    copies = int(_is_copy(values, given)) + (not values.flags.c_contiguous)
+    wide = 0
+    if values.dtype == np.float16:
+        at_once = len(values) * _WIDENED_AT_ONCE * cores()
+        wide = _SINGLE * (values.size if values.ndim > 2 else min(values.size, at_once))  # noqa: PLR2004
+    return copies * int(values.nbytes) + wide

@@ -139,7 +139,8 @@ class Tally:
         columns = len(stops) + 1
         self._columns: tuple[int, ...] = tuple(range(columns))
         self._probe_moments = ProbeMoments(columns)
-        self._held: tuple[UnitCounts, UnitMagnitudes] | None = None
+        self._held_counts: UnitCounts | None = None
+        self._held_magnitudes: UnitMagnitudes | None = None
         self.to_come = 0
         self.most_waiting = 0
         self._inactive_at = inactive_at
@@ -160,8 +161,8 @@ class Tally:
     @property
     def nbytes(self) -> int:
         """What the counts of its units take now."""
-        if self._held is not None:
-            return self._held[0].nbytes + self.units * BYTES_PER_UNIT
+        if self._held_counts is not None:
+            return self._held_counts.nbytes + self.units * BYTES_PER_UNIT
         counter = counter_dtype(self.probes).itemsize
         return self.units * (len(self._columns) * counter + BYTES_PER_UNIT)
 
@@ -208,7 +209,7 @@ class Tally:
 
     @property
     def _unit_counts(self) -> UnitCounts:
-        counts = self._allocated()[0]
+        counts = self._own_counts()
         if self._on_device is not None:
             counts.reserve(self.probes)
             self._on_device.move_counts(counts)
@@ -216,7 +217,7 @@ class Tally:
 
     @property
     def _magnitudes(self) -> UnitMagnitudes:
-        magnitudes = self._allocated()[1]
+        magnitudes = self._own_magnitudes()
         if self._on_device is not None:
             self._on_device.move_magnitudes(magnitudes)
         return magnitudes
@@ -234,14 +235,18 @@ class Tally:
             self._on_device.move_inactive(self._inactive)
         return self._inactive
 
-    def _allocated(self) -> tuple[UnitCounts, UnitMagnitudes]:
+    def _own_counts(self) -> UnitCounts:
         # Not before they are needed: by then it is known how many stops there is memory for.
-        if self._held is None:
-            self._held = (
-                UnitCounts(self.units, self._columns, self.engine, probes=self.to_come),
-                UnitMagnitudes(self.units, len(self.stops) + 1),
+        if self._held_counts is None:
+            self._held_counts = UnitCounts(
+                self.units, self._columns, self.engine, probes=self.to_come
             )
-        return self._held
+        return self._held_counts
+
+    def _own_magnitudes(self) -> UnitMagnitudes:
+        if self._held_magnitudes is None:
+            self._held_magnitudes = UnitMagnitudes(self.units, len(self.stops) + 1)
+        return self._held_magnitudes
 
     @property
     def thinned(self) -> bool:
@@ -257,7 +262,7 @@ class Tally:
         columns = tuple(columns)
         if columns == self._columns:
             return
-        if self._held is not None:
+        if self._held_counts is not None or self._on_device is not None:
             self._unit_counts.thin(columns)
         if self._on_device is not None:
             self._on_device.hold(columns)
@@ -383,17 +388,17 @@ class Tally:
     @property
     def waiting(self) -> int:
         """Probes that were added and wait to be counted: at the latest until they are read."""
-        return 0 if self._held is None else self._held[0].waiting
+        return 0 if self._held_counts is None else self._held_counts.waiting
 
     @property
     def counts_on_host(self) -> UnitCounts | None:
         """The counts as far as they are there: None before they are needed."""
-        return None if self._held is None else self._held[0]
+        return self._held_counts
 
     def rest(self) -> None:
         """Let go of what is kept for the next batch only."""
-        if self._held is not None:
-            self._held[1].rest()
+        if self._held_magnitudes is not None:
+            self._held_magnitudes.rest()
 
     def state(self) -> TallyState:
         """Everything that is needed to go on from here, or to merge.

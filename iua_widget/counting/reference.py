@@ -16,7 +16,7 @@ from iua_widget.counting.engine import (
 )
 from iua_widget.counting.layer_by_layer import LayerByLayer
 
-_BLOCK_VALUES = 2**19
+_BLOCK_VALUES = 2**17
 """Responses worked on at once: bounds the temporaries to a few MiB, whatever the layer's size."""
 
 
