@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from iua_widget.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.atomic_write import as_path
+from iua_widget.calls_option import base_of
 from iua_widget.checkpoint import Checkpoint
 from iua_widget.counting.choice import choose_engine
 from iua_widget.errors import (
@@ -174,6 +175,7 @@ class IUA:
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
         mode: str = "eval",
+        calls: str = "auto",
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
         engine: str = "auto",
@@ -249,6 +251,13 @@ class IUA:
         mode : {"eval", "train"}
             The mode the model runs in. ``"train"`` counts what dropout silences, too, and
             normalises by the batch; the model's buffers are put back all the same.
+        calls : {"auto", "separate", "merge"}
+            Whether each call of a module in a pass is a layer, ``cell``, ``cell:1``, or those of
+            one shape are one, as for a cell in a loop over time steps. Then each call's responses
+            are probes: a layer has as many as inputs times calls. Calls of what has no weights, an
+            activation or a function, are merged where they come from one place in the code and
+            follow the same weights. ``"auto"`` merges where there are more than 16, and says so;
+            the first batch decides.
         stops : iterable of float, optional
             The tolerances at which counts are exact: see `default_stops`.
         keep_inactive : bool
@@ -341,6 +350,7 @@ class IUA:
             forward=forward,
             max_probes=max_probes,
             mode=mode,
+            calls=calls,
         )
         checkpoint = _checkpoint(resume, save_every)
         if checkpoint is not None and checkpoint.path.exists():
@@ -504,7 +514,9 @@ class IUA:
         if not onward:
             self._position = Position() if not self._probes else None
         self._steady = self._steady and source.steady
-        return self._position or Position()
+        position = self._position or Position()
+        position.merged = self._merged_calls()
+        return position
 
     def _broken_off(self, source: Source, number: int, error: BaseException) -> ProducerError:
         kept = " What was counted before it is kept." if number else ""
@@ -516,6 +528,12 @@ class IUA:
     def _ended_by(self, error: IUAError) -> None:
         error.partial = self
         self._failure = Failure.of(error, self._probes)
+
+    def _merged_calls(self) -> frozenset[str] | None:
+        """Whose calls are merged in what was counted; None where nothing was."""
+        if not self._tallies:
+            return None
+        return frozenset(base_of(name) for name, t in self._tallies.items() if t.merged_calls)
 
     def _check_counted(self, source: Source) -> None:
         if not self._tallies:
@@ -784,6 +802,7 @@ class IUA:
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
         mode: str = "eval",
+        calls: str = "auto",
         progress: bool = False,
     ) -> Reading:
         """Stream the same data once more, and count exactly at tolerances between stops.
@@ -794,7 +813,7 @@ class IUA:
 
         Parameters
         ----------
-        producer, loader, batch_size, layers, mask, forward, max_probes, mode, progress
+        producer, loader, batch_size, layers, mask, forward, max_probes, mode, calls, progress
             As they were given to `introspect`. The order of the probes does not matter.
         atol, rtol, scale
             As in `at`.
@@ -834,6 +853,7 @@ class IUA:
             forward=forward,
             max_probes=max_probes,
             mode=mode,
+            calls=calls,
         )
         steps = self.recounting(source, tolerances)
         for _ in _with_bar(steps, source, 0) if progress else steps:
@@ -854,6 +874,7 @@ class IUA:
                 so = "there is nothing to count again"
                 raise self.nothing_counted(so)
             recount = Recount.of(tallies, tolerances)
+        position = Position(merged=self._merged_calls())
         number = 0
         batch = RecountBatch(number, tallies, recount)
 
@@ -865,7 +886,7 @@ class IUA:
             batch = RecountBatch(number, tallies, recount)
 
         try:
-            with closing(source.batches(record, restart)) as batches:
+            with closing(source.batches(record, restart, position)) as batches:
                 for probes in batches:
                     batch.commit()
                     number += 1

@@ -66,7 +66,16 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
         )
     if without := where(lambda tally: tally.probes > 0 and not tally.units):
         notes.append(f"{named(without)}: responses without an entry, so there is no unit.")
-    if other := where(lambda tally: _counts_items(tally) and tally.probes not in (0, inputs)):
+    more = where(lambda tally: _counts_items(tally) and tally.probes not in (0, inputs))
+    if passes := [name for name in more if tallies[name].many_passes]:
+        probes = tallies[passes[0]].probes
+        notes.append(
+            f"{named(passes)}: {probes:,} responses for {inputs:,} inputs: the model is called "
+            "several times a batch, as model.generate calls it, and the responses of the 1st and "
+            "of each further call count as probes."
+        )
+    told = {*passes, *where(lambda tally: tally.merged_calls)}
+    if other := [name for name in more if name not in told]:
         probes = tallies[other[0]].probes
         notes.append(
             f"{named(other)}: {probes:,} responses for {inputs:,} inputs, and each counts as a "

@@ -47,6 +47,8 @@ class _PendingLayer:
     first: bool
     """Whether it is the layer's first, or only, part of the batch."""
 
+    merged_calls: bool
+    many_passes: bool
     counts: BatchCounts | DeviceBatch | None = None
 
     @property
@@ -70,6 +72,8 @@ class _PendingLayer:
             self.tally.add(self.counts, number=number, masked=self.masked, among_others=True)
         self.tally.saw(self.shape, self.dtype)
         self.tally.mask_missed |= not self.fits_mask
+        self.tally.merged_calls |= self.merged_calls
+        self.tally.many_passes |= self.many_passes
 
 
 class PendingBatch:
@@ -186,6 +190,8 @@ class PendingBatch:
             nbytes=batch_bytes(probes, units, len(tally.stops)),
             work=_work(arranged.values, value),
             first=layer not in self._layers,
+            merged_calls=origin.merged_calls,
+            many_passes=origin.many_passes,
         )
         if layer not in self._known and pending.first:
             self._new += self._budget.least(units, max(self._total, probes))

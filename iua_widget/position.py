@@ -28,6 +28,8 @@ class Position:
         Counted before it.
     checksum : int
         CRC-32 over samples of the batches before it, to tell whether a stream is the same again.
+    merged : frozenset of str or None
+        The modules and functions whose calls are merged; None where that is not decided yet.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class Position:
     batches: int = 0
     probes: int = 0
     checksum: int = 0
+    merged: frozenset[str] | None = dataclasses.field(default=None, compare=False)
     _ahead: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
 
     def counted(self, probes: int) -> None:

@@ -194,6 +194,10 @@ class _Facts:
         value = self._take(key, lambda value: value is None or _is_whole(value))
         return None if value is None else int(value)
 
+    def flag_or_false(self, key: str) -> bool:
+        """A flag that files of older versions have not."""
+        return bool(self._take(key, lambda value: value is None or isinstance(value, bool)))
+
     def whole(self, key: str) -> int:
         return int(self._take(key, _is_whole))
 
@@ -306,6 +310,8 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         "entries": layer.whole("entries"),
         "masked": layer.whole("masked"),
         "mask_missed": layer.flag("mask_missed"),
+        "merged_calls": layer.flag_or_false("merged_calls"),
+        "many_passes": layer.flag_or_false("many_passes"),
         "columns": columns,
         "inactive_at": inactive_at,
         "first_non_finite": layer.whole_or_none("first_non_finite"),

@@ -95,6 +95,10 @@ class Tally:
         Responses of each unit so far: probes times positions.
     masked : int
         Positions left out as padding.
+    merged_calls : bool
+        Whether several calls of a module or function in a pass are this layer.
+    many_passes : bool
+        Whether the model was called several times a batch, as `model.generate` calls it.
     mask_missed : bool
         Whether a mask was given that cannot belong to this layer's responses.
     response_shape : tuple of int or None
@@ -133,7 +137,7 @@ class Tally:
         self.kind = kind
         self.plan = plan or UnitPlan("element", _conventional_axis(self.unit_shape))
         self.response_shape: tuple[int | None, ...] | None = None
-        self.mask_missed = False
+        self.mask_missed = self.merged_calls = self.many_passes = False
         self.dtypes: set[str] = set()
         self.entries = self.masked = 0
         columns = len(stops) + 1
@@ -420,6 +424,8 @@ class Tally:
             "entries": self.entries,
             "masked": self.masked,
             "mask_missed": self.mask_missed,
+            "merged_calls": self.merged_calls,
+            "many_passes": self.many_passes,
             "columns": self.columns,
             "inactive_at": self._inactive_at,
             "first_non_finite": self.first_non_finite,
@@ -461,6 +467,8 @@ class Tally:
         tally.dtypes = set(facts["dtypes"])
         tally.entries, tally.masked = facts["entries"], facts["masked"]
         tally.mask_missed = facts["mask_missed"]
+        tally.merged_calls = facts["merged_calls"]
+        tally.many_passes = facts["many_passes"]
         tally.thin(facts["columns"])
         tally._unit_counts.restore(arrays["counts"], facts["probes"])
         magnitudes, moments = tally._magnitudes, tally._moments
@@ -538,6 +546,8 @@ class Tally:
         self.entries += part.entries
         self.masked += part.masked
         self.mask_missed |= part.mask_missed
+        self.merged_calls |= part.merged_calls
+        self.many_passes |= part.many_passes
         self._unit_counts.absorb(part._unit_counts.thinned(self.columns))
         self._magnitudes.absorb(part._magnitudes)
         self._moments.absorb(part._moments)

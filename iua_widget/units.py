@@ -44,6 +44,10 @@ class Origin:
         Whether the rows of the response are known to be tokens.
     length : int or None
         Positions of each item, where the model was given text.
+    merged_calls : bool
+        Whether it is of one of several calls in a pass that are one layer.
+    many_passes : bool
+        Whether it is of a further pass over one batch, as `model.generate` makes.
     settled : UnitPlan or None
         What ``"auto"`` decided while the axes were as the model has them, where something was done
         to them since.
@@ -55,6 +59,8 @@ class Origin:
     mask: np.ndarray | None = None
     tokens: bool = False
     length: int | None = None
+    merged_calls: bool = False
+    many_passes: bool = False
     settled: UnitPlan | None = None
 
 

@@ -73,7 +73,8 @@ class IUAWidget(anywidget.AnyWidget):
         The model's inputs.
     layers : str, type, LayerKind, Module, callable, or iterable of these, optional
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
-        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `engine` and `memory`.
+        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `engine` and
+        `memory`.
     rtol, atol : float
         Where the sliders stand at first. `atol` is made a stop.
     scale : {"zero", "layer mean", "unit RMS", "unit max"}
@@ -183,6 +184,7 @@ class IUAWidget(anywidget.AnyWidget):
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
         mode: str = "eval",
+        calls: str = "auto",
         engine: str = "auto",
         memory: str | int | None = None,
         rtol: float = 0.0,
@@ -205,6 +207,7 @@ class IUAWidget(anywidget.AnyWidget):
                 channel_axis=channel_axis,
                 units=None if units == "auto" else units,
                 mode=None if mode == "eval" else mode,
+                calls=None if calls == "auto" else calls,
                 engine=None if engine == "auto" else engine,
                 memory=memory,
             )
@@ -219,6 +222,7 @@ class IUAWidget(anywidget.AnyWidget):
                 forward=forward,
                 max_probes=max_probes,
                 mode=mode,
+                calls=calls,
             )
             self._counted_how = {
                 "units": units,

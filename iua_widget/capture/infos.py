@@ -14,6 +14,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from iua_widget.capture.activations import module_kind
+from iua_widget.capture.calls import Calls
 from iua_widget.capture.inputs import arguments, read_batch
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import tensors
@@ -38,6 +39,7 @@ def response_infos(
     example: Any = None,
     *,
     forward: Forward = None,
+    calls: str = "auto",
 ) -> ResponseInfos:
     """Every response that a model gives, by name, in the order of the network.
 
@@ -53,6 +55,8 @@ def response_infos(
         One batch, as a loader gives it.
     forward : callable, optional
         ``forward(model, batch)``, where ``model(batch)`` is not the way.
+    calls : {"auto", "separate", "merge"}
+        As for `IUA.introspect`.
 
     Returns
     -------
@@ -75,14 +79,15 @@ def response_infos(
     """
     model = unwrapped(model, values=False)
     names = ModuleNames(model)
+    named = Calls(calls)
     if example is None:
         return ResponseInfos({name: _of_module(name, m) for name, m in names.modules.items()})
     # What fails without values: a course that data decide, or a model of more than tensors.
     with suppress(Exception), OwnRandomness().window(), _silenced(_FAKE_LOG):
-        return _without_computing(model, example, forward)
+        return _without_computing(model, example, forward, named)
     try:
         model = unwrapped(model)
-        return _by_one_batch(model, example, forward)
+        return _by_one_batch(model, example, forward, named)
     except IUAError:
         raise
     except Exception as error:
@@ -94,7 +99,9 @@ def response_infos(
         raise ProducerError(message) from error
 
 
-def _without_computing(model: nn.Module, example: Any, forward: Forward) -> ResponseInfos:
+def _without_computing(
+    model: nn.Module, example: Any, forward: Forward, calls: Calls
+) -> ResponseInfos:
     """Watch a copy of the model that has shapes and no values."""
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     batch = torch.utils._pytree.tree_map_only(  # noqa: SLF001
@@ -105,13 +112,13 @@ def _without_computing(model: nn.Module, example: Any, forward: Forward) -> Resp
     shapes = {id(v): fake.from_tensor(v) for v in values if isinstance(v, torch.Tensor)}
     model = copy.deepcopy(model, shapes).eval()
     with fake, torch.no_grad():
-        return _watched(model, batch, forward)
+        return _watched(model, batch, forward, calls)
 
 
-def _by_one_batch(model: nn.Module, example: Any, forward: Forward) -> ResponseInfos:
+def _by_one_batch(model: nn.Module, example: Any, forward: Forward, calls: Calls) -> ResponseInfos:
     shadow = Shadow(model)
     with OwnRandomness().window(), shadow.batch():
-        return _watched(model, _read(model, example), forward, shadow)
+        return _watched(model, _read(model, example), forward, calls, shadow)
 
 
 @contextmanager
@@ -130,11 +137,9 @@ def _read(model: nn.Module, example: Any) -> Any:
 
 
 def _watched(
-    model: nn.Module, batch: Any, forward: Forward, shadow: Shadow | None = None
+    model: nn.Module, batch: Any, forward: Forward, calls: Calls, shadow: Shadow | None = None
 ) -> ResponseInfos:
-    infos = {
-        f"{_INPUT}{path}": _of_input(f"{_INPUT}{path}", tensor) for path, tensor in tensors(batch)
-    }
+    infos: dict[str, ResponseInfo] = {}
 
     def take(capture: Capture) -> None:
         infos.setdefault(capture.name, _of_capture(capture))
@@ -144,13 +149,27 @@ def _watched(
     called = model
     if shadow is not None:
         called, forward = shadow.model, forward and shadow.bound(forward)
-    with Watch(names, selection, take, Findings(), functions=True, shadow=shadow):
-        if forward is not None:
-            forward(called, batch)
-        else:
-            args, kwargs = arguments(model, batch, 0)
-            called(*args, **kwargs)
+    again = True
+    while again:
+        infos.clear()
+        infos |= _inputs(batch)
+        watch = Watch(
+            names, selection, take, Findings(), functions=True, shadow=shadow, calls=calls
+        )
+        with watch:
+            if forward is not None:
+                forward(called, batch)
+            else:
+                args, kwargs = arguments(model, batch, 0)
+                called(*args, **kwargs)
+        again = calls.decide()
     return ResponseInfos(infos)
+
+
+def _inputs(batch: Any) -> dict[str, ResponseInfo]:
+    return {
+        f"{_INPUT}{path}": _of_input(f"{_INPUT}{path}", tensor) for path, tensor in tensors(batch)
+    }
 
 
 def _of_capture(capture: Capture) -> ResponseInfo:

@@ -41,6 +41,7 @@ class MaskLayout:
         self._turned: dict[str, bool] = {}
         self._untold: dict[str, None] = {}
         self._beyond: dict[str, None] = {}
+        self._stepwise: dict[str, None] = {}
         self._calls = 0
 
     def learn(self, capture: Capture, mask: np.ndarray | None) -> None:
@@ -65,6 +66,8 @@ class MaskLayout:
             channel_axis = channel_axis if channel_axis == _SEQUENCE - 1 else None
         elif turned:
             mask = mask.T
+        if capture.merged and tensor.ndim == _FLAT and len(tensor) == len(mask) != mask.sum():
+            self._stepwise[capture.name] = None
         if capture.number:
             mask = self._of_later_call(capture.name, tensor, mask, capture.number)
         if mask is not None and capture.tokens is not None:
@@ -95,6 +98,11 @@ class MaskLayout:
                 f"In a batch of as many items as positions the padding mask fits "
                 f"{named(list(self._untold))} both ways, and it could not be told which axis "
                 "counts the items: it was taken for the first. Batches of another size tell."
+            )
+        if self._stepwise:
+            notes.append(
+                f"The padding mask is not laid on {named(list(self._stepwise))}, of which each "
+                "call gives one response an item: steps that are padding are counted, too."
             )
         if self._beyond:
             notes.append(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from iua_widget.calls_option import checked_calls
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
 from iua_widget.dnikit_stages import is_dnikit_batch
@@ -29,6 +31,8 @@ class TorchModel:
         One batch, for `response_infos`.
     forward : callable, optional
         ``forward(model, batch)``, where ``model(batch)`` is not the way.
+    calls : {"auto", "separate", "merge"}
+        As for `IUA.introspect`.
 
     Examples
     --------
@@ -50,15 +54,17 @@ class TorchModel:
         example: Any = None,
         *,
         forward: Callable[[Any, Any], Any] | None = None,
+        calls: str = "auto",
     ) -> None:
         self._model = model
         self._example = example
         self._forward = forward
+        self._calls = checked_calls(calls)
 
     def response_infos(self, example: Any = None) -> ResponseInfos:
         """What responses the model has; see `iua_widget.response_infos`."""
         example = self._example if example is None else example
-        return response_infos(self._model, example, forward=self._forward)
+        return response_infos(self._model, example, forward=self._forward, calls=self._calls)
 
     def __call__(self, layers: Any = None) -> PipelineStage:
         """A stage that runs the model on each batch, and returns the responses asked for.
@@ -79,7 +85,9 @@ class TorchModel:
         LayerSelectionError
             If one of `layers` matches no module.
         """
-        source = TorchSource(self._model, (), layers=layers, forward=self._forward)
+        source = TorchSource(
+            self._model, (), layers=layers, forward=self._forward, calls=self._calls
+        )
 
         def stage(batch: Any) -> Batch:
             parts: dict[str, list[torch.Tensor]] = {}
@@ -87,14 +95,27 @@ class TorchModel:
 
             def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
                 parts.setdefault(layer, []).append(value.detach().clone())
-                origins[layer] = origin
+                before = origins.get(layer)
+                origins[layer] = origin if before is None else _origin_of_both(before, origin)
 
-            probes = source.one_batch(_inputs(batch), record, parts.clear)
+            def restart() -> None:
+                parts.clear()
+                origins.clear()
+
+            probes = source.one_batch(_inputs(batch), record, restart)
             fields = {name: _joined(name, tensors) for name, tensors in parts.items()}
             return Batch(fields, origins, probes, _base(batch))
 
         name = type(self._model).__name__
         return PipelineStage(stage, name, steady=False, notes=lambda: source.notes)
+
+
+def _origin_of_both(before: Origin, origin: Origin) -> Origin:
+    """What is known of several responses one after another."""
+    one, other = before.mask, origin.mask
+    if one is None or other is None or one.shape[1:] != other.shape[1:]:
+        return replace(origin, mask=None)
+    return replace(origin, mask=np.concatenate([one, other]))
 
 
 def _joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:

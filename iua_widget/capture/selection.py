@@ -32,6 +32,7 @@ _NAMESPACE: Final = re.compile(r"^(torch\.)?((nn\.)?functional\.|F\.|Tensor\.|sp
 _CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?((\[[^\[\]]*\])+\*?)?$")
 """What follows a module's name in a response's: the second call, a part of the output."""
 
+_NUMBERED: Final = re.compile(r":[\d*?\[]")
 _IN_PLACE: Final = re.compile(r"(?<=[^/_])_+(?=$|[:\[])")
 """What `function_name` leaves out of a function's name: ``scatter_`` is ``scatter``."""
 
@@ -228,6 +229,11 @@ class Selection:
         """
         found = [c for c in self._choices if c.wants_function(name, response, inside=inside)]
         return _mark(found)
+
+    @property
+    def names_calls(self) -> bool:
+        """Whether single calls are chosen by their number."""
+        return any(isinstance(c, _ByResponse) and _NUMBERED.search(c.text) for c in self._choices)
 
     @property
     def may_come_later(self) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from iua_widget.capture.batch_masks import batch_masks
+from iua_widget.capture.calls import Calls
 from iua_widget.capture.fingerprint import fingerprint
 from iua_widget.capture.inputs import (
     Inputs,
@@ -53,7 +54,7 @@ class TorchSource:
     ----------
     model : torch.nn.Module
     loader : iterable, torch.utils.data.Dataset, torch.Tensor, numpy.ndarray or mapping
-    layers, batch_size, mask, forward, max_probes, mode
+    layers, batch_size, mask, forward, max_probes, mode, calls
         See `IUA.introspect`.
 
     Raises
@@ -88,6 +89,7 @@ class TorchSource:
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
         mode: str = "eval",
+        calls: str = "auto",
     ) -> None:
         self._model = unwrapped(model)
         self._names = ModuleNames(self._model)
@@ -98,6 +100,8 @@ class TorchSource:
         self._forward = _checked_forward(forward)
         self._max_probes = max_probes
         self._mode = _checked_mode(mode)
+        self._calls_option = calls
+        self._calls = self._new_calls()
         self._total = known_total(self._loader)
         self._findings = Findings()
         self._aside = Aside()
@@ -137,7 +141,7 @@ class TorchSource:
             notes.append(
                 f"No token was routed to {len(idle)} experts, which have no counts: {named(idle)}."
             )
-        notes += [*self._aside.notes, *self._layout.notes]
+        notes += [*self._calls.notes, *self._aside.notes, *self._layout.notes]
         if self._overshot:
             notes.append(
                 f"The last batch could not be cut to max_probes={self._max_probes}, and is counted "
@@ -160,6 +164,7 @@ class TorchSource:
         self._selection = Selection(self._model, self._names, self._layers)
         self._findings = Findings()
         self._aside = Aside()
+        self._calls = self._new_calls(position)
         self._layout = MaskLayout()
         self._shapes = set()
         self._shadow, self._drifted = Shadow(self._model, self._mode), []
@@ -220,6 +225,12 @@ class TorchSource:
             list(self._findings.responses), elsewhere=sorted(self._findings.elsewhere)
         )
 
+    def _new_calls(self, position: Position | None = None) -> Calls:
+        option = self._calls_option
+        if option == "auto" and self._selection.names_calls:
+            option = "separate"
+        return Calls(option, None if position is None else position.merged)
+
     def _pass(
         self,
         batch: Any,
@@ -232,10 +243,15 @@ class TorchSource:
         new = shapes not in self._shapes
         self._shapes.add(shapes)
         try:
-            return self._watched_pass(batch, number, left, record, functions=new)
+            probes = self._watched_pass(batch, number, left, record, functions=new)
         except LookAgain:
             restart()
-            return self._watched_pass(batch, number, left, record, functions=True)
+            probes = self._watched_pass(batch, number, left, record, functions=True)
+        if self._calls.decide():
+            restart()
+            self._findings = Findings()
+            probes = self._watched_pass(batch, number, left, record, functions=True)
+        return probes
 
     def _watched_pass(
         self, batch: Any, number: int, left: int | None, record: Record, *, functions: bool
@@ -260,11 +276,13 @@ class TorchSource:
                 mask=laid.mask,
                 tokens=capture.tokens is not None,
                 length=length,
+                merged_calls=capture.merged,
+                many_passes=capture.number > 0,
             )
             record(capture.name, laid.tensor, origin)
 
         aside = self._aside if functions and self._selection.default else None
-        functions = functions or self._findings.functions
+        functions = functions or self._findings.functions or self._calls.need_functions
         if functions and masks.both_ways and inputs.probes > 1:
             again = read_batch(batch, number, device=device, dtype=dtype, axis=axis)
             self._learn_layout(again, inputs.probes - 1, masks, number)
@@ -307,6 +325,7 @@ class TorchSource:
             functions=functions,
             lengths=masks.shapes,
             shadow=self._shadow,
+            calls=self._calls,
             aside=aside,
         )
         with self._shadow.batch(), watch:

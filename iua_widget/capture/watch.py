@@ -22,6 +22,7 @@ from iua_widget.capture.activations import (
     is_recurrent,
     module_kind,
 )
+from iua_widget.capture.calls import Call, Calls
 from iua_widget.capture.cuts import RELUS, Cuts
 from iua_widget.capture.experts import Routing, routing_of
 from iua_widget.capture.names import ModuleNames
@@ -67,6 +68,8 @@ class Capture:
         Whether positions came before items in the latest result whose shape told.
     number : int
         Which pass of the batch it is of: `model.generate` makes one for each token.
+    merged : bool
+        Whether several calls of a pass are one layer.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Capture:
     tokens: torch.Tensor | None = None
     turned: bool | None = None
     number: int = 0
+    merged: bool = False
 
 
 @dataclass(slots=True)
@@ -184,6 +188,8 @@ class Watch:
         Items and positions of the masks, to tell which axis is which.
     shadow : Shadow, optional
         What is watched, where it is not the model itself that `names` and `selection` speak of.
+    calls : Calls, optional
+        How calls are named; by default each is a layer.
     aside : Aside, optional
         Added to: what passes by the activations. It takes `functions`.
 
@@ -203,6 +209,7 @@ class Watch:
         functions: bool,
         lengths: Iterable[tuple[int, ...]] = (),
         shadow: Shadow | None = None,
+        calls: Calls | None = None,
         aside: Aside | None = None,
     ) -> None:
         self._shadow = shadow or Shadow(names.model)
@@ -214,7 +221,7 @@ class Watch:
         self._thread = threading.get_ident()
         self._frames: list[_Frame] = []
         self._wanted = {id(module) for module in selection.modules}
-        self._calls: Counter[str] = Counter()
+        self._calls = calls or Calls("separate")
         self._last_channels: tuple[int, int] | None = None
         straight = {shape for shape in lengths if shape[0] != shape[1]}
         self._orders = {shape[::-1]: True for shape in straight} | dict.fromkeys(straight, False)
@@ -229,6 +236,7 @@ class Watch:
     def __enter__(self) -> Self:
         self._outer = getattr(_watching, "innermost", None)
         _watching.innermost = self
+        self._calls.begin()
         for module in dict.fromkeys(map(self._shadow.of, self._watched())):
             # Last of all hooks, so that what the user's own hooks change is seen as changed.
             if not isinstance(module, torch.jit.ScriptModule):
@@ -265,7 +273,7 @@ class Watch:
         module = self._shadow.original(module)
         caller = self._frames[-1] if self._frames else None
         if caller is None and module is self._names.model:
-            self._calls.clear()  # one more pass, as each token of model.generate takes
+            self._calls.begin()  # one more pass, as each token of model.generate takes
             self._cutting.clear()
             self._passes += 1
         name = self._names.called_from(module, caller.name if caller else self._names.root)
@@ -306,17 +314,19 @@ class Watch:
 
     def _see_module(self, frame: _Frame, module: nn.Module, output: Any) -> None:
         layer = LayerInfo(frame.name, module_kind(module), type(module).__name__)
-        call = self._call(frame.name)
-        for path, tensor in responses(output):
-            self._findings.responses[call + path] = None
-            if not self._selection.wants_call(module, call + path):
+        found = responses(output)
+        apart = frame.experts() is not None
+        call = self._calls.next(frame.name, _shape(found), module=module, apart=apart)
+        for path, tensor in found:
+            self._findings.responses[call.name + path] = None
+            if not self._selection.wants_call(module, call.name + path):
                 continue
             second = path.startswith("[1]")
             state = isinstance(module, nn.RNNBase) and second
             weights = isinstance(module, nn.MultiheadAttention) and second
             if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
                 tensor = tensor.transpose(0, 1)  # noqa: PLW2901
-            self._hand_on(call + path, tensor, layer, frame, sequence=not state)
+            self._hand_on(call, path, tensor, layer, frame, sequence=not state)
 
     def _check_arguments(self, arguments: tuple[Any, ...]) -> None:
         """Refuse a model that is called itself, by a way that leads around its shadow."""
@@ -332,11 +342,10 @@ class Watch:
         if not self._here:
             return
         name = function_name(function)
+        self._calls.uses(args)
         if self._aside is not None:
             self._note_aside(self._aside, name, args, result)
-        self._note_channels(name, result)
-        if self._orders and isinstance(result, torch.Tensor) and result.ndim == 3:  # noqa: PLR2004
-            self._turned = self._orders.get(tuple(result.shape[:2]), self._turned)
+        self._note_axes(name, result)
         if not self._selection.may_want(name):
             return
         frame = self._frames[-1] if self._frames else None
@@ -345,24 +354,24 @@ class Watch:
         caller = frame.name if frame else self._names.root
         inside = frame is not None and frame.inside_activation
         base = f"{caller}/{name}"
-        response = f"{base}:{self._calls[base]}" if self._calls[base] else base
         found = responses(result) if isinstance(result, (torch.Tensor, tuple, list)) else []
+        if not found:
+            return
+        apart = frame is not None and frame.experts() is not None
+        call = self._calls.next(base, _shape(found), module=None, apart=apart)
         wanted = [
             (path, tensor)
             for path, tensor in found
-            if self._selection.wants_function(name, response + path, inside=inside)
+            if self._selection.wants_function(name, call.name + path, inside=inside)
         ]
-        if not found:
-            return
-        self._call(base)
         if name in ACTIVATION_FUNCTIONS and not inside:
-            self._findings.responses[response] = None
+            self._findings.responses[call.name] = None
         layer = LayerInfo(base, function_kind(name), name)
         for path, tensor in wanted:
             self._findings.functions = True
             if tensor.ndim == 3 and frame is not None and frame.time_major:  # noqa: PLR2004
                 tensor = tensor.transpose(0, 1)  # noqa: PLW2901
-            self._hand_on(response + path, tensor, layer, frame)
+            self._hand_on(call, path, tensor, layer, frame)
 
     def _note_aside(self, aside: Aside, name: str, args: Iterable[Any], result: Any) -> None:
         frame = self._frames[-1] if self._frames else None
@@ -377,18 +386,22 @@ class Watch:
         aside.cuts.see(name, f"{base}:{number}" if number else base, args, result)
         if name in RELUS:
             layer = caller if inside else base
-            call = self._calls[layer]
+            call = 0 if self._calls.is_merged(layer) else self._calls.number(layer)
             aside.cuts.made(f"{layer}:{call}" if call else layer, result)
 
     def _hand_on(
         self,
-        name: str,
+        call: Call,
+        path: str,
         tensor: torch.Tensor,
         layer: LayerInfo,
         frame: _Frame | None,
         *,
         sequence: bool = True,
     ) -> None:
+        if not self._calls.takes(call):
+            return
+        name = call.name + path
         _check_whole(name, tensor)
         axes = self._findings.channel_axes
         if name not in axes:
@@ -400,10 +413,10 @@ class Watch:
         try:
             by_expert = self._by_expert(name, tensor, layer, frame.experts() if frame else None)
             captures = by_expert or [Capture(name, tensor, layer, axes[name], sequence)]
-            number = max(self._passes - 1, 0)
+            turned, number = self._turned, max(self._passes - 1, 0)
             with plain_torch():
-                for capture in captures:
-                    self._take(replace(capture, turned=self._turned, number=number))
+                for one in captures:
+                    self._take(replace(one, turned=turned, number=number, merged=call.merged))
         except Exception as error:
             self.failure = error
             raise
@@ -436,13 +449,9 @@ class Watch:
             )
         return captures
 
-    def _call(self, base: str) -> str:
-        """The name of one more call: ``relu``, then ``relu:1``."""
-        number = self._calls[base]
-        self._calls[base] += 1
-        return f"{base}:{number}" if number else base
-
-    def _note_channels(self, name: str, result: Any) -> None:
+    def _note_axes(self, name: str, result: Any) -> None:
+        if self._orders and isinstance(result, torch.Tensor) and result.ndim == 3:  # noqa: PLR2004
+            self._turned = self._orders.get(tuple(result.shape[:2]), self._turned)
         axis = -1 if name in _CHANNELS_LAST else 1 if name in _CHANNELS_SECOND else None
         if axis is None:
             return
@@ -506,6 +515,11 @@ def _check_whole(name: str, tensor: torch.Tensor) -> None:
             "..."
         )
         raise ProducerError(message, layer=name)
+
+
+def _shape(found: list[tuple[str, torch.Tensor]]) -> tuple[int, ...]:
+    """Of one probe's response, by the first tensor of an output."""
+    return tuple(found[0][1].shape[1:]) if found else ()
 
 
 def _is_own_leaf(module: nn.Module) -> bool:

@@ -1,0 +1,197 @@
+"""The calls of one pass: how they are named, and which of them are one layer."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from iua_widget.calls_option import MOST_SEPARATE, checked_calls
+from iua_widget.wording import named
+
+
+@dataclass(slots=True)
+class _Calls:
+    """The calls of one module or function in one pass.
+
+    Weights are taken for new where they have not been used before in the pass: what follows them in
+    a loop over layers is another layer each time, and in a loop over time steps none are new but
+    in the first step.
+    """
+
+    number: int = 0
+    groups: dict[Any, int] = field(default_factory=dict)
+    counts: Counter[int] = field(default_factory=Counter)
+    repeats: Counter[int] = field(default_factory=Counter)
+    weights: int = -1
+    epoch: int = 0
+    established: bool = False
+
+
+class Call(NamedTuple):
+    """One call.
+
+    Attributes
+    ----------
+    base : str
+        The module, or the module and function.
+    name : str
+        ``relu``, then ``relu:1``; or ``relu`` again where merged.
+    merged : bool
+    ordinal : int
+        Which call of its layer it is, counted from 1.
+    too_many : bool
+        Whether there are too many like it to be layers of their own.
+    """
+
+    base: str
+    name: str
+    merged: bool = False
+    ordinal: int = 1
+    too_many: bool = False
+
+
+class Calls:
+    """Names the calls of a model, pass by pass.
+
+    Merged are calls of one shape: of a module with weights all of them, and of what has none, an
+    activation, those from one place in the code and behind the same weights.
+
+    Parameters
+    ----------
+    option : {"auto", "separate", "merge"}
+        ``"auto"`` merges where there are more than `MOST_SEPARATE`; the first batch decides.
+    merged : iterable of str, optional
+        What an earlier batch has decided to merge.
+
+    Raises
+    ------
+    ProducerError
+        If there is no such option.
+    """
+
+    def __init__(self, option: str = "auto", merged: Iterable[str] | None = None) -> None:
+        self._option = checked_calls(option)
+        self._merged = set(merged or ())
+        self._decided = option != "auto" or merged is not None
+        self._too_many: set[str] = set()
+        self._most: Counter[str] = Counter()
+        self._weightless: dict[int, bool] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """A pass begins."""
+        self._calls: dict[str, _Calls] = {}
+        self._weights: set[int] = set()
+
+    @property
+    def need_functions(self) -> bool:
+        """Whether functions must be seen in every batch: they tell which weights are used."""
+        return bool(self._merged) or self._option == "merge"
+
+    def uses(self, args: Iterable[Any]) -> None:
+        """A function was called with these."""
+        for arg in args:
+            if isinstance(arg, nn.Parameter):
+                self._weights.add(id(arg))
+            elif isinstance(arg, (tuple, list)):
+                self.uses(arg)
+
+    def number(self, base: str) -> int:
+        """The calls of a module or function so far in this pass."""
+        return self._calls[base].number if base in self._calls else 0
+
+    def next(
+        self, base: str, shape: tuple[int, ...], *, module: nn.Module | None, apart: bool = False
+    ) -> Call:
+        """One more call.
+
+        Parameters
+        ----------
+        base : str
+            The module, or the module and function.
+        shape : tuple of int
+            Of one probe's response.
+        module : torch.nn.Module or None
+            None for a function.
+        apart : bool
+            Whether its calls are never merged.
+        """
+        calls = self._calls.setdefault(base, _Calls())
+        number = calls.number
+        calls.number += 1
+        merges = not apart and self.is_merged(base)
+        ordinal, too_many = 1, False
+        if merges or not (apart or self._decided):
+            group = self._group(calls, shape, module)
+            ordinal = calls.counts[group]
+            too_many = not merges and calls.repeats[group] >= MOST_SEPARATE
+            number = group if merges else number
+        return Call(base, f"{base}:{number}" if number else base, merges, ordinal, too_many)
+
+    def takes(self, call: Call) -> bool:
+        """Whether to count a call that is wanted; not where the batch will pass again."""
+        if call.merged:
+            self._most[call.base] = max(self._most[call.base], call.ordinal)
+        if call.too_many:
+            self._too_many.add(call.base)
+        return call.base not in self._too_many
+
+    def is_merged(self, base: str) -> bool:
+        """Whether calls of a module or function are one layer."""
+        return self._option == "merge" or base in self._merged
+
+    def decide(self) -> bool:
+        """Decide, when the first batch has passed; whether it must pass again, named otherwise."""
+        self._decided = True
+        again = bool(self._too_many)
+        self._merged |= self._too_many
+        self._too_many = set()
+        return again
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the figures should know."""
+        merged = [base for base in self._most if base in self._merged]
+        if not merged:
+            return []
+        most = max(self._most[base] for base in merged)
+        note = (
+            f"{named(merged)}: up to {most} calls a pass, as in a loop over time steps, are one "
+            "layer, where the responses of each call are probes, as more than "
+            f"{MOST_SEPARATE} calls of one shape are. calls='separate' makes each call a layer."
+        )
+        return [note]
+
+    def _group(self, calls: _Calls, shape: tuple[int, ...], module: nn.Module | None) -> int:
+        repeat = calls.weights == len(self._weights)
+        if not repeat and calls.established:
+            calls.epoch += 1
+        calls.established, calls.weights = repeat, len(self._weights)
+        key = (_place(), shape, calls.epoch) if self._has_no_weights(module) else shape
+        group = calls.groups.setdefault(key, len(calls.groups))
+        calls.counts[group] += 1
+        calls.repeats[group] += repeat
+        return group
+
+    def _has_no_weights(self, module: nn.Module | None) -> bool:
+        if module is None:
+            return True
+        if id(module) not in self._weightless:
+            self._weightless[id(module)] = next(module.parameters(), None) is None
+        return self._weightless[id(module)]
+
+
+def _place() -> tuple[int, int]:
+    """The place in the code, outside of PyTorch and this package, from which it was called."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame.f_back is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in {"torch", "iua_widget"}:
+            break
+        frame = frame.f_back
+    return id(frame.f_code), frame.f_lasti
