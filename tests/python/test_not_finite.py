@@ -21,6 +21,7 @@ from unpacking import unpack
 from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError
 from iua_widget.container import write_container
 from iua_widget.snapshots import table_snapshot
+from iua_widget.sources import open_source
 from iua_widget.tolerances import SCALES, Scale, Tolerances
 
 pytestmark = pytest.mark.filterwarnings("ignore:Not finite:iua_widget.IUAWarning")
@@ -170,6 +171,18 @@ def test_a_note_says_how_many_in_which_layers_and_from_which_batch_on(engine: st
     (note,) = [str(one.message) for one in warned if "Not finite" in str(one.message)]
     assert note in iua.notes
     assert "'c' (first in batch 3), 'a' (first in batch 5); batches are counted from 0" in note
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_it_says_so_however_often_it_is_read_meanwhile(engine: str) -> None:
+    batches = [{"a": np.full((2, 3), np.nan if number in (2, 4) else 0.0)} for number in range(6)]
+    iua = IUA(engine=engine)
+    told = [
+        [iua.tally("a").first_non_finite, iua.results["a"].dead, len(iua.notes)]
+        for _ in iua.count(open_source(batches))
+    ]
+    assert told == [[None, 3, 0]] * 2 + [[2, 3, 1]] * 4
+    assert "12 NaN and 0 infinite responses, in 'a' (first in batch 2)" in iua.notes[0]
 
 
 @pytest.mark.parametrize("engine", ["reference", "device"])
