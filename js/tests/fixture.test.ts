@@ -22,6 +22,11 @@ interface Between extends Tolerances {
 
 interface Fixture {
   readonly stops: readonly number[];
+  readonly channels: {
+    readonly table: string;
+    readonly units: string;
+    readonly at: readonly (Tolerances & Omit<Expected, "std" | "dead_channels">)[];
+  };
   readonly between: readonly Between[];
   readonly presets: readonly Preset[];
   readonly needed: readonly (readonly [number, number, number])[];
@@ -151,6 +156,30 @@ describe.each(fixture.between)("at $rtol × $scale + $atol, dead from $dead_shar
       const facts = new UnitFacts(units);
       const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_share));
       expect(holds([dead], [truth.dead], [deadUpper])).toBe(true);
+    }
+  });
+});
+
+describe("channels of which some positions are NaN", () => {
+  const maps = decodeTable(view(fixture.channels.table));
+  const units = decodeUnits(view(fixture.channels.units));
+  const facts = new UnitFacts(units);
+
+  test.each(fixture.channels.at)("at $rtol × $scale + $atol, dead from $dead_share", (at) => {
+    const { lower, upper } = readLayer(maps, 0, at);
+    expect(holds([lower.mean * (1 - 1e-12)], [at.mean], [upper.mean * (1 + 1e-12)])).toBe(true);
+    expect(holds([lower.dead], [at.dead], [upper.dead])).toBe(true);
+    const counts = readUnitsAt(maps, units, at);
+    expect(holds(counts.lower, at.counts, counts.upper)).toBe(true);
+    const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_share));
+    expect(holds([dead], [at.dead], [deadUpper])).toBe(true);
+    if (at.rtol === 0) {
+      expect([lower.dead, upper.dead, dead, deadUpper]).toEqual([
+        at.dead,
+        at.dead,
+        at.dead,
+        at.dead,
+      ]);
     }
   });
 });
