@@ -192,7 +192,7 @@ def test_where_zero_finds_nothing_a_relative_tolerance_is_one_click_away(opened:
     expect(panel.root).not_to_contain_text("Hardly any exact zero")
 
 
-@pytest.mark.parametrize("width", [420, 760, 1000, 1500])
+@pytest.mark.parametrize("width", [420, 760, 1000, 1130, 1500])
 def test_nothing_moves_under_the_hand(opened: Any, width: int) -> None:
     for name in ("sparse", "smooth"):
         panel = opened(name, width)
