@@ -28,6 +28,7 @@ from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.presets import find_preset
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
+from iua_widget.shiny_session import ShinySession, current_shiny_session
 from iua_widget.shown import layer_table, selected_units
 from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.sources import open_source
@@ -165,6 +166,7 @@ class IUAWidget(anywidget.AnyWidget):
     _shown_iua: IUAOnShow | None = None
     _layers_known: Sequence[str] = ()
     _layer_note = ""
+    _shiny: ShinySession | None = None
     _current: Run | None = None
     _cell: CellRun | None = None
     _stops_left_out = False
@@ -235,6 +237,7 @@ class IUAWidget(anywidget.AnyWidget):
                 self._layers_known = list(source)
         self._background, self._on_show = background, OnShow(tolerances)
         self._context = CellContext()
+        self._shiny = current_shiny_session()
         super().__init__(**asdict(tolerances))
         self.on_msg(self._on_message)
         self._pacer = FramePacer(lambda order: self._context.run(self._send_frame, order))
@@ -636,6 +639,10 @@ class IUAWidget(anywidget.AnyWidget):
             self._pacer.shown(change["new"])
 
     def _send(self, msg: Any, buffers: Any = None) -> None:
+        if self._shiny is not None and self._shiny.elsewhere:
+            send = super()._send
+            self._shiny.hand_over(lambda: send(msg, buffers))
+            return
         super()._send(msg, buffers)
         # From 7.4 on ipykernel hands what the page says next to the thread that sent last. A frame
         # is sent beside the user's cell, but belongs to it: with the cell busy, the buttons of the

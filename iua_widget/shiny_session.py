@@ -1,0 +1,61 @@
+"""Messages from other threads to a page of Shiny, which sends only when it flushes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class ShinySession:
+    """A session of Shiny, and the event loop that serves it.
+
+    Parameters
+    ----------
+    session : shiny.Session
+    loop : asyncio.AbstractEventLoop
+        That which runs on this thread.
+    """
+
+    def __init__(self, session: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._session = session
+        self._loop = loop
+        self._thread = threading.get_ident()
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether this is another thread than the session's."""
+        return threading.get_ident() != self._thread
+
+    def hand_over(self, send: Callable[[], None]) -> None:
+        """Send on the session's thread, soon, and have Shiny pass it on to the page."""
+
+        def begin() -> None:
+            tasks.add(task := self._loop.create_task(self._send(send)))
+            task.add_done_callback(tasks.discard)
+
+        tasks: set[asyncio.Task[None]] = set()
+        with contextlib.suppress(RuntimeError):  # the server has gone
+            self._loop.call_soon_threadsafe(begin, context=contextvars.Context())
+
+    async def _send(self, send: Callable[[], None]) -> None:
+        from shiny import reactive
+        from shiny.session import session_context
+
+        async with reactive.lock():
+            with session_context(self._session):
+                send()
+            await reactive.flush()
+
+
+def current_shiny_session() -> ShinySession | None:
+    """The session of Shiny that this code runs in; None where it runs elsewhere."""
+    shiny = sys.modules.get("shiny.session")
+    session = shiny.get_current_session() if shiny is not None else None
+    if session is None or session.is_stub_session():
+        return None
+    return ShinySession(session, asyncio.get_running_loop())
