@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from iua_widget.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from iua_widget.tally import Tally
+
+_MANY: Final = 2**24
+"""Probes from which on it is not their numbers that are gone through, but the units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,11 @@ class DeadRule:
         if isinstance(finite, int):
             needed = tolerances.probes_needed(finite)
             return cls(needed, needed == max(finite, 1))
-        distinct, place = np.unique(finite, return_inverse=True)
+        one_at_least = np.maximum(finite, 1)
+        if tolerances.dead_share == 1:
+            return cls(one_at_least, all_finite_probes=True)
+        few = int(finite.max(initial=0)) < _MANY
+        distinct = np.flatnonzero(np.bincount(finite)) if few else np.unique(finite)
         by_number = [tolerances.probes_needed(int(probes)) for probes in distinct]
-        by_unit = np.array(by_number, np.int64)[place]
-        return cls(by_unit, bool((by_unit == np.maximum(finite, 1)).all()))
+        by_unit = np.array(by_number, np.int64)[np.searchsorted(distinct, finite)]
+        return cls(by_unit, bool((by_unit == one_at_least).all()))
