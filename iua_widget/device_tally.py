@@ -14,6 +14,7 @@ import torch
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.device.choice import kernels_for
 from iua_widget.counting.device.counters import NO_BATCH, DeviceCounters
+from iua_widget.forks import free_in_child
 from iua_widget.interrupts import interrupts_held
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.unit_counts import UnitCounts
@@ -66,7 +67,7 @@ class DeviceTally:
         self._units = len(magnitudes.abs_sum)
         self._inactive_column = inactive_column
         # A reader that does not hold the run's lock must not move anything twice, all the same.
-        self._turn = threading.RLock()
+        self._turn = free_in_child(threading.RLock())
         self._counted = self._kept = self._viewed = 0
         self._has_magnitudes = self._has_moments = False
         self._inactive: list[torch.Tensor] = []

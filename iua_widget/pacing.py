@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from iua_widget.connection import Connection
+from iua_widget.forks import free_in_child
 
 _COST_SHARE: Final = 0.02
 
@@ -73,8 +74,8 @@ class FramePacer:
     def __init__(self, send: Callable[[FrameOrder], FrameCost]) -> None:
         self._send = send
         self._connection = Connection()
-        self._lock = threading.Lock()
-        self._sending = threading.RLock()
+        self._lock = free_in_child(threading.Lock())
+        self._sending = free_in_child(threading.RLock())
         self._timer: threading.Timer | None = None
         self._due = 0.0
         self._not_before = 0.0

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from iua_widget.cell_context import CellContext
 from iua_widget.errors import ProducerError
+from iua_widget.forks import free_in_child, in_child
 
 Status = Literal["idle", "running", "paused", "stopped", "done", "failed"]
 
@@ -29,6 +30,13 @@ def _stop_all() -> None:
     deadline = time.monotonic() + _EXIT_PATIENCE
     for run in active:
         run.wait(max(0.0, deadline - time.monotonic()))
+
+
+@in_child
+def _end_all() -> None:
+    """The threads of these runs are another process's."""
+    for run in list(_begun):
+        run.leave_to_parent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ class Run:
         self._total = total
         self._on_step = on_step
         self._on_status = on_status
-        self._changed = threading.Condition()
+        self._changed = free_in_child(threading.Condition())
         self._status: Status = "idle"
         self._announced: Status = "idle"
         self._pause_wanted = False
@@ -215,6 +223,12 @@ class Run:
         """
         here = threading.current_thread() is self._thread
         return self._finished.wait(0 if here else timeout)
+
+    def leave_to_parent(self) -> None:
+        """Be at an end in a process that was forked while this ran on another thread."""
+        if self.active and self._thread is not threading.current_thread():
+            self._status = self._announced = "stopped"
+            self._finished.set()
 
     def _work(self, after: Run | None) -> None:
         end: Status = "failed"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from iua_widget.forks import free_in_child
+
 
 class TurnLock:
     """A re-entrant lock that a thread cannot take again while another has been waiting for it.
@@ -19,8 +21,8 @@ class TurnLock:
     """
 
     def __init__(self) -> None:
-        self._next = threading.Lock()
-        self._held = threading.Lock()
+        self._next = free_in_child(threading.Lock())
+        self._held = free_in_child(threading.Lock())
         self._owner: int | None = None
         self._depth = 0
 

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 import torch
 
+from iua_widget.forks import free_in_child
+
 _here: Final = threading.local()
-_lock: Final = threading.Lock()
+_lock: Final = free_in_child(threading.Lock())
 _users = 0
 _installed: list[tuple[Any, str, Any, Any]] = []
 

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from iua_widget.forks import free_in_child
+
 
 class _State(NamedTuple):
     """The states of the generators that code draws from unless told otherwise.
@@ -30,7 +32,7 @@ class _State(NamedTuple):
 
 
 _here: Final = threading.local()
-_guard: Final = threading.Lock()
+_guard: Final = free_in_child(threading.Lock())
 _inside = 0
 _owners_state: _State | None = None
 

@@ -19,6 +19,7 @@ from iua_widget.capture.refusals import is_sharded, wrapped_in
 from iua_widget.capture.tensor_copies import ParameterAlias, TensorCopy, refresh
 from iua_widget.cell_context import plain_torch
 from iua_widget.errors import ProducerError
+from iua_widget.forks import free_in_child
 from iua_widget.wording import named
 
 Mode = Literal["eval", "train"]
@@ -57,7 +58,7 @@ class Shadow:
     def __init__(self, model: nn.Module, mode: Mode = "eval") -> None:
         self._original = model
         self._mode = mode
-        self._lock = threading.RLock()
+        self._lock = free_in_child(threading.RLock())
         self._itself = is_sharded(model)
         self._first = True
         self._training: bool | None = None

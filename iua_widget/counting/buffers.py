@@ -12,11 +12,13 @@ from typing import Any, Final
 import numpy as np
 
 from iua_widget.counting import pages
+from iua_widget.forks import free_in_child
 
 _LARGE: Final = 2**16
 _MOST_WASTE: Final = 2
 
-_lock = threading.Lock()  # of all of them: they are copied with the results that hold them
+_lock = free_in_child(threading.Lock())
+"""Of all of them: they are copied with the results that hold them."""
 
 
 class Buffers:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from iua_widget.forks import in_child
+
 _REGION: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
-_forked = False
+_forked = _used = False
 
 
 def team() -> Callable[[Callable[[], None]], None] | None:
@@ -44,6 +45,8 @@ def team() -> Callable[[Callable[[], None]], None] | None:
     parallel = runtime.GOMP_parallel
 
     def run(work: Callable[[], None]) -> None:
+        global _used  # noqa: PLW0603
+        _used = True
         parallel(_REGION(lambda _: work()), None, 0, 0)
 
     return run
@@ -65,9 +68,15 @@ def _runtime() -> Any:
 
 
 def _after_fork() -> None:
+    """Have a forked process not wait for threads that it has not got.
+
+    GNU's OpenMP hands the next piece of work to the team that its parent had, and waits for ever.
+    Where counting has begun that team, PyTorch is told to do without one.
+    """
     global _forked  # noqa: PLW0603
     _forked = True
+    if _used:
+        sys.modules["torch"].set_num_threads(1)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_after_fork)

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from iua_widget.counting.threads import in_parallel
+from iua_widget.forks import free_in_child, in_child
 
 _SMALL: Final = 2**15
 """Bytes below which an array is left to NumPy."""
@@ -80,7 +81,7 @@ class _Kept:
         self._released: deque[_Place] = deque()  # from any thread, at any moment
         self._places: list[_Place] = []  # by size
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock = free_in_child(threading.Lock())
 
     def release(self, place: _Place) -> None:
         self._released.append(place)
@@ -122,6 +123,10 @@ class _Kept:
             bisect.insort(self._places, place, key=_size)
             self._bytes += place.size
 
+    def forget(self) -> None:
+        """Begin anew, in a process that was forked while another thread was at it."""
+        self._released, self._places, self._bytes = deque(), [], 0
+
     def _drop(self, most: int) -> None:
         while self._places and self._bytes > most:
             place = self._places.pop()
@@ -135,7 +140,7 @@ def _size(place: _Place) -> int:
 
 _kept: Final = _Kept()
 _room: _Room | None = None
-_cutting: Final = threading.Lock()
+_cutting: Final = free_in_child(threading.Lock())
 
 
 def keep_at_most(size: int) -> None:
@@ -220,3 +225,10 @@ def _made(shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, bool]:
     # Views of an array refer to what it was made from, not to the array.
     array = np.frombuffer(piece, dtype, math.prod(shape)).reshape(shape)
     return array, clear
+
+
+@in_child
+def _forget() -> None:
+    global _room  # noqa: PLW0603
+    _room = None
+    _kept.forget()

@@ -13,6 +13,7 @@ import numpy as np
 
 from iua_widget.arithmetic import as_ieee
 from iua_widget.counting import openmp
+from iua_widget.forks import free_in_child, in_child
 from iua_widget.interrupts import interrupts_held
 
 _SMALL: Final = 2**16
@@ -35,7 +36,7 @@ _LARGE_JOBS_PER_CORE: Final = 2
 _Task = TypeVar("_Task")
 
 _others: list[_Other] = []
-_others_taken = threading.Lock()
+_others_taken: Final = free_in_child(threading.Lock())
 _thread = threading.local()
 
 
@@ -259,10 +260,7 @@ def _atomics() -> Any:
 
 def _forget() -> None:
     """A forked process has none of its parent's threads."""
-    global _others_taken  # noqa: PLW0603
     _others.clear()
-    _others_taken = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+in_child(_forget)

@@ -157,6 +157,57 @@ def test_a_forked_process_counts_on_threads_of_its_own() -> None:
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120)
 
 
+BUILDING = """
+import multiprocessing, os, sys
+import numpy as np, torch
+torch.set_num_threads(2)
+from iua_widget import IUA, IUAWidget
+values = np.random.default_rng(0).standard_normal((64, 40_000), np.float32)
+IUA.introspect({"layer": values}, batch_size=64, engine="cpu")
+w = IUAWidget({"layer": values}, batch_size=1)  # which counts on, on a thread of its own
+def child(_=0):
+    layer = torch.nn.Linear(1000, 1000)
+    iua = IUA.introspect(torch.nn.Sequential(layer, torch.nn.ReLU()), [torch.randn(300, 1000)])
+    again = IUA.introspect({"layer": values}, batch_size=64, engine="cpu")
+    assert w.wait(30)
+    return int(again.results["layer"].dead), iua.probes
+for _ in range(4):
+    pid = os.fork()
+    if not pid:
+        os._exit(child() != (0, 300))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+w.stop()
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(child, range(3)) == [(0, 300)] * 3
+w.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_builds_layers_and_counts_while_its_parent_does() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", BUILDING], check=True, timeout=120)
+
+
+LOCKED = """
+import os, threading
+from iua_widget.forks import free_in_child
+for make in (threading.Lock, threading.RLock, threading.Condition):
+    lock = free_in_child(make())
+    other = threading.Thread(target=lock.acquire)
+    other.start()
+    other.join()
+    child = os.fork()
+    if not child:
+        os._exit(not lock.acquire(blocking=False))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, make
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_finds_locks_free() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", LOCKED], check=True, timeout=60)
+
+
 @pytest.mark.usefixtures("two_threads")
 def test_counting_while_a_model_runs_on_another_thread() -> None:
     from iua_widget import IUA

@@ -14,10 +14,11 @@ from iua_widget.counting.device.fallback import (
 )
 from iua_widget.counting.device.kernels import DeviceKernels
 from iua_widget.counting.device.torch_kernels import TorchKernels
+from iua_widget.forks import free_in_child
 
 _BY_TORCH: Final = TorchKernels()
 _chosen: Final[dict[torch.device, DeviceKernels]] = {}
-_turn: Final = threading.Lock()
+_turn: Final = free_in_child(threading.Lock())
 
 
 def kernels_for(device: torch.device) -> DeviceKernels:
