@@ -137,6 +137,10 @@ def _inputs(batch: Any) -> Any:
         return batch
     if len(fields) == 1:
         name, only = next(iter(fields.items()))
+        if isinstance(only, torch.Tensor) and (
+            only.is_nested or only.is_sparse or only.is_sparse_csr
+        ):
+            return only  # a model may take what is not counted as it is
         only = unmasked(only, f"field {name!r}")
         return only if isinstance(only, torch.Tensor) else np.asarray(only)
     return dict(fields)

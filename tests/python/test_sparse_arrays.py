@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from iua_widget import IUA, IUAWarning, ProducerError
+from iua_widget import IUA, IUAWarning, ProducerError, TorchModel, pipeline
 
 DENSE = torch.tensor([[0.0, 1.0, -2.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
 
@@ -87,6 +87,8 @@ def test_a_model_may_take_sparse_inputs_and_not_give_sparse_responses(kind: str)
     iua = IUA.introspect(Net(gives_sparse=False), [make(), make()])
     assert iua.results["relu"].unit_inactive_count.tolist() == [6, 4, 4]
     assert iua.probes == 6
+    stages = pipeline([{"x": make()}], TorchModel(Net(gives_sparse=False))(["relu"]))
+    assert IUA.introspect(stages).results["relu"].unit_inactive_count.tolist() == [3, 2, 2]
     with pytest.raises(ProducerError, match=rf"layer 'last', batch 0: the response {message}"):
         IUA.introspect(Net(gives_sparse=True), [make()], layers=["relu", "last"])
 
