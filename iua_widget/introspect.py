@@ -36,7 +36,7 @@ from iua_widget.options import plain
 from iua_widget.pending import PendingBatch, merged_order
 from iua_widget.position import Position
 from iua_widget.producers import Source
-from iua_widget.recount import LayerRecount, Recount, RecountBatch
+from iua_widget.recount import SAME_DATA, LayerRecount, Recount, RecountBatch
 from iua_widget.results import LayerResult, Reading, read_layer
 from iua_widget.sources import open_source
 from iua_widget.tally import Tally, count_waiting, first_difference
@@ -657,6 +657,12 @@ class IUA:
                 notes.append(self._thinned_note(thinned))
             return notes
 
+    def _check_weights(self, source: Source) -> None:
+        weights = source.weights if self._weights else None
+        if weights is not None and weights not in self._weights:
+            message = f"the model has other weights than when it was counted first. {SAME_DATA}"
+            raise ProducerError(message)
+
     def _see_weights(self, source: Source) -> None:
         weights = source.weights
         if weights is not None:
@@ -873,6 +879,7 @@ class IUA:
             if not counted:
                 so = "there is nothing to count again"
                 raise self.nothing_counted(so)
+            self._check_weights(source)
             recount = Recount.of(tallies, tolerances)
         position = Position(merged=self._merged_calls())
         number = 0

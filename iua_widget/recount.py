@@ -130,7 +130,7 @@ class Recount:
             if layer.probes != tally.probes:
                 message = (
                     f"layer {name!r} gave {layer.probes:,} probes, and {tally.probes:,} when it "
-                    f"was counted first. {_SAME_DATA}"
+                    f"was counted first. {SAME_DATA}"
                 )
                 raise ProducerError(message, layer=name)
             lower, upper = _bounds(tally, self.tolerances)
@@ -138,12 +138,12 @@ class Recount:
             if outside:
                 message = (
                     f"{outside:,} units of layer {name!r} were inactive on other numbers of probes "
-                    f"than when they were counted first. {_SAME_DATA}"
+                    f"than when they were counted first. {SAME_DATA}"
                 )
                 raise ProducerError(message, layer=name)
 
 
-_SAME_DATA: Final = (
+SAME_DATA: Final = (
     "A recount needs the same data, the same weights and no randomness (dropout, augmentation): "
     "count anew where they have changed."
 )
@@ -175,7 +175,7 @@ class RecountBatch:
         if arranged.unit_shape != tally.unit_shape:
             message = (
                 f"layer {layer!r} has the shape {response.values.shape[1:]} in batch "
-                f"{self._number}, and had another when it was counted first. {_SAME_DATA}"
+                f"{self._number}, and had another when it was counted first. {SAME_DATA}"
             )
             raise ProducerError(message, layer=layer, batch=self._number)
         self._parts.append(

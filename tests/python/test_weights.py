@@ -119,3 +119,15 @@ def test_restarting_with_other_weights_is_one_run_of_these() -> None:
     assert len(widget.iua.weights) == 1
     assert widget.iua.weights != first
     assert widget.iua.notes == []
+
+
+def test_a_recount_of_other_weights_is_refused_though_no_count_speaks_against_it() -> None:
+    model = net()
+    iua = IUA.introspect(model, DATA)
+    with torch.no_grad():
+        model[0].weight[0, 0] += 1e-6
+    with pytest.raises(ProducerError, match="other weights than when it was counted first"):
+        iua.recount(model, DATA, atol=0.123)
+    with torch.no_grad():
+        model.load_state_dict(net().state_dict())
+    assert iua.recount(model, DATA, atol=0.123).exact
