@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
@@ -59,13 +60,16 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
             f"Every position of {named(padding)} is padding, as the mask says: no probe was left, "
             "and so there are no figures."
         )
-    if inputs and (empty := where(lambda tally: not tally.seen and bool(tally.dtypes))):
+    if inputs and (
+        empty := where(lambda tally: not (tally.seen or tally.load) and bool(tally.dtypes))
+    ):
         notes.append(
             f"No input reached {named(empty)}: there were only empty responses, of no row, and so "
             "there are no figures."
         )
     if without := where(lambda tally: tally.probes > 0 and not tally.units):
         notes.append(f"{named(without)}: responses without an entry, so there is no unit.")
+    notes += _idle_experts(tallies)
     more = where(lambda tally: _counts_items(tally) and tally.probes not in (0, inputs))
     if passes := [name for name in more if tallies[name].many_passes]:
         probes = tallies[passes[0]].probes
@@ -143,6 +147,17 @@ def zero_notes(tallies: Mapping[str, Tally], tolerances: Tolerances) -> list[str
 
 def _mostly_finite(tally: Tally) -> bool:
     return 2 * (tally.nan_total + tally.infinite_total) < tally.entries * tally.units
+
+
+def _idle_experts(tallies: Mapping[str, Tally]) -> list[str]:
+    found: dict[str, None] = {}
+    for name, tally in tallies.items():
+        if tally.load is not None and not tally.load.tokens and not tally.masked:
+            within = name[len(tally.load.module) + 1 :]
+            found[f"{tally.load.module}.{re.split('[./]', within)[0]}"] = None
+    which = "experts, which have no figures but their load"
+    which = "expert, which has no figures but its load" if len(found) == 1 else which
+    return [f"No token was routed to {len(found)} {which}: {named(list(found))}."] if found else []
 
 
 def _counts_items(tally: Tally) -> bool:

@@ -14,6 +14,7 @@ from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine
 from iua_widget.counting.threads import cores
 from iua_widget.errors import ProducerError
+from iua_widget.expert_load import ExpertLoad, of_both
 from iua_widget.masking import ON_HOST, OnDevice
 from iua_widget.memory_budget import Coming, MemoryBudget
 from iua_widget.memory_plan import batch_bytes
@@ -130,6 +131,7 @@ class PendingBatch:
         self._total = total or 0
         self._nbytes = self._new = 0
         self._layers: dict[str, list[_PendingLayer]] = {}
+        self._loads: dict[str, ExpertLoad | None] = {}
 
     def _coming(self) -> dict[str, Coming]:
         return {
@@ -160,6 +162,8 @@ class PendingBatch:
             If there is no memory to take it in.
         """
         self._check_expected(layer)
+        if origin.load is not None:
+            self._loads[layer] = of_both(self._loads.get(layer), origin.load)
         tally = self._tally(layer)
         engine = self._engine if tally is None else tally.engine
         response = as_response(value, layer=layer, batch=self.number, stays=engine.takes)
@@ -250,11 +254,15 @@ class PendingBatch:
             part.count(self.number)
         count_overdue([layer.tally for layer in coming.values()])
         new = {layer: parts[0].tally for layer, parts in self._layers.items()}
-        if not self._known:
-            return new
-        return {
+        tallies = {
             layer: new.get(layer) or self._known[layer] for layer in merged_order(self._known, new)
         }
+        for name, load in self._loads.items():
+            before = self._known[name].load if name in self._known else None
+            tallies[name].load = of_both(before, load)
+        if len(tallies) == len(self._known):
+            return tallies
+        return {layer: tallies[layer] for layer in _by_expert(tallies)}
 
     def _classify_rest(self) -> None:
         by_engine: dict[int, list[_PendingLayer]] = {}
@@ -323,6 +331,23 @@ class PendingBatch:
             f"had {tally.response_shape} before. {advice}"
         )
         return ProducerError(message, layer=layer, batch=self.number)
+
+
+def _by_expert(tallies: Mapping[str, Tally]) -> list[str]:
+    """The layers, those of a mixture's experts together, where the first of them is, in order."""
+    places = {layer: place for place, layer in enumerate(tallies)}
+    first: dict[str, int] = {}
+    for layer, tally in tallies.items():
+        if tally.load is not None:
+            first.setdefault(tally.load.module, places[layer])
+
+    def key(layer: str) -> tuple[int, int, int]:
+        load = tallies[layer].load
+        if load is None:
+            return places[layer], 0, 0
+        return first[load.module], load.expert, places[layer]
+
+    return sorted(tallies, key=key)
 
 
 def merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:

@@ -86,6 +86,9 @@ class LayerResult:
     channels, dead_channels, dead_channels_upper : int or None
         Where a channel has several units: how many channels there are, in how many of them every
         unit is dead, and the bound above on that. None elsewhere.
+    load : float or None
+        Of an expert of a mixture, its tokens over an even share of those of all experts there: 0.0
+        where none was routed to it, NaN where none was to any. None elsewhere.
     """
 
     mean_inactive: float
@@ -116,6 +119,7 @@ class LayerResult:
     channels: int | None
     dead_channels: int | None
     dead_channels_upper: int | None
+    load: float | None
     _inactive: list[int] | None = field(repr=False)
     _inactive_at: float | None = field(repr=False)
 
@@ -193,6 +197,7 @@ def read_layer(
         channels=tally.channels,
         dead_channels=_count(bounds.dead_channels(tally)),
         dead_channels_upper=_count(bounds.dead_channels_upper(tally)),
+        load=None if tally.load is None else tally.load.share,
         _inactive=bounds.inactive,
         _inactive_at=tally.inactive_at,
     )
@@ -271,10 +276,12 @@ class Reading:
             (what one is), ``shape`` (of one item's response; None where it varies), ``probes``,
             ``masked`` (positions left out as padding), ``stops`` (at which counts of units are
             held), ``nan``, ``infinite``; and, where a channel of some layer has several units,
-            ``channels`` and ``dead channels``. Where figures are not exact there are also
-            ``mean inactive upper`` and ``dead units upper``: the true figure lies between. A layer
-            that no probe has reached has no figures: they are missing (NaN, or ``<NA>`` in columns
-            that are then of dtype ``Int64``), and `IUA.notes` says why.
+            ``channels`` and ``dead channels``; where some layer is an expert's, ``load`` (its
+            tokens over an even share of all its mixture's, padding left out). Where figures are
+            not exact there are also ``mean inactive upper`` and ``dead units upper``: the true
+            figure lies between. A layer that no probe has reached has no figures: they are missing
+            (NaN, or ``<NA>`` in columns that are then of dtype ``Int64``), and `IUA.notes` says
+            why.
 
         Raises
         ------
@@ -315,6 +322,8 @@ class Reading:
             columns["dead channels"] = _integers(
                 [row.dead_channels if row.probes else None for row in rows.values()]
             )
+        if any(row.load is not None for row in rows.values()):
+            columns["load"] = [math.nan if row.load is None else row.load for row in rows.values()]
         if not self.exact:
             columns["mean inactive upper"] = [row.mean_inactive_upper for row in rows.values()]
             columns["dead units upper"] = counts("dead_upper")

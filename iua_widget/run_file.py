@@ -281,6 +281,17 @@ def _contradiction(run: SavedRun) -> str:
     return ""
 
 
+def _can_be(load: Mapping[str, Any] | None) -> bool:
+    return load is None or (load["expert"] < load["experts"] and load["tokens"] <= load["routed"])
+
+
+def _load(facts: _Facts | None) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    names = ("expert", "experts", "tokens", "routed")
+    return {"module": facts.text("module"), **{name: facts.whole(name) for name in names}}
+
+
 def _is_list(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(isinstance(one, kind) for one in value)
 
@@ -312,6 +323,7 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         "mask_missed": layer.flag("mask_missed"),
         "merged_calls": layer.flag_or_false("merged_calls"),
         "many_passes": layer.flag_or_false("many_passes"),
+        "load": _load(layer.optional("load")),
         "columns": columns,
         "inactive_at": inactive_at,
         "first_non_finite": layer.whole_or_none("first_non_finite"),
@@ -326,6 +338,7 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         ("unit_shape", math.prod(filter(None, shape)) < most and len(shape) <= _MOST_AXES),
         ("unit_shape", element or len(shape) == 1),
         ("response_shape", not element or response_shape in (None, shape)),
+        ("load", _can_be(facts["load"])),
         ("columns", ascending and columns[-1] == top),
         ("inactive_at", inactive_at is None or inactive_at in stops.values),
         ("channel_axis", known_axis and (axis is None or not element or axis <= len(shape))),

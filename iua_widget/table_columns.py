@@ -45,6 +45,7 @@ _ALL: Final = (
     Column("dead-channels", "dead channels"),
     Column("channels", "channels"),
     Column("dormant", "dormant"),
+    Column("load", "load"),
     Column("probes", "probes"),
     Column("masked", "masked"),
     Column("stops", "stops"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, Engine, LayerResponses
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import MergeError
+from iua_widget.expert_load import ExpertLoad, of_both
 from iua_widget.probe_moments import ProbeMoments
 from iua_widget.tensors import is_tensor, magnitude_dtype
 from iua_widget.tolerances import Bracket, Stops
@@ -101,6 +102,8 @@ class Tally:
         Whether the model was called several times a batch, as `model.generate` calls it.
     mask_missed : bool
         Whether a mask was given that cannot belong to this layer's responses.
+    load : ExpertLoad or None
+        Where it is an expert's layer, what that got of the tokens.
     response_shape : tuple of int or None
         Shape of one batch item's response as it came; None for an axis whose length varies.
     dtypes : set of str
@@ -138,6 +141,7 @@ class Tally:
         self.plan = plan or UnitPlan("element", _conventional_axis(self.unit_shape))
         self.response_shape: tuple[int | None, ...] | None = None
         self.mask_missed = self.merged_calls = self.many_passes = False
+        self.load: ExpertLoad | None = None
         self.dtypes: set[str] = set()
         self.entries = self.masked = 0
         columns = len(stops) + 1
@@ -426,6 +430,7 @@ class Tally:
             "mask_missed": self.mask_missed,
             "merged_calls": self.merged_calls,
             "many_passes": self.many_passes,
+            "load": None if self.load is None else asdict(self.load),
             "columns": self.columns,
             "inactive_at": self._inactive_at,
             "first_non_finite": self.first_non_finite,
@@ -469,6 +474,8 @@ class Tally:
         tally.mask_missed = facts["mask_missed"]
         tally.merged_calls = facts["merged_calls"]
         tally.many_passes = facts["many_passes"]
+        load = facts["load"]
+        tally.load = None if load is None else ExpertLoad(**load)
         tally.thin(facts["columns"])
         tally._unit_counts.restore(arrays["counts"], facts["probes"])
         magnitudes, moments = tally._magnitudes, tally._moments
@@ -533,6 +540,7 @@ class Tally:
         merged.reserve(self.probes + other.probes)
         for part in parts:
             merged._absorb(part)
+        merged.load = of_both(self.load, other.load)
         here, there = self._kept, other._kept
         if here is not None and there is not None and self._inactive_at == other._inactive_at:
             merged._inactive = [*here, *there]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 import numpy as np
 
 from iua_widget.errors import UnitsError
+from iua_widget.expert_load import ExpertLoad
 from iua_widget.masking import ON_HOST, Masking
 from iua_widget.options import plain
 
@@ -51,6 +52,8 @@ class Origin:
     settled : UnitPlan or None
         What ``"auto"`` decided while the axes were as the model has them, where something was done
         to them since.
+    load : ExpertLoad or None
+        What the expert of a mixture whose layer it is got of the batch's tokens.
     """
 
     kind: str = "array"
@@ -62,6 +65,7 @@ class Origin:
     merged_calls: bool = False
     many_passes: bool = False
     settled: UnitPlan | None = None
+    load: ExpertLoad | None = None
 
 
 UNKNOWN: Final = Origin()

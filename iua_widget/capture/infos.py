@@ -23,7 +23,7 @@ from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.shadow import Shadow
 from iua_widget.capture.source import place
-from iua_widget.capture.watch import Capture, Findings, Watch
+from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
 from iua_widget.tensors import dtype_name
@@ -149,20 +149,24 @@ def _watched(
     called = model
     if shadow is not None:
         called, forward = shadow.model, forward and shadow.bound(forward)
-    again = True
+    findings, again = Findings(), True
     while again:
         infos.clear()
         infos |= _inputs(batch)
-        watch = Watch(
-            names, selection, take, Findings(), functions=True, shadow=shadow, calls=calls
-        )
-        with watch:
-            if forward is not None:
-                forward(called, batch)
-            else:
-                args, kwargs = arguments(model, batch, 0)
-                called(*args, **kwargs)
-        again = calls.decide()
+        watch = Watch(names, selection, take, findings, functions=True, shadow=shadow, calls=calls)
+        try:
+            with watch:
+                if forward is not None:
+                    forward(called, batch)
+                else:
+                    args, kwargs = arguments(model, batch, 0)
+                    called(*args, **kwargs)
+        except LookAgain:
+            continue
+        for capture in watch.loads():
+            take(capture)
+        if again := calls.decide():
+            findings = Findings()
     return ResponseInfos(infos)
 
 

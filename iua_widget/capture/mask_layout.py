@@ -55,7 +55,7 @@ class MaskLayout:
     def lay(self, capture: Capture, mask: np.ndarray | None) -> Laid:
         """Lay a mask of shape (items, positions) on a response."""
         tensor, channel_axis = capture.tensor, capture.channel_axis
-        if mask is None:
+        if mask is None or capture.load is not None:  # which comes without a row
             return Laid(tensor, channel_axis, None)
         self.learn(capture, mask)
         turned = self._turned.get(capture.name)
@@ -69,22 +69,51 @@ class MaskLayout:
         if capture.merged and tensor.ndim == _FLAT and len(tensor) == len(mask) != mask.sum():
             self._stepwise[capture.name] = None
         if capture.number:
-            mask = self._of_later_call(capture.name, tensor, mask, capture.number)
-        if mask is not None and capture.tokens is not None:
-            tokens = capture.tokens.cpu().numpy()
-            mask = mask.ravel()[tokens] if tokens.max(initial=-1) < mask.size else mask
+            rows = len(tensor) if capture.tokens is None else capture.tokens.among
+            positions = tensor.shape[1] if tensor.ndim == _SEQUENCE else rows / len(mask)
+            if tensor.ndim <= _SEQUENCE:
+                mask = self._of_later_call(capture.name, positions, mask, capture.number)
+        if mask is not None and capture.tokens is not None and mask.size == capture.tokens.among:
+            mask = mask.ravel()[capture.tokens.index.cpu().numpy()]
         return Laid(tensor, channel_axis, mask)
 
+    def real(
+        self, mask: np.ndarray | None, layer: str, tokens: int, *, turned: bool | None, number: int
+    ) -> np.ndarray | None:
+        """Which tokens of a pass are no padding.
+
+        Parameters
+        ----------
+        mask : numpy.ndarray of bool, shape (items, positions), or None
+        layer : str
+        tokens : int
+            How many there are.
+        turned, number
+            As of a `Capture`.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (tokens,), or None
+            None where there is no mask, or it does not tell of these.
+        """
+        if mask is None:
+            return None
+        if turned is not None and len(mask) != mask.shape[1]:
+            self._turned[layer] = turned
+        laid = mask.T if self._turned.get(layer) else mask
+        known = self._of_later_call(None, tokens / len(laid), laid, number) if number else laid
+        return known.ravel() if known is not None and known.size == tokens else None
+
     def _of_later_call(
-        self, layer: str, tensor: torch.Tensor, mask: np.ndarray, number: int
+        self, layer: str | None, positions: float, mask: np.ndarray, number: int
     ) -> np.ndarray | None:
         """The mask where more positions have come to the batch's, as `model.generate` adds them."""
-        items, known = mask.shape
-        positions = tensor.shape[1] if tensor.ndim == _SEQUENCE else len(tensor) / items
-        if tensor.ndim > _SEQUENCE or positions == known or positions % 1:
+        known = mask.shape[1]
+        if positions == known or positions % 1:
             return mask
         self._calls = max(self._calls, number + 1)
-        self._beyond[layer] = None
+        if layer is not None:
+            self._beyond[layer] = None
         if positions < known:
             return None
         return np.pad(mask, ((0, 0), (0, int(positions) - known)), constant_values=True)

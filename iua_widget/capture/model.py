@@ -15,6 +15,7 @@ from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
 from iua_widget.dnikit_stages import is_dnikit_batch
 from iua_widget.errors import ProducerError
+from iua_widget.expert_load import of_both
 from iua_widget.masked_arrays import unmasked
 from iua_widget.response_info import ResponseInfos
 from iua_widget.stages import Batch, PipelineStage
@@ -112,6 +113,8 @@ class TorchModel:
 
 def _origin_of_both(before: Origin, origin: Origin) -> Origin:
     """What is known of several responses one after another."""
+    if origin.load is not None:  # which comes without a row
+        return replace(before, load=of_both(before.load, origin.load))
     one, other = before.mask, origin.mask
     if one is None or other is None or one.shape[1:] != other.shape[1:]:
         return replace(origin, mask=None)

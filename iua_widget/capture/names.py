@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from typing import Final
 
 from torch import nn
+
+from iua_widget.capture.mixtures import ListedExpert, listed_experts
 
 _WRAPPERS: Final = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Children under which a wrapper holds the module that the user wrote."""
@@ -39,6 +42,11 @@ class ModuleNames:
             self.modules[name] = (
                 module  # a wrapper's name is the wrapped module's, which comes next
             )
+
+    @cached_property
+    def experts(self) -> dict[str, ListedExpert]:
+        """The experts of mixtures that are modules of their own."""
+        return listed_experts(self.modules)
 
     def of(self, module: nn.Module) -> tuple[str, ...]:
         """All names of a module; none where it is not the model's."""

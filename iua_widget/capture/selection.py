@@ -21,8 +21,9 @@ from iua_widget.capture.activations import (
     is_recurrent,
     module_kind,
 )
+from iua_widget.capture.experts import may_have_experts
 from iua_widget.capture.names import ModuleNames
-from iua_widget.capture.sequences import decides_on_calls
+from iua_widget.capture.sequences import time_major
 from iua_widget.errors import LayerSelectionError
 from iua_widget.response_info import LayerKind
 from iua_widget.wording import named
@@ -196,8 +197,11 @@ class Selection:
         else:
             self._choices = [self._choice(entry, modules) for entry in _entries(layers)]
         self._any_function = any(choice.any_function for choice in self._choices)
-        self.by_caller = any(map(decides_on_calls, self.watchable)) or any(
-            len(names.of(module)) > 1 for module in self.watchable
+        self.of_experts = {id(module) for module in self.watchable if may_have_experts(module)}
+        self.by_caller = (
+            bool(names.experts or self.of_experts)
+            or any(map(time_major, self.watchable))
+            or any(len(names.of(module)) > 1 for module in self.watchable)
         )
         wanted = {key for choice in self._choices for key in choice.modules}
         self.modules = [module for key, module in modules.items() if key in wanted]

@@ -1,10 +1,8 @@
-"""Modules whose calls decide how those within are read: which axis is time, which expert it is."""
+"""Modules whose calls decide how those within are read: which axis is time."""
 
 from __future__ import annotations
 
 from torch import nn
-
-from iua_widget.capture.experts import number_of_experts
 
 _TRANSFORMER_LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
@@ -30,8 +28,3 @@ def time_major(module: nn.Module, *, inherited: bool = False) -> bool:
     if isinstance(module, (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)):
         return not module.batch_first
     return inherited
-
-
-def decides_on_calls(module: nn.Module) -> bool:
-    """Whether a module's call has to be watched for what is called within it."""
-    return time_major(module) or number_of_experts(module) is not None

@@ -130,16 +130,20 @@ class TorchSource:
     def notes(self) -> list[str]:
         """What the reader of the figures should know about the model's passes."""
         findings = self._findings
-        notes = self._selection.unseen(list(findings.responses), findings.calls)
+        experts = (
+            one.layer.name for of in findings.mixtures.values() for _, one in of.layers.values()
+        )
+        notes = self._selection.unseen(list(findings.responses), findings.calls.union(experts))
         if self._mode == "train":
             notes.append(
                 "Counted in training mode: what dropout drops counts as inactive, and BatchNorm "
                 "normalises by each batch, so figures depend on the batches."
             )
-        idle = [f"{name}.{e}" for name, of in findings.experts.items() for e in sorted(of)]
-        if idle:
+        if findings.together:
             notes.append(
-                f"No token was routed to {len(idle)} experts, which have no counts: {named(idle)}."
+                f"{named(sorted(findings.together))}: the experts of a mixture are computed in an "
+                "order that is not known, and so counted as one layer, where a unit stands for "
+                "the unit of that number of every expert."
             )
         notes += [*self._calls.notes, *self._aside.notes, *self._layout.notes]
         if self._overshot:
@@ -242,16 +246,29 @@ class TorchSource:
         shapes = str([tuple(tensor.shape) for _, tensor in tensors(batch)])
         new = shapes not in self._shapes
         self._shapes.add(shapes)
-        try:
-            probes = self._watched_pass(batch, number, left, record, functions=new)
-        except LookAgain:
-            restart()
-            probes = self._watched_pass(batch, number, left, record, functions=True)
+        probes = self._pass_until_seen(batch, number, left, record, restart, functions=new)
         if self._calls.decide():
             restart()
             self._findings = Findings()
-            probes = self._watched_pass(batch, number, left, record, functions=True)
+            probes = self._pass_until_seen(batch, number, left, record, restart, functions=True)
         return probes
+
+    def _pass_until_seen(
+        self,
+        batch: Any,
+        number: int,
+        left: int | None,
+        record: Record,
+        restart: Callable[[], None],
+        *,
+        functions: bool,
+    ) -> int:
+        while True:
+            try:
+                return self._watched_pass(batch, number, left, record, functions=functions)
+            except LookAgain:
+                restart()
+                functions = True
 
     def _watched_pass(
         self, batch: Any, number: int, left: int | None, record: Record, *, functions: bool
@@ -278,6 +295,7 @@ class TorchSource:
                 length=length,
                 merged_calls=capture.merged,
                 many_passes=capture.number > 0,
+                load=capture.load,
             )
             record(capture.name, laid.tensor, origin)
 
@@ -289,6 +307,8 @@ class TorchSource:
         watch = self._watch(inputs, number, take, masks, functions=functions, aside=aside)
         if watch.failure is not None:
             raise watch.failure  # the model has swallowed it
+        for capture in watch.loads():
+            take(capture)
         if not number and self._mask is not None:
             masks.check_used(list(self._findings.responses), batch=number)
         return inputs.probes
@@ -327,6 +347,9 @@ class TorchSource:
             shadow=self._shadow,
             calls=self._calls,
             aside=aside,
+            real=lambda layer, tokens, turned, number: self._layout.real(
+                masks.of(layer), layer, tokens, turned=turned, number=number
+            ),
         )
         with self._shadow.batch(), watch:
             self._call(inputs, number)

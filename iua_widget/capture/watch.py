@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
+import numpy as np
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -24,7 +25,17 @@ from iua_widget.capture.activations import (
 )
 from iua_widget.capture.calls import Call, Calls
 from iua_widget.capture.cuts import RELUS, Cuts
-from iua_widget.capture.experts import Routing, routing_of
+from iua_widget.capture.experts import (
+    RealTokens,
+    Routing,
+    SortedExperts,
+    Tokens,
+    places_among,
+    routing_of,
+    rows_of,
+    sizes_given,
+)
+from iua_widget.capture.mixtures import ListedExpert, Mixture
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import responses
 from iua_widget.capture.selection import Selection
@@ -32,6 +43,7 @@ from iua_widget.capture.sequences import time_major
 from iua_widget.capture.shadow import Shadow
 from iua_widget.cell_context import plain_torch
 from iua_widget.errors import ProducerError
+from iua_widget.expert_load import ExpertLoad
 from iua_widget.response_info import LayerInfo
 from iua_widget.wording import named
 
@@ -62,14 +74,16 @@ class Capture:
         Where the operations before it tell.
     sequence : bool
         False where it is known to be none, such as the last state of a recurrent net.
-    tokens : torch.Tensor of int64, shape (rows,), or None
-        Where the rows are tokens picked from the batch: which, flattened over items and positions.
+    tokens : Tokens or None
+        Where the rows are tokens picked from the batch: which.
     turned : bool or None
         Whether positions came before items in the latest result whose shape told.
     number : int
         Which pass of the batch it is of: `model.generate` makes one for each token.
     merged : bool
         Whether several calls of a pass are one layer.
+    load : ExpertLoad or None
+        What the expert whose layer it is got of the batch's tokens, where that is now told.
     """
 
     name: str
@@ -77,10 +91,11 @@ class Capture:
     layer: LayerInfo
     channel_axis: int | None
     sequence: bool = True
-    tokens: torch.Tensor | None = None
+    tokens: Tokens | None = None
     turned: bool | None = None
     number: int = 0
     merged: bool = False
+    load: ExpertLoad | None = None
 
 
 @dataclass(slots=True)
@@ -92,13 +107,33 @@ class _Frame:
     own_leaf: bool = False
     time_major: bool = False
     routing: Routing | None = None
+    given: tuple[Any, Any] = ((), {})
+    """The arguments it is called with, by place and by name."""
+
+    listed: ListedExpert | None = None
+    tokens: Tokens | None = None
+    number: int = 0
+    """How many calls of this module of experts came before in the pass."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    """Calls within it of what computes for several experts, by response."""
+
+    @property
+    def rows(self) -> torch.Tensor | None:
+        """What it is given, one row a token."""
+        return rows_of(*self.given)
 
     def experts(self) -> _Frame | None:
-        """The module of experts that this call is part of, itself included."""
+        """The expert, or the module of experts, that this call is part of, itself included."""
         frame: _Frame | None = self
-        while frame is not None and frame.routing is None:
+        while frame is not None and frame.routing is None and frame.listed is None:
             frame = frame.caller
         return frame
+
+    def is_for_several(self) -> bool:
+        """Whether what is called here may compute for several experts."""
+        experts = self.experts()
+        return experts is not None and experts.listed is None
 
 
 @dataclass(slots=True)
@@ -115,8 +150,10 @@ class Findings:
         Whether a wanted function was called: whether to intercept them in later batches.
     elsewhere : set of str
         Chosen modules called on another thread meanwhile.
-    experts : dict of str to set of int
-        The experts of each module of experts that no token has been routed to.
+    mixtures : dict of str to Mixture
+        By the module of experts.
+    together : set of str
+        Layers that compute for several experts at once, in an order that is not known.
     channel_axes : dict of str to int or None
         By response, as the first batch told.
     """
@@ -125,7 +162,8 @@ class Findings:
     responses: dict[str, None] = field(default_factory=dict)
     functions: bool = False
     elsewhere: set[str] = field(default_factory=set)
-    experts: dict[str, set[int]] = field(default_factory=dict)
+    mixtures: dict[str, Mixture] = field(default_factory=dict)
+    together: set[str] = field(default_factory=set)
     channel_axes: dict[str, int | None] = field(default_factory=dict)
 
 
@@ -164,10 +202,25 @@ class Aside:
 
 
 class LookAgain(BaseException):
-    """A response came that no batch before had: functions must be intercepted to judge it."""
+    """The batch must be passed once more: what came before its end is to be judged otherwise.
+
+    A response came that no batch before had, so that functions must be intercepted; or what was
+    taken for the experts' responses one by one is not.
+    """
 
 
 _watching = threading.local()
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """What is called within is not the model's, but counting itself."""
+    before = getattr(_watching, "innermost", None)
+    _watching.innermost = None
+    try:
+        yield
+    finally:
+        _watching.innermost = before
 
 
 class Watch:
@@ -192,6 +245,9 @@ class Watch:
         How calls are named; by default each is a layer.
     aside : Aside, optional
         Added to: what passes by the activations. It takes `functions`.
+    real : callable, optional
+        Given a layer's name, how many tokens it has, and `turned` and `number` as of a `Capture`:
+        which of them are no padding.
 
     Attributes
     ----------
@@ -211,9 +267,13 @@ class Watch:
         shadow: Shadow | None = None,
         calls: Calls | None = None,
         aside: Aside | None = None,
+        real: Callable[[str, int, bool | None, int], np.ndarray | None] = lambda *_: None,
     ) -> None:
         self._shadow = shadow or Shadow(names.model)
         self._names = names
+        self._real = real
+        self._routed: dict[str, torch.Tensor] = {}
+        self._routings: Counter[str] = Counter()
         self._selection = selection
         self._take = take
         self._findings = findings
@@ -275,6 +335,7 @@ class Watch:
         if caller is None and module is self._names.model:
             self._calls.begin()  # one more pass, as each token of model.generate takes
             self._cutting.clear()
+            self._routings.clear()
             self._passes += 1
         name = self._names.called_from(module, caller.name if caller else self._names.root)
         self._findings.calls.add(name)
@@ -282,12 +343,12 @@ class Watch:
             caller is not None and caller.inside_activation
         )
         time = time_major(module, inherited=caller is not None and caller.time_major)
-        routing = routing_of(module, args, kwargs)
-        if routing is not None:
-            self._findings.experts.setdefault(name, set(range(routing.experts)))
-        self._frames.append(
-            _Frame(module, name, caller, inside, _is_own_leaf(module), time, routing)
-        )
+        frame = _Frame(module, name, caller, inside, _is_own_leaf(module), time)
+        frame.given = args, kwargs
+        if id(module) in self._selection.of_experts or name in self._names.experts:
+            with _unwatched(), plain_torch():
+                self._begin_routing(frame)
+        self._frames.append(frame)
 
     def _leave_module(self, module: nn.Module, _args: Any, output: Any) -> None:
         module = self._shadow.original(module)
@@ -300,6 +361,10 @@ class Watch:
         while (frame := self._frames.pop()).module is not module:
             pass  # a module that raised, and whose error was caught
         _check_batched(frame.name, module, output)
+        if frame.routing is not None or id(module) in self._selection.of_experts:
+            with _unwatched(), plain_torch():
+                self._end_routing(frame)
+                self._sort_for(frame)
         if id(module) in self._wanted:
             self._see_module(frame, module, output)
 
@@ -315,7 +380,7 @@ class Watch:
     def _see_module(self, frame: _Frame, module: nn.Module, output: Any) -> None:
         layer = LayerInfo(frame.name, module_kind(module), type(module).__name__)
         found = responses(output)
-        apart = frame.experts() is not None
+        apart = frame.is_for_several()
         call = self._calls.next(frame.name, _shape(found), module=module, apart=apart)
         for path, tensor in found:
             self._findings.responses[call.name + path] = None
@@ -357,7 +422,7 @@ class Watch:
         found = responses(result) if isinstance(result, (torch.Tensor, tuple, list)) else []
         if not found:
             return
-        apart = frame is not None and frame.experts() is not None
+        apart = frame is not None and frame.is_for_several()
         call = self._calls.next(base, _shape(found), module=None, apart=apart)
         wanted = [
             (path, tensor)
@@ -408,46 +473,180 @@ class Watch:
             if not self._functions:
                 raise LookAgain
             axes[name] = self._channel_axis(tensor)
-        before = getattr(_watching, "innermost", None)
-        _watching.innermost = None  # what counting itself calls is not the model's
         try:
-            by_expert = self._by_expert(name, tensor, layer, frame.experts() if frame else None)
-            captures = by_expert or [Capture(name, tensor, layer, axes[name], sequence)]
             turned, number = self._turned, max(self._passes - 1, 0)
-            with plain_torch():
-                for one in captures:
-                    self._take(replace(one, turned=turned, number=number, merged=call.merged))
+            capture = Capture(
+                name, tensor, layer, axes[name], sequence,
+                turned=turned, number=number, merged=call.merged,
+            )  # fmt: skip
+            with _unwatched(), plain_torch():
+                for one in self._by_expert(capture, frame.experts() if frame else None):
+                    self._take(one)
         except Exception as error:
             self.failure = error
             raise
-        finally:
-            _watching.innermost = before
 
-    def _by_expert(
-        self, name: str, tensor: torch.Tensor, layer: LayerInfo, experts: _Frame | None
-    ) -> list[Capture]:
-        """One capture for each expert, named as if it were a module of its own."""
-        if experts is None or experts.routing is None or layer.name == experts.name:
-            return []
-        part = name[len(layer.name) :]
-        call = re.match(r":(\d+)", part)
-        rows = experts.routing.split(tensor, int(call[1]) if call else 0)
-        if rows is None:
-            return []
+    def _by_expert(self, capture: Capture, experts: _Frame | None) -> list[Capture]:
+        """A response, or one for each expert, named as if it were a module of its own."""
+        layer = capture.layer
+        within = None if experts is None else self._within(experts.name, layer.name)
+        if experts is None or within is None:
+            return [capture]
+        if experts.listed is not None:
+            listed, tokens = experts.listed, experts.tokens
+            if tokens is not None and len(tokens.index) != len(capture.tensor):
+                tokens = None
+            self._mixture(listed.module).met(listed.expert, capture)
+            return [replace(capture, tokens=tokens)]
+        if experts.routing is None or not within or layer.name in self._findings.together:
+            return [capture]
+        part = capture.name[len(layer.name) :]
+        path = re.sub(r"^:\d+", "", part)
+        call = experts.calls[layer.name + path]
+        experts.calls[layer.name + path] += 1
+        found = experts.routing.split(capture.tensor, call)
+        if found is None:
+            self._findings.together.add(layer.name)
+            raise LookAgain
+        if experts.routing.eager:
+            part = f":{experts.number}{path}" if experts.number else path
+        mixture = self._mixture(experts.name, experts.routing.experts)
         captures = []
-        for of in rows:
-            self._findings.experts[experts.name].discard(of.expert)
-            inner = f"{experts.name}.{of.expert}{layer.name[len(experts.name) :]}"
-            captures.append(
-                Capture(
-                    inner,
-                    of.tensor,
-                    replace(layer, name=inner),
-                    channel_axis=of.tensor.ndim - 1,
-                    tokens=of.tokens,
-                )
+        for of in found:
+            inner = mixture.experts[of.expert] + within
+            one = replace(
+                capture,
+                name=inner + part,
+                tensor=of.tensor,
+                layer=replace(layer, name=inner),
+                channel_axis=of.tensor.ndim - 1,
+                tokens=of.tokens,
             )
+            mixture.met(of.expert, one)
+            captures.append(one)
         return captures
+
+    def _within(self, module: str, layer: str) -> str | None:
+        """What follows a module's name in that of a layer within it; None where it is not within.
+
+        Empty for the module itself.
+        """
+        if layer == module or layer.startswith((f"{module}.", f"{module}/")):
+            return layer[len(module) :]
+        return f".{layer}" if module == self._names.root else None
+
+    def _mixture(self, module: str, experts: int = 0) -> Mixture:
+        mixtures = self._findings.mixtures
+        if module not in mixtures:
+            listed = [name for name, of in self._names.experts.items() if of.module == module]
+            names = listed or [f"{module}.{expert}" for expert in range(experts)]
+            mixtures[module] = Mixture(module, tuple(names))
+        return mixtures[module]
+
+    def _begin_routing(self, frame: _Frame) -> None:
+        """Note where tokens go, when an expert or a module of experts is called."""
+        frame.routing = routing_of(frame.module, *frame.given)
+        if frame.routing is not None:
+            frame.number = self._routings[frame.name]
+            self._routings[frame.name] += 1
+        frame.listed = self._names.experts.get(frame.name)
+        if frame.listed is not None:
+            self._route_to(frame, frame.listed)
+
+    def _route_to(self, frame: _Frame, listed: ListedExpert) -> None:
+        """Note which tokens an expert that is a module of its own is given."""
+        caller = frame.caller
+        if caller is not None and caller.routing is not None and caller.name == listed.module:
+            frame.tokens = caller.routing.tokens(listed.expert)
+            return  # the others are counted with it
+        rows, counted = frame.rows, 0
+        if rows is not None:
+            counted = len(rows)
+            frame.tokens, real = self._tokens_of(rows, caller, frame.name)
+            if real is None:
+                real = self._real_tokens(frame.name)(len(rows))
+            if real is not None:
+                counted = int(real.sum())
+        experts = len(self._mixture(listed.module).experts)
+        counts = torch.zeros(experts, dtype=torch.int64, device="cpu")
+        counts[listed.expert] = counted
+        self._count(listed.module, counts)
+
+    def _real_tokens(self, layer: str) -> RealTokens:
+        turned, number = self._turned, max(self._passes - 1, 0)
+        return lambda tokens: self._real(layer, tokens, turned, number)
+
+    def _tokens_of(
+        self, rows: torch.Tensor, caller: _Frame | None, layer: str
+    ) -> tuple[Tokens | None, np.ndarray | None]:
+        """Which of the caller's tokens these rows are, and which of the rows are no padding.
+
+        Only where there is padding is that worth its time.
+        """
+        among = None if caller is None else caller.rows
+        real = None if among is None else self._real_tokens(layer)(len(among))
+        if among is None or real is None:
+            return None, None
+        places = places_among(rows, among, real)
+        if places is None:
+            return None, None
+        return Tokens(places, len(among)), real[places.cpu().numpy()]
+
+    def _end_routing(self, frame: _Frame) -> None:
+        """Note how many tokens each expert was given, when a module of experts has ended."""
+        routing = frame.routing
+        if routing is None:
+            return
+        wrong = [
+            base.partition("[")[0]
+            for base, calls in frame.calls.items()
+            if routing.eager and calls != len(routing.hit())
+        ]
+        if not self._findings.together.issuperset(wrong):
+            self._findings.together.update(wrong)
+            raise LookAgain
+        counts = routing.counts(self._real_tokens(frame.name))
+        if counts is not None:
+            self._mixture(frame.name, routing.experts)
+            self._count(frame.name, counts)
+
+    def _sort_for(self, frame: _Frame) -> None:
+        """Note that the caller has sorted tokens by expert: it has given them to this module so."""
+        caller = frame.caller
+        sizes = None if caller is None else sizes_given(frame.module, *frame.given)
+        if caller is not None and caller.routing is None and sizes is not None:
+            rows = frame.rows
+            tokens = None if rows is None else self._tokens_of(rows, caller, caller.name)[0]
+            caller.routing = SortedExperts(sizes, tokens)
+            caller.number = self._routings[caller.name]
+            self._routings[caller.name] += 1
+
+    def _count(self, module: str, counts: torch.Tensor) -> None:
+        before = self._routed.get(module)
+        self._routed[module] = counts if before is None else before + counts
+
+    def loads(self) -> Iterator[Capture]:
+        """After the pass, what each expert got of its tokens, with each of the expert's layers.
+
+        An expert that no token was routed to has the layers that the others have.
+        """
+        for module, counts in self._routed.items():
+            mixture = self._findings.mixtures[module]
+            mixture.complete(self._has)
+            yield from mixture.loads(counts)
+
+    def _has(self, expert: str, capture: Capture, like: Capture) -> bool:
+        """Whether an expert that lacks a layer would have had it, had it been called."""
+        if expert not in self._names.experts:
+            return True  # all are computed by one module
+        if expert in self._findings.calls:
+            return False
+        modules, name = self._names.modules, capture.layer.name
+        if name in modules:
+            return self._selection.wants_call(modules[name], capture.name)
+        caller, _, function = name.rpartition("/")
+        same = type(modules.get(caller)) is type(modules.get(like.layer.name.rpartition("/")[0]))
+        return same and self._selection.wants_function(function, capture.name, inside=False)
 
     def _note_axes(self, name: str, result: Any) -> None:
         if self._orders and isinstance(result, torch.Tensor) and result.ndim == 3:  # noqa: PLR2004

@@ -243,7 +243,9 @@ def test_experts_that_no_token_takes_are_told() -> None:
     model = transformers.MixtralModel(config)
     with pytest.warns(IUAWarning, match=r"No token was routed to \d experts.*'layers.0.mlp.exp"):
         iua = IUA.introspect(model, {"input_ids": torch.full((1, 3), 5)})
-    assert 1 <= len(iua.layers) <= 3
+    assert iua.layers == [f"layers.0.mlp.experts.{expert}.act_fn" for expert in range(8)]
+    tokens = [iua.results[layer].probes for layer in iua.layers]
+    assert [iua.results[layer].load for layer in iua.layers] == [n * 8 / 3 for n in tokens]
 
 
 def test_generation_counts_every_pass_of_the_model() -> None:

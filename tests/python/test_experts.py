@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +87,7 @@ def qwen() -> nn.Module:
 
 
 @pytest.mark.parametrize("call", ["mapping", "positional", "embeddings", "generate"])
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")  # of several calls a batch
 def test_a_shared_expert_keeps_its_name_and_its_tokens(qwen: nn.Module, call: str) -> None:
     ids = torch.randint(3, 60, (4, 6))
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -97,7 +99,7 @@ def test_a_shared_expert_keeps_its_name_and_its_tokens(qwen: nn.Module, call: st
             return model(batch["input_ids"], batch["attention_mask"])
 
     elif call == "generate":
-        batch["attention_mask"] = torch.ones_like(ids)
+        del batch["attention_mask"]
         probes = 4 * (6 + 2)
 
         def forward(model: nn.Module, batch: dict[str, torch.Tensor]) -> Any:
@@ -112,3 +114,78 @@ def test_a_shared_expert_keeps_its_name_and_its_tokens(qwen: nn.Module, call: st
     for n in range(2):
         experts = [layer for layer in iua.layers if f"layers.{n}.mlp.experts." in layer]
         assert sum(iua.results[layer].probes for layer in experts) == 2 * probes
+
+
+class Routed(nn.Module):
+    """Experts in a list, to each of which the tokens are given that a table says."""
+
+    def __init__(self, name: str, to: list[int], experts: int = 4) -> None:
+        super().__init__()
+        self.num_experts = experts
+        inner = [nn.Sequential(nn.Linear(4, 6), nn.ReLU()) for _ in range(experts)]
+        self.add_module(name, nn.ModuleList(inner))
+        self.name, self.to = name, torch.tensor(to)
+
+    def forward(self, input: torch.Tensor, attention_mask: Any = None) -> torch.Tensor:  # noqa: A002, ARG002
+        flat = input.reshape(-1, 4)
+        out = torch.zeros(len(flat), 6)
+        for number, expert in enumerate(getattr(self, self.name)):
+            mine = self.to == number
+            if mine.any():
+                out[mine] = expert(flat[mine])
+        return out.view(*input.shape[:-1], 6)
+
+
+@pytest.mark.parametrize("name", ["experts", "expert_list", "branches"])
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_experts_in_a_list_are_rows_also_where_they_are_never_called(name: str) -> None:
+    torch.manual_seed(0)
+    model = Routed(name, [0, 0, 0, 2, 0, 3, 2, 0])
+    iua = IUA.introspect(model, torch.randn(8, 4), engine="reference")
+    assert iua.layers == [f"{name}.{expert}.1" for expert in range(4)]
+    table = iua.to_pandas()
+    assert table["load"].tolist() == [2.5, 0, 1, 0.5]
+    assert table["probes"].tolist() == [5, 0, 2, 1]
+    assert table["dead units"].isna().tolist() == [False, True, False, False]
+    (note,) = [note for note in iua.notes if "routed" in note]
+    assert note == (
+        f"No token was routed to 1 expert, which has no figures but its load: '{name}.1'."
+    )
+    assert not [note for note in iua.notes if "Never called" in note]
+
+
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_padding_counts_neither_as_a_probe_nor_as_load() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randn(2, 4, 4)
+    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0]])
+    model = Routed("experts", [0, 0, 0, 2, 0, 3, 2, 0])
+    batch = {"input": tokens, "attention_mask": mask}
+    iua = IUA.introspect(model, [batch], engine="reference")
+    table = iua.to_pandas()
+    assert table["probes"].tolist() == [4, 0, 0, 0]
+    assert table["load"].tolist() == [4, 0, 0, 0]
+    assert not [note for note in iua.notes if "another shape" in note]
+
+
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_loads_add_up_over_batches_merges_and_files(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, data = Routed("experts", [0, 0, 1, 3]), torch.randn(8, 4)
+    first = IUA.introspect(model, [data[:4]], engine="reference")
+    model.to = torch.tensor([3, 3, 1, 3])
+    second = IUA.introspect(model, [data[4:]], engine="reference")
+    merged = IUA.load(first.save(tmp_path / "first.iua")).merge(second)
+    assert [merged.results[layer].load for layer in merged.layers] == [1, 1, 0, 2]
+    assert merged.layers == first.layers == [f"experts.{expert}.1" for expert in range(4)]
+    loads = [merged.tally(layer).load for layer in merged.layers]
+    assert [load.tokens for load in loads if load] == [2, 2, 0, 4]
+    (note,) = [note for note in merged.notes if "routed" in note]
+    assert "'experts.2'" in note
+
+
+def test_a_table_without_experts_has_no_load() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU())
+    iua = IUA.introspect(model, torch.randn(8, 4), engine="reference")
+    assert "load" not in iua.to_pandas()
+    assert iua.results["1"].load is None
