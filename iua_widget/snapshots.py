@@ -323,6 +323,7 @@ def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
         "response_shape": tally.response_shape or tally.unit_shape,
         "unit": tally.plan.choice,
         "channels": tally.channels,
+        "load": None if tally.load is None or not tally.load.routed else tally.load.share,
         "masked": tally.masked,
         "stops": len(tally.columns) - 1,
         "units": tally.units,

@@ -67,6 +67,7 @@ export function layerMeta(name: string, units: number, changes: object = {}): ob
     response_shape: [units],
     unit: "element",
     channels: null,
+    load: null,
     masked: 0,
     stops: 71,
     units,

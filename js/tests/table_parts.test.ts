@@ -1,7 +1,7 @@
 /** The smaller parts of the layer table: widths, the window of rows, words, text to copy. */
 
 import { describe, expect, it } from "vitest";
-import { columnWidths, fitColumns } from "../src/core/column_fit";
+import { type ColumnWidths, columnWidths, fitColumns } from "../src/core/column_fit";
 import { COLUMNS, type ColumnKey } from "../src/core/columns";
 import { layerWarnings } from "../src/core/layer_warnings";
 import { RowList } from "../src/core/row_list";
@@ -46,9 +46,21 @@ describe("widths of columns", () => {
     const { widths: pixels, total, shown, squeezed } = fitIn(2000);
     expect(total).toBe(2000);
     expect([...pixels.values()].reduce((sum, width) => sum + width, 0)).toBe(2000);
-    const unasked = COLUMNS.filter(({ onRequest }) => onRequest === undefined);
+    const unasked = COLUMNS.filter(
+      ({ key, onRequest }) => onRequest === undefined && key !== "load",
+    );
     expect([...shown].sort()).toEqual(unasked.map(({ key }) => key).sort());
     expect(squeezed).toBe(0);
+  });
+
+  it("are those of load only where there are experts", () => {
+    const hasLoad = (widths: ColumnWidths, asked: [ColumnKey, boolean][] = []) =>
+      fitColumns(widths, new Map(), new Map(asked), 2000, 8, 14).shown.has("load");
+    const routed = columnWidths([meta(), meta({ load: 0, probes: 0 })]);
+    expect(hasLoad(routed)).toBe(true);
+    expect(hasLoad(routed, [["load", false]])).toBe(false);
+    expect(hasLoad(widths)).toBe(false);
+    expect(hasLoad(widths, [["load", true]])).toBe(false);
   });
 
   it("leave out the least important where there is no room, never the name", () => {

@@ -5,7 +5,10 @@ import { formatInteger, formatMean, plural } from "./format";
 import type { LayerMeta } from "./snapshot";
 import { shapeWords } from "./unit_words";
 
-/** Widths in digits: what the widest number of a layer, or a range of two, takes. */
+/**
+ * Widths in digits: what the widest number of a layer, or a range of two, takes. Zero for what no
+ * layer has.
+ */
 export type ColumnWidths = Readonly<Record<ColumnKey, number>>;
 
 /** Ranges are set smaller than single numbers. */
@@ -19,6 +22,7 @@ const NAME = 19;
 const NAME_LEAST = 11;
 const SHARE = 10;
 const CURVE = 10.5;
+const LOAD = 7;
 const LEAST = 5;
 const MOST = 90;
 
@@ -27,6 +31,7 @@ const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["name", "share", "dead"]);
 const BY_IMPORTANCE: readonly ColumnKey[] = [
   ...ESSENTIAL,
   "dead-share",
+  "load",
   "units",
   "mean",
   "curve",
@@ -73,6 +78,7 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     dead: within(7.5, Math.max(range(count), aside, total), 17),
     "dead-share": SHARE,
     dormant: within(8.5, Math.max(range(count), aside, total), 15),
+    load: layers.some((meta) => meta.load !== null) ? LOAD : 0,
     "dead-channels": within(9, Math.max(range(formatInteger(channels).length), 0), 17),
     channels: within(9, formatInteger(channels).length, 15),
     probes: within(8, longestNumber("probes"), 15),
@@ -114,11 +120,12 @@ export function fitColumns(
   const shown = new Set<ColumnKey>(["name"]);
   let total = pixels("name");
   let squeezed = 0;
-  for (const key of [...BY_IMPORTANCE, ...ON_REQUEST]) if (choice.get(key) === true) shown.add(key);
+  for (const key of [...BY_IMPORTANCE, ...ON_REQUEST])
+    if (choice.get(key) === true && widths[key] > 0) shown.add(key);
   for (const key of shown) if (key !== "name") total += pixels(key);
   const spare = own.has("name") ? 0 : Math.round((widths.name - NAME_LEAST) * digit);
   for (const key of BY_IMPORTANCE) {
-    if (shown.has(key) || choice.get(key) === false) continue;
+    if (shown.has(key) || choice.get(key) === false || widths[key] === 0) continue;
     const room = ESSENTIAL.has(key) ? box + spare : box;
     if (total + pixels(key) <= room && squeezed === 0) {
       shown.add(key);

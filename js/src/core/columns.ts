@@ -11,6 +11,7 @@ export type NumericKey =
   | "dead-channels"
   | "channels"
   | "dormant"
+  | "load"
   | "curve"
   | "probes"
   | "masked"
@@ -91,6 +92,12 @@ export const COLUMNS: readonly Column[] = [
     label: "dormant",
     heading: "dormant",
     title: "Units, in maps channels, with a mean |x| of at most τ times the mean of their layer",
+  },
+  {
+    key: "load",
+    label: "load",
+    heading: "load",
+    title: "Tokens of an expert over an even share of those of its mixture, padding left out",
   },
   { key: "probes", label: "probes", heading: "probes", title: "Probes counted", onRequest: true },
   {

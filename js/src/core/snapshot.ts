@@ -24,6 +24,8 @@ export interface LayerMeta {
   readonly unit: "element" | "channel" | "token";
   /** How many channels, where one has several units. */
   readonly channels: number | null;
+  /** Of an expert of a mixture: its tokens over an even share; null elsewhere. */
+  readonly load: number | null;
   /** Positions left out as padding. */
   readonly masked: number;
   /** At how many stops counts of units are held: fewer than there are where memory was short. */

@@ -182,6 +182,8 @@ export class TableReading {
         return meta[key];
       case "channels":
         return meta.channels ?? Number.NaN;
+      case "load":
+        return meta.load ?? Number.NaN;
     }
     if (probes === 0) return Number.NaN;
     const bounds = side === "lower" ? this.#lower : this.#upper;

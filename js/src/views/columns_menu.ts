@@ -72,9 +72,17 @@ export class ColumnsMenu {
     if (to !== null && !this.#node.contains(to)) this.#open(false);
   }
 
-  update(shown: ReadonlySet<ColumnKey>, squeezed: number): void {
+  /** `absent` are columns of what no layer has. */
+  update(
+    shown: ReadonlySet<ColumnKey>,
+    squeezed: number,
+    absent: (key: ColumnKey) => boolean = () => false,
+  ): void {
     setText(this.#button, squeezed > 0 ? `Columns (${squeezed} more)` : "Columns");
-    for (const [key, box] of this.#boxes) box.checked = shown.has(key);
+    for (const [key, box] of this.#boxes) {
+      box.checked = shown.has(key);
+      (box.parentElement as HTMLElement).hidden = absent(key);
+    }
   }
 
   node(): HTMLElement {

@@ -592,16 +592,10 @@ export class LayerTable {
   }
 
   #fitColumns(): void {
-    if (this.#widths === null || this.#digit === 0) return;
+    const widths = this.#widths;
+    if (widths === null || this.#digit === 0) return;
     const box = this.#scroller.clientWidth;
-    const fit = fitColumns(
-      this.#widths,
-      this.#ownWidths,
-      this.#choice,
-      box,
-      this.#digit,
-      CELL_PADDING,
-    );
+    const fit = fitColumns(widths, this.#ownWidths, this.#choice, box, this.#digit, CELL_PADDING);
     this.#fit = fit;
     for (const [key, column] of this.#columns) {
       const width = fit.widths.get(key);
@@ -611,7 +605,7 @@ export class LayerTable {
     this.#table.style.width = `${fit.total}px`;
     this.#table.classList.toggle("iua-table-wide", fit.total > box);
     this.#head.update(this.#state.sort, fit.shown, this.#state.reading?.tau ?? Number.NaN);
-    this.#tools.updateColumns(fit.shown, fit.squeezed);
+    this.#tools.updateColumns(fit.shown, fit.squeezed, (key) => widths[key] === 0);
   }
 
   /** From here on all columns have the widths they have now, but those the user changes. */

@@ -10,6 +10,7 @@ const FORMATS: Partial<Record<NumberKey, (value: number) => string>> = {
   share: formatShare,
   std: formatMean,
   "dead-share": formatShare,
+  load: formatMean,
 };
 
 const FITS = 9;
