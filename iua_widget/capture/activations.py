@@ -61,6 +61,18 @@ ACTIVATION_FUNCTIONS: Final = frozenset(
         "softshrink",
         "hardshrink",
         "tanhshrink",
+        # Fused with what is before them, of quantised nets.
+        "add_relu",
+        "add_scalar_relu",
+        "mul_relu",
+        "mul_scalar_relu",
+        "linear_relu",
+        "conv1d_relu",
+        "conv2d_relu",
+        "conv3d_relu",
+        "conv2d_add_relu",
+        "batch_norm2d_relu",
+        "batch_norm3d_relu",
     }
 )
 """Names as `function_name` gives them: `F.relu`, `torch.relu` and `x.relu_()` are all ``relu``."""

@@ -18,14 +18,16 @@ _SAME: Final = {
     "to", "transpose", "type", "type_as", "unflatten", "unsqueeze", "view", "view_as",
 }  # fmt: skip
 """Functions whose result is their first argument in another form."""
+_KEEPS_MASKS: Final = _SAME | {"sum", "amax"}
 _CHANCE: Final = {"rand", "rand_like", "randn", "randn_like", "bernoulli", "uniform"}
 _NO_USE: Final = {
-    "all", "any", "count_nonzero", "empty_like", "eq", "full_like", "ge", "gt", "isclose",
-    "isfinite", "isinf", "isnan", "le", "lt", "ne", "new_empty", "new_ones", "new_zeros", "nonzero",
-    "ones_like", "zeros_like", *_CHANCE,
+    "all", "amax", "amin", "any", "argmax", "argsort", "count_nonzero", "empty_like", "eq",
+    "full_like", "ge", "gt", "isclose", "isfinite", "isinf", "isnan", "kthvalue", "le",
+    "linalg_norm", "linalg_vector_norm", "lt", "max", "mean", "median", "min", "ne", "new_empty",
+    "new_ones", "new_zeros", "nonzero", "norm", "ones_like", "quantile", "sort", "std", "sum",
+    "var", "zeros_like", *_CHANCE,
 }  # fmt: skip
-"""Functions that look at a tensor and hand nothing of it on; besides those that give no tensor."""
-_PICKS: Final = {"topk", "kthvalue"}
+"""Functions that look at a tensor, or tell a figure of it; besides those that give no tensor."""
 _PLACES: Final = {"scatter", "scatter_add", "scatter_reduce", "index_put", "index_copy"}
 
 
@@ -92,10 +94,10 @@ class Cuts:
         traced = next((t for t in inputs if t in self._traces), None)
         self._note_mask(name, inputs, result)
         gives = name == "__setitem__" or any(True for _ in _tensors([result]))
-        if traced is None or name in _NO_USE or not gives:
+        if traced is None or name.strip("_") in _NO_USE or not gives:
             return
         layer, cut = self._traces[traced]
-        first = result[0] if name in _PICKS and isinstance(result, tuple) else result
+        first = result[0] if name == "topk" and isinstance(result, tuple) else result
         if name in _SAME and inputs[0] is traced and isinstance(first, torch.Tensor):
             if cut.functions and first.shape[:1] != traced.shape[:1]:
                 cut = self._pending[layer] = Cut(cut.functions, response)  # in rows again
@@ -120,7 +122,7 @@ class Cuts:
         elif (
             result.dtype is torch.bool
             or name == "ones_like"
-            or (name in _SAME and inputs and inputs[0] in self._masks)
+            or (name in _KEEPS_MASKS and inputs and inputs[0] in self._masks)
             or (
                 name in {"scatter", "heaviside", "one_hot"}
                 and not any(t in self._traces for t in inputs)
@@ -129,12 +131,14 @@ class Cuts:
             self._masks[result] = True
 
     def _cuts(self, name: str, inputs: Sequence[torch.Tensor], traced: torch.Tensor) -> bool:
-        if name in _PICKS:
+        if name == "topk":
             return True
         if name in _PLACES:
             return inputs[0] is not traced
         if name in {"mul", "multiply", "masked_fill", "where", "__setitem__"}:
-            return any(t in self._masks and t.shape == traced.shape for t in inputs)
+            # Of every unit, as the padding of items is not.
+            shapes = (traced.shape, traced.shape[1:], (1, *traced.shape[1:]))
+            return any(t in self._masks and t.shape in shapes for t in inputs)
         return False
 
 

@@ -53,6 +53,18 @@ CUTS: dict[str, tuple[Any, str, str]] = {
     "where": (lambda _c, _b, a: torch.where(a > 0.5, a, 0.0), "where", "Coder/where"),
     "fill": (lambda _c, _b, a: a.masked_fill(a < 0.5, 0), "masked_fill", "Coder/masked_fill"),
     "kth": (lambda _c, _b, a: a * (a >= a.topk(4).values[:, -1:]), "mul", "Coder/mul"),
+    "sorted": (
+        lambda _c, _b, a: torch.where(a > a.sort()[0][:, 28:29], a, 0),
+        "where",
+        "Coder/where",
+    ),
+    "strongest": (lambda _c, _b, a: a * (a == a.max(-1, True)[0]), "mul", "Coder/mul"),
+    "by unit": (lambda _c, _b, a: a * (a.norm(dim=0) > 3).float(), "mul", "Coder/mul"),
+    "one hot": (
+        lambda _c, _b, a: a * F.one_hot(a.topk(4).indices, 32).sum(1).to(a.dtype),
+        "mul",
+        "Coder/mul",
+    ),
     "second": (lambda _c, b, a: (b * b) + a * (b > 1), "mul", "Coder/mul:1"),
 }
 UNCUT: dict[str, Any] = {
@@ -61,6 +73,7 @@ UNCUT: dict[str, Any] = {
     "by hand": lambda _c, _b, a: a * (torch.rand_like(a) > 0.5),
     "padding": lambda _c, b, a: (a * (b[:, :1] > 0)).masked_fill(b[:, :1] > 2, 0),
     "statistics": lambda _c, _b, a: a + 0 * (a > 0).float().sum() + 0 * a.topk(3).values.sum(),
+    "pooled": lambda _c, _b, a: a.mean(0, keepdim=True) + 0 * a.amax(),
     "product": lambda _c, b, a: a * b,
     "residual": lambda _c, b, a: F.relu(a + b) + a,
     "whole first": lambda c, _b, a: c.gate(c.decoder(a)) + a * (a > 1),
@@ -185,3 +198,28 @@ def test_a_net_without_exact_zeros_names_a_tolerance_to_try() -> None:
         assert not IUA.introspect(model, [x], **settings).notes
     assert not IUA.introspect({"x": x.numpy()}).notes
     assert not IUA.introspect(nn.Sequential(model, nn.ReLU()), [x]).notes
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch")
+def test_activations_fused_with_a_function_before_them_are_counted() -> None:
+    class Adding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.quant, self.dequant = quantization.QuantStub(), quantization.DeQuantStub()
+            self.one, self.other = nn.Linear(4, 8), nn.Linear(4, 8)
+            self.add = torch.ao.nn.quantized.FloatFunctional()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.quant(x)
+            return self.dequant(self.add.add_relu(self.one(x), self.other(x)))
+
+    torch.manual_seed(0)
+    model, x = Adding().eval(), torch.randn(32, 4)
+    model.qconfig = quantization.get_default_qconfig()
+    prepared = quantization.prepare(model)
+    prepared(x)
+    converted = quantization.convert(prepared)
+    iua = IUA.introspect(converted, [x])
+    assert iua.layers == ["Adding/add_relu"]
+    inactive = (converted(x) == 0).sum(dim=0).tolist()
+    assert iua.results["Adding/add_relu"].unit_inactive_count.tolist() == inactive
