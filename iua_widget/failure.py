@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from iua_widget.errors import IUAError, NoProbesError
 
@@ -41,8 +42,11 @@ class Failure:
         try:
             reference: Callable[[], BaseException | None] = weakref.ref(error)
         except TypeError:  # those that Python itself raises, such as KeyboardInterrupt
-            return cls(message, probes, lambda: None)
+            return cls(message, probes, _gone)
         return cls(message, probes, reference)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Failure, (self.message, self.probes, _gone)
 
     @property
     def note(self) -> str:
@@ -55,3 +59,7 @@ class Failure:
         error = NoProbesError(f"{what}: the run broke off. {self.message}")
         error.__cause__ = self.error()
         return error
+
+
+def _gone() -> None:
+    """The error of a failure that was copied, or came from another process."""

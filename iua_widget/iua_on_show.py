@@ -66,6 +66,9 @@ class IUAOnShow(IUA):
             raise AttributeError(message)
         setattr(self.counted, name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IUAOnShow, (self.counted, self._on_show)
+
     def __eq__(self, other: object) -> bool:
         return self.counted is (other.counted if isinstance(other, IUAOnShow) else other)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import re
 import subprocess
 import sys
@@ -219,6 +221,7 @@ def test_an_error_of_the_producer_shows_with_the_partial_result_kept(tmp_path: P
     for read in (widget.table, widget.selection, lambda: widget.to_html(tmp_path / "part.html")):
         with pytest.warns(IUAWarning, match="the disk is gone"):
             read()
+    assert pickle.loads(pickle.dumps(widget.iua)).notes == [note]
     loaded = IUA.load(widget.iua.save(tmp_path / "part.iua"))
     assert loaded.notes == widget.iua.notes
     assert isinstance(widget.error, ProducerError)
@@ -272,6 +275,10 @@ def test_the_result_of_a_widget_is_read_at_the_tolerances_on_show() -> None:
         first.table()["dead units"][0],
         before["dead units"][0],
     )
+    for copied in (copy.deepcopy(first.iua), pickle.loads(pickle.dumps(first.iua))):
+        assert copied.to_pandas().equals(IUA.show(first.iua))
+        assert copied != given
+    assert copy.copy(first.iua) == given
     with pytest.raises(AttributeError, match=r"set it there, as in w\.atol = 0\.5"):
         first.iua.atol = 0.5
     assert IUAWidget(first.iua).iua == given
