@@ -245,12 +245,13 @@ class IUA:
             axes. Padding is left out by ``"token"`` and ``"channel"``.
         forward : callable, optional
             ``forward(model, batch)`` runs the model where ``model(batch)`` is not the way, for
-            example ``lambda model, batch: model.generate(**batch)``.
+            example ``lambda model, batch: model.generate(**batch)``. It is given a stand-in, with
+            the model's weights, that is watched in its place; the model itself is not touched.
         max_probes : int, optional
             Inputs to stop after; the batch that goes beyond is cut.
         mode : {"eval", "train"}
             The mode the model runs in. ``"train"`` counts what dropout silences, too, and
-            normalises by the batch; the model's buffers are put back all the same.
+            normalises by the batch; the model's own buffers stay as they are.
         calls : {"auto", "separate", "merge"}
             Whether each call of a module in a pass is a layer, ``cell``, ``cell:1``, or those of
             one shape are one, as for a cell in a loop over time steps. Then each call's responses

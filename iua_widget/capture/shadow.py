@@ -28,6 +28,8 @@ _COPIED_AT_FIRST: Final = 2**30
 """Bytes of parameters that are copied for the first batch, to see which it changes."""
 _COPIED_THROUGHOUT: Final = 2**20
 """Bytes of parameters that are copied for every batch, which takes no longer than to ask."""
+_MORE: Final = 16
+"""How many more tensors than at first may be remembered, of which the owner holds others now."""
 _BASE: Final = frozenset(vars(nn.Module()))
 
 
@@ -69,7 +71,8 @@ class Shadow:
         self._storages: set[int] = set()
         self._copier = Copier(self._stand_in)
         self._written: list[ParameterAlias] = []
-        self._replaced = False
+        self._changed = False
+        self._room = 0
 
     @property
     def model(self) -> nn.Module:
@@ -138,7 +141,7 @@ class Shadow:
                 and one not in self._written
                 and one.has_changed(thorough=thorough)
             ]
-        if changed or self._replaced:
+        if changed or self._changed:
             which = f" ({named(changed)})" if changed else ""
             notes.append(
                 f"The weights changed while counting{which}: the figures mix what the model "
@@ -155,11 +158,15 @@ class Shadow:
     def _follow(self) -> None:
         """Bring the shadow to what the model is now, and undo what the last batch did to it."""
         self._copier.forget()
+        if len(self._parameters) + len(self._tensors) > self._room:
+            self._begin_anew()
         if not self._twins:
             self._make(self._original)
             self._copy_what_is_known_to_change()
+            self._room = len(self._parameters) + len(self._tensors) + _MORE
         for twin in list(self._twins.values()):
-            self._follow_module(twin)
+            if twin.follows:
+                self._follow_module(twin)
         if self._first:
             total = sum(alias.bytes for alias in self._parameters.values())
             for alias in self._parameters.values():
@@ -167,6 +174,15 @@ class Shadow:
                     throughout=total <= _COPIED_THROUGHOUT, at_first=total <= _COPIED_AT_FIRST
                 )
         refresh([*self._parameters.values(), *self._tensors.values()])
+
+    def _begin_anew(self) -> None:
+        """Let go of tensors that the owner has replaced since, as some do in every step."""
+        self._changed |= any(one.has_changed(thorough=False) for one in self._parameters.values())
+        self._copier = Copier(self._stand_in)
+        for held in (self._twins, self._originals, self._parameters, self._tensors):
+            held.clear()
+        self._storages.clear()
+        self._first = True
 
     def _look_back(self) -> None:
         """See which parameters the batch has changed in place."""
@@ -217,7 +233,7 @@ class Shadow:
         inner = wrapped_in(module)
         if inner is not None:  # a wrapper, whose place the module takes that the user wrote
             shadow = self._make(inner)
-            self._twins[id(module)] = _Twin(module, shadow, settled=True)
+            self._twins[id(module)] = _Twin(module, shadow, follows=False)
             return shadow
         if isinstance(module, torch.jit.ScriptModule):
             return self._make_script(module)
@@ -233,7 +249,7 @@ class Shadow:
         except Exception:  # noqa: BLE001  (of classes and packed weights that cannot be copied)
             shadow = module
         for one, other in zip(module.modules(), shadow.modules(), strict=True):
-            self._remember(one, other).settled = True
+            self._remember(one, other).follows = False
             if shadow is not module:
                 other.training = self._mode_of(one)
         if shadow is not module:
@@ -255,7 +271,7 @@ class Shadow:
         if type(parameter) is not nn.Parameter or parameter.is_meta:
             return parameter  # of a kind that has ways of its own: nothing here changes it
         alias = ParameterAlias(parameter)
-        self._replaced |= not self._first
+        self._changed |= not self._first
         self._parameters[id(parameter)] = alias
         with contextlib.suppress(RuntimeError, NotImplementedError):  # of what has no storage
             self._storages.add(parameter.untyped_storage().data_ptr())
@@ -275,8 +291,6 @@ class Shadow:
         return made.copy
 
     def _follow_module(self, twin: _Twin) -> None:
-        if wrapped_in(twin.original) is not None or twin.is_script:
-            return
         if not twin.is_as_seen():
             self._fill(twin)
         for name in twin.mutable:
@@ -314,13 +328,13 @@ class Shadow:
 class _Twin:
     """A module and its shadow, and what each held when the shadow was made."""
 
-    __slots__ = ("is_script", "made", "mutable", "original", "seen", "settled", "shadow")
+    __slots__ = ("follows", "made", "mutable", "original", "seen", "settled", "shadow")
 
-    def __init__(self, original: nn.Module, shadow: nn.Module, *, settled: bool = False) -> None:
+    def __init__(self, original: nn.Module, shadow: nn.Module, *, follows: bool = True) -> None:
         self.original = original
         self.shadow = shadow
-        self.settled = settled
-        self.is_script = isinstance(original, torch.jit.ScriptModule)
+        self.follows = follows
+        self.settled = False
         self.seen: list[Any] = []
         self.made: list[Any] = []
         self.mutable: list[str] = []

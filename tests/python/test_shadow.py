@@ -442,3 +442,40 @@ def test_parametrizations_stay_parametrized() -> None:
     model, x = nn.Sequential(nn.Linear(4, 6), nn.ReLU()), torch.randn(5, 4)
     parametrize.register_parametrization(model[0], "weight", Positive())
     assert torch.equal(outputs(Shadow(model), x), by_hand(model, x))
+
+
+def test_tensors_that_the_owner_has_replaced_are_let_go() -> None:
+    class Remembers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.hidden = nn.Linear(4, 4), torch.zeros(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.relu(self.fc(x) + self.hidden)
+
+    model, x = Remembers(), torch.randn(2, 4)
+    shadow, former = Shadow(model), []
+    for step in range(100):
+        model.hidden = torch.full((4,), float(step))
+        former.append(weakref.ref(model.hidden))
+        with torch.no_grad():
+            assert torch.equal(outputs(shadow, x), model(x))
+    assert sum(one() is not None for one in former) < 25
+    assert shadow.notes(thorough=True) == []
+
+
+def test_a_model_in_fsdps_hands_is_watched_itself_and_only_where_it_is_safe() -> None:
+    class FSDPModule:
+        """What `torch.distributed.fsdp.fully_shard` makes a module an instance of."""
+
+    class Sharded(FSDPModule, nn.Sequential):
+        pass
+
+    model = Sharded(nn.Linear(4, 6), nn.Dropout(0.9), nn.ReLU()).train()
+    x = torch.randn(5, 4)
+    assert IUA.introspect(model, x).results["2"].probes == 5
+    assert all(module.training for module in model.modules())
+    widget = IUAWidget(model, x)
+    with pytest.warns(IUAWarning, match=r"sharded by FSDP.*background=False"):
+        widget.wait()
+    assert widget.status == "failed"
