@@ -741,6 +741,11 @@ def test_frames_follow_what_the_page_cannot_know_by_itself() -> None:
     results = widget.iua.at(atol=0.05, rtol=0.1, scale="unit RMS").results.values()
     expected = [(result.mean_inactive, result.mean_inactive_upper) for result in results]
     np.testing.assert_allclose(arrays["unit_mean"][0, :, :, place].T, expected)
+    widget.tau = 0.1  # a stop
+    widget.tau = 0.0123
+    meta, arrays = next_frame()
+    dormant = arrays["dormant"][:, meta["tau_stops"].index(0.0123)].tolist()
+    assert dormant == [result.dormant for result in widget.iua.results.values()]
     widget.dead_share = 0.4
     meta, arrays = next_frame()
     assert meta["dead_share"] == 0.4
