@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import html
 import json
 import warnings
@@ -26,29 +27,40 @@ _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>
-body {{ margin: 0 auto; max-width: 1600px; padding: 16px; background: Canvas; color: CanvasText; }}
-{styles}
-</style>
+<style>{styles}</style>
 </head>
 <body>
 <div id="widget"><noscript>This page needs JavaScript, which is switched off.</noscript></div>
 <script type="application/json" id="payload">{payload}</script>
 {data}
 <script type="application/octet-stream" id="bundle">{bundle}</script>
-<script type="module">
-const text = (id) => document.getElementById(id).textContent;
-const bytes = Uint8Array.from(atob(text("bundle")), (character) => character.charCodeAt(0));
-const address = URL.createObjectURL(new Blob([bytes], {{ type: "text/javascript" }}));
-const {{ renderStatic }} = await import(address);
-await renderStatic(document.getElementById("widget"), JSON.parse(text("payload")), text);
-</script>
+<script type="module">{start}</script>
 </body>
 </html>
 """
+
+_STYLES: Final = """
+body { margin: 0 auto; max-width: 1600px; padding: 16px; background: Canvas; color: CanvasText; }
+"""
+
+_START: Final = """
+const text = (id) => document.getElementById(id).textContent;
+const bytes = Uint8Array.from(atob(text("bundle")), (character) => character.charCodeAt(0));
+const address = URL.createObjectURL(new Blob([bytes], { type: "text/javascript" }));
+const { renderStatic } = await import(address);
+await renderStatic(document.getElementById("widget"), JSON.parse(text("payload")), text);
+"""
+
+_POLICY: Final = (
+    "default-src 'none'; script-src {start} blob:; style-src {styles}; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""What the page may do: run the one script that is in it, and the bundle that this has unpacked to
+a blob; use its own styles; show and save pictures it has drawn. Nothing is fetched or sent."""
 
 
 def render_page(
@@ -84,9 +96,12 @@ def render_page(
         "table": add(table),
         "units": {layer: add(snapshot) for layer, snapshot in units.items()},
     }
+    sheet = f"{_STYLES}{styles()}\n"
     return _PAGE.format(
+        policy=_POLICY.format(start=_source(_START), styles=_source(sheet)),
         title=html.escape(title),
-        styles=styles(),
+        styles=sheet,
+        start=_START,
         payload=json.dumps(payload, allow_nan=False).replace("<", "\\u003c"),
         data="\n".join(
             f'<script type="application/octet-stream" id="{_id(number)}">{part}</script>'
@@ -94,6 +109,11 @@ def render_page(
         ),
         bundle=base64.b64encode(script().encode()).decode(),
     )
+
+
+def _source(text: str) -> str:
+    """What a policy calls an element of this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _id(part: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -65,6 +66,23 @@ def test_nothing_in_the_page_is_fetched_from_elsewhere(tmp_path: Path) -> None:
     page = IUAWidget(IUA.introspect(DATA)).to_html(tmp_path / "x.html").read_text()
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?\w+:""", page)
     assert not re.findall(r"url\(\s*['\"]?http", page)
+
+
+def test_a_policy_allows_what_is_in_the_page_and_nothing_else(tmp_path: Path) -> None:
+    page = IUAWidget(IUA.introspect(DATA)).to_html(tmp_path / "x.html").read_text()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', page)
+    assert policy is not None
+    allowed = dict(part.split(" ", 1) for part in policy[1].split("; "))
+    assert allowed.keys() == {
+        "default-src", "script-src", "style-src", "img-src", "base-uri", "form-action",
+    }  # fmt: skip
+    assert allowed["default-src"] == allowed["base-uri"] == allowed["form-action"] == "'none'"
+    for element, sources in {"style": "style-src", 'script type="module"': "script-src"}.items():
+        (text,) = re.findall(f"<{element}>(.*?)</{element.split()[0]}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert allowed[sources].split()[0] == f"'sha256-{digest}'"
+    assert "unsafe" not in policy[1]
+    assert "http" not in policy[1]
 
 
 def test_a_layer_above_the_limit_is_written_with_fewer_stops(tmp_path: Path) -> None:
