@@ -86,7 +86,8 @@ def test_it_is_a_row_without_figures(engine: str) -> None:
 def test_a_note_says_why() -> None:
     with pytest.warns(IUAWarning, match="no row"):
         notes = routed().notes
-    assert [note for note in notes if "'experts.2.1', 'boxes'" in note and "no row" in note]
+    assert [note for note in notes if "No input reached 'boxes'" in note and "no row" in note]
+    assert [note for note in notes if "No token was routed" in note and "'experts.2'" in note]
     assert [note for note in notes if "'nothing'" in note and "no unit" in note]
     assert not [note for note in notes if "0 responses" in note]
 
