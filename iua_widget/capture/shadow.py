@@ -73,6 +73,7 @@ class Shadow:
         self._written: list[ParameterAlias] = []
         self._changed = False
         self._room = 0
+        self._names: dict[int, str] = {}
 
     @property
     def model(self) -> nn.Module:
@@ -130,21 +131,21 @@ class Shadow:
         thorough : bool
             Look for what has changed without a trace, too.
         """
-        names = {id(p): name for name, p in self._original.named_parameters()}
-        names |= {id(b): name for name, b in self._original.named_buffers()}
-        notes = []
+        names, notes = self._names, []
         with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
-            changed = [
-                names.get(key, "a parameter")
-                for key, one in [*self._parameters.items(), *self._tensors.items()]
-                if (key in names or key in self._parameters)
-                and one not in self._written
-                and one.has_changed(thorough=thorough)
-            ]
-        if changed or self._changed:
-            which = f" ({named(changed)})" if changed else ""
+            weights, buffers = (
+                [
+                    names[key]
+                    for key, one in copies.items()
+                    if key in names and one not in self._written and one.has_changed(thorough)
+                ]
+                for copies in (self._parameters, self._tensors)
+            )
+        if weights or buffers or self._changed:
+            what = "weights" if weights or self._changed else "buffers"
+            which = f" ({named(weights + buffers)})" if weights or buffers else ""
             notes.append(
-                f"The weights changed while counting{which}: the figures mix what the model "
+                f"The {what} changed while counting{which}: the figures mix what the model "
                 "computed before and after. Pause the run before you train."
             )
         if self._written:
@@ -163,6 +164,8 @@ class Shadow:
         if not self._twins:
             self._make(self._original)
             self._copy_what_is_known_to_change()
+            tensors = (*self._original.named_parameters(), *self._original.named_buffers())
+            self._names = {id(tensor): name for name, tensor in tensors}
             self._room = len(self._parameters) + len(self._tensors) + _MORE
         for twin in list(self._twins.values()):
             if twin.follows:
@@ -177,7 +180,7 @@ class Shadow:
 
     def _begin_anew(self) -> None:
         """Let go of tensors that the owner has replaced since, as some do in every step."""
-        self._changed |= any(one.has_changed(thorough=False) for one in self._parameters.values())
+        self._changed |= any(one.has_changed() for one in self._parameters.values())
         self._copier = Copier(self._stand_in)
         for held in (self._twins, self._originals, self._parameters, self._tensors):
             held.clear()

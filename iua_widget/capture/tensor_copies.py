@@ -23,7 +23,7 @@ class _Copy:
         self._seen = version(original)
         self._place = original.data_ptr()
 
-    def has_changed(self, *, thorough: bool) -> bool:  # noqa: ARG002
+    def has_changed(self, thorough: bool = False) -> bool:  # noqa: ARG002, FBT001, FBT002
         """Whether the owner's has changed since the beginning."""
         return version(self.original) != self._seen or self.original.data_ptr() != self._place
 
@@ -100,9 +100,9 @@ class ParameterAlias(_Copy):
         self.always_copied |= throughout
         self._copied |= at_first or self.always_copied
 
-    def has_changed(self, *, thorough: bool) -> bool:
+    def has_changed(self, thorough: bool = False) -> bool:  # noqa: FBT001, FBT002
         """Whether the owner's has changed since the beginning; if `thorough`, by `data`, too."""
-        if super().has_changed(thorough=thorough):
+        if super().has_changed():
             return True
         return thorough and not same_bits(_corner(self.original), self._corner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import re
 import threading
 import types
 import weakref
@@ -479,3 +480,30 @@ def test_a_model_in_fsdps_hands_is_watched_itself_and_only_where_it_is_safe() ->
     with pytest.warns(IUAWarning, match=r"sharded by FSDP.*background=False"):
         widget.wait()
     assert widget.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("in place", r"The weights changed while counting \('0.weight'\)"),
+        ("data", r"The weights changed while counting \('0.weight'\)"),
+        ("assigned", "The weights changed while counting"),
+        ("buffer", r"The buffers changed while counting \('1.running_mean'\)"),
+    ],
+)
+def test_that_the_model_changed_meanwhile_is_told(change: str, told: str) -> None:
+    model, go_on = net(), threading.Event()
+
+    def batches() -> Iterator[torch.Tensor]:
+        yield torch.randn(5, 4)
+        go_on.wait(20)
+        yield torch.randn(5, 4)
+
+    widget = IUAWidget(model, batches())
+    while not widget.iua.probes:
+        go_on.wait(0.001)
+    assert widget._run["notes"] == []
+    OWNERS_CHANGES[change](model)
+    go_on.set()
+    widget.wait()
+    assert re.match(told, widget._run["notes"][0]), widget._run["notes"]
