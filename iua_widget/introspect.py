@@ -240,7 +240,8 @@ class IUA:
             such arrays; what has values below zero is taken for one to be added to scores. By
             default the batch's own, where it is a mapping and has one: ``attention_mask`` (true
             where a token is real), PyTorch's ``key_padding_mask`` or ``padding_mask`` (true where
-            none is), and those that begin with ``src_``, ``encoder_``, ``tgt_``, ``decoder_`` or
+            none is; the latter as in `transformers` where an item would be all padding otherwise),
+            and those that begin with ``src_``, ``encoder_``, ``tgt_``, ``decoder_`` or
             ``memory_``, each for that part of the model. It is laid on the way the model has its
             axes. Padding is left out by ``"token"`` and ``"channel"``.
         forward : callable, optional

@@ -13,7 +13,7 @@ from iua_widget.masks import Masks
 
 _NAME: Final = re.compile(
     r"(?:(?P<part>src|source|encoder|enc|memory|tgt|target|decoder|dec)_)?"
-    r"(?:(?P<real>attention)|(?:key_)?pad(?:ding)?)_mask"
+    r"(?:(?P<real>attention)|(?P<key>key_)?pad(?:ding)?)_mask"
 )
 """``attention_mask`` is true where a token is real, and ``key_padding_mask`` where none is."""
 
@@ -60,7 +60,8 @@ def batch_masks(batch: Any, names: ModuleNames, number: int) -> Masks:
     for key, mask in batch.items():
         found = _NAME.fullmatch(key) if isinstance(key, str) else None
         if found and getattr(mask, "ndim", 0) == 2:  # noqa: PLR2004  (others are of pairs)
-            masks.setdefault(_PARTS[found["part"]], mask if found["real"] else mask == 0)
+            real = bool(found["real"]) or (not found["key"] and _tells_the_real(mask, names))
+            masks.setdefault(_PARTS[found["part"]], mask if real else mask == 0)
     decoders = _decoders(names)
     of_decoder = masks.get("decoder")
     by_glob: dict[str, Any] = {f"{decoder}[./]*": of_decoder for decoder in decoders}
@@ -72,6 +73,15 @@ def batch_masks(batch: Any, names: ModuleNames, number: int) -> Masks:
     rest.append(masks.get("memory") if decoders else of_decoder)
     by_glob["*"] = next((mask for mask in rest if mask is not None), None)
     return Masks(by_glob, batch=number)
+
+
+def _tells_the_real(mask: Any, names: ModuleNames) -> bool:
+    """Whether a ``padding_mask`` is true where a token is real, as in `transformers`.
+
+    It is where an item would be all padding otherwise: the longest of a batch has none.
+    """
+    of_transformers = type(names.model).__module__.startswith("transformers.")
+    return of_transformers or bool((mask != 0).all(1).any() and (mask != 0).any(1).all())
 
 
 def _decoders(names: ModuleNames) -> list[str]:

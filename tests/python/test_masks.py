@@ -68,6 +68,8 @@ class Words(nn.Module):
         ("encoder_attention_mask", [[1, 1, 0]], 1),
         ("key_padding_mask", [[False, False, True]], 1),
         ("padding_mask", [[0, 0, 1]], 1),
+        ("padding_mask", [[1, 1, 0], [1, 1, 1]], 1),
+        ("padding_mask", [[0, 1, 1], [0, 0, 0]], 2),
         ("src_padding_mask", [[0, 1, 1]], 2),
         ("tgt_key_padding_mask", [[False, True, True]], 2),
         ("memory_key_padding_mask", [[False, True, True]], 0),
@@ -75,9 +77,9 @@ class Words(nn.Module):
     ],
 )
 def test_masks_are_known_by_name_and_meaning(name: str, mask: list[Any], masked: int) -> None:
-    batch = {"ids": torch.tensor([[1, 2, 3]]), name: torch.tensor(mask)}
+    batch = {"ids": torch.tensor([[1, 2, 3]] * len(mask)), name: torch.tensor(mask)}
     result = IUA.introspect(Words(), [batch]).results["relu"]
-    assert (result.probes, result.masked) == (3 - masked, masked)
+    assert (result.probes, result.masked) == (3 * len(mask) - masked, masked)
 
 
 def test_each_part_of_a_transformer_has_its_own_mask() -> None:
