@@ -158,14 +158,19 @@ def _inactive_from(
 def _curves_compiled(
     tally: Tally, tolerances: Tolerances, rtols: Sequence[float], needed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """What `_curves_by_numpy` gives; None where numba is not there, or fails."""
+    """What `_curves_by_numpy` gives; None where numba has not compiled it, is missing, or fails."""
     sums = np.zeros((2, len(rtols)), np.int64)
     first = np.empty((2, tally.units), np.int16)
     try:
+        from iua_widget.counting.compiling import loop_compiler
+        from iua_widget.counting.needs import BoundingOverRtol
         from iua_widget.counting.scale_kernel import bounds_over_rtol
 
+        counts, compiler = tally.counts, loop_compiler()
+        if compiler is None or not compiler.has([BoundingOverRtol(str(counts.dtype))]):
+            return None
         bounds_over_rtol(
-            tally.counts,
+            counts,
             held_stops(tally),
             scale_values(tally, tolerances.scale),
             tolerances.atol,

@@ -265,13 +265,15 @@ class IUA:
         keep_inactive : bool
             Whether to keep each probe's number of inactive units, at `atol`.
         engine : {"auto", "cpu", "device", "reference"}
-            What counts; all give the same, bit for bit. ``"cpu"`` is compiled by numba and uses all
-            cores; ``"reference"`` is plain NumPy, many times slower. ``"device"`` is PyTorch,
+            What counts; all give the same, bit for bit. ``"cpu"`` is compiled by numba, which it
+            waits for the first time, and uses all cores; ``"reference"`` is plain NumPy, many times
+            slower. ``"device"`` is PyTorch,
             wherever a response lies: it stays there, its counts too, and only what is read comes
             to the host; the device is not waited for. ``"auto"`` takes ``"device"`` for tensors on
-            a CUDA device, and for all else ``"cpu"`` as soon as there is enough to count, where
-            numba is there. Tensors on MPS, which has no float64, are brought to the host first; of
-            complex tensors the magnitudes are taken there.
+            a CUDA device, and for all else ``"cpu"`` where there is enough to count, as soon as
+            numba, where it is there, has compiled the loops: the first time a process of its own
+            does, and NumPy counts meanwhile. Tensors on MPS, which has no float64, are brought to
+            the host first; of complex tensors the magnitudes are taken there.
         memory : str or int, optional
             What the run may hold beside the responses it is given: tallies, the batch at hand, what
             is kept of each probe, and what layers take in objects. ``"2 GiB"``, ``"500 MB"`` or a

@@ -17,18 +17,20 @@ from typing import Final
 import numpy as np
 
 from iua_widget.arithmetic import as_ieee
-from iua_widget.counting import kernels, pages, vector_kernels, vectors
+from iua_widget.counting import atomics, kernels, pages, vector_kernels, vectors
 from iua_widget.counting.buffers import Buffers
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
 from iua_widget.counting.layer_by_layer import LayerByLayer
 from iua_widget.counting.reference import ReferenceEngine
-from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel, in_turns
+from iua_widget.counting.threads import UNIT_ALIGNMENT, in_parallel, in_turns, wait_awake
 
 _BITS: Final[dict[np.dtype, type[np.uint32 | np.uint64]]] = {
     np.dtype(np.float32): np.uint32,
     np.dtype(np.float64): np.uint64,
 }
+WIDENED: Final = {np.dtype(np.float16): np.dtype(np.float32), **{kind: kind for kind in _BITS}}
+"""In which dtype magnitudes are looked up, by the responses'; others go to the reference engine."""
 _FEWEST_CELL_BITS: Final = 3
 _MOST_CELL_BITS: Final = 8
 
@@ -38,7 +40,7 @@ _COUNTED_AT_ONCE: Final = 4096
 _MAP_ALIGNMENT: Final = 8
 """Units of which no two threads share a line of the cache: their sums have eight bytes each."""
 
-_FEWEST_FOR_SCRATCH: Final = 64
+FEWEST_FOR_SCRATCH: Final = 64
 """Probes that are counted in bytes first, even where the counters are wider."""
 
 
@@ -96,14 +98,15 @@ class CPUEngine(LayerByLayer):
     def __init__(self) -> None:
         self._reference = ReferenceEngine()
         self._buffers = Buffers()
+        wait_awake(atomics)
 
     @as_ieee
     def classify(
         self, values: np.ndarray, thresholds: np.ndarray, running: RunningSums | None = None
     ) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
-        plain = _plain(values)
-        table = _vector_table(plain, thresholds)
+        plain = real_and_native(values)
+        table = vector_table(plain, thresholds)
         if table is not None:
             (counts,) = self._classify_in_vectors(
                 [LayerResponses(plain, thresholds, running)], table
@@ -112,7 +115,7 @@ class CPUEngine(LayerByLayer):
         half = plain.dtype == np.float16
         wide = np.dtype(np.float32) if half else plain.dtype
         bits = _BITS.get(wide)
-        table = None if bits is None else _table_of(thresholds, wide)
+        table = None if bits is None else table_of(thresholds, wide)
         if bits is None or table is None or not plain.size:
             return self._reference.classify(values, thresholds)
         sums = running or _own_sums(plain)
@@ -144,7 +147,7 @@ class CPUEngine(LayerByLayer):
         for number, one in enumerate(layers):
             # Those to be copied first are not held together.
             contiguous = one.values.flags.c_contiguous
-            table = _vector_table(one.values, one.thresholds) if contiguous else None
+            table = vector_table(one.values, one.thresholds) if contiguous else None
             if table is not None:
                 together.setdefault(id(table), (table, []))[1].append(number)
         for table, numbers in together.values():
@@ -159,7 +162,7 @@ class CPUEngine(LayerByLayer):
     def _classify_in_vectors(
         self, layers: Sequence[LayerResponses], table: _Table
     ) -> list[BatchCounts]:
-        """Classify layers for which `_vector_table` is one and the same."""
+        """Classify layers for which `vector_table` is one and the same."""
         responses = [np.ascontiguousarray(one.values) for one in layers]
         all_sums = [one.running or _own_sums(one.values) for one in layers]
         bins = [self._buffers.take(values.shape, np.uint8) for values in responses]
@@ -257,7 +260,7 @@ class CPUEngine(LayerByLayer):
         layer = LayerBins(batches, counts)
         if not layer.size:
             return
-        if _counts_in_vectors(layer):
+        if counts_in_vectors(layer):
             _count_in_vectors([layer])
             return
 
@@ -265,7 +268,7 @@ class CPUEngine(LayerByLayer):
             for first in range(start, stop, _COUNTED_AT_ONCE):
                 last = min(first + _COUNTED_AT_ONCE, stop)
                 for bins in batches:
-                    wide = counts.dtype != np.uint8 and len(bins) >= _FEWEST_FOR_SCRATCH
+                    wide = counts.dtype != np.uint8 and len(bins) >= FEWEST_FOR_SCRATCH
                     loop = kernels.count_bins_wide if wide else kernels.count_bins
                     loop(bins, counts, first, last)
 
@@ -276,7 +279,7 @@ class CPUEngine(LayerByLayer):
         together: dict[tuple[np.dtype, int], list[LayerBins]] = {}
         others = []
         for layer in layers:
-            if _counts_in_vectors(layer):
+            if counts_in_vectors(layer):
                 kind = layer.counts.dtype, layer.counts.shape[1]
                 together.setdefault(kind, []).append(layer)
             else:
@@ -290,7 +293,7 @@ class CPUEngine(LayerByLayer):
         self._buffers.clear()
 
 
-def _plain(values: np.ndarray) -> np.ndarray:
+def real_and_native(values: np.ndarray) -> np.ndarray:
     """The values, or the magnitudes of complex ones, in the machine's own byte order."""
     if values.dtype.kind == "c":
         values = np.abs(values)
@@ -303,7 +306,7 @@ def _own_sums(values: np.ndarray) -> RunningSums:
     return RunningSums(None, pages.empty((3, values.shape[-1]), np.float64))
 
 
-def _vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
+def vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
     """How loops in vectors find these responses' bins; None where they cannot, or not as fast."""
     can = (
         values.dtype == np.float32
@@ -312,7 +315,7 @@ def _vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
         and len(values) > 0
         and values.shape[1] >= vector_kernels.FEWEST_UNITS
     )
-    table = _table_of(thresholds, values.dtype) if can else None
+    table = table_of(thresholds, values.dtype) if can else None
     return None if table is None or not len(table.packed) else table
 
 
@@ -344,13 +347,13 @@ def _add_onto(sums: RunningSums | None, start: int, stop: int) -> None:
         kernels.add_sums(sums.onto, sums.into, start, stop)
 
 
-def _counts_in_vectors(layer: LayerBins) -> bool:
+def counts_in_vectors(layer: LayerBins) -> bool:
     """Whether loops in vectors can count these, and take less time."""
     counts, probes = layer.counts, layer.probes
     most = vector_kernels.MOST_PROBES
     return (
         vectors.available()
-        and (probes <= most if counts.dtype == np.uint8 else probes >= _FEWEST_FOR_SCRATCH)
+        and (probes <= most if counts.dtype == np.uint8 else probes >= FEWEST_FOR_SCRATCH)
         and probes >= vector_kernels.FEWEST_PROBES
         and len(counts) > 0
         and vector_kernels.FEWEST_COLUMNS <= counts.shape[1] <= vector_kernels.MOST_COLUMNS
@@ -422,7 +425,8 @@ def _over_units(kernel: Callable[..., None], units: int, size: int, *arguments: 
     in_parallel(functools.partial(kernel, *arguments), units, size, UNIT_ALIGNMENT)
 
 
-def _table_of(thresholds: np.ndarray, plain: np.dtype) -> _Table | None:
+def table_of(thresholds: np.ndarray, plain: np.dtype) -> _Table | None:
+    """How loops find the bins of magnitudes of a dtype; None where they cannot."""
     return _table(thresholds.tobytes(), thresholds.dtype, plain)
 
 

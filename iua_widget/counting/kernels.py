@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numba
@@ -44,8 +47,38 @@ def compiled(loop: Loop) -> Loop:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
-    except RuntimeError:  # nowhere to keep it
-        return numba.njit(**options)(loop)  # type: ignore[no-any-return]
+    except RuntimeError:  # numba has nowhere to keep it, unless this raises it, too
+        uncached = numba.njit(**options)(loop)
+        folder = private_folder("iua_widget-numba")
+        if folder is None:
+            return uncached  # type: ignore[no-any-return]
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+        return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
+
+
+def private_folder(name: str) -> Path | None:
+    """A folder beside other temporary files that nobody else can write to; None where none can be.
+
+    It outlives the process: what is in it serves later ones.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    folder = Path(tempfile.gettempdir()) / f"{name}-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    if user != "" and (found.st_uid != user or found.st_mode & 0o022 or not folder.is_dir()):
+        return None  # somebody else has put it there
+    return None if folder.is_symlink() else folder
+
+
+def cache_folder() -> Path | None:
+    """Where numba keeps what it has compiled; None where it compiles nothing, or keeps nothing."""
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return None
+    path = rows.stats.cache_path  # type: ignore[attr-defined]
+    return None if path is None else Path(path)
 
 
 @compiled

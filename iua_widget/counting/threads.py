@@ -38,6 +38,7 @@ _Task = TypeVar("_Task")
 _others: list[_Other] = []
 _others_taken: Final = free_in_child(threading.Lock())
 _thread = threading.local()
+_atomics: Any = None
 
 
 def cores() -> int:
@@ -228,7 +229,7 @@ class _Other:
     def wait(self) -> None:
         """Return once it is done."""
         seen = self._begun[0] - np.uint64(1)
-        atomics = _atomics()
+        atomics = _atomics
         if atomics is None or not atomics.changes(self._done, seen):
             with self._turn:
                 self._turn.wait_for(lambda: self._done[0] != seen)
@@ -236,7 +237,7 @@ class _Other:
     def _serve(self) -> None:
         number = np.uint64(0)
         while True:
-            atomics = _atomics()
+            atomics = _atomics
             begun = atomics is not None and atomics.write_and_wait(
                 self._done, number, self._begun, number
             )
@@ -252,10 +253,10 @@ class _Other:
             self._work = None
 
 
-def _atomics() -> Any:
-    """The compiled code to wait awake with; None where none is loaded."""
-    atomics = sys.modules.get("iua_widget.counting.atomics")
-    return atomics if atomics is not None and atomics.AVAILABLE else None
+def wait_awake(atomics: Any) -> None:
+    """Let threads wait for each other by compiled code from now on: `counting.atomics`."""
+    global _atomics  # noqa: PLW0603
+    _atomics = atomics if atomics.AVAILABLE else None
 
 
 def _forget() -> None:

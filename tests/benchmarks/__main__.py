@@ -16,6 +16,7 @@ BENCHMARKS = (
     "plain_sum",
     "peak_memory",
     "import_time",
+    "cold_start",
     "scale",
     "files",
 )

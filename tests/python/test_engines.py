@@ -18,6 +18,7 @@ from test_counting import DTYPES, interesting_values
 from iua_widget import IUA, EngineError, IUAWarning, counting
 from iua_widget.counting import cpu, vector_kernels, vectors
 from iua_widget.counting.choice import AutoEngine, choose_engine
+from iua_widget.counting.compiling import LoopCompiler
 from iua_widget.counting.cpu import CPUEngine
 from iua_widget.counting.device.batch import DeviceBatch
 from iua_widget.counting.device.engine import DeviceEngine
@@ -297,6 +298,13 @@ def test_several_batches_are_counted_together(
         np.testing.assert_array_equal(counts[:, column], (bins == column).sum(axis=0))
 
 
+@pytest.fixture
+def loops_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine waits for loops to be compiled elsewhere."""
+    monkeypatch.setattr(LoopCompiler, "has", lambda *_: True)
+
+
+@pytest.mark.usefixtures("loops_there")
 @pytest.mark.parametrize("engine", [*ENGINES, ReferenceEngine, AutoEngine])
 def test_several_layers_at_once_are_each_what_they_are_alone(engine: type[Engine]) -> None:
     rng, one = np.random.default_rng(0), engine()
@@ -342,6 +350,7 @@ def test_layers_that_must_be_copied_are_not_held_together(monkeypatch: pytest.Mo
     assert together == [3, 1, 1, 1]
 
 
+@pytest.mark.usefixtures("loops_there")
 @pytest.mark.parametrize("engine", [*ENGINES, ReferenceEngine, AutoEngine])
 def test_several_layers_at_once_are_counted_as_each_alone(engine: type[Engine]) -> None:
     rng, one = np.random.default_rng(0), engine()
@@ -501,29 +510,14 @@ def test_tensors_of_every_dtype_layout_and_choice_of_units(
     assert_same_run(counted(batches, engine, reads, **options), expected)
 
 
-def test_auto_takes_the_compiled_loops_once_there_is_enough_to_count(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delitem(sys.modules, "iua_widget.counting.kernels")
-    engine = AutoEngine()
-    thresholds = np.array([0.0], np.float32)
-    engine.classify(np.zeros((4, 8), np.float32), thresholds)
-    assert isinstance(engine._engine, ReferenceEngine)
-    engine.classify(np.zeros((4, 2**18), np.float32), thresholds)
-    assert isinstance(engine._engine, CPUEngine)
-    monkeypatch.undo()
-    engine = AutoEngine()
-    engine.classify(np.zeros((1, 1), np.float32), thresholds)
-    assert isinstance(engine._engine, CPUEngine), "they are loaded, and cost nothing more"
-
-
 def test_where_numba_is_missing_the_reference_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "iua_widget.counting.cpu")
-    monkeypatch.delitem(sys.modules, "iua_widget.counting.kernels")
+    for module in ("compiling", "cpu", "kernels", "needs"):
+        monkeypatch.delitem(sys.modules, f"iua_widget.counting.{module}", raising=False)
     monkeypatch.delattr(counting, "kernels")
     monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr("iua_widget.counting.auto._beside", lambda work: work())
     values = np.zeros((4, 2**18), np.float32)
-    assert IUA.introspect({"a": values}).results["a"].dead == 2**18
+    assert IUA.introspect([{"a": values}] * 2).results["a"].dead == 2**18
     with pytest.raises(EngineError, match=r"needs numba.*pip install numba"):
         IUA.introspect({"a": values}, engine="cpu")
 
@@ -542,18 +536,20 @@ def test_where_numba_is_broken_numpy_counts_and_it_is_told(
 ) -> None:
     (tmp_path / "numba.py").write_text(BROKEN[kind])
     monkeypatch.syspath_prepend(tmp_path)
-    for module in ("cpu", "kernels"):
-        monkeypatch.delitem(sys.modules, f"iua_widget.counting.{module}")
-        monkeypatch.delattr(counting, module)
+    for module in ("compiling", "cpu", "kernels", "needs"):
+        monkeypatch.delitem(sys.modules, f"iua_widget.counting.{module}", raising=False)
+        monkeypatch.delattr(counting, module, raising=False)
     monkeypatch.delitem(sys.modules, "numba")
+    monkeypatch.setattr("iua_widget.counting.auto._beside", lambda work: work())
     values = np.zeros((4, 2**18), np.float32)
     with pytest.warns(IUAWarning, match=f"numba is here and fails .{kind}.*NumPy counts"):
-        iua = IUA.introspect({"a": values})
+        iua = IUA.introspect([{"a": values}] * 2)
     assert iua.results["a"].dead == 2**18
     with pytest.raises(EngineError, match=f"needs numba, which fails here with {kind}: .*again"):
         IUA.introspect({"a": values}, engine="cpu")
 
 
+@pytest.mark.usefixtures("loops_there")
 def test_where_something_cannot_be_compiled_numpy_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> None:
         message = "LLVM cannot select"

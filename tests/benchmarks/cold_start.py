@@ -1,0 +1,106 @@
+"""The first run on a machine: what an empty cache of compiled loops costs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from fresh import in_fresh_process
+from measure import Row, Spread, seconds
+
+TITLE = "The first run, in a fresh process"
+_FILLING_AT_MOST = 20
+"""Runs after which a cache has all that one of them needs."""
+
+
+def rows(*, quick: bool = False) -> Iterator[Row]:
+    size: dict[str, Any] = (
+        {"batches": 3, "images": 4, "side": 16}
+        if quick
+        else {"batches": 10, "images": 32, "side": 64}
+    )
+    pairs = 1 if quick else 5
+    with tempfile.TemporaryDirectory() as warm:
+        if not quick:
+            for _ in range(_FILLING_AT_MOST):
+                if not in_fresh_process(run, cache=warm, fill=True, **size)["compiled"]:
+                    break
+        cold, beside, filled = [], [], []
+        for _ in range(pairs):
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+                cold.append(in_fresh_process(run, cache=empty, **size))
+            beside.append(in_fresh_process(run, engine="reference", cache=warm, **size))
+            filled.append(in_fresh_process(run, cache=warm, **size))
+    what = f"{size['batches']} batches of {size['images']} images through a small conv net"
+    for state, runs, must in (("an empty", cold, 1.3), ("a filled", filled, None)):
+        took = [one["seconds"] for one in runs]
+        yield Row(
+            f"{what}, {state} cache of compiled loops",
+            'the same with `engine="reference"`',
+            Spread.of([one / other["seconds"] for one, other in zip(took, beside, strict=True)]),
+            f"{seconds(sorted(took)[len(took) // 2])} ({pairs} pairs)",
+            must=must,
+        )
+        yield Row(
+            f"the same: until the first batch is counted, and the longest wait after it ({state})",
+            "",
+            Spread.of([max(one["first"], one["longest"]) for one in runs]),
+            f"first {seconds(max(one['first'] for one in runs))}, "
+            f"then at most {seconds(max(one['longest'] for one in runs))}",
+            must=1.0,
+            unit="s",
+        )
+
+
+def run(
+    *, cache: str, batches: int, images: int, side: int, engine: str = "auto", fill: bool = False
+) -> dict[str, Any]:
+    """Count a conv net's channels and elements, and tell how long each batch took."""
+    os.environ["NUMBA_CACHE_DIR"] = cache
+    import torch
+    from torch import nn
+
+    from iua_widget.introspect import IUA
+    from iua_widget.sources import open_source
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(512),
+        nn.ReLU(),
+    )
+    data = [torch.randn(images, 3, side, side) for _ in range(batches)]
+    model(data[0])
+    begun = time.perf_counter()
+    iua, waits, last = IUA(engine=engine), [], begun
+    for _ in iua.count(open_source(model, data)):
+        now = time.perf_counter()
+        waits.append(now - last)
+        last = now
+    took = time.perf_counter() - begun
+    return {
+        "seconds": took,
+        "first": waits[0],
+        "longest": max(waits[1:]),
+        "compiled": _end_compiling(wait=fill),
+    }
+
+
+def _end_compiling(*, wait: bool) -> bool:
+    """Wait for the process that compiles, or end it; whether there was one."""
+    compiling = sys.modules.get("iua_widget.counting.compiling")
+    compiler = compiling.loop_compiler() if compiling else None
+    if compiler is None or compiler._process is None:
+        return False
+    if not wait:
+        compiler._process.kill()
+    compiler._process.wait()
+    return True
