@@ -55,6 +55,9 @@ class Routing(Protocol):
     """Where tokens go in one call of a module of experts."""
 
     experts: int
+    sure: bool
+    """Whether activations within are those of experts, and of nothing else."""
+
     eager: bool
     """Whether an activation is called once for each expert that is hit, in their order."""
 
@@ -101,6 +104,7 @@ class ChosenExperts:
 
     def __init__(self, chosen: torch.Tensor, experts: int, implementation: str) -> None:
         self.experts = experts
+        self.sure = True
         self.eager = implementation == "eager"
         self._chosen = chosen
         self._implementation = implementation
@@ -169,12 +173,15 @@ class AllExperts:
     hidden : torch.Tensor, shape (..., channels)
         What the module is given.
     experts : int
+    sure : bool
+        See `Routing`.
     """
 
     eager = False
 
-    def __init__(self, hidden: torch.Tensor, experts: int) -> None:
+    def __init__(self, hidden: torch.Tensor, experts: int, *, sure: bool) -> None:
         self.experts = experts
+        self.sure = sure
         self._hidden = hidden
         self._given: torch.Tensor | None = None
 
@@ -221,7 +228,7 @@ class SortedExperts:
         Of all rows, where they are known.
     """
 
-    eager = False
+    sure = eager = False
 
     def __init__(self, sizes: Sequence[int], tokens: Tokens | None) -> None:
         self.experts = len(sizes)
@@ -290,13 +297,16 @@ def routing_of(
     experts, held = number_of_experts(module), _held_experts(module)
     given = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor)]
     floats = [one for one in given if one.is_floating_point() and one.ndim > 1]
-    choices = [one for one in given if one.ndim == _MATRIX and one.dtype in _INTEGERS]
+    choices = [one[:, None] if one.ndim == 1 else one for one in given if one.dtype in _INTEGERS]
     for chosen in choices if experts else ():
+        if chosen.ndim != _MATRIX:
+            continue
         by_token = [one for one in floats if _rows(one) == len(chosen)]
         weighed = len(by_token) > 1 and any(one.shape == chosen.shape for one in by_token)
         if experts and (weighed or (by_token and held == experts)):
             return ChosenExperts(chosen, experts, _implementation(module))
-    return AllExperts(floats[0], held) if held and floats else None
+    sure = named_for_experts(type(module).__name__)
+    return AllExperts(floats[0], held, sure=sure) if held and floats else None
 
 
 def sizes_given(
@@ -336,12 +346,13 @@ def places_among(
     ----------
     rows, among : torch.Tensor, shape (..., channels)
     real : numpy.ndarray of bool, optional
-        Which of the others are no padding. Where equal ones differ in this, it is None as well.
+        Which of the others are no padding. Where only some of those are there that are equal, and
+        these differ in this, it is None as well.
 
     Returns
     -------
     torch.Tensor of int64, shape (rows,)
-        Of equal rows any.
+        Equal rows in order.
 
     Examples
     --------
@@ -351,14 +362,24 @@ def places_among(
     """
     if rows.shape[1:] != among.shape[1:] or rows.dtype != among.dtype or not len(among):
         return None
-    keys, order = _keys(among).sort()
-    if (label := _on_device(real, keys.device)) is not None:
-        label = label[order]
-        if bool(((keys[1:] == keys[:-1]) & (label[1:] != label[:-1])).any()):
+    keys, order = _keys(among).sort(stable=True)
+    found, back = _keys(rows).sort(stable=True)
+    # Equal rows one by one: where all that are equal are there, so are those that are no padding.
+    first = torch.searchsorted(keys, found)
+    many = torch.searchsorted(keys, found, right=True) - first
+    ours = torch.searchsorted(found, found)
+    rank = torch.arange(len(found), device=found.device) - ours
+    place = order[(first + torch.minimum(rank, (many - 1).clamp(min=0))).clamp(max=len(keys) - 1)]
+    label = _on_device(real, keys.device)
+    if label is not None:
+        fewer = torch.searchsorted(found, found, right=True) - ours != many
+        labels = torch.cat([label.new_zeros(1).long(), label[order].long().cumsum(0)])
+        kept = labels[(first + many).clamp(max=len(keys))] - labels[first]
+        if bool((fewer & (kept > 0) & (kept < many)).any()):
             return None
-    found = _keys(rows)
-    place = order[torch.searchsorted(keys, found).clamp(max=len(keys) - 1)]
-    return place if torch.equal(rows, among[place]) else None
+    places = torch.empty_like(place)
+    places[back] = place
+    return places if torch.equal(rows, among[places]) else None
 
 
 def _keys(rows: torch.Tensor) -> torch.Tensor:

@@ -141,9 +141,9 @@ class TorchSource:
             )
         if findings.together:
             notes.append(
-                f"{named(sorted(findings.together))}: the experts of a mixture are computed in an "
-                "order that is not known, and so counted as one layer, where a unit stands for "
-                "the unit of that number of every expert."
+                f"{named(sorted(findings.together))}: of which expert of a mixture a response is "
+                "is not known there, so experts are not told apart, and a unit stands for the "
+                "units of that number of several."
             )
         notes += [*self._calls.notes, *self._aside.notes, *self._layout.notes]
         if self._overshot:

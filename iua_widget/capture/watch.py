@@ -496,8 +496,9 @@ class Watch:
             listed, tokens = experts.listed, experts.tokens
             if tokens is not None and len(tokens.index) != len(capture.tensor):
                 tokens = None
-            self._mixture(listed.module).met(listed.expert, capture)
-            return [replace(capture, tokens=tokens)]
+            one = replace(capture, tokens=tokens)
+            self._mixture(listed.module).met(listed.expert, one)
+            return [one]
         if experts.routing is None or not within or layer.name in self._findings.together:
             return [capture]
         part = capture.name[len(layer.name) :]
@@ -505,6 +506,8 @@ class Watch:
         call = experts.calls[layer.name + path]
         experts.calls[layer.name + path] += 1
         found = experts.routing.split(capture.tensor, call)
+        if found is None and not experts.routing.sure:
+            return [capture]
         if found is None:
             self._findings.together.add(layer.name)
             raise LookAgain

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 from torch import nn
 
-from iua_widget import IUA
-from iua_widget.capture.experts import routing_of
+from iua_widget import IUA, IUAWidget
+from iua_widget.capture.experts import places_among, routing_of
 
 TOKENS = {"vocab_size": 60, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 
@@ -189,3 +190,82 @@ def test_a_table_without_experts_has_no_load() -> None:
     iua = IUA.introspect(model, torch.randn(8, 4), engine="reference")
     assert "load" not in iua.to_pandas()
     assert iua.results["1"].load is None
+
+
+class TopOne(nn.Module):
+    """Experts whose parameters are stacked, called with one expert a token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_experts = 4
+        self.up_proj = nn.Parameter(torch.randn(4, 4, 6))
+        self.act_fn = nn.ReLU()
+
+    def forward(self, hidden: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros(len(hidden), 6)
+        for expert in range(self.num_experts):
+            mine = index == expert
+            if mine.any():
+                out[mine] = self.act_fn(hidden[mine] @ self.up_proj[expert])
+        return out
+
+
+class SideBySide(nn.Module):
+    """Every expert computes every token, in one product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_experts = 3
+        self.gate = nn.Linear(4, 3)
+        self.up_proj = nn.Parameter(torch.randn(3, 4, 6))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        inner = torch.relu(torch.einsum("nc,ech->enh", hidden, self.up_proj))
+        return torch.einsum("enh,ne->nh", inner, self.gate(hidden).softmax(dim=-1))
+
+
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_one_expert_a_token_and_experts_side_by_side() -> None:
+    torch.manual_seed(0)
+    model, tokens = nn.ModuleDict({"experts": TopOne(), "moe": SideBySide()}), torch.randn(7, 4)
+
+    def forward(model: Any, batch: torch.Tensor) -> None:
+        model["experts"](batch, torch.arange(7) % 3)
+        model["moe"](batch)
+
+    iua = IUA.introspect(model, [tokens], forward=forward, engine="reference")
+    assert iua.layers == [
+        *(f"experts.{expert}.act_fn" for expert in range(4)),
+        *(f"moe.{expert}/relu" for expert in range(3)),
+    ]
+    assert [iua.results[layer].probes for layer in iua.layers] == [3, 2, 2, 0, 7, 7, 7]
+    loads = [iua.results[layer].load for layer in iua.layers]
+    assert loads == [12 / 7, 8 / 7, 8 / 7, 0, 1, 1, 1]
+    for expert in range(3):
+        by_hand = torch.relu(tokens @ model["moe"].up_proj[expert]).eq(0).sum(dim=0)
+        counts = iua.results[f"moe.{expert}/relu"].unit_inactive_count
+        assert counts.tolist() == by_hand.tolist()
+
+
+def test_equal_tokens_are_told_apart_where_all_of_them_are_there() -> None:
+    among = torch.tensor([[1.0], [2.0], [1.0], [3.0], [2.0]])
+    real = np.array([True, True, False, True, True])
+    assert places_among(among[[0, 2, 3]], among, real) is not None
+    places = places_among(torch.tensor([[1.0], [1.0], [3.0]]), among, real)
+    assert places is not None
+    assert sorted(places.tolist()) == [0, 2, 3]
+    assert places_among(torch.tensor([[1.0]]), among, real) is None  # padding, or not
+    assert places_among(torch.tensor([[2.0]]), among, real) is not None
+    assert places_among(torch.tensor([[4.0]]), among, real) is None
+
+
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_the_table_is_sorted_and_filtered_by_load() -> None:
+    torch.manual_seed(0)
+    widget = IUAWidget(Routed("experts", [0, 0, 0, 2, 0, 3, 2, 0]), torch.randn(8, 4))
+    widget.wait()
+    widget.filter = "load<0.6"
+    assert widget.table()["response"].tolist() == ["experts.1.1", "experts.3.1"]
+    widget.filter, widget.sort = "", {"column": "load", "ascending": False}
+    assert widget.table()["load"].tolist() == [2.5, 1, 0.5, 0]
+    widget.close()

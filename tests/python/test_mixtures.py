@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from tiny_mixtures import VOCABULARY, mixtures, tiny
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
 from iua_widget import IUA
 
@@ -264,6 +266,14 @@ def assert_counted(iua: IUA, seen: ByHand) -> None:
             assert iua.results[layer].probes == probes, layer
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # the models are too small for more to help
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in MIXTURES if kind not in LEFT_OUT])
 @pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
 def test_every_mixture_is_counted_expert_by_expert(kind: str) -> None:
@@ -274,3 +284,33 @@ def test_every_mixture_is_counted_expert_by_expert(kind: str) -> None:
     iua = IUA.introspect(model, [batch], atol=ATOL, engine="reference", stops=[0, ATOL])
     assert seen.experts
     assert_counted(iua, seen)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "grouped_mm", "batched_mm"])
+@pytest.mark.parametrize("kind", ["mixtral", "gpt_oss", "deepseek_v3", "nemotron_h", "lfm2_moe"])
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_every_implementation_is_counted_expert_by_expert(kind: str, implementation: str) -> None:
+    torch.manual_seed(0)
+    model = tiny(kind)
+    batch = batch_for(model)
+    seen = by_hand(model, batch)
+    model.config._experts_implementation = implementation
+    iua = IUA.introspect(model, [batch], atol=ATOL, engine="reference", stops=[0, ATOL])
+    assert_counted(iua, seen)
+
+
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_rows_in_an_order_that_is_not_known_are_told() -> None:
+    def reversed_mm(module: Any, hidden: Any, chosen: Any, weights: Any) -> Any:
+        return ALL_EXPERTS_FUNCTIONS["grouped_mm"](module, hidden.flip(0), chosen.flip(0), weights)
+
+    torch.manual_seed(0)
+    model = tiny("mixtral")
+    batch = batch_for(model)
+    ALL_EXPERTS_FUNCTIONS.register("reversed_mm", reversed_mm)
+    model.config._experts_implementation = "reversed_mm"
+    iua = IUA.introspect(model, [batch, batch], engine="reference", stops=[0])
+    (note,) = [note for note in iua.notes if "not told apart" in note]
+    assert note.startswith("'model.layers.0.mlp.experts.act_fn', 'model.layers.1.mlp.experts")
+    assert iua.layers == [f"model.layers.{n}.mlp.experts.act_fn" for n in range(2)]
+    assert "load" not in iua.to_pandas()
