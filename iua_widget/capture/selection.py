@@ -273,7 +273,7 @@ class Selection:
         text = ", ".join(choice.text for choice in self._choices[:5])
         message = (
             f"layers={text} matches nothing that {self._label} called in its first batch."
-            f"{self._near(self._choices[0].text, called)}"
+            f"{self._near(self._choices[0].text, called)}{self._as_modules(self._choices[0].text)}"
         )
         raise LayerSelectionError(message)
 
@@ -336,6 +336,17 @@ class Selection:
         if near:
             return f" Near it: {named(near)}."
         return f" It gave {named(called)}." if called else ""
+
+    def _as_modules(self, text: str) -> str:
+        """What there is of modules that are the function looked for."""
+        function = _end(text).lower().replace("_", "")
+        kinds = {
+            type(module).__name__: name
+            for name, module in self._names.modules.items()
+            if id(module) in self.activations and type(module).__name__.lower() == function
+        }
+        found = [f" A module is {name!r}: layers=nn.{kind}." for kind, name in kinds.items()]
+        return "".join(found)
 
     def _choice(self, entry: object, modules: dict[int, nn.Module]) -> Choice:
         if isinstance(entry, str):
@@ -445,6 +456,7 @@ class Selection:
             f"Modules there are: {named(near or names, most=8)}; of the classes "
             f"{named(kinds, most=8)}."
         )
+        message += self._as_modules(text)
         if functions and not all(map(_calls_no_function, self.watchable)):
             message += (
                 f" A function that the model calls is named {named(functions)}, or by its caller, "

@@ -549,6 +549,9 @@ def test_a_name_that_is_near_a_function_says_how_functions_are_named() -> None:
     with pytest.raises(LayerSelectionError, match="there are: 'Sequential', '0', '1'") as raised:
         IUA.introspect(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), x, layers="*rleu*")
     assert "calls" not in str(raised.value)
+    for layers in ("relu", F.relu, "*/relu"):
+        with pytest.raises(LayerSelectionError, match=r"A module is '1': layers=nn\.ReLU"):
+            IUA.introspect(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), x, layers=layers)
 
 
 def test_a_glob_of_modules_takes_the_activation_functions_that_match_with_them() -> None:
