@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dis
 import enum
 import functools
 import random
@@ -128,7 +129,8 @@ class Copier:
         self._functions[id(function)] = (function, function)  # it may refer to itself
         cells = tuple(self._rebound_cell(cell, depth) for cell in function.__closure__ or ())
         defaults = self.rebound(function.__defaults__, depth)
-        names = [n for n in function.__code__.co_names if n in function.__globals__]
+        names = [] if _writes_globals(function) else function.__code__.co_names
+        names = [name for name in names if name in function.__globals__]
         before = {name: function.__globals__[name] for name in names}
         after = {name: self.rebound(value, depth + 1) for name, value in before.items()}
         changed = {name: value for name, value in after.items() if value is not before[name]}
@@ -235,6 +237,10 @@ class _Scope(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         return self._real[name]
+
+
+def _writes_globals(function: types.FunctionType) -> bool:
+    return any(step.opname == "STORE_GLOBAL" for step in dis.get_instructions(function))
 
 
 def _is(one: object, other: object) -> bool:

@@ -127,11 +127,13 @@ class OwnRandomness:
         """See whether this thread draws from Python's or NumPy's generator, and undo it."""
         generators = {id(random._inst), id(np.random.mtrand._rand)}  # noqa: SLF001
         before, seed, profile = _read(with_torch=False), torch.initial_seed(), sys.getprofile()
-        drew = False
+        drew, process = False, os.getpid()
 
         def see(_frame: Any, event: str, called: Any) -> None:
             nonlocal drew
-            if event == "c_call" and id(getattr(called, "__self__", None)) in generators:
+            if os.getpid() != process:  # a loader's worker
+                sys.setprofile(None)
+            elif event == "c_call" and id(getattr(called, "__self__", None)) in generators:
                 drew = True
 
         sys.setprofile(see)

@@ -271,8 +271,9 @@ class Shadow:
         known = self._parameters.get(id(parameter))
         if known is not None:
             return known.copy
-        if type(parameter) is not nn.Parameter or parameter.is_meta:
-            return parameter  # of a kind that has ways of its own: nothing here changes it
+        own_ways = type(parameter) is not nn.Parameter or parameter.is_inference()
+        if own_ways or parameter.is_meta:
+            return parameter
         alias = ParameterAlias(parameter)
         self._changed |= not self._first
         self._parameters[id(parameter)] = alias

@@ -531,3 +531,53 @@ def test_an_interrupt_keeps_what_was_counted() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         IUA.introspect(nn.Sequential(nn.ReLU()), batches())
     assert caught.value.partial.probes == 4  # type: ignore[attr-defined]
+
+
+def test_what_a_background_run_draws_is_not_the_programs_and_not_drawn_twice() -> None:
+    class Noise(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop, self.rows = nn.Dropout(0.5), [[]]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            noise = [torch.rand_like(x), torch.randn(2, 8), torch.bernoulli(0.5 * torch.ones(2, 8))]
+            seen.append(torch.cat([self.drop(x), *noise], dim=1))
+            return F.relu(x)
+
+    seen: list[torch.Tensor] = []
+    model, batches = Noise(), [torch.ones(2, 8)] * 5
+    drawing, drawn = threading.Event(), threading.Event()
+
+    def loader() -> Iterator[torch.Tensor]:
+        for number, batch in enumerate(batches):
+            if number == 2:
+                drawing.set()
+                drawn.wait(10)
+            yield batch
+
+    torch.manual_seed(0)
+    expected = torch.rand(6)
+    torch.manual_seed(0)
+    widget = IUAWidget(model, loader(), mode="train")
+    assert drawing.wait(10)
+    beside = torch.rand(3)
+    drawn.set()
+    widget.wait()
+    assert torch.equal(torch.cat([beside, torch.rand(3)]), expected)
+    rows = torch.cat(seen)
+    assert len(torch.unique(rows, dim=0)) == len(rows) >= 10
+
+
+def test_workers_of_a_background_runs_loader_draw_each_their_own() -> None:
+    seen: list[torch.Tensor] = []
+
+    def keep(model: nn.Module, x: torch.Tensor) -> Any:
+        seen.append(x.clone())
+        return model(x)
+
+    data = DataLoader(Augmented(), batch_size=10, num_workers=2)
+    before = everything(nn.ReLU())
+    IUAWidget(nn.Sequential(nn.ReLU()), data, forward=keep).wait()
+    assert_untouched(before, everything(nn.ReLU()))
+    fractions = torch.cat(seen) % 1
+    assert len(torch.unique(fractions[:, 0])) == 30

@@ -356,6 +356,15 @@ def test_a_hook_that_is_a_method_of_an_object_still_reaches_the_object() -> None
     assert recorder.shapes == [(5, 6)]
 
 
+def test_what_a_hook_writes_to_globals_stays_written() -> None:
+    model = net()
+    scope: dict[str, Any] = {"net": model, "seen": 0}
+    exec("def hook(module, args, output):\n global seen\n seen += len(net)", scope)
+    model[0].register_forward_hook(scope["hook"])
+    IUA.introspect(model, torch.randn(5, 4))
+    assert scope["seen"] == 5
+
+
 def test_layers_may_be_modules_and_predicates_on_the_models_own() -> None:
     model, x = net(), torch.randn(5, 4)
     for layers in (model[2], [model[2]], lambda module: module is model[2]):
@@ -507,3 +516,13 @@ def test_that_the_model_changed_meanwhile_is_told(change: str, told: str) -> Non
     go_on.set()
     widget.wait()
     assert re.match(told, widget._run["notes"][0]), widget._run["notes"]
+
+
+def test_a_model_made_in_inference_mode_is_watched_there_and_outside() -> None:
+    x = torch.randn(5, 4)
+    with torch.inference_mode():
+        model = net()
+        inside = IUA.introspect(model, x).results["2"].unit_inactive_count.tolist()
+        before = [p.clone() for p in model.state_dict().values()]
+    assert IUA.introspect(model, x).results["2"].unit_inactive_count.tolist() == inside
+    assert all(map(torch.equal, before, model.state_dict().values()))
