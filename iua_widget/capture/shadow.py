@@ -240,7 +240,10 @@ class Shadow:
             return shadow
         if isinstance(module, torch.jit.ScriptModule):
             return self._make_script(module)
-        shadow = object.__new__(type(module))
+        try:
+            shadow = object.__new__(type(module))
+        except TypeError:  # a module that is a dict or the like as well
+            shadow = copy.copy(module)
         twin = self._remember(module, shadow)
         twin.settled = type(module).__module__.startswith("torch.nn.modules.")
         self._fill(twin)

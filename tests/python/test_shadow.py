@@ -94,12 +94,25 @@ class Lists(nn.Module):
         return F.relu(self.hidden[0](fc(x)) * self.by_module[fc])
 
 
+class Table(nn.Module, dict[str, int]):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self["factor"] = 2
+
+    __hash__ = nn.Module.__hash__
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.fc(x) * self["factor"])
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "plain": net,
     "tied": tied,
     "LSTM": lambda: Sequence(nn.LSTM),
     "GRU, weight norm": lambda: Sequence(nn.GRU, normed=True),
     "lists": Lists,
+    "a dict": Table,
     "spectral norm": lambda: nn.Sequential(
         parametrizations.spectral_norm(nn.Linear(4, 6)), nn.ReLU()
     ),

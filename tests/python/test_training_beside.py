@@ -21,7 +21,7 @@ def test_training_in_the_cell_is_as_if_the_widget_were_not_there() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     lines = done.stdout.splitlines()
