@@ -175,6 +175,12 @@ class AllExperts:
     experts : int
     sure : bool
         See `Routing`.
+
+    Attributes
+    ----------
+    last : bool or None
+        Whether the axis of the experts is the last but the channels', and not the first. As many
+        tokens as experts do not tell: then what it says before, or the first.
     """
 
     eager = False
@@ -182,25 +188,34 @@ class AllExperts:
     def __init__(self, hidden: torch.Tensor, experts: int, *, sure: bool) -> None:
         self.experts = experts
         self.sure = sure
+        self.last: bool | None = None
         self._hidden = hidden
         self._given: torch.Tensor | None = None
 
     def split(self, response: torch.Tensor, call: int) -> list[ExpertRows] | None:  # noqa: ARG002
         """See `Routing.split`."""
-        if response.ndim <= _MATRIX or len(response) != self.experts:
+        if response.ndim <= _MATRIX:
             return None
-        among, rows = response.shape[1], _rows(self._hidden)
-        if rows == among * self.experts:
-            self._given = self._hidden.reshape(self.experts, among, -1).ne(0).any(dim=2)
-        elif rows == among:
+        lead, rows = response.shape[:-1], _rows(self._hidden)
+        among = math.prod(lead) // self.experts
+        last = lead[-1] == self.experts and among == rows
+        first = lead[0] == self.experts and rows in (among, among * self.experts)
+        if not (first or last):
+            return None
+        if self.last is None or not (first and last):
+            self.last = not first
+        by_expert = (
+            response.flatten(0, -3).transpose(0, 1) if self.last else response.flatten(1, -2)
+        )
+        if rows == among:
             self._given = response.new_ones((self.experts, among), dtype=torch.bool)
         else:
-            return None
+            self._given = self._hidden.reshape(self.experts, among, -1).ne(0).any(dim=2)
         found = [
             (expert, Tokens(given.nonzero()[:, 0], among))
             for expert, given in enumerate(self._given)
         ]
-        return [ExpertRows(expert, response[expert, of.index], of) for expert, of in found]
+        return [ExpertRows(expert, by_expert[expert, of.index], of) for expert, of in found]
 
     def hit(self) -> list[int]:
         """See `Routing.hit`."""

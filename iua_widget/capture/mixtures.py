@@ -51,11 +51,14 @@ class Mixture:
         The names of all.
     layers : dict of str to (int, Capture)
         By response: whose it is, and one like it that has no row.
+    completed : int
+        Layers when `complete` was called last.
     """
 
     name: str
     experts: tuple[str, ...]
     layers: dict[str, tuple[int, Capture]] = field(default_factory=dict)
+    completed: int = 0
 
     def met(self, expert: int, capture: Capture) -> None:
         """Note a response of an expert's."""
@@ -74,6 +77,8 @@ class Mixture:
             Given an expert, a layer that it lacks, and another expert's like it: whether it is one
             of its.
         """
+        if len(self.layers) == self.completed:
+            return
         for whose, like in list(self.layers.values()):
             before = len(self.experts[whose])
             for expert, name in enumerate(self.experts):
@@ -83,6 +88,7 @@ class Mixture:
                     one = replace(like, name=response, layer=layer)
                     if has(name, one, like):
                         self.layers[response] = expert, one
+        self.completed = len(self.layers)
 
     def loads(self, counts: torch.Tensor) -> Iterator[Capture]:
         """Every layer without a row, and what its expert got of the tokens.

@@ -26,6 +26,8 @@ from iua_widget.capture.activations import (
 from iua_widget.capture.calls import Call, Calls
 from iua_widget.capture.cuts import RELUS, Cuts
 from iua_widget.capture.experts import (
+    AllExperts,
+    ExpertRows,
     RealTokens,
     Routing,
     SortedExperts,
@@ -152,6 +154,8 @@ class Findings:
         Chosen modules called on another thread meanwhile.
     mixtures : dict of str to Mixture
         By the module of experts.
+    experts_last : dict of str to bool
+        By layer: see `AllExperts`.
     together : set of str
         Layers that compute for several experts at once, in an order that is not known.
     channel_axes : dict of str to int or None
@@ -163,6 +167,7 @@ class Findings:
     functions: bool = False
     elsewhere: set[str] = field(default_factory=set)
     mixtures: dict[str, Mixture] = field(default_factory=dict)
+    experts_last: dict[str, bool | None] = field(default_factory=dict)
     together: set[str] = field(default_factory=set)
     channel_axes: dict[str, int | None] = field(default_factory=dict)
 
@@ -503,14 +508,9 @@ class Watch:
             return [capture]
         part = capture.name[len(layer.name) :]
         path = re.sub(r"^:\d+", "", part)
-        call = experts.calls[layer.name + path]
-        experts.calls[layer.name + path] += 1
-        found = experts.routing.split(capture.tensor, call)
-        if found is None and not experts.routing.sure:
-            return [capture]
+        found = self._split(experts, experts.routing, capture, path)
         if found is None:
-            self._findings.together.add(layer.name)
-            raise LookAgain
+            return [capture]
         if experts.routing.eager:
             part = f":{experts.number}{path}" if experts.number else path
         mixture = self._mixture(experts.name, experts.routing.experts)
@@ -528,6 +528,23 @@ class Watch:
             mixture.met(of.expert, one)
             captures.append(one)
         return captures
+
+    def _split(
+        self, frame: _Frame, routing: Routing, capture: Capture, path: str
+    ) -> list[ExpertRows] | None:
+        """The rows of each expert; None where a response is not one of several experts."""
+        layer = capture.layer.name
+        call = frame.calls[layer + path]
+        frame.calls[layer + path] += 1
+        if isinstance(routing, AllExperts):
+            routing.last = self._findings.experts_last.get(layer)
+        found = routing.split(capture.tensor, call)
+        if isinstance(routing, AllExperts) and found is not None:
+            self._findings.experts_last[layer] = routing.last
+        if found is None and routing.sure:
+            self._findings.together.add(layer)
+            raise LookAgain
+        return found
 
     def _within(self, module: str, layer: str) -> str | None:
         """What follows a module's name in that of a layer within it; None where it is not within.

@@ -213,15 +213,17 @@ class TopOne(nn.Module):
 class SideBySide(nn.Module):
     """Every expert computes every token, in one product."""
 
-    def __init__(self) -> None:
+    def __init__(self, product: str = "...c,ech->e...h") -> None:
         super().__init__()
+        self.product = product
         self.num_experts = 3
         self.gate = nn.Linear(4, 3)
         self.up_proj = nn.Parameter(torch.randn(3, 4, 6))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        inner = torch.relu(torch.einsum("nc,ech->enh", hidden, self.up_proj))
-        return torch.einsum("enh,ne->nh", inner, self.gate(hidden).softmax(dim=-1))
+        inner = torch.relu(torch.einsum(self.product, hidden, self.up_proj))
+        weights = self.gate(hidden).softmax(dim=-1)
+        return torch.einsum(f"{self.product[-5:]},...e->...h", inner, weights)
 
 
 @pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
@@ -269,3 +271,20 @@ def test_the_table_is_sorted_and_filtered_by_load() -> None:
     widget.filter, widget.sort = "", {"column": "load", "ascending": False}
     assert widget.table()["load"].tolist() == [2.5, 1, 0.5, 0]
     widget.close()
+
+
+@pytest.mark.parametrize("product", ["...c,ech->e...h", "...c,ech->...eh"])
+@pytest.mark.parametrize("shape", [(5,), (2, 4)])
+def test_experts_side_by_side_are_told_apart_on_whichever_axis(
+    product: str, shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    model = SideBySide(product)
+    batches = [torch.randn(*shape, 4), torch.randn(3, 4)]  # and as many tokens as experts
+    iua = IUA.introspect(model, batches, engine="reference", units="token")
+    assert iua.layers == [f"SideBySide.{expert}/relu" for expert in range(3)]
+    tokens = torch.cat([batch.reshape(-1, 4) for batch in batches])
+    for expert, layer in enumerate(iua.layers):
+        by_hand = torch.relu(tokens @ model.up_proj[expert]).eq(0).sum(dim=0)
+        assert iua.results[layer].unit_inactive_count.tolist() == by_hand.tolist()
+        assert (iua.results[layer].probes, iua.results[layer].load) == (len(tokens), 1)
