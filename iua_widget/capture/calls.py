@@ -101,6 +101,10 @@ class Calls:
             elif isinstance(arg, (tuple, list)):
                 self.uses(arg)
 
+    def enters(self, module: nn.Module) -> None:
+        """A module is called, which may have weights that are no parameters, as quantised ones."""
+        self._weights.add(id(module))
+
     def number(self, base: str) -> int:
         """The calls of a module or function so far in this pass."""
         return self._calls[base].number if base in self._calls else 0

@@ -344,6 +344,7 @@ class Watch:
             self._passes += 1
         name = self._names.called_from(module, caller.name if caller else self._names.root)
         self._findings.calls.add(name)
+        self._calls.enters(module)
         inside = id(module) in self._selection.activations or (
             caller is not None and caller.inside_activation
         )

@@ -161,6 +161,28 @@ def test_layers_with_weights_of_their_own_stay_apart() -> None:
     )
 
 
+def test_weights_that_are_no_parameters_are_weights() -> None:
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("weight", torch.randn(4, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ self.weight
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers, self.relu = nn.ModuleList(Frozen() for _ in range(20)), nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for layer in self.layers:
+                x = self.relu(layer(x))
+            return x
+
+    assert len(IUA.introspect(Net(), torch.randn(3, 4)).layers) == 20
+
+
 def test_the_first_batch_decides() -> None:
     def batches(*lengths: int) -> list[torch.Tensor]:
         return [torch.randn(2, length, 4) for length in lengths]
