@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+collect_ignore = ["shiny_app.py"]  # a process of its own
 
 
 @pytest.fixture
