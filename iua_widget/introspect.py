@@ -276,7 +276,8 @@ class IUA:
             the host first; of complex tensors the magnitudes are taken there.
         memory : str or int, optional
             What the run may hold beside the responses it is given: tallies, the batch at hand, what
-            is kept of each probe, and what layers take in objects. ``"2 GiB"``, ``"500 MB"`` or a
+            is kept of each probe, and what layers take in objects; not the libraries that count,
+            which are loaded once in a process. ``"2 GiB"``, ``"500 MB"`` or a
             number of bytes; by default half of what is free on the machine, or in the container,
             when the first batch comes, and on a CUDA device that counts no more than half of what
             is free there. On a device counters have 32 bits from the first; what is read of them is
