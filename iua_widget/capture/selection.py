@@ -23,6 +23,7 @@ from iua_widget.capture.activations import (
 )
 from iua_widget.capture.experts import may_have_experts
 from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.refusals import wrapped_in
 from iua_widget.capture.sequences import time_major
 from iua_widget.errors import LayerSelectionError
 from iua_widget.response_info import LayerKind
@@ -364,6 +365,7 @@ class Selection:
                 Choice(entry.__name__, (k for k, m in modules.items() if isinstance(m, entry)))
             )
         if isinstance(entry, nn.Module):
+            entry = wrapped_in(entry) or entry
             if id(entry) not in modules:
                 message = (
                     f"layers={type(entry).__name__}(...) is a module, but none of this model's. "

@@ -539,3 +539,11 @@ def test_a_model_made_in_inference_mode_is_watched_there_and_outside() -> None:
         before = [p.clone() for p in model.state_dict().values()]
     assert IUA.introspect(model, x).results["2"].unit_inactive_count.tolist() == inside
     assert all(map(torch.equal, before, model.state_dict().values()))
+
+
+def test_a_compiled_part_is_chosen_by_itself_or_by_what_it_was() -> None:
+    part = nn.Sequential(nn.Linear(4, 6), nn.ReLU())
+    compiled: Any = torch.compile(part, backend="eager")
+    model = nn.Sequential(compiled, nn.Linear(6, 3))
+    for layers in (part, compiled):
+        assert IUA.introspect(model, torch.randn(5, 4), layers=layers).layers == ["0"]
