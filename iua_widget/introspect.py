@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from iua_widget.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.atomic_write import as_path
-from iua_widget.calls_option import base_of
 from iua_widget.checkpoint import Checkpoint
 from iua_widget.counting.choice import choose_engine
 from iua_widget.errors import (
@@ -28,6 +27,7 @@ from iua_widget.errors import (
 )
 from iua_widget.failure import Failure
 from iua_widget.interrupts import interrupts_held
+from iua_widget.layer_names import base_of
 from iua_widget.masks import MaskOption
 from iua_widget.memory_budget import MemoryBudget
 from iua_widget.memory_plan import plan_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -395,8 +396,6 @@ def _batches(dataset: Any, batch_size: int) -> Iterable[Any]:
 
 
 def _is_torch_dataset(dataset: Any) -> bool:
-    import sys
-
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(dataset, torch.utils.data.Dataset)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, cast, get_args
 
@@ -37,7 +36,7 @@ from iua_widget.masks import MaskOption, Masks, asked_masks
 from iua_widget.position import Position
 from iua_widget.producers import Record, at_most
 from iua_widget.units import Origin
-from iua_widget.wording import named
+from iua_widget.wording import did_you_mean, named
 
 _END: Final = object()
 
@@ -452,7 +451,6 @@ def _checked_forward(forward: Any) -> Callable[[Any, Any], Any] | None:
 def _checked_mode(mode: str) -> Mode:
     if mode in get_args(Mode):
         return cast("Mode", mode)
-    near = difflib.get_close_matches(str(mode), get_args(Mode), n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(mode, get_args(Mode))
     message = f"mode must be 'eval' or 'train', and is {mode!r}.{hint}"
     raise ProducerError(message)
