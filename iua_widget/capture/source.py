@@ -45,7 +45,8 @@ class TorchSource:
     """The responses of a model, as it is fed by a loader.
 
     A response is handed on while it is made, before a later in-place operation could change it.
-    Each call in one forward pass is a layer of its own: ``relu``, ``relu:1``, ``block/relu``.
+    Each call in one forward pass is a layer of its own: ``relu``, ``relu:1``, ``block/relu``; where
+    calls are merged, those of one module are one.
     What is run is the model's shadow, so the model itself is never touched; other use of it on
     another thread is neither disturbed nor counted.
 
