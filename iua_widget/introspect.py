@@ -568,8 +568,8 @@ class IUA:
             engine=self._engine,
         )
 
-    def _tally_or_none_seen(self, layer: str, like: Tally) -> Tally:
-        """A layer's tally, of no probe where only another run has reached the layer."""
+    def _tally_or_empty(self, layer: str, like: Tally) -> Tally:
+        """A layer's tally; one of no probe where only another run has reached the layer."""
         here = self._tallies.get(layer)
         return here or self._new_tally(like.unit_shape, like.kind, like.plan)
 
@@ -1140,9 +1140,9 @@ class IUA:
                 merged._source_notes[note] = None
             for name in merged_order(self.layers, other.layers):
                 known = self._tallies.get(name) or other._tallies[name]
-                mine = self._tally_or_none_seen(name, known)
+                mine = self._tally_or_empty(name, known)
                 try:
-                    merged._tallies[name] = mine.merged(other._tally_or_none_seen(name, known))
+                    merged._tallies[name] = mine.merged(other._tally_or_empty(name, known))
                 except MergeError as error:
                     message = f"layer {name!r}: {error}"
                     raise MergeError(message) from None
