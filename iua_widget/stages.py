@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from iua_widget.carried import followed, layout_of, pooled, settled, transposed
 from iua_widget.dnikit_stages import (
     as_dnikit_batch,
     as_dnikit_stage,
@@ -21,6 +20,7 @@ from iua_widget.dnikit_stages import (
 )
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.masked_arrays import unmasked
+from iua_widget.origins import followed, layout_of, pooled, settled, transposed
 from iua_widget.tensors import as_numpy, is_tensor
 from iua_widget.units import Origin
 from iua_widget.wording import named

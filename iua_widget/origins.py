@@ -1,4 +1,4 @@
-"""What a model told of a response, carried through what is done to the response after it."""
+"""Origins of responses, kind, channels and mask, after axes were moved, pooled or cut."""
 
 from __future__ import annotations
 
