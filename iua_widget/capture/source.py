@@ -244,31 +244,18 @@ class TorchSource:
         restart: Callable[[], None],
     ) -> int:
         shapes = str([tuple(tensor.shape) for _, tensor in tensors(batch)])
-        new = shapes not in self._shapes
+        functions = shapes not in self._shapes
         self._shapes.add(shapes)
-        probes = self._pass_until_seen(batch, number, left, record, restart, functions=new)
-        if self._calls.decide():
-            restart()
-            self._findings = Findings()
-            probes = self._pass_until_seen(batch, number, left, record, restart, functions=True)
-        return probes
-
-    def _pass_until_seen(
-        self,
-        batch: Any,
-        number: int,
-        left: int | None,
-        record: Record,
-        restart: Callable[[], None],
-        *,
-        functions: bool,
-    ) -> int:
         while True:
             try:
-                return self._watched_pass(batch, number, left, record, functions=functions)
+                probes = self._watched_pass(batch, number, left, record, functions=functions)
+                if not self._calls.decide():
+                    return probes
+                self._findings = Findings()
             except LookAgain:
-                restart()
-                functions = True
+                pass
+            restart()
+            functions = True
 
     def _watched_pass(
         self, batch: Any, number: int, left: int | None, record: Record, *, functions: bool
