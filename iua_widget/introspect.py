@@ -369,13 +369,13 @@ class IUA:
                         checkpoint.counted(iua)
             if checkpoint is not None:
                 checkpoint.save(iua)
-        except BaseException as error:  # Ctrl-C between two batches, too, and a disk that is full
+            for note in iua.notes:
+                warnings.warn(note, IUAWarning, stacklevel=2)
+        except BaseException as error:  # Ctrl-C at any moment, too, and a disk that is full
             _keep(iua, error)
             if checkpoint is not None:
                 checkpoint.save_after(error, iua)
             raise
-        for note in iua.notes:
-            warnings.warn(note, IUAWarning, stacklevel=2)
         return iua
 
     def _go_on_from(self, path: Path, weights: str | None) -> None:
