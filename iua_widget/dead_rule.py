@@ -1,4 +1,4 @@
-"""When a unit is dead: on how many of its finite probes it must be inactive."""
+"""On how many probes each unit of a layer must be inactive to be dead."""
 
 from __future__ import annotations
 

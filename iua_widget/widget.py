@@ -435,7 +435,7 @@ class IUAWidget(anywidget.AnyWidget):
         return ended
 
     def close(self) -> None:
-        """End the run, and take the widget off the page."""
+        """End the run, take its hooks off the model, and take the widget off the page."""
         if self._current is not None:
             self._current.stop(wait=False)
         if self._pacer is not None:
@@ -519,7 +519,7 @@ class IUAWidget(anywidget.AnyWidget):
             "sort": self.sort,
             "filter": self.filter,
             "colour": self.colour,
-            "layer": self.layer or iua.layers[0],
+            "layer": self.layer or self._first_with_figures(),
             "status": self.status,
             "_run": self._run_info(),
         }
@@ -717,10 +717,14 @@ class IUAWidget(anywidget.AnyWidget):
         layers = self._iua.layers
         asked = self.layer
         if layers and asked not in layers:
-            self.layer = layers[0]
+            self.layer = first = self._first_with_figures()
             if asked:
                 there = str(unknown_layer(asked, layers))
-                self._layer_note = f"{there} {layers[0]!r} was selected instead."
+                self._layer_note = f"{there} {first!r} was selected instead."
+
+    def _first_with_figures(self) -> str:
+        layers = self._iua.layers
+        return next((name for name in layers if self._iua.tally(name).probes), layers[0])
 
     def _on_status(self, run: Run) -> None:
         if run is not self._current or self._pacer is None:

@@ -1,4 +1,4 @@
-"""Which ReLUs have their result cut (by top-k, a threshold, a mask) before anything uses it."""
+"""What a ReLU gives, followed until something uses it: whether it is cut to fewer before."""
 
 from __future__ import annotations
 

@@ -229,6 +229,14 @@ def test_an_error_of_the_producer_shows_with_the_partial_result_kept(tmp_path: P
     assert unpack(widget._table)[0]["probes"] == 5
 
 
+def test_the_layer_first_selected_is_one_with_figures() -> None:
+    data = {"padding": np.zeros((4, 3, 2)), "dense": np.zeros((4, 3))}
+    none = {"padding": np.zeros((4, 3), bool)}
+    widget = IUAWidget(data, units={"padding": "token"}, mask=lambda _: none, background=False)
+    assert list(widget.iua.layers) == ["padding", "dense"]
+    assert widget.layer == "dense"
+
+
 def test_what_reads_a_run_that_counted_nothing_leads_to_what_ended_it(tmp_path: Path) -> None:
     widget = IUAWidget(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), [torch.randn(3, 5)])
     with pytest.warns(IUAWarning, match="The run broke off: .*mat1 and mat2"):
