@@ -136,29 +136,30 @@ describe("unitsAtLevel", () => {
 });
 
 describe("what is not finite", () => {
-  it("is found by the column of finite values, and marked whatever is coloured", () => {
+  it("is found by the column of finite values, and marked whatever is coloured, unless it is dead", () => {
     const snapshot = unitsSnapshot(
-      [3],
+      [4],
       10,
       [0, 1],
       [
-        [0, 2, 9],
-        [4, 5, 10],
-        [10, 0, 10],
+        [0, 2, 9, 9],
+        [4, 5, 10, 9],
+        [10, 5, 10, 9],
       ],
     );
     const facts = new UnitFacts(snapshot);
-    expect(facts.notFinite).toEqual([1]);
+    expect(facts.notFinite).toEqual([1, 3]);
     const reading = {
-      lower: snapshot.counts.subarray(0, 3),
-      upper: snapshot.counts.subarray(0, 3),
+      lower: snapshot.counts.subarray(0, 4),
+      upper: snapshot.counts.subarray(0, 4),
       exact: true,
       lowerColumn: 0,
     };
     for (const colouring of COLOURINGS) {
       for (const pooling of POOLINGS) {
-        const out = facts.levels(reading, facts.possible(colouring), 10, null, pooling);
+        const out = facts.levels(reading, facts.possible(colouring), facts.rule(1), null, pooling);
         expect(out[1]).toBe(NOT_FINITE[pooling]);
+        expect(out[3]).toBe(DEAD[pooling]);
       }
     }
     expect(facts.possible("mean |x|")).toBe("share");

@@ -6,6 +6,7 @@ import {
   aliveRange,
   type Colouring,
   countLevels,
+  DEAD,
   encodeCounts,
   encodeShades,
   magnitudeRange,
@@ -97,21 +98,24 @@ export class UnitFacts {
   levels(
     reading: UnitsReading,
     colouring: Colouring,
-    deadFrom: number,
+    dead: DeadRule,
     range: Range | null,
     pooling: Pooling,
   ): Uint8Array {
     const { lower } = reading;
     const out = this.#levels;
     if (colouring === "mean |x|") {
-      encodeShades(this.#shaded().shades, lower, deadFrom, pooling, out);
+      encodeShades(this.#shaded().shades, lower, dead.from, pooling, out);
     } else {
       const { probes } = this.units;
       const ends = range ?? { from: 0, to: probes };
-      const levelOf = countLevels(colouring, probes, deadFrom, ends, pooling);
+      const levelOf = countLevels(colouring, probes, dead.from, ends, pooling);
       encodeCounts(lower, probes, levelOf, out);
     }
-    for (const unit of this.notFinite) out[unit] = NOT_FINITE[pooling];
+    for (const unit of this.notFinite) {
+      const isDead = (lower[unit] as number) >= dead.fromOf(unit);
+      out[unit] = isDead ? DEAD[pooling] : NOT_FINITE[pooling];
+    }
     return out;
   }
 }

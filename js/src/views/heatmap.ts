@@ -535,16 +535,15 @@ export class Heatmap {
     const [data, facts, survey] = [this.#data, this.#facts, this.#survey];
     if (data === null || facts === null || survey === null) return;
     const { reading, units } = data;
-    const deadFrom = data.dead.from;
     const { pooling, map, across, order } = this.#choices;
     const colouring = this.#colouring;
-    const range = facts.range(colouring, reading, deadFrom);
+    const range = facts.range(colouring, reading, data.dead.from);
     const sorted = order === "activity" && layoutKind(units.shape) === "grid";
     this.#order = sorted ? orderUnits(reading.lower, true) : null;
     this.#picture.show(
       {
         shape: units.shape,
-        levels: facts.levels(reading, colouring, deadFrom, range, pooling),
+        levels: facts.levels(reading, colouring, data.dead, range, pooling),
         pooling,
         order: this.#order,
         across,
