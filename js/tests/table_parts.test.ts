@@ -149,7 +149,7 @@ describe("typing to find", () => {
 });
 
 describe("warnings", () => {
-  const context = { stops: 71, broken: false, probes: 10, deadShare: 0, alarm: 0.5 };
+  const context = { stops: 71, broken: false, deadShare: 0, alarm: 0.5 };
   const marks = (changes: object, more: object = {}): string[] =>
     layerWarnings(meta(changes), { ...context, ...more }).map(({ mark }) => mark);
 
@@ -178,14 +178,15 @@ describe("warnings", () => {
     });
     expect(nan?.text).toContain("1,200 NaN and 1 infinite responses");
     expect(dead?.text).toContain("75.0 % of the units are dead, at least the 50.0 %");
-    const reasons = [{ dtype: "" }, {}, { masked: 4 }].map((changes) => {
+    const reasons = [{ dtype: "" }, {}, { masked: 4 }, { load: 0 }].map((changes) => {
       const [none] = layerWarnings(meta({ probes: 0, ...changes }), context);
       return none?.text;
     });
     expect(reasons).toEqual([
-      "No probe reached it, of 10 so far: it was not called.",
-      "No probe reached it, of 10 so far: whenever it was called, no row was given.",
-      "No probe reached it, of 10 so far: all its positions are padding, as the mask of the batches says.",
+      "No probe reached it: it was not called.",
+      "No probe reached it: whenever it was called, no row was given.",
+      "No probe reached it: all its positions are padding, as the mask of the batches says.",
+      "No probe reached it: no token was routed to this expert.",
     ]);
   });
 });

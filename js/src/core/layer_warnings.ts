@@ -16,8 +16,6 @@ export interface WarningContext {
   readonly stops: number;
   /** Nothing finite ever came. */
   readonly broken: boolean;
-  /** Probes of the whole run. */
-  readonly probes: number;
   readonly deadShare: number;
   /** The share of dead units from which on a layer is an alarm. */
   readonly alarm: number;
@@ -47,6 +45,7 @@ function divergedWarning(meta: LayerMeta, broken: boolean): LayerWarning | null 
 /** Why a layer has no probe, as far as that can be told. */
 export function whyNone(meta: LayerMeta): string {
   if (meta.masked > 0) return ": all its positions are padding, as the mask of the batches says";
+  if (meta.load === 0) return ": no token was routed to this expert";
   return meta.dtype === "" ? ": it was not called" : ": whenever it was called, no row was given";
 }
 
@@ -63,11 +62,10 @@ export function layerWarnings(meta: LayerMeta, context: WarningContext): LayerWa
     });
   }
   if (meta.probes === 0) {
-    const others = context.probes > 0 ? `, of ${formatInteger(context.probes)} so far` : "";
     warnings.push({
       level: "bad",
       mark: meta.masked > 0 ? "all padding" : "no input",
-      text: `No probe reached it${others}${whyNone(meta)}.`,
+      text: `No probe reached it${whyNone(meta)}.`,
     });
   }
   if (meta.stops < context.stops) {

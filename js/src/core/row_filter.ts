@@ -51,6 +51,7 @@ const COMPARISONS: ReadonlyMap<string, Comparison> = new Map([
   [">", ">"],
 ]);
 const KIND = "kind:";
+const NO_SHARE = " is no share";
 const WORDS_OF_A_HEADING = 3;
 const NEAREST = 3;
 
@@ -100,8 +101,11 @@ function partsOf(filter: string): Part[] {
       const [figure, name, start] = takeSubject(parts, token.start);
       const end = value?.end ?? token.end;
       const test = asTest(figure, name, token.sign, value?.text ?? "");
-      if ("figure" in test) part(start, end, { test });
-      else part(start, end, { fault: refusal(filter.slice(start, end), test) });
+      if (typeof test !== "string") part(start, end, { test });
+      else {
+        const near = test.startsWith(NO_SHARE, figure?.length) ? `${figure}-share` : name;
+        part(start, end, { fault: refusal(filter.slice(start, end), test, near) });
+      }
     } else if (token.text === KIND && !token.quoted && next?.quoted && next.start === token.end) {
       at++;
       part(token.start, next.end, { text: next.text, kind: true });
@@ -130,44 +134,37 @@ function takeSubject(parts: Part[], at: number): [FigureKey | undefined, string,
   return [undefined, "", at];
 }
 
-interface Fault {
-  readonly what: string;
-  /** Figures with names near to this one are named first. */
-  readonly near: string;
-}
-
 /** The test, or why there is none. */
 function asTest(
   figure: FigureKey | undefined,
   name: string,
   sign: string,
   written: string,
-): FigureTest | Fault {
-  const fault = (what: string, near = name): Fault => ({ what, near });
+): FigureTest | string {
   if (figure === undefined) {
-    return fault(name === "" ? "nothing is compared" : `no figure is called “${name}”`);
+    return name === "" ? "nothing is compared" : `no figure is called “${name}”`;
   }
   const comparison = COMPARISONS.get(sign);
-  if (comparison === undefined) return fault(`“${sign}” is no comparison`);
+  if (comparison === undefined) return `“${sign}” is no comparison`;
   if (isText(figure)) {
     return (comparison === "=" || comparison === "!=") && written !== ""
       ? { figure, comparison, value: textAsCompared(figure, written) }
-      : fault(`${figure} is a text: write ${figure}=… for those that are so`);
+      : `${figure} is a text: write ${figure}=… for those that are so`;
   }
   const [, number, percent] = NUMBER.exec(written) ?? [];
   if (number === undefined) {
     const what = written === "" ? "with nothing" : `with “${written}”, which is no number`;
-    return fault(`${figure} is compared ${what}`);
+    return `${figure} is compared ${what}`;
   }
   if (percent !== "%") return { figure, comparison, value: Number(number) };
   return isShare(figure)
     ? { figure, comparison, value: Number(number) / 100 }
-    : fault(`${figure} is no share, and is compared with ${written}`, `${figure}-share`);
+    : `${figure}${NO_SHARE}, and is compared with ${written}`;
 }
 
-function refusal(source: string, { what, near }: Fault): string {
+function refusal(source: string, what: string, name: string): string {
   return (
-    `“${source}” cannot be: ${what}. Figures are ${nearestFirst(near).join(", ")}; they are ` +
+    `“${source}” cannot be: ${what}. Figures are ${nearestFirst(name).join(", ")}; they are ` +
     "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage. " +
     `What is looked for in names goes into double quotes: "${source}".`
   );

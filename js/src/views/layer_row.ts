@@ -160,7 +160,6 @@ export class LayerRow {
       layerWarnings(meta, {
         stops: reading.table.stops.length,
         broken,
-        probes: reading.table.probes,
         deadShare,
         alarm,
       }),

@@ -54,6 +54,7 @@ export class NumberCell {
     setAttribute(this.#node, "data-value", known ? String(lower) : null);
     setAttribute(this.#node, "data-upper", between ? String(high) : null);
     if (this.#bar !== null) {
+      this.#bar.hidden = !known;
       setVariable(this.#bar, "--lower", known ? lower.toFixed(4) : "0");
       setVariable(this.#bar, "--upper", known ? high.toFixed(4) : "0");
     }
