@@ -120,7 +120,7 @@ class Run:
         self._announced: Status = "idle"
         self._pause_wanted = False
         self._stop_wanted = False
-        self._finished = threading.Event()
+        self._finished = free_in_child(threading.Event())
         self._thread: threading.Thread | None = None
         self._background = False
         self._probes = 0
@@ -226,9 +226,12 @@ class Run:
 
     def leave_to_parent(self) -> None:
         """Be at an end in a process that was forked while this ran on another thread."""
-        if self.active and self._thread is not threading.current_thread():
-            self._status = self._announced = "stopped"
-            self._finished.set()
+        if self._thread is None or self._thread is threading.current_thread():
+            return
+        if self.active:
+            self._status = "stopped"
+        self._announced = self._status
+        self._finished.set()
 
     def _work(self, after: Run | None) -> None:
         end: Status = "failed"

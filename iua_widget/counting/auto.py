@@ -20,6 +20,7 @@ from iua_widget.counting.engine import (
 )
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import IUAError, IUAWarning
+from iua_widget.forks import no_fork_within
 from iua_widget.tensors import is_tensor
 
 if TYPE_CHECKING:
@@ -119,9 +120,10 @@ class AutoEngine:
 
     def _look_for_loops(self) -> None:
         try:
-            from iua_widget.counting.compiling import loop_compiler
+            with no_fork_within():
+                from iua_widget.counting.compiling import loop_compiler
 
-            compiler = loop_compiler()
+                compiler = loop_compiler()
         except ImportError:
             return
         except Exception as error:  # noqa: BLE001  (broken libraries raise anything)
@@ -171,9 +173,10 @@ class _Compiled:
     def engine(self) -> Engine:
         """The CPU engine; not made before it has loops to count with."""
         if self._engine is None:
-            from iua_widget.counting.cpu import CPUEngine
+            with no_fork_within():
+                from iua_widget.counting.cpu import CPUEngine
 
-            self._engine = CPUEngine()
+                self._engine = CPUEngine()
         return self._engine
 
     def rest(self) -> None:

@@ -264,3 +264,21 @@ def test_frames_are_never_built_twice_at_once() -> None:
         thread.join()
     pacer.close()
     assert overlaps == []
+
+
+def test_a_run_that_was_about_to_end_is_at_an_end_in_a_forked_process() -> None:
+    about_to_end, go_on = threading.Event(), threading.Event()
+
+    def on_status() -> None:
+        if run.status == "done":
+            about_to_end.set()
+            go_on.wait(20)
+
+    run = Run(lambda: (probes for probes in [1]), on_status=on_status)
+    run.start()
+    assert about_to_end.wait(20)
+    assert not run.wait(0)
+    run.leave_to_parent()
+    assert run.wait(0)
+    assert run.status == "done"
+    go_on.set()

@@ -203,6 +203,33 @@ for make in (threading.Lock, threading.RLock, threading.Condition):
 """
 
 
+IMPORTING = """
+import os, pathlib, sys, tempfile, threading
+from iua_widget.forks import no_fork_within
+begun = threading.Event()
+with tempfile.TemporaryDirectory() as folder:
+    slow = "import __main__, time; __main__.begun.set(); time.sleep(0.2)"
+    pathlib.Path(folder, "slow.py").write_text(slow)
+    sys.path.append(folder)
+    def work():
+        with no_fork_within():
+            import slow
+    threading.Thread(target=work).start()
+    begun.wait()
+    child = os.fork()
+    if not child:
+        import slow
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_finds_nothing_half_imported() -> None:
+    """A module that a thread of its parent was importing would be locked for ever."""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", IMPORTING], check=True, timeout=60)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_finds_locks_free() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", LOCKED], check=True, timeout=60)
