@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar
@@ -21,6 +22,7 @@ _Returned = TypeVar("_Returned")
 
 _SMALLEST: Final = sys.float_info.min
 _HALF, _ONE, _LITTLE = 0.5, 1.0, 1e-17
+_thread = threading.local()
 _ROOM: Final = 32
 """Numbers of eight bytes in which the state of a processor fits, as C keeps it."""
 
@@ -60,11 +62,17 @@ def as_ieee(function: Callable[_Given, _Returned]) -> Callable[_Given, _Returned
 
     @functools.wraps(function)
     def computed(*args: _Given.args, **kwargs: _Given.kwargs) -> _Returned:
-        with np.errstate(all="ignore"):
-            if not (flushes() or _ONE + _LITTLE != _ONE or _ONE - _LITTLE != _ONE):
-                return function(*args, **kwargs)
-            with _default_mode():
-                return function(*args, **kwargs)
+        if getattr(_thread, "as_ieee", False):
+            return function(*args, **kwargs)
+        _thread.as_ieee = True
+        try:
+            with np.errstate(all="ignore"):
+                if not (flushes() or _ONE + _LITTLE != _ONE or _ONE - _LITTLE != _ONE):
+                    return function(*args, **kwargs)
+                with _default_mode():
+                    return function(*args, **kwargs)
+        finally:
+            _thread.as_ieee = False
 
     return computed
 

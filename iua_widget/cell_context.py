@@ -7,7 +7,7 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final, ParamSpec, TypeVar
 
 _Params = ParamSpec("_Params")
@@ -59,18 +59,18 @@ class CellContext:
             yield
 
 
-@contextlib.contextmanager
-def plain_torch() -> Iterator[None]:
+def plain_torch() -> AbstractContextManager[object]:
     """Without the modes of the user's, for tensors that do not concern them."""
     torch = _torch()
     if torch is None:
-        yield
-        return
-    with ExitStack() as exits:
-        if torch._C._len_torch_dispatch_stack():  # noqa: SLF001
-            exits.enter_context(torch.utils._python_dispatch._disable_current_modes())  # noqa: SLF001
-        exits.enter_context(torch._C.DisableTorchFunction())  # noqa: SLF001
-        yield
+        return contextlib.nullcontext()
+    plain: AbstractContextManager[object] = torch._C.DisableTorchFunction()  # noqa: SLF001
+    if not torch._C._len_torch_dispatch_stack():  # noqa: SLF001
+        return plain
+    exits = ExitStack()
+    exits.enter_context(torch.utils._python_dispatch._disable_current_modes())  # noqa: SLF001
+    exits.enter_context(plain)
+    return exits
 
 
 class _TorchState:

@@ -6,7 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -217,15 +217,17 @@ class LookAgain(BaseException):
 _watching = threading.local()
 
 
-@contextmanager
-def _unwatched() -> Iterator[None]:
+class _Unwatched:
     """What is called within is not the model's, but counting itself."""
-    before = getattr(_watching, "innermost", None)
-    _watching.innermost = None
-    try:
-        yield
-    finally:
-        _watching.innermost = before
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = getattr(_watching, "innermost", None)
+        _watching.innermost = None
+
+    def __exit__(self, *error: object) -> None:
+        _watching.innermost = self._before
 
 
 class Watch:
@@ -352,7 +354,7 @@ class Watch:
         frame = _Frame(module, name, caller, inside, _is_own_leaf(module), time)
         frame.given = args, kwargs
         if id(module) in self._selection.of_experts or name in self._names.experts:
-            with _unwatched(), plain_torch():
+            with _Unwatched(), plain_torch():
                 self._begin_routing(frame)
         self._frames.append(frame)
 
@@ -368,7 +370,7 @@ class Watch:
             pass  # a module that raised, and whose error was caught
         _check_batched(frame.name, module, output)
         if frame.routing is not None or id(module) in self._selection.of_experts:
-            with _unwatched(), plain_torch():
+            with _Unwatched(), plain_torch():
                 self._end_routing(frame)
                 self._sort_for(frame)
         if id(module) in self._wanted:
@@ -485,7 +487,7 @@ class Watch:
                 name, tensor, layer, axes[name], sequence,
                 turned=turned, number=number, merged=call.merged,
             )  # fmt: skip
-            with _unwatched(), plain_torch():
+            with _Unwatched(), plain_torch():
                 for one in self._by_expert(capture, frame.experts() if frame else None):
                     self._take(one)
         except Exception as error:
