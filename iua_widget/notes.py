@@ -78,7 +78,7 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
             "several times a batch, as model.generate calls it, and the responses of the 1st and "
             "of each further call count as probes."
         )
-    told = {*passes, *where(lambda tally: tally.merged_calls)}
+    told = {*passes, *where(lambda tally: tally.merged_calls or tally.load is not None)}
     if other := [name for name in more if name not in told]:
         probes = tallies[other[0]].probes
         notes.append(

@@ -33,7 +33,8 @@ def batch_masks(batch: Any, names: ModuleNames, number: int) -> Masks:
 
     ``attention_mask`` and PyTorch's ``key_padding_mask``, of opposite meaning, as booleans, 0 and
     1, or numbers to be added to scores; with ``src_``, ``tgt_``, ``encoder_`` and the like before
-    them, for that part of the model. Only those of shape (items, positions).
+    them, for that part of the model. Only those of shape (items, positions), or with axes of one
+    entry between, as attention takes them.
 
     Parameters
     ----------
@@ -57,9 +58,10 @@ def batch_masks(batch: Any, names: ModuleNames, number: int) -> Masks:
     if not isinstance(batch, Mapping):
         return Masks({}, batch=number)
     masks: dict[str, Any] = {}
-    for key, mask in batch.items():
+    for key, value in batch.items():
         found = _NAME.fullmatch(key) if isinstance(key, str) else None
-        if found and getattr(mask, "ndim", 0) == 2:  # noqa: PLR2004  (others are of pairs)
+        mask = _of_positions(value) if found else None
+        if found and mask is not None:
             real = bool(found["real"]) or (not found["key"] and _tells_the_real(mask, names))
             masks.setdefault(_PARTS[found["part"]], mask if real else mask == 0)
     decoders = _decoders(names)
@@ -73,6 +75,14 @@ def batch_masks(batch: Any, names: ModuleNames, number: int) -> Masks:
     rest.append(masks.get("memory") if decoders else of_decoder)
     by_glob["*"] = next((mask for mask in rest if mask is not None), None)
     return Masks(by_glob, batch=number)
+
+
+def _of_positions(mask: Any) -> Any | None:
+    """A mask as (items, positions), without axes between of one entry; None for one of pairs."""
+    shape: tuple[int, ...] = getattr(mask, "shape", ())
+    if len(shape) < 2 or any(size != 1 for size in shape[1:-1]):  # noqa: PLR2004
+        return None
+    return mask.reshape(shape[0], shape[-1])
 
 
 def _tells_the_real(mask: Any, names: ModuleNames) -> bool:

@@ -80,6 +80,8 @@ class Calls:
         self._decided = option != "auto" or merged is not None
         self._too_many: set[str] = set()
         self._most: Counter[str] = Counter()
+        self._at_first: dict[str, int] | None = None
+        self._grown: Counter[str] = Counter()
         self._weightless: dict[int, bool] = {}
         self.begin()
 
@@ -129,6 +131,8 @@ class Calls:
         number = calls.number
         calls.number += 1
         merges = not apart and self.is_merged(base)
+        if not (merges or apart) and calls.number > MOST_SEPARATE:
+            self._note_growth(base, calls.number)
         ordinal, too_many = 1, False
         if merges or not (apart or self._decided):
             group = self._group(calls, shape, module)
@@ -151,6 +155,8 @@ class Calls:
 
     def decide(self) -> bool:
         """Decide, when the first batch has passed; whether it must pass again, named otherwise."""
+        if not self._decided:
+            self._at_first = {base: calls.number for base, calls in self._calls.items()}
         self._decided = True
         again = bool(self._too_many)
         self._merged |= self._too_many
@@ -160,6 +166,24 @@ class Calls:
     @property
     def notes(self) -> list[str]:
         """What the reader of the figures should know."""
+        return [*self._note_of_merged(), *self._note_of_grown()]
+
+    def _note_growth(self, base: str, number: int) -> None:
+        """Note that a module is called more often than in the first batch, as longer loops do."""
+        if self._at_first is not None and number > max(self._at_first.get(base, 0), MOST_SEPARATE):
+            self._grown[base] = max(self._grown[base], number)
+
+    def _note_of_grown(self) -> list[str]:
+        if not self._grown:
+            return []
+        note = (
+            f"{named(list(self._grown))}: up to {max(self._grown.values())} calls a pass, which "
+            "are layers of their own because the first batch took fewer. If it is a loop over "
+            "time steps, calls='merge' makes them one layer."
+        )
+        return [note]
+
+    def _note_of_merged(self) -> list[str]:
         merged = [base for base in self._most if base in self._merged]
         if not merged:
             return []

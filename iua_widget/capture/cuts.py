@@ -20,12 +20,13 @@ _SAME: Final = {
 """Functions whose result is their first argument in another form."""
 _KEEPS_MASKS: Final = _SAME | {"sum", "amax"}
 _CHANCE: Final = {"rand", "rand_like", "randn", "randn_like", "bernoulli", "uniform"}
+_FINITE: Final = {"isnan", "isinf", "isposinf", "isneginf", "isfinite"}
 _NO_USE: Final = {
     "all", "amax", "amin", "any", "argmax", "argsort", "count_nonzero", "empty_like", "eq",
-    "full_like", "ge", "gt", "isclose", "isfinite", "isinf", "isnan", "kthvalue", "le",
+    "full_like", "ge", "gt", "isclose", "kthvalue", "le",
     "linalg_norm", "linalg_vector_norm", "lt", "max", "mean", "median", "min", "ne", "new_empty",
     "new_ones", "new_zeros", "nonzero", "norm", "ones_like", "quantile", "sort", "std", "sum",
-    "var", "zeros_like", *_CHANCE,
+    "var", "zeros_like", *_CHANCE, *_FINITE,
 }  # fmt: skip
 """Functions that look at a tensor, or tell a figure of it; besides those that give no tensor."""
 _PLACES: Final = {"scatter", "scatter_add", "scatter_reduce", "index_put", "index_copy"}
@@ -59,7 +60,7 @@ class Cuts:
     def __init__(self) -> None:
         self._traces = WeakTensorKeyDictionary()
         self._masks = WeakTensorKeyDictionary()
-        self._chance = WeakTensorKeyDictionary()
+        self._others = WeakTensorKeyDictionary()
         self._used_whole: set[str] = set()
         self._pending: dict[str, Cut] = {}
         self._used_cut: dict[str, Cut] = {}
@@ -117,8 +118,8 @@ class Cuts:
     def _note_mask(self, name: str, inputs: Sequence[torch.Tensor], result: Any) -> None:
         if not isinstance(result, torch.Tensor):
             return
-        if name in _CHANCE or any(t in self._chance for t in inputs):
-            self._chance[result] = True
+        if name in _CHANCE | _FINITE or any(t in self._others for t in inputs):
+            self._others[result] = True  # of dropout, or of what is no number
         elif (
             result.dtype is torch.bool
             or name == "ones_like"

@@ -189,8 +189,27 @@ def test_the_first_batch_decides() -> None:
 
     iua = IUA.introspect(Steps(), batches(20, 3, 30), layers="cell")
     assert probes(iua) == {"cell": 2 * 53}
-    iua = IUAWidget(Steps(), batches(3, 20), layers="cell", background=False).iua
+    grown = pytest.warns(IUAWarning, match="'cell': up to 20 calls .* the first batch took fewer")
+    with grown, pytest.warns(IUAWarning, match="responses for"):
+        iua = IUA.introspect(Steps(), batches(3, 20, 18), layers="cell")
     assert len(iua.layers) == 20
+    assert not IUAWidget(Steps(), batches(20, 16), layers="cell", calls="separate").iua.notes
+
+
+def test_many_calls_of_one_activation_in_a_deep_net_are_no_loop() -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(20))
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for layer in self.layers:
+                x = self.relu(layer(x))
+            return x
+
+    iua = IUA.introspect(Deep(), [torch.randn(3, 4)] * 2, atol=0.1)
+    assert (len(iua.layers), iua.notes) == (20, [])
 
 
 def test_a_run_goes_on_is_recounted_and_merged_as_it_began(tmp_path: Path) -> None:

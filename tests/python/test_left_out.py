@@ -74,6 +74,7 @@ UNCUT: dict[str, Any] = {
     "padding": lambda _c, b, a: (a * (b[:, :1] > 0)).masked_fill(b[:, :1] > 2, 0),
     "statistics": lambda _c, _b, a: a + 0 * (a > 0).float().sum() + 0 * a.topk(3).values.sum(),
     "pooled": lambda _c, _b, a: a.mean(0, keepdim=True) + 0 * a.amax(),
+    "no number": lambda _c, _b, a: torch.where(a.isnan() | ~a.isfinite(), torch.zeros_like(a), a),
     "product": lambda _c, b, a: a * b,
     "residual": lambda _c, b, a: F.relu(a + b) + a,
     "whole first": lambda c, _b, a: c.gate(c.decoder(a)) + a * (a > 1),

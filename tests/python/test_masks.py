@@ -74,6 +74,9 @@ class Words(nn.Module):
         ("tgt_key_padding_mask", [[False, True, True]], 2),
         ("memory_key_padding_mask", [[False, True, True]], 0),
         ("src_mask", [[False, True, True]], 0),
+        ("attention_mask", [[[[0.0, 0.0, float("-inf")]]]], 1),
+        ("attention_mask", [[[True, True, False]], [[True, False, False]]], 3),
+        ("attention_mask", [[[[True, False, False]] * 3]], 0),
     ],
 )
 def test_masks_are_known_by_name_and_meaning(name: str, mask: list[Any], masked: int) -> None:

@@ -268,3 +268,9 @@ def test_a_map_without_positions_is_no_probe_of_its_channels() -> None:
     assert iua.to_pandas()["probes"].tolist() == [0, 4]
     assert iua.results["a"].dead == 0
     assert not iua.channels("a")["dead"].any()
+
+
+def test_how_many_tokens_an_expert_got_is_its_load_and_no_note() -> None:
+    iua = IUAWidget(Routed(), [torch.ones(8, 4)], background=False).iua
+    assert iua.results["experts.0.1"].probes == 4
+    assert not [note for note in iua.notes if "responses for" in note]
