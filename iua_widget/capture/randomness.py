@@ -35,6 +35,10 @@ _here: Final = threading.local()
 _guard: Final = free_in_child(threading.Lock())
 _inside = 0
 _owners_state: _State | None = None
+_watchers = 0
+_seen_drawing = False
+_watchers_state: _State | None = None
+"""The owner's where the first of those began who watch now; None where it has been seeded since."""
 
 
 class OwnRandomness:
@@ -124,10 +128,18 @@ class OwnRandomness:
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:
-        """See whether this thread draws from Python's or NumPy's generator, and undo it."""
+        """See whether this thread draws from Python's or NumPy's generator, and undo it.
+
+        Others may do the same meanwhile, or have exchanged the states: the last undoes it for all.
+        """
+        global _watchers, _watchers_state, _seen_drawing  # noqa: PLW0603
         generators = {id(random._inst), id(np.random.mtrand._rand)}  # noqa: SLF001
-        before, seed, profile = _read(with_torch=False), torch.initial_seed(), sys.getprofile()
+        seed, profile = torch.initial_seed(), sys.getprofile()
         drew, process = False, os.getpid()
+        with _guard:
+            if not _watchers:
+                _watchers_state, _seen_drawing = _owners_state or _read(with_torch=False), False
+            _watchers += 1
 
         def see(_frame: Any, event: str, called: Any) -> None:
             nonlocal drew
@@ -142,8 +154,13 @@ class OwnRandomness:
         finally:
             sys.setprofile(profile)
             self._exchanges |= drew
-            if drew and torch.initial_seed() == seed:
-                _write(before)
+            with _guard:
+                _watchers -= 1
+                _seen_drawing |= drew
+                if torch.initial_seed() != seed:
+                    _watchers_state = None
+                if not _watchers and _seen_drawing and _watchers_state is not None:
+                    _undo_for_owner(_watchers_state)
 
     @contextlib.contextmanager
     def _exchanged(self) -> Iterator[None]:
@@ -281,6 +298,15 @@ def _write(state: _State) -> None:
         torch.set_rng_state(state.cpu)
     if state.devices:
         torch.cuda.set_rng_state_all(list(state.devices))
+
+
+def _undo_for_owner(state: _State) -> None:
+    """Let the owner have these states of Python's and NumPy's, at once or when all are outside."""
+    global _owners_state  # noqa: PLW0603
+    if _owners_state is None:
+        _write(state._replace(cpu=None, devices=()))
+    else:
+        _owners_state = _owners_state._replace(python=state.python, numpy=state.numpy)
 
 
 def _same(one: _State, other: _State) -> bool:
