@@ -22,8 +22,12 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 
 PATIENCE = 30_000
 
-# Notebook 7.6 says this of its own settings, with no widget on the page, too.
-NOT_OURS = "Cannot read properties of undefined (reading 'schema')"
+# Notebook 7.6 says this with no widget on the page, too: of its own settings, and of the folder
+# that JupyterLab showed last.
+NOT_OURS = (
+    "Cannot read properties of undefined (reading 'schema')",
+    "Command 'filebrowser:open-path' not registered.",
+)
 
 PAGES = {"JupyterLab": "lab/tree", "Notebook 7": "notebooks"}
 
@@ -140,7 +144,7 @@ class Notebook:
             self.requests.append(asked.url)
 
         def note(complaint: str) -> None:
-            if complaint != NOT_OURS:
+            if complaint not in NOT_OURS:
                 self.complaints.append(complaint)
 
         def note_message(message: ConsoleMessage) -> None:
