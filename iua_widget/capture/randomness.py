@@ -220,17 +220,18 @@ class _OwnDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = (*args, *kwargs.values())
         if any(isinstance(value, torch.Generator) for value in given):
             return func(*args, **kwargs)
+        name, taking = func.overloadpacket.__name__, _taking_a_generator(func)
+        if taking is None and name not in _LIKE and _drops_nothing(func, args, kwargs):
+            return func(*args, **kwargs)
         self.drew = True
         tensors = (value for value in args if isinstance(value, torch.Tensor))
         like = next(tensors, None)
         device = like.device if like is not None else torch.device("cpu")
         generator = self._generator(torch.device(kwargs.get("device") or device))
-        name = func.overloadpacket.__name__
         if name in _LIKE and like is not None:
             made = torch.empty_like(like, **kwargs)
             filled: torch.Tensor = getattr(made, _LIKE[name])(*args[1:], generator=generator)
             return filled
-        taking = _taking_a_generator(func)
         if taking is not None:
             return taking(*args, **kwargs, generator=generator)
         return self._exchanging(generator, lambda: func(*args, **kwargs))
@@ -264,11 +265,24 @@ _LIKE: Final = {"rand_like": "uniform_", "randn_like": "normal_", "randint_like"
 def _taking_a_generator(func: Any) -> Any:
     """The form of an operator that takes a generator; None where there is none."""
     packet, overload = func.overloadpacket, func._overloadname  # noqa: SLF001
-    for name in (overload, "generator" if overload == "default" else f"{overload}_generator"):
+    of_default = "generator" if overload == "default" else f"{overload}_generator"
+    for name in (overload, of_default, overload.replace("out", "generator_out")):
         form = getattr(packet, name, None)
         if form is not None and any(a.name == "generator" for a in form._schema.arguments):  # noqa: SLF001
             return form
     return None
+
+
+def _drops_nothing(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether an operator draws only for dropout, and that is off, as in evaluation mode."""
+    if func.overloadpacket.__name__ == "_fused_sdp_choice":  # only asks which is to be called
+        return True
+    for place, argument in enumerate(func._schema.arguments):  # noqa: SLF001
+        default = kwargs.get(argument.name, argument.default_value)
+        value = args[place] if place < len(args) else default
+        if argument.name in {"p", "dropout", "dropout_p", "train"} and not value:
+            return True
+    return False
 
 
 def _owners(device: torch.device) -> torch.Generator:

@@ -514,6 +514,39 @@ def test_a_loaders_own_generator_is_put_back() -> None:
     assert torch.equal(before, loader.generator.get_state())
 
 
+class Noisy(nn.Module):
+    """Draws into tensors that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        noise = torch.rand(x.shape, out=torch.empty_like(x))
+        return self.relu(x + noise + torch.randint(9, x.shape, out=torch.empty_like(x)))
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("kind", ["attention", "noise"])
+def test_numbers_drawn_beside_a_run_are_those_without_it(kind: str, mode: str) -> None:
+    def drawn(*, beside: bool) -> torch.Tensor:
+        torch.manual_seed(0)
+        attention = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        model = attention if kind == "attention" else Noisy()
+        data = [torch.randn(4, 6, 16)] * 500
+        widget = IUAWidget(model, data, mode=mode, engine="reference") if beside else None
+        ones = torch.ones(500)
+        numbers = [F.dropout(ones) for _ in range(3_000)]
+        if widget is not None:
+            widget.stop()
+            widget.wait()
+            assert widget.error is None
+            assert widget.iua.probes
+        return torch.cat(numbers)
+
+    assert torch.equal(drawn(beside=True), drawn(beside=False))
+
+
 def test_epochs_within_one_stream_do_not_move_the_programs_randomness() -> None:
     def epochs() -> Iterator[Any]:
         for _ in range(4):
