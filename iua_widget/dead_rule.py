@@ -1,4 +1,4 @@
-"""On how many probes each unit of a layer must be inactive to be dead."""
+"""When a unit is dead: on how many of its finite probes it must be inactive."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from iua_widget.carried import followed, layout_of, reduced, settled
 from iua_widget.errors import ProducerError
 from iua_widget.masked_arrays import unmasked
+from iua_widget.origins import followed, layout_of, reduced, settled
 from iua_widget.tensors import as_numpy
 from iua_widget.units import Origin
 

@@ -1,4 +1,4 @@
-"""What an expert of a mixture got of the tokens."""
+"""The load of an expert of a mixture: what it got of the tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ended a run that broke off, told to whoever reads its figures later."""
+"""The failure of a run: what ended it, told to whoever reads its figures later."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from iua_widget.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.atomic_write import as_path
-from iua_widget.calls_option import base_of
 from iua_widget.checkpoint import Checkpoint
 from iua_widget.counting.choice import choose_engine
 from iua_widget.errors import (
@@ -28,6 +27,7 @@ from iua_widget.errors import (
 )
 from iua_widget.failure import Failure
 from iua_widget.interrupts import interrupts_held
+from iua_widget.layer_names import base_of
 from iua_widget.masks import MaskOption
 from iua_widget.memory_budget import MemoryBudget
 from iua_widget.memory_plan import plan_table
@@ -369,13 +369,13 @@ class IUA:
                         checkpoint.counted(iua)
             if checkpoint is not None:
                 checkpoint.save(iua)
-        except BaseException as error:  # Ctrl-C between two batches, too, and a disk that is full
+            for note in iua.notes:
+                warnings.warn(note, IUAWarning, stacklevel=2)
+        except BaseException as error:  # Ctrl-C at any moment, too, and a disk that is full
             _keep(iua, error)
             if checkpoint is not None:
                 checkpoint.save_after(error, iua)
             raise
-        for note in iua.notes:
-            warnings.warn(note, IUAWarning, stacklevel=2)
         return iua
 
     def _go_on_from(self, path: Path, weights: str | None) -> None:
@@ -568,8 +568,8 @@ class IUA:
             engine=self._engine,
         )
 
-    def _tally_or_none_seen(self, layer: str, like: Tally) -> Tally:
-        """A layer's tally, of no probe where only another run has reached the layer."""
+    def _tally_or_empty(self, layer: str, like: Tally) -> Tally:
+        """A layer's tally; one of no probe where only another run has reached the layer."""
         here = self._tallies.get(layer)
         return here or self._new_tally(like.unit_shape, like.kind, like.plan)
 
@@ -1140,9 +1140,9 @@ class IUA:
                 merged._source_notes[note] = None
             for name in merged_order(self.layers, other.layers):
                 known = self._tallies.get(name) or other._tallies[name]
-                mine = self._tally_or_none_seen(name, known)
+                mine = self._tally_or_empty(name, known)
                 try:
-                    merged._tallies[name] = mine.merged(other._tally_or_none_seen(name, known))
+                    merged._tallies[name] = mine.merged(other._tally_or_empty(name, known))
                 except MergeError as error:
                     message = f"layer {name!r}: {error}"
                     raise MergeError(message) from None

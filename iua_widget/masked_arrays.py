@@ -42,9 +42,9 @@ def unmasked(value: Any, what: str, *, layer: str | None = None, batch: int | No
     if not hidden:
         return plain
     message = (
-        f"{what} is a {type(value).__name__} with {hidden:,} of {entries:,} entries masked, whose "
-        "values are none. Leave masked rows out, or put a value in their place: .filled(value) in "
-        "NumPy, .to_tensor(value) in PyTorch."
+        f"{what} is a {type(value).__name__} with {hidden:,} of {entries:,} entries masked, and "
+        "what is masked has no value to count. Leave masked rows out, or put a value in their "
+        "place: .filled(value) in NumPy, .to_tensor(value) in PyTorch."
     )
     raise ProducerError(message, layer=layer, batch=batch)
 

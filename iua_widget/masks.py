@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from iua_widget.errors import ProducerError
+from iua_widget.layer_names import matches
 from iua_widget.masked_arrays import unmasked
 from iua_widget.wording import named
 
@@ -49,7 +49,7 @@ class Masks:
     def of(self, layer: str) -> np.ndarray | None:
         """The mask of a layer: bool, shape (items, positions), or None."""
         for glob, mask in self._by_glob.items():
-            if glob == layer or fnmatch.fnmatchcase(layer, glob):
+            if matches(glob, layer):
                 return mask
         return None
 
@@ -63,9 +63,7 @@ class Masks:
         """
         layers = list(layers)
         for glob in self._by_glob:
-            if glob != "*" and not any(
-                glob == layer or fnmatch.fnmatchcase(layer, glob) for layer in layers
-            ):
+            if glob != "*" and not any(matches(glob, layer) for layer in layers):
                 near = difflib.get_close_matches(glob, layers, n=5, cutoff=0.4) or layers
                 message = f"mask= names {glob!r}, which matches no layer. There are: {named(near)}."
                 raise ProducerError(message, batch=batch)

@@ -155,9 +155,11 @@ def _idle_experts(tallies: Mapping[str, Tally]) -> list[str]:
         if tally.load is not None and not tally.load.tokens and not tally.masked:
             within = name[len(tally.load.module) + 1 :]
             found[f"{tally.load.module}.{re.split('[./]', within)[0]}"] = None
-    which = "experts, which have no figures but their load"
-    which = "expert, which has no figures but its load" if len(found) == 1 else which
-    return [f"No token was routed to {len(found)} {which}: {named(list(found))}."] if found else []
+    if not found:
+        return []
+    many = "experts, which have no figures but their load"
+    which = "expert, which has no figures but its load" if len(found) == 1 else many
+    return [f"No token was routed to {len(found)} {which}: {named(list(found))}."]
 
 
 def _counts_items(tally: Tally) -> bool:

@@ -20,7 +20,7 @@ from iua_widget.memory_budget import Coming, MemoryBudget
 from iua_widget.memory_plan import batch_bytes
 from iua_widget.responses import Response, as_response
 from iua_widget.tally import Tally, count_overdue
-from iua_widget.tensors import is_tensor
+from iua_widget.tensors import address, is_tensor
 from iua_widget.units import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
 
 NewTally = Callable[[tuple[int, ...], str, UnitPlan], Tally]
@@ -182,6 +182,7 @@ class PendingBatch:
         units, probes = tally.units, len(arranged.values)
         if is_tensor(arranged.values):
             self._budget.counts_on(arranged.values.device)
+        is_copy = not stays and _is_copy(arranged.values, value)
         pending = _PendingLayer(
             tally,
             arranged.values,
@@ -192,7 +193,7 @@ class PendingBatch:
             arranged.fits_mask,
             probes,
             nbytes=batch_bytes(probes, units, len(tally.stops)),
-            work=_work(arranged.values, value),
+            work=_work(arranged.values, is_copy=is_copy),
             first=layer not in self._layers,
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
@@ -202,7 +203,7 @@ class PendingBatch:
         self._budget.check_room(
             layer, units, pending=self._nbytes + pending.nbytes + pending.work, new=self._new
         )
-        if not self._whole or stays or _is_copy(arranged.values, value):
+        if not self._whole or stays or is_copy:
             pending.classify()
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
@@ -368,20 +369,15 @@ def merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
 
 def _is_copy(values: Any, given: Any) -> bool:
     """Whether values had to be copied from what was given, to be compared or arranged."""
-    return _address(values) != _address(given)
+    given_in_memory = isinstance(given, np.ndarray) or is_tensor(given)
+    return not given_in_memory or address(values) != address(given)
 
 
-def _address(array: Any) -> int | None:
-    if is_tensor(array):
-        return array.data_ptr()
-    return array.ctypes.data if isinstance(array, np.ndarray) else None
-
-
-def _work(values: Any, given: Any) -> int:
+def _work(values: Any, *, is_copy: bool) -> int:
     """What is held beside a batch of a layer, and beside what was given, while it is classified."""
     if is_tensor(values):
         return 0
-    copies = int(_is_copy(values, given)) + (not values.flags.c_contiguous)
+    copies = int(is_copy) + (not values.flags.c_contiguous)
     wide = 0
     if values.dtype == np.float16:
         at_once = len(values) * _WIDENED_AT_ONCE * cores()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from iua_widget.errors import ToleranceError
 from iua_widget.tolerances import Scale
+from iua_widget.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,6 @@ def find_preset(name: object) -> Preset:
     """
     if isinstance(name, str) and name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(str(name), PRESETS, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, PRESETS)
     message = f"no preset is called {name!r}: there are {', '.join(map(repr, PRESETS))}.{hint}"
     raise ToleranceError(message)

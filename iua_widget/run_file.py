@@ -128,7 +128,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             "atol": facts.number("atol"),
             "scale": facts.text("scale"),
             "dead_share": facts.number_or_none("dead_share") or 1.0,
-            "tau": DEFAULT_TAU if facts.number_or_none("tau") is None else facts.number("tau"),
+            "tau": facts.number_or("tau", default=DEFAULT_TAU),
             "stops": stops.values,
             "keep_inactive": facts.flag("keep_inactive"),
             "units": facts.option("units", str),
@@ -153,7 +153,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             _position(facts.optional("position")),
             tallies,
             facts.flag_or("steady", default=True),
-            facts.texts_or_none("weights"),
+            facts.texts_or_empty("weights"),
         )
         fault = _contradiction(run)
         container.require(not fault, fault)
@@ -186,17 +186,17 @@ class _Facts:
         """A flag that older files lack."""
         return self.flag(key) if key in self._values else default
 
-    def texts_or_none(self, key: str) -> list[str]:
+    def texts_or_empty(self, key: str) -> list[str]:
         """Texts that older files lack."""
         return self.texts(key) if key in self._values else []
+
+    def number_or(self, key: str, *, default: float) -> float:
+        """A number that older files lack."""
+        return self.number(key) if key in self._values else default
 
     def whole_or_none(self, key: str) -> int | None:
         value = self._take(key, lambda value: value is None or _is_whole(value))
         return None if value is None else int(value)
-
-    def flag_or_false(self, key: str) -> bool:
-        """A flag that files of older versions have not."""
-        return bool(self._take(key, lambda value: value is None or isinstance(value, bool)))
 
     def whole(self, key: str) -> int:
         return int(self._take(key, _is_whole))
@@ -321,8 +321,8 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         "entries": layer.whole("entries"),
         "masked": layer.whole("masked"),
         "mask_missed": layer.flag("mask_missed"),
-        "merged_calls": layer.flag_or_false("merged_calls"),
-        "many_passes": layer.flag_or_false("many_passes"),
+        "merged_calls": layer.flag_or("merged_calls", default=False),
+        "many_passes": layer.flag_or("many_passes", default=False),
         "load": _load(layer.optional("load")),
         "columns": columns,
         "inactive_at": inactive_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from iua_widget.carried import followed, layout_of, pooled, settled, transposed
 from iua_widget.dnikit_stages import (
     as_dnikit_batch,
     as_dnikit_stage,
@@ -20,6 +20,7 @@ from iua_widget.dnikit_stages import (
 )
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.masked_arrays import unmasked
+from iua_widget.origins import followed, layout_of, pooled, settled, transposed
 from iua_widget.tensors import as_numpy, is_tensor
 from iua_widget.units import Origin
 from iua_widget.wording import named
@@ -395,8 +396,6 @@ def _batches(dataset: Any, batch_size: int) -> Iterable[Any]:
 
 
 def _is_torch_dataset(dataset: Any) -> bool:
-    import sys
-
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(dataset, torch.utils.data.Dataset)
 

@@ -784,17 +784,6 @@ class Tally:
             return None
         return self._at_or_below(highest)
 
-    def channel_dead(self, column: int) -> np.ndarray | None:
-        """Of which channels every unit is dead, at one column.
-
-        Returns
-        -------
-        numpy.ndarray of bool, shape (channels,), or None
-            None where `channels` is.
-        """
-        highest = self._highest_by_channel()
-        return None if highest is None else highest <= column
-
     def _highest_by_channel(self) -> np.ndarray | None:
         axis = self.channel_axis
         if axis is None:

@@ -50,6 +50,18 @@ def magnitude_dtype(values: np.ndarray | torch.Tensor) -> np.dtype[np.floating[A
     return np.dtype(dtype_name(values.dtype))
 
 
+def address(values: np.ndarray | torch.Tensor) -> int:
+    """Where the first entry lies in memory.
+
+    Examples
+    --------
+    >>> values = np.zeros(3)
+    >>> address(values[:2]) == address(values), address(values.copy()) == address(values)
+    (True, False)
+    """
+    return values.ctypes.data if isinstance(values, np.ndarray) else values.data_ptr()
+
+
 def as_numpy(values: Any) -> np.ndarray:
     """An array of what is one or a tensor, on the host; bfloat16 and the like as float32.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ import numpy as np
 
 from iua_widget.errors import UnitsError
 from iua_widget.expert_load import ExpertLoad
+from iua_widget.layer_names import matches
 from iua_widget.masking import ON_HOST, Masking
 from iua_widget.options import plain
+from iua_widget.wording import did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -164,8 +165,7 @@ class UnitRule:
                 raise UnitsError(message)
         for choice in self._units.values():
             if not isinstance(choice, str) or choice not in CHOICES:
-                near = difflib.get_close_matches(str(choice), CHOICES, n=1, cutoff=0.5)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(choice, CHOICES)
                 message = f"units must be one of {', '.join(CHOICES)}, and is {choice!r}.{hint}"
                 raise UnitsError(message)
         for axis in self._axes.values():
@@ -210,7 +210,7 @@ class UnitRule:
         layers = list(layers)
         for option, choices in (("units", self._units), ("channel_axis", self._axes)):
             for pattern in choices:
-                if pattern != "*" and not any(_matches(pattern, layer) for layer in layers):
+                if pattern != "*" and not any(matches(pattern, layer) for layer in layers):
                     near = difflib.get_close_matches(str(pattern), layers, n=5, cutoff=0.4)
                     message = (
                         f"{option}={{{pattern!r}: ...}} matches no layer. "
@@ -340,9 +340,5 @@ def _rows_are_tokens(rows: int, origin: Origin) -> bool:
 def _of(choices: Mapping[str, Any], layer: str, default: Any) -> Any:
     if layer in choices:
         return choices[layer]
-    found = (value for pattern, value in choices.items() if _matches(pattern, layer))
+    found = (value for pattern, value in choices.items() if matches(pattern, layer))
     return next(found, default)
-
-
-def _matches(pattern: str, layer: str) -> bool:
-    return pattern == layer or fnmatch.fnmatchcase(layer, pattern)

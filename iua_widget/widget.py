@@ -435,7 +435,7 @@ class IUAWidget(anywidget.AnyWidget):
         return ended
 
     def close(self) -> None:
-        """End the run, take its hooks off the model, and take the widget off the page."""
+        """End the run, and take the widget off the page."""
         if self._current is not None:
             self._current.stop(wait=False)
         if self._pacer is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def named(names: Sequence[str], most: int = 5) -> str:
@@ -27,3 +28,15 @@ def listed(words: Sequence[str], most: int = 5) -> str:
     shown = ", ".join(words[:most])
     more = len(words) - most
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def did_you_mean(given: object, options: Iterable[str]) -> str:
+    """A hint at the option that comes nearest, to end a message; empty where none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("tokens", ["element", "channel", "token"])
+    " Did you mean 'token'?"
+    """
+    near = difflib.get_close_matches(str(given), list(options), n=1, cutoff=0.4)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -49,7 +49,8 @@ def batch_masks(batch: Any, names: ModuleNames, number: int) -> Masks:
     --------
     >>> import torch
     >>> padding = torch.tensor([[False, False, True]])
-    >>> model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), 1)
+    >>> layer = nn.TransformerEncoderLayer(8, 2, batch_first=True)
+    >>> model = nn.TransformerEncoder(layer, 1)
     >>> batch_masks({"src_key_padding_mask": padding}, ModuleNames(model), 0).of("layers.0/relu")
     array([[ True,  True, False]])
     """

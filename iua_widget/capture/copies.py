@@ -27,7 +27,6 @@ _HELPERS_DEPTH: Final = 4
 _ENTRIES: Final = 10_000
 """Entries of a container that is copied; larger ones are data or vocabulary."""
 _ARRAY_BYTES: Final = 2**26
-_MISSING: Final = object()
 
 
 class _CannotCopyError(Exception):

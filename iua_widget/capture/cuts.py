@@ -1,4 +1,4 @@
-"""What a ReLU gives, followed until something uses it: whether it is cut to fewer before."""
+"""Which ReLUs have their result cut (by top-k, a threshold, a mask) before anything uses it."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.refusals import wrapped_in
 from iua_widget.capture.sequences import time_major
 from iua_widget.errors import LayerSelectionError
+from iua_widget.layer_names import base_of, matches
 from iua_widget.response_info import LayerKind
 from iua_widget.wording import named
 
@@ -96,14 +97,11 @@ class _ByName(Choice):
             return False
         if len(self._names.of(module)) == 1:
             return True
-        called = _CALL_OR_PART.sub("", response)
-        return called == self.text or fnmatch.fnmatchcase(called, self.text)
+        return matches(self.text, base_of(response))
 
     def wants_function(self, name: str, response: str, *, inside: bool) -> bool:
-        called = _CALL_OR_PART.sub("", response)
-        return (
-            not inside and name in ACTIVATION_FUNCTIONS and fnmatch.fnmatchcase(called, self.text)
-        )
+        wanted = not inside and name in ACTIVATION_FUNCTIONS
+        return wanted and fnmatch.fnmatchcase(base_of(response), self.text)
 
 
 class _ByFunction(Choice):
@@ -140,8 +138,8 @@ class _ByResponse(Choice):
         return super().wants_call(module, response) and self._matches(response)
 
     def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
-        call = _CALL_OR_PART.sub("", response)
-        return self.any_function and (self._matches(response) or self._matches(call))
+        of = base_of(response)
+        return self.any_function and (self._matches(response) or self._matches(of))
 
     def _matches(self, response: str) -> bool:
         without_part = re.sub(r"(\[[^\[\]]*\])+$", "", response)

@@ -63,7 +63,6 @@ class Shadow:
         self._lock = free_in_child(threading.RLock())
         self._itself = is_sharded(model)
         self._first = True
-        self._training: bool | None = None
         self._twins: dict[int, _Twin] = {}
         self._originals: dict[int, nn.Module] = {}
         self._parameters: dict[int, ParameterAlias] = {}

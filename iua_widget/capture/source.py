@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, cast, get_args
 
@@ -37,7 +36,7 @@ from iua_widget.masks import MaskOption, Masks, asked_masks
 from iua_widget.position import Position
 from iua_widget.producers import Record, at_most
 from iua_widget.units import Origin
-from iua_widget.wording import named
+from iua_widget.wording import did_you_mean, named
 
 _END: Final = object()
 
@@ -46,7 +45,8 @@ class TorchSource:
     """The responses of a model, as it is fed by a loader.
 
     A response is handed on while it is made, before a later in-place operation could change it.
-    Each call in one forward pass is a layer of its own: ``relu``, ``relu:1``, ``block/relu``.
+    Each call in one forward pass is a layer of its own: ``relu``, ``relu:1``, ``block/relu``; where
+    calls are merged, those of one module are one.
     What is run is the model's shadow, so the model itself is never touched; other use of it on
     another thread is neither disturbed nor counted.
 
@@ -244,31 +244,18 @@ class TorchSource:
         restart: Callable[[], None],
     ) -> int:
         shapes = str([tuple(tensor.shape) for _, tensor in tensors(batch)])
-        new = shapes not in self._shapes
+        functions = shapes not in self._shapes
         self._shapes.add(shapes)
-        probes = self._pass_until_seen(batch, number, left, record, restart, functions=new)
-        if self._calls.decide():
-            restart()
-            self._findings = Findings()
-            probes = self._pass_until_seen(batch, number, left, record, restart, functions=True)
-        return probes
-
-    def _pass_until_seen(
-        self,
-        batch: Any,
-        number: int,
-        left: int | None,
-        record: Record,
-        restart: Callable[[], None],
-        *,
-        functions: bool,
-    ) -> int:
         while True:
             try:
-                return self._watched_pass(batch, number, left, record, functions=functions)
+                probes = self._watched_pass(batch, number, left, record, functions=functions)
+                if not self._calls.decide():
+                    return probes
+                self._findings = Findings()
             except LookAgain:
-                restart()
-                functions = True
+                pass
+            restart()
+            functions = True
 
     def _watched_pass(
         self, batch: Any, number: int, left: int | None, record: Record, *, functions: bool
@@ -452,7 +439,6 @@ def _checked_forward(forward: Any) -> Callable[[Any, Any], Any] | None:
 def _checked_mode(mode: str) -> Mode:
     if mode in get_args(Mode):
         return cast("Mode", mode)
-    near = difflib.get_close_matches(str(mode), get_args(Mode), n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(mode, get_args(Mode))
     message = f"mode must be 'eval' or 'train', and is {mode!r}.{hint}"
     raise ProducerError(message)

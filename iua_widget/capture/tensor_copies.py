@@ -147,13 +147,15 @@ class ParameterAlias(_Copy):
 def refresh(copies: Iterable[_Copy]) -> None:
     """Make every copy what its original is now."""
     copies = list(copies)
-    pairs = [pair for pair in (one.stale() for one in copies) if pair is not None]
-    alike = [(made, now) for made, now in pairs if _alike(made, now)]
+    alike: list[tuple[Any, Any]] = []
+    for pair in filter(None, (one.stale() for one in copies)):
+        made, now = pair
+        if _alike(made, now):
+            alike.append(pair)
+        else:
+            made.data = now.clone()
     if alike:
         torch._foreach_copy_([made.data for made, _ in alike], [now for _, now in alike])
-    for made, now in pairs:
-        if not _alike(made, now):
-            made.data = now.clone()
     for one in copies:
         one.settle()
 

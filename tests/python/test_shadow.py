@@ -135,10 +135,9 @@ def _pruned() -> nn.Linear:
     return layer
 
 
+@pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize("name", MODELS)
-def test_a_shadow_computes_what_the_model_does_and_follows_its_training(
-    name: str, weights: str
-) -> None:
+def test_a_shadow_computes_what_the_model_does_and_follows_its_training(name: str) -> None:
     torch.manual_seed(0)
     model, x = MODELS[name]().train(), torch.randn(5, 4) * 3
     shadow = Shadow(model)
@@ -151,7 +150,6 @@ def test_a_shadow_computes_what_the_model_does_and_follows_its_training(
         optimizer.zero_grad()
         model(x).pow(2).sum().backward()
         optimizer.step()
-    assert weights
     notes = shadow.notes(thorough=True)
     assert "weights changed while counting" in " ".join(notes)
 

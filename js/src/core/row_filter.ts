@@ -51,7 +51,6 @@ const COMPARISONS: ReadonlyMap<string, Comparison> = new Map([
   [">", ">"],
 ]);
 const KIND = "kind:";
-const NO_SHARE = " is no share";
 const WORDS_OF_A_HEADING = 3;
 const NEAREST = 3;
 
@@ -101,11 +100,8 @@ function partsOf(filter: string): Part[] {
       const [figure, name, start] = takeSubject(parts, token.start);
       const end = value?.end ?? token.end;
       const test = asTest(figure, name, token.sign, value?.text ?? "");
-      if (typeof test !== "string") part(start, end, { test });
-      else {
-        const near = test.startsWith(NO_SHARE, figure?.length) ? `${figure}-share` : name;
-        part(start, end, { fault: refusal(filter.slice(start, end), test, near) });
-      }
+      if ("figure" in test) part(start, end, { test });
+      else part(start, end, { fault: refusal(filter.slice(start, end), test) });
     } else if (token.text === KIND && !token.quoted && next?.quoted && next.start === token.end) {
       at++;
       part(token.start, next.end, { text: next.text, kind: true });
@@ -134,37 +130,44 @@ function takeSubject(parts: Part[], at: number): [FigureKey | undefined, string,
   return [undefined, "", at];
 }
 
+interface Fault {
+  readonly what: string;
+  /** Figures with names near to this one are named first. */
+  readonly near: string;
+}
+
 /** The test, or why there is none. */
 function asTest(
   figure: FigureKey | undefined,
   name: string,
   sign: string,
   written: string,
-): FigureTest | string {
+): FigureTest | Fault {
+  const fault = (what: string, near = name): Fault => ({ what, near });
   if (figure === undefined) {
-    return name === "" ? "nothing is compared" : `no figure is called “${name}”`;
+    return fault(name === "" ? "nothing is compared" : `no figure is called “${name}”`);
   }
   const comparison = COMPARISONS.get(sign);
-  if (comparison === undefined) return `“${sign}” is no comparison`;
+  if (comparison === undefined) return fault(`“${sign}” is no comparison`);
   if (isText(figure)) {
     return (comparison === "=" || comparison === "!=") && written !== ""
       ? { figure, comparison, value: textAsCompared(figure, written) }
-      : `${figure} is a text: write ${figure}=… for those that are so`;
+      : fault(`${figure} is a text: write ${figure}=… for those that are so`);
   }
   const [, number, percent] = NUMBER.exec(written) ?? [];
   if (number === undefined) {
     const what = written === "" ? "with nothing" : `with “${written}”, which is no number`;
-    return `${figure} is compared ${what}`;
+    return fault(`${figure} is compared ${what}`);
   }
   if (percent !== "%") return { figure, comparison, value: Number(number) };
   return isShare(figure)
     ? { figure, comparison, value: Number(number) / 100 }
-    : `${figure}${NO_SHARE}, and is compared with ${written}`;
+    : fault(`${figure} is no share, and is compared with ${written}`, `${figure}-share`);
 }
 
-function refusal(source: string, what: string, name: string): string {
+function refusal(source: string, { what, near }: Fault): string {
   return (
-    `“${source}” cannot be: ${what}. Figures are ${nearestFirst(name).join(", ")}; they are ` +
+    `“${source}” cannot be: ${what}. Figures are ${nearestFirst(near).join(", ")}; they are ` +
     "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage. " +
     `What is looked for in names goes into double quotes: "${source}".`
   );

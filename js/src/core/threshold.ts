@@ -7,7 +7,7 @@ export interface Tolerances {
   readonly rtol: number;
   readonly atol: number;
   readonly scale: Scale;
-  /** A unit is dead when it is inactive on at least this share of the probes. */
+  /** A unit is dead when it is inactive on at least this share of its finite probes. */
   readonly dead_share: number;
   /** Dormant is what has a mean |x| of at most this times its layer's. */
   readonly tau: number;

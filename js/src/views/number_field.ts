@@ -23,11 +23,12 @@ function percent(share: number): string {
   return String(Number((share * 100).toPrecision(12)));
 }
 
-/** From which share of the probes on a unit is dead, in percent. */
+/** From which share of its finite probes on a unit is dead, in percent. */
 export const DEAD_SHARE: NumberWords = {
   class: "iua-share-field",
   label: "dead if inactive on at least this percentage of probes",
-  title: "A unit is dead that is inactive on at least this share of the probes",
+  title:
+    "A unit is dead that is inactive on at least this share of the probes on which it is finite",
   before: "dead from",
   after: "% of probes",
   steps: [50, 75, 90, 95, 99, 99.9, 100],

@@ -1,4 +1,4 @@
-"""What a model told of a response, carried through what is done to the response after it."""
+"""Origins of responses, kind, channels and mask, after axes were moved, pooled or cut."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from iua_widget.tensors import as_numpy, is_tensor
+from iua_widget.tensors import address, as_numpy, is_tensor
 from iua_widget.units import Origin, UnitPlan, UnitRule
 
 _RULE: Final = UnitRule()
@@ -150,7 +150,7 @@ def _order(
     """Which of `orders` has brought the axes to where they are, where more than sizes tell."""
     pairs = dict(zip(layout_of(after), layout, strict=False))
     by_memory = tuple(pairs.get(axis, 0) for axis in range(after.ndim))
-    if orders and before is not None and _address(after) != _address(before):
+    if orders and before is not None and address(after) != address(before):
         old, new = as_numpy(before[:1]), as_numpy(after[:1])
         for order in orders:
             if np.array_equal(np.transpose(old, order), new):
@@ -170,7 +170,7 @@ def _part_of(before: Any, after: Any) -> tuple[slice, ...] | None:
     if before is None or after.ndim != before.ndim or not all(after.shape):
         return None
     old, new = _strides(before), _strides(after)
-    left, part = _address(after) - _address(before), [slice(0)] * before.ndim
+    left, part = address(after) - address(before), [slice(0)] * before.ndim
     for axis in layout_of(before):
         length = after.shape[axis]
         step, wrong = divmod(new[axis], old[axis]) if length > 1 and old[axis] > 0 else (1, 0)
@@ -201,7 +201,3 @@ def _same_values(after: Any, before: Any) -> bool:
     if before is None:
         return False
     return np.array_equal(as_numpy(before[:1]).ravel(), as_numpy(after[:1]).ravel())
-
-
-def _address(values: Any) -> int:
-    return int(values.data_ptr() if is_tensor(values) else values.ctypes.data)
