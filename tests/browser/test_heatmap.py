@@ -312,9 +312,9 @@ def test_a_lone_dead_unit_is_seen_and_named_however_many_there_are(
 
 def test_what_is_not_finite_is_marked_and_said(page: Page, exported: Path) -> None:
     panel = open_export(page, exported, "broken")
-    expect(panel.root.locator(".iua-legend")).to_contain_text(
-        "NaN or infinite at least once (1 unit)"
-    )
+    legend = panel.root.locator(".iua-legend")
+    expect(legend).to_contain_text("NaN or infinite at least once (1 unit)")
+    expect(legend).to_contain_text("dead: inactive on every finite probe")
     panel.canvas.focus()
     for _ in range(6):
         page.keyboard.press("Shift+ArrowRight")

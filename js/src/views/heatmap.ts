@@ -552,13 +552,15 @@ export class Heatmap {
       },
       keepView,
     );
+    const probe = probeWord(data);
+    const told = facts.notFinite.length > 0 ? `finite ${probe}` : probe;
     this.#legend.update({
       colouring,
       map,
       probes: units.probes,
-      probe: probeWord(data),
+      probe,
       range,
-      deadRule: deadRule(data.tolerances.dead_share, probeWord(data)),
+      deadRule: deadRule(data.tolerances.dead_share, told),
       dead: formatBracket(survey.dead, survey.deadUpper, formatInteger),
       notFinite: facts.notFinite.length,
     });
