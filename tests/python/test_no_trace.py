@@ -26,6 +26,7 @@ from iua_widget import (
     pipeline,
     response_infos,
 )
+from iua_widget.capture.randomness import _OwnDraws
 
 
 class Stateful(nn.Module):
@@ -512,6 +513,15 @@ def test_a_loaders_own_generator_is_put_back() -> None:
     before = loader.generator.get_state()
     IUA.introspect(nn.Sequential(nn.ReLU()), loader)
     assert torch.equal(before, loader.generator.get_state())
+
+
+def test_attention_in_evaluation_mode_draws_nothing() -> None:
+    draws, attention = _OwnDraws(), nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    with torch.no_grad(), draws:
+        attention.eval()(torch.randn(4, 6, 16, generator=torch.Generator()))
+        assert not draws.drew
+        attention.train()(torch.ones(4, 6, 16))
+        assert draws.drew
 
 
 class Noisy(nn.Module):
