@@ -193,7 +193,7 @@ class Aside:
         if self.recurrent:
             names = list(self.recurrent)
             notes.append(
-                f"{named(names)} have their nonlinearity inside, where the default, the outputs of "
+                f"The nonlinearity of {named(names)} is inside, where the default, the outputs of "
                 f"activations, does not look. Count what they give with layers={names[:5]!r}, or "
                 "layers='*' for every module."
             )
