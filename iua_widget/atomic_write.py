@@ -124,9 +124,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises
     ------
     FileError
-        If what is there is no regular file.
-    OSError
-        If it cannot be written there.
+        If what is there is no regular file, or it cannot be written there.
 
     Examples
     --------
@@ -138,6 +136,16 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     ...     path.read_bytes()
     b'whole'
     """
+    try:
+        with _draft_of(path) as file:
+            yield file
+    except OSError as error:
+        message = f"{str(path)!r} cannot be written: {error.strerror or error}."
+        raise FileError(message) from error
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[IO[bytes]]:
     target, mode = file_to_replace(path)
     _clear_drafts(target)
     draft, file = _new_draft(target, mode)

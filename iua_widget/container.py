@@ -74,13 +74,9 @@ def write_container(
     FileError
         If the file cannot be written there: see `iua_widget.atomic_write`.
     """
-    try:
-        with replacing(path) as file:
-            _write(file, version, facts, arrays)
-            _seal(file)
-    except OSError as error:
-        message = f"{str(path)!r} cannot be written: {error.strerror or error}."
-        raise FileError(message) from error
+    with replacing(path) as file:
+        _write(file, version, facts, arrays)
+        _seal(file)
 
 
 class Container:

@@ -126,9 +126,8 @@ def write_page(path: str | Path, page: str) -> Path:
     Raises
     ------
     FileError
-        If the path is none, or there is something that is no regular file.
-    OSError
-        If the folder is not there or cannot be written to.
+        If the path is none, there is something that is no regular file, or the folder is not there
+        or cannot be written to.
 
     Warns
     -----

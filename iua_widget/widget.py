@@ -466,9 +466,8 @@ class IUAWidget(anywidget.AnyWidget):
         NoProbesError
             If nothing has been counted yet.
         FileError
-            If the path is none, or there is something that is no regular file.
-        OSError
-            If it cannot be written there.
+            If the path is none, there is something that is no regular file, or it cannot be
+            written there.
         TypeError
             If `title` is no string, or `limit` no number.
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from unpacking import unpack
 
-from iua_widget import IUA, IUAWarning, IUAWidget, html
+from iua_widget import IUA, FileError, IUAWarning, IUAWidget, html
 
 DATA = {
     "relu": np.maximum(np.random.default_rng(0).normal(size=(30, 8)), 0),
@@ -119,7 +119,7 @@ def test_a_page_that_may_not_open_is_written_and_warned_of(
 
 def test_a_folder_that_is_not_there_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     widget = IUAWidget(IUA.introspect(DATA))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileError, match=r"x.html. cannot be written: No such file or directory"):
         widget.to_html(tmp_path / "nowhere" / "x.html")
     assert list(tmp_path.iterdir()) == []
 
