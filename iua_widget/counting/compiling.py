@@ -70,6 +70,16 @@ class LoopCompiler:
             self._see_to_process()
         return all(need.name in self._compiled for need in missing)
 
+    def wait(self) -> bool:
+        """Wait until all that was asked for is compiled, or has failed; whether there was any."""
+        waited = False
+        while self._process is not None:
+            waited = True
+            self._process.wait()
+            with self._lock:
+                self._see_to_process()
+        return waited
+
     def _see_to_process(self) -> None:
         if self._process is not None and self._process.poll() is not None:
             if self._process.returncode and self._complaints is not None:

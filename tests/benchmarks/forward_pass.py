@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from measure import Pairs, Row, seconds, timed
+from measure import Pairs, Row, loops_were_compiled, seconds, timed
 
 TITLE = "Counting while a model runs, against the bare forward pass"
 
@@ -67,7 +67,7 @@ def _compared(
             model(inputs)
 
     bare()
-    warm_up(model, inputs, options)
+    warm_up(model, inputs, pairs, options)
     iua, first, times = steady(model, inputs, bare, pairs, options)
     watched = watched_only(model, inputs, bare, (pairs + 2) // 3)
     units = sum(iua.tally(layer).units for layer in iua.layers)
@@ -84,11 +84,13 @@ def _compared(
     )
 
 
-def warm_up(model: Any, inputs: Any, options: dict[str, Any]) -> None:
-    """Compile the counting loops."""
+def warm_up(model: Any, inputs: Any, pairs: int, options: dict[str, Any]) -> None:
+    """Have the counting loops compiled, also those for wider counters."""
     from iua_widget import IUA
 
-    IUA.introspect(model, [inputs], **options)
+    IUA.introspect(model, [inputs] * (pairs + 2), **options)
+    while loops_were_compiled():
+        IUA.introspect(model, [inputs] * (pairs + 2), **options)
 
 
 def steady(
