@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -538,57 +539,43 @@ class IUAWidget(anywidget.AnyWidget):
 
     @traitlets.validate("rtol", "atol", "tau")
     def _check_tolerance(self, proposal: Any) -> float:
-        try:
+        with _as_trait_error(IUAError):
             return check_tolerance(proposal["trait"].name, proposal["value"])
-        except IUAError as error:
-            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("scale")
     def _check_scale(self, proposal: Any) -> str:
-        try:
+        with _as_trait_error(IUAError):
             return check_scale(proposal["value"])
-        except IUAError as error:
-            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("dead_share")
     def _check_dead_share(self, proposal: Any) -> float:
-        try:
+        with _as_trait_error(IUAError):
             return check_dead_share(proposal["value"])
-        except IUAError as error:
-            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("sort")
     def _check_sort(self, proposal: Any) -> dict[str, Any] | None:
-        try:
+        with _as_trait_error(ValueError):
             return check_sort(proposal["value"])
-        except ValueError as error:
-            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("filter")
     def _check_filter(self, proposal: Any) -> str:
-        try:
+        with _as_trait_error(ValueError):
             return check_filter(proposal["value"])
-        except ValueError as error:
-            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("colour")
     def _check_colour(self, proposal: Any) -> str:
-        try:
+        with _as_trait_error(ValueError):
             return check_colour(proposal["value"])
-        except ValueError as error:
-            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("units")
     def _check_units(self, proposal: Any) -> list[int]:
         known = self.layer in self._iua.layers
-        try:
+        with _as_trait_error(TypeError, ValueError):
             return check_units(
                 proposal["value"],
                 layer=self.layer,
                 units=self._iua.tally(self.layer).units if known else None,
             )
-        except (TypeError, ValueError) as error:
-            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("layer")
     def _check_layer(self, proposal: Any) -> str:
@@ -825,6 +812,15 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _label(self) -> str:
         return self._source.label if self._source is not None else "a finished run"
+
+
+@contextmanager
+def _as_trait_error(*refusals: type[Exception]) -> Iterator[None]:
+    """Refuse what a trait is set to with the error of traits, in the words of the one raised."""
+    try:
+        yield
+    except refusals as error:
+        raise traitlets.TraitError(str(error)) from None
 
 
 def _check_unused(**options: Any) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 
 from iua_widget.counting import kernels
 from iua_widget.counting.needs import Need
+from iua_widget.forks import free_in_child, in_child
 
 
 class LoopCompiler:
@@ -53,7 +54,7 @@ class LoopCompiler:
         self._queue: list[Need] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
-        self._lock = threading.Lock()
+        self._lock = free_in_child(threading.Lock())
 
     def has(self, needs: Iterable[Need]) -> bool:
         """Whether the cache has the loops of all these calls; those it lacks are asked for."""
@@ -118,7 +119,6 @@ class LoopCompiler:
 
     def begin_anew(self) -> None:
         """In a forked process: the one that compiles is the parent's."""
-        self._lock = threading.Lock()
         self._asked.clear()
         self.forget_process()
 
@@ -155,8 +155,7 @@ def loop_compiler() -> LoopCompiler | None:
         return None
     compiler = LoopCompiler(folder)
     atexit.register(compiler.forget_process)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=compiler.begin_anew)
+    in_child(compiler.begin_anew)
     return compiler
 
 

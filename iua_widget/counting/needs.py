@@ -67,8 +67,10 @@ class Classifying:
     vectors : bool
     onto : bool
         Whether the batch is added to sums that there are.
+    wide : bool
+        Whether a bin takes two bytes.
     stops : tuple of float
-        They decide how wide bins are.
+        They decide that, and whether it can be in vectors.
     """
 
     dtype: str
@@ -173,8 +175,8 @@ def to_classify(one: LayerResponses) -> Iterator[Need]:
     """The loops that `CPUEngine.classify` needs for a layer; none where NumPy does it."""
     values = real_and_native(one.values)
     in_vectors = vector_table(values, one.thresholds) is not None
-    wide = WIDENED.get(values.dtype)
-    table = None if wide is None else table_of(one.thresholds, wide)
+    looked_up_in = WIDENED.get(values.dtype)
+    table = None if looked_up_in is None else table_of(one.thresholds, looked_up_in)
     if table is None or not values.size:
         return
     maps = values.ndim == 3  # noqa: PLR2004

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from fresh import in_fresh_process
-from measure import Row, Spread, loops_were_compiled, seconds
+from measure import Row, Spread, loop_compiler, loops_were_compiled, seconds
 
 TITLE = "The first run, in a fresh process"
 _FILLING_AT_MOST = 20
@@ -96,8 +95,7 @@ def run(
 
 def _end_compiling() -> bool:
     """End the process that compiles: what is measured next is to have the machine to itself."""
-    compiling = sys.modules.get("iua_widget.counting.compiling")
-    compiler = compiling.loop_compiler() if compiling else None
+    compiler = loop_compiler()
     if compiler is None or compiler._process is None:
         return False
     compiler._process.kill()

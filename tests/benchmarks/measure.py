@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def side_by_side(
     warm : int
         Pairs before that whose times are thrown away: compiling, caches, first touches.
     """
+    loops_were_compiled()  # those of what was measured before
     for _ in range(warm):
         ours()
         theirs()
@@ -127,9 +128,14 @@ def side_by_side(
 
 def loops_were_compiled() -> bool:
     """Wait for the loops that runs so far have asked for; whether any were missing."""
-    compiling = sys.modules.get("iua_widget.counting.compiling")
-    compiler = compiling.loop_compiler() if compiling else None
+    compiler = loop_compiler()
     return compiler is not None and compiler.wait()
+
+
+def loop_compiler() -> Any:
+    """What has loops compiled, where a run has looked for any; otherwise None."""
+    compiling = sys.modules.get("iua_widget.counting.compiling")
+    return compiling.loop_compiler() if compiling else None
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from iua_widget import IUA, IUAWarning, default_stops
+from iua_widget import IUA, IUAWarning, default_stops, forks
 from iua_widget.counting import atomics, auto, compiling, kernels, vector_kernels
 from iua_widget.counting.auto import AutoEngine
 from iua_widget.counting.compiling import LoopCompiler
@@ -287,7 +287,7 @@ def test_a_folder_that_others_can_write_to_is_not_trusted(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
 def test_a_forked_process_leaves_the_compiler_to_its_parent(compiler: LoopCompiler) -> None:
     compiler.has([Waiting()])
-    compiler._lock.acquire()  # as another thread might have at the moment of the fork
+    assert compiler._lock in forks._locks, "another thread may have it at the moment of the fork"
     compiler.begin_anew()
     assert compiler._process is None
     until_there(compiler, Waiting())
