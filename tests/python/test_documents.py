@@ -1,4 +1,4 @@
-"""README and docs/: their code runs, their targets and links are there, figures are measured."""
+"""README and docs: their code runs, targets and links are there, figures are measured."""
 
 from __future__ import annotations
 
@@ -97,11 +97,23 @@ def test_every_target_of_make_is_there(document: Path) -> None:
     assert made <= set(targets)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def anchors(document: Path) -> set[str]:
+    """What the headings of a page can be linked to by."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "document",
+    sorted({*DOCUMENTS, *ROOT.glob("*.md"), *ROOT.glob("tests/**/*.md")}),
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8"))
-    for link in links:
-        assert link.startswith("https://") or (document.parent / link).exists(), link
+    text = re.sub(r"```.*?```|`[^`]*`", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link, fragment in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", text):
+        target = document.parent / link if link else document
+        assert link.startswith("https://") or target.exists(), link
+        assert not fragment or fragment in anchors(target), fragment
 
 
 RESULTS = ["results.md", "browser_results.md", "findings.md"]
@@ -118,8 +130,8 @@ def measured(*names: str) -> set[str]:
     return found | rounded
 
 
-def section(title: str) -> str:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def section(document: str, title: str) -> str:
+    text = (ROOT / document).read_text(encoding="utf-8")
     return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
@@ -127,7 +139,9 @@ def test_the_table_of_figures_is_that_of_the_results() -> None:
     lines = (ROOT / "tests/benchmarks/results.md").read_text(encoding="utf-8").splitlines()
     rows = [[float(x.rstrip("×s ")) for x in found] for line in lines
             if (found := re.findall(r"(?<=\| )[\d.]+(?:×| s)?(?= \|)", line))]  # fmt: skip
-    quoted = re.findall(r"^\| .*\| ([^|]*\d[^|]*) \|$", section("Speed"), re.MULTILINE)
+    quoted = re.findall(
+        r"^\| .*\| ([^|]*\d[^|]*) \|$", section("docs/speed.md", "Counting"), re.MULTILINE
+    )
     assert len(quoted) > 8
     for cell in quoted:
         wanted = re.findall(r"\d+(?:\.\d+)?", cell)
@@ -140,14 +154,22 @@ def test_the_table_of_figures_is_that_of_the_results() -> None:
         ), cell  # fmt: skip
 
 
-def test_figures_in_prose_are_measured() -> None:
-    prose = "\n".join(line for line in section("Speed").splitlines() if not line.startswith("|"))
-    page = section("Presenting, and other hosts").partition("[Measured in the page]")[2]
-    for text, names in ((prose, RESULTS), (page, ["browser_results.md"])):
-        plain = re.sub(r"`[^`]*`|\([^)]*\.md\)|AVX-512", "", text)
-        found = [number.replace(",", "") for number in NUMBER.findall(plain)]
-        assert found
-        assert not set(found) - measured(*names) - {"70"}
+@pytest.mark.parametrize(
+    ("document", "title", "names"),
+    [
+        ("docs/speed.md", "Counting", RESULTS),
+        ("docs/speed.md", "On a GPU", RESULTS),
+        ("docs/speed.md", "On the page", ["browser_results.md"]),
+        ("README.md", "Read on", RESULTS),
+    ],
+)
+def test_figures_in_prose_are_measured(document: str, title: str, names: list[str]) -> None:
+    lines = section(document, title).splitlines()
+    prose = "\n".join(line for line in lines if not line.startswith("|"))
+    plain = re.sub(r"`[^`]*`|\([^)]*\.md\)|AVX-512", "", prose)
+    found = [number.replace(",", "") for number in NUMBER.findall(plain)]
+    assert found
+    assert not set(found) - measured(*names) - {"70"}
 
 
 def test_memory_of_a_million_units_is_what_is_planned() -> None:
@@ -155,6 +177,21 @@ def test_memory_of_a_million_units_is_what_is_planned() -> None:
         LayerNeed("", 10**6, tuple(range(71)), width, width, 0).bytes_with(71)
         for width in (counter_bytes(probes) for probes in (255, 65_535, 65_536))
     ]
-    quoted = re.search(r"takes\s+([\d.]+), ([\d.]+) or ([\d.]+) GB", section("Memory"))
+    text = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
+    quoted = re.search(r"takes\s+([\d.]+), ([\d.]+) or ([\d.]+) GB", text)
     assert quoted is not None
     assert [f"{size / 1e9:.2f}" for size in planned] == list(quoted.groups())
+
+
+def test_the_readme_is_read_in_minutes() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) < 1_400, "reference goes to docs/"
+    assert {path.name for path in DOCUMENTS[1:]} <= set(re.findall(r"docs/([\w-]+\.md)", text))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[1:], ids=lambda path: path.stem)
+def test_a_page_says_first_what_is_in_it(document: Path) -> None:
+    title, blank, first = document.read_text(encoding="utf-8").split("\n")[:3]
+    assert title.startswith("# ")
+    assert blank == ""
+    assert re.match(r"[A-Z`]", first)
