@@ -29,6 +29,7 @@ const PICTURE: Picture = {
       selected: true,
     },
   ],
+  shared: "model.*.relu",
   more: "and 988 more layers",
   curve: { name: "relu", shares: [0.1, 0.2, 1], at: 0.5, from: "exact zero", to: "|x| ≤ 10" },
   heatmap: {
@@ -77,7 +78,13 @@ describe("a saved picture", () => {
 
   it("says what it shows: title, rule, probes, figures, legend, and the image itself", () => {
     const { svg } = drawPicture(PICTURE);
-    for (const text of ["|x| ≤ 0.05", "64 probes · done", "12.3–14.1 %", "and 988 more layers"]) {
+    for (const text of [
+      "layer: model.*.relu",
+      "|x| ≤ 0.05",
+      "64 probes · done",
+      "12.3–14.1 %",
+      "and 988 more layers",
+    ]) {
       expect(svg).toContain(text);
     }
     for (const text of ["0 %", "100 %", "dead", "exact zero", "data:image/png;base64,AAAA"]) {

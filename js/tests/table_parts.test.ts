@@ -10,7 +10,6 @@ import type { LayerMeta } from "../src/core/snapshot";
 import { TableReading } from "../src/core/table_reading";
 import { tableText } from "../src/core/table_text";
 import { TypeToFind } from "../src/core/type_to_find";
-import { tailStart } from "../src/views/layer_name";
 import { layerMeta } from "./pack";
 import { tableOf } from "./tables";
 
@@ -231,17 +230,5 @@ describe("the text that is copied", () => {
     expect(copied(0.1, ["name", "units", "dead"], true)).toBe(
       "layer\tunits\tdead units\na\t8\t1\na.z\t4\t0\na.x y\t4\t1\nlate\t2\t\n",
     );
-  });
-});
-
-describe("a long name", () => {
-  it("keeps its end, unless it runs from right to left", () => {
-    expect(tailStart("layer1.0.relu")).toBe("layer1.0.relu".length);
-    expect(tailStart("x".repeat(300))).toBe(289);
-    const mlp = "model.decoder.layers.31.mlp.relu";
-    expect(mlp.slice(tailStart(mlp))).toBe(".31.mlp.relu");
-    expect(tailStart(`a.${"x".repeat(60)}`)).toBe(51);
-    expect(tailStart(`${"x".repeat(30)}😀${"y".repeat(10)}`)).toBe(32);
-    expect(tailStart("שכבה".repeat(20))).toBe(80);
   });
 });

@@ -2,6 +2,7 @@
 
 import { COLUMNS, type ColumnKey, type NumberKey } from "./columns";
 import { formatInteger, formatMean, plural } from "./format";
+import { ShortNames } from "./short_names";
 import type { LayerMeta } from "./snapshot";
 import { shapeWords } from "./unit_words";
 
@@ -17,7 +18,10 @@ const RANGE_SIZE = 0.86;
 const ASIDE_SIZE = 0.76;
 /** Totals are set bold. */
 const TOTAL_SIZE = 1.1;
+/** Letters of a name are about as wide as digits; a mark takes some room, too. */
 const NAME = 19;
+const NAME_MOST = 30;
+const MARK = 4;
 /** So narrow may the name be to leave room for the columns without which a row says nothing. */
 const NAME_LEAST = 11;
 const SHARE = 10;
@@ -49,6 +53,11 @@ function within(least: number, value: number, most: number): number {
   return Math.min(most, Math.max(least, value));
 }
 
+/** Without what all names share. */
+function ownNames(layers: readonly LayerMeta[]): readonly string[] {
+  return new ShortNames(layers.map(({ name }) => name)).withoutShared().names;
+}
+
 /**
  * Widths that depend on the layers only, not on their figures: nothing shifts when counts become
  * ranges.
@@ -69,7 +78,7 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     TOTAL_SIZE * formatInteger(layers.reduce((sum, meta) => sum + meta[key], 0)).length;
   const shape = ASIDE_SIZE * longest(layers.map(shapeWords));
   return {
-    name: NAME,
+    name: within(NAME, MARK + longest(ownNames(layers)), NAME_MOST),
     kind: within(6, 0.9 * longest(layers.map((meta) => meta.kind)), 13),
     units: within(8, Math.max(count, shape, total), 15),
     mean: within(9, Math.max(range(mean), total), 15),

@@ -54,6 +54,8 @@ export interface Picture {
   readonly title: string;
   readonly lines: readonly string[];
   readonly rows: readonly PictureRow[];
+  /** What all names share, where the rows leave it out; else empty. */
+  readonly shared: string;
   /** Of rows that are left out. */
   readonly more: string;
   readonly curve: PictureCurve | null;
@@ -67,6 +69,10 @@ export interface DrawnPicture {
   readonly height: number;
 }
 
+/** What the name of a layer may take, in pixels: in the table, and in a heading. */
+export const NAME_ROOM = 250;
+export const HEADING_ROOM = 380;
+export const NAME_SIZE = 13;
 const MARGIN = 28;
 const GAP = 32;
 const ROW = 24;
@@ -158,7 +164,8 @@ function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): n
   const right = { "text-anchor": "end" };
   const columns = { units: left + 330, bar: left + 346, share: left + 506, dead: left + TABLE };
   const muted = { fill: colours.muted };
-  sheet.text("layer", left, top, 12, muted);
+  const heading = picture.shared === "" ? "layer" : `layer: ${picture.shared}`;
+  sheet.text(fitText(heading, 12, NAME_ROOM), left, top, 12, muted);
   sheet.text("units", columns.units, top, 12, { ...right, ...muted });
   sheet.text("inactive share", columns.share, top, 12, { ...right, ...muted });
   sheet.text("dead", columns.dead, top, 12, { ...right, ...muted });
@@ -168,7 +175,7 @@ function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): n
     const base = y + ROW * 0.68;
     if (row.selected) sheet.box(left - 8, y + 3, 3, ROW - 6, colours.accent);
     const weight = row.selected ? { "font-weight": 600 } : {};
-    sheet.text(fitText(row.name, 13, 250), left, base, 13, weight);
+    sheet.text(row.name, left, base, NAME_SIZE, weight);
     sheet.text(row.units, columns.units, base, 13, right);
     const bar = { rx: 2 };
     sheet.box(columns.bar, y + 8, 76, ROW - 16, colours.barRest, bar);

@@ -1,23 +1,29 @@
 /** What a picture of the table and a layer's curve holds, from the figures on show. */
 
 import { formatBracket, formatInteger, formatShare, formatTolerance, plural } from "./format";
-import type { PictureCurve, PictureRow } from "./picture";
+import { NAME_ROOM, type PictureCurve, type PictureRow } from "./picture";
+import { layerForms } from "./row_names";
+import { ShortNames, type WidthOf } from "./short_names";
 import { shareCurve, type TableReading } from "./table_reading";
 
 const ROWS_MOST = 30;
 
+/** Names in the forms that tell them apart, measured as they are drawn. */
 export function pictureRows(
   reading: TableReading,
   layers: readonly number[],
   selected: string,
-): { readonly rows: PictureRow[]; readonly more: string } {
+  widthOf: WidthOf,
+): { readonly rows: PictureRow[]; readonly more: string; readonly shared: string } {
+  const names = namesOf(reading);
+  const { forms, sharedLeftOut } = layerForms(names, NAME_ROOM, widthOf);
   const rows = layers.slice(0, ROWS_MOST).map((layer): PictureRow => {
     const { name, units, probes } = reading.meta(layer);
     const counted = probes > 0;
     const range = (key: "share" | "dead", format: (value: number) => string): string =>
       formatBracket(reading.value(layer, key), reading.value(layer, key, "upper"), format);
     return {
-      name,
+      name: forms[layer] ?? name,
       units: formatInteger(units),
       share: counted ? range("share", formatShare) : "–",
       lower: counted ? reading.value(layer, "share") : 0,
@@ -28,16 +34,39 @@ export function pictureRows(
     };
   });
   const left = layers.length - rows.length;
-  return { rows, more: left > 0 ? `and ${plural(left, "more layer")}` : "" };
+  return {
+    rows,
+    more: left > 0 ? `and ${plural(left, "more layer")}` : "",
+    shared: sharedLeftOut ? `${names.beginning}*${names.end}` : "",
+  };
 }
 
-export function pictureCurve(reading: TableReading, layer: number, atol: number): PictureCurve {
+function namesOf(reading: TableReading): ShortNames {
+  return new ShortNames(reading.table.layers.map(({ name }) => name));
+}
+
+/** A layer's name for a heading: in full, or so that it is told from the others. */
+export function headingName(
+  reading: TableReading,
+  layer: number,
+  room: number,
+  widthOf: WidthOf,
+): string {
+  return namesOf(reading).within(room, widthOf)[layer] as string;
+}
+
+export function pictureCurve(
+  reading: TableReading,
+  layer: number,
+  atol: number,
+  name: string,
+): PictureCurve {
   const { stops } = reading.table;
   const shares = Array.from(shareCurve(reading.table, [layer])).slice(0, stops.length);
   let place = stops.findIndex((stop) => stop > atol) - 1;
   if (place === -2) place = stops.length - 1;
   return {
-    name: reading.meta(layer).name,
+    name,
     shares,
     at: stops.length > 1 && place >= 0 ? place / (stops.length - 1) : null,
     from: "exact zero",

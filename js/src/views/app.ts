@@ -3,8 +3,8 @@
 import { plural } from "../core/format";
 import { whyNone } from "../core/layer_warnings";
 import { UnitReader } from "../core/layers";
-import { type DrawnPicture, drawPicture } from "../core/picture";
-import { pictureCurve, pictureRows } from "../core/picture_of";
+import { type DrawnPicture, drawPicture, HEADING_ROOM, NAME_SIZE } from "../core/picture";
+import { headingName, pictureCurve, pictureRows } from "../core/picture_of";
 import { asSort } from "../core/row_order";
 import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../core/snapshot";
 import { TableReading } from "../core/table_reading";
@@ -18,6 +18,7 @@ import { Presentation } from "./presentation";
 import { coloursOf, savePicture } from "./save_picture";
 import { Silence } from "./silence";
 import { StatusRow } from "./status";
+import { widthIn } from "./text_width";
 import { TolerancePanel } from "./tolerance_panel";
 import { ViewMenu } from "./view_menu";
 
@@ -290,7 +291,14 @@ export class App {
     const shown = reading === null || without("table") ? [] : this.#table.shown();
     const exact = reading?.allExact ?? true;
     const row = reading?.table.layers.findIndex(({ name }) => name === layer) ?? -1;
-    const table = reading === null ? { rows: [], more: "" } : pictureRows(reading, shown, layer);
+    const widthOf = widthIn(this.#node, 600, `${NAME_SIZE}px`);
+    const table =
+      reading === null
+        ? { rows: [], more: "", shared: "" }
+        : pictureRows(reading, shown, layer, widthOf);
+    const name =
+      reading === null || row < 0 ? layer : headingName(reading, row, HEADING_ROOM, widthOf);
+    const heatmap = without("heatmap") ? null : this.#heatmap.picture();
     return drawPicture({
       title: this.#pictureTitle(),
       lines: [
@@ -301,8 +309,8 @@ export class App {
       curve:
         reading === null || row < 0 || without("tolerances")
           ? null
-          : pictureCurve(reading, row, this.#host.tolerances().atol),
-      heatmap: without("heatmap") ? null : this.#heatmap.picture(),
+          : pictureCurve(reading, row, this.#host.tolerances().atol, name),
+      heatmap: heatmap && { ...heatmap, name },
       colours: coloursOf(this.#node),
     });
   }

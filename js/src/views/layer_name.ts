@@ -1,33 +1,36 @@
-/** A layer's name in a cell: on two lines where it is long, with its beginning and its end. */
+/** A layer's name in a cell: in the form that tells it from the others, what all share muted. */
 
-import { element, setAttribute, setText } from "./dom";
+import { element, setAttribute } from "./dom";
 
-const TAIL = 11;
-const TAIL_MOST = 28;
-const SHORT = 22;
-/** Hebrew to Arabic Extended, and the forms that present them. */
-const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
-
-/** Where a name is cut in two, before a dot if there is one: only the first part is shortened. */
-export function tailStart(name: string): number {
-  if (name.length <= SHORT || RIGHT_TO_LEFT.test(name)) return name.length;
-  const dot = name.lastIndexOf(".", name.length - TAIL);
-  const at = dot > 0 && dot >= name.length - TAIL_MOST ? dot : name.length - TAIL;
-  const unit = name.charCodeAt(at);
-  return unit >= 0xdc00 && unit < 0xe000 ? at + 1 : at;
+export interface NameShown {
+  /** What there is room for: see `core/short_names.ts`. */
+  readonly form: string;
+  /** The whole name. */
+  readonly full: string;
+  /** What all names begin and end with, where the form has it, too. */
+  readonly beginning: string;
+  readonly end: string;
 }
 
 export class LayerName {
-  readonly #head = element("bdi", { class: "iua-name-head" });
-  readonly #tail = element("bdi", { class: "iua-name-tail" });
-  readonly #node = element("span", { class: "iua-layer-name" }, this.#head, this.#tail);
+  readonly #node = element("bdi", { class: "iua-layer-name" });
+  #shown = "";
 
-  update(label: string, full: string): void {
-    const cut = tailStart(label);
-    setText(this.#head, label.slice(0, cut));
-    setText(this.#tail, label.slice(cut));
-    this.#node.classList.toggle("iua-name-long", cut < label.length);
+  update({ form, full, beginning, end }: NameShown): void {
     setAttribute(this.#node, "title", full);
+    const whole = form === full && form.length > beginning.length + end.length;
+    const from = whole ? beginning.length : 0;
+    const to = form.length - (whole ? end.length : 0);
+    const key = JSON.stringify([form, from, to]);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    const shared = (text: string): Node[] =>
+      text === "" ? [] : [element("span", { class: "iua-name-shared", text })];
+    this.#node.replaceChildren(
+      ...shared(form.slice(0, from)),
+      document.createTextNode(form.slice(from, to)),
+      ...shared(form.slice(to)),
+    );
   }
 
   node(): HTMLElement {

@@ -5,6 +5,7 @@ import { formatInteger, plural } from "../core/format";
 import { type LayerWarning, layerWarnings } from "../core/layer_warnings";
 import type { LayerReading } from "../core/layers";
 import type { Group, Row } from "../core/module_tree";
+import type { RowNames } from "../core/row_names";
 import { shareCurve, type TableReading } from "../core/table_reading";
 import { positionAmong } from "../core/threshold";
 import { deadChannels, dormantOf, unitNote, unitSentence } from "../core/unit_words";
@@ -14,7 +15,8 @@ import { NumberCell } from "./number_cell";
 import { Sparkline } from "./sparkline";
 
 const DEAD_CHANNELS = "A channel is dead when no position of it was ever active";
-const DEEPEST = 8;
+/** Rows that are deeper are indented as this one. */
+export const DEEPEST = 8;
 
 export interface RowContext {
   readonly reading: TableReading;
@@ -22,6 +24,7 @@ export interface RowContext {
   /** The share of dead units from which on a layer is an alarm. */
   readonly alarm: number;
   readonly tree: boolean;
+  readonly names: RowNames;
 }
 
 export class LayerRow {
@@ -56,6 +59,7 @@ export class LayerRow {
   readonly #node: HTMLTableRowElement;
   #row: Row | null = null;
   #bound: { readonly row: Row; readonly reading: TableReading } | null = null;
+  #names: RowNames | null = null;
   #warnings: readonly LayerWarning[] = [];
 
   constructor() {
@@ -92,7 +96,9 @@ export class LayerRow {
     if (this.#bound?.row !== row || this.#bound.reading.table !== reading.table) {
       this.#bind(row, reading, context.tree);
       this.#bound = { row, reading };
+      this.#names = null;
     }
+    if (this.#names !== context.names) this.#showName(row, context);
     // The header is the first line.
     setAttribute(this.#node, "aria-rowindex", String(line + 2));
     if (row.group === null) this.#showLayer(row.layer, context);
@@ -104,7 +110,6 @@ export class LayerRow {
     const { group, layer } = row;
     const { table } = reading;
     const full = group === null ? reading.meta(layer).name : group.path;
-    this.#name.update(row.label, full);
     setVariable(this.#head, "--depth", String(Math.min(row.depth, DEEPEST)));
     setAttribute(this.#head, "aria-label", this.#spokenName(row, full));
     setAttribute(this.#node, "data-layer", group === null ? full : null);
@@ -131,6 +136,16 @@ export class LayerRow {
       this.#units.setAside("", null);
       this.#curve.node().classList.toggle("iua-nothing", !reading.totals(group.layers).counted);
     }
+  }
+
+  #showName(row: Row, { reading, names }: RowContext): void {
+    this.#names = names;
+    this.#name.update({
+      form: names.forms.get(row.key) ?? row.label,
+      full: row.group === null ? reading.meta(row.layer).name : row.group.path,
+      beginning: names.beginning,
+      end: names.end,
+    });
   }
 
   #spokenName(row: Row, full: string): string {

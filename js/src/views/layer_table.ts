@@ -11,18 +11,21 @@ import { COLUMNS, type Column, type ColumnKey, headingOf } from "../core/columns
 import { formatInteger, plural } from "../core/format";
 import type { Row } from "../core/module_tree";
 import { RowList } from "../core/row_list";
+import { flatNames, type RowNames, treeNames } from "../core/row_names";
 import { nextSort, type Sort } from "../core/row_order";
 import { rowsToMake, rowWindow, scrollFor } from "../core/row_window";
+import { ShortNames, type WidthOf } from "../core/short_names";
 import type { TableSnapshot } from "../core/snapshot";
 import type { TableReading } from "../core/table_reading";
 import { tableText } from "../core/table_text";
 import { TypeToFind } from "../core/type_to_find";
 import { copyText } from "./clipboard";
 import { element, setAttribute, setText, setVariable } from "./dom";
-import { LayerRow, type RowContext } from "./layer_row";
+import { DEEPEST, LayerRow, type RowContext } from "./layer_row";
 import { MarkTip } from "./mark_tip";
 import { TableHead } from "./table_head";
 import { TableTools } from "./table_tools";
+import { widthIn } from "./text_width";
 import { TotalsRow } from "./totals_row";
 
 export interface TableState {
@@ -40,6 +43,14 @@ export interface TableActions {
 
 const ROW_EM = 2.62;
 const CELL_PADDING = 14;
+/** Beside a name, in pixels: its cell's padding and the smallest mark; a mark with its word. */
+const AROUND_NAME = 48;
+const MARK_WORD = 64;
+const BOLD = 600;
+/** In a tree: the triangle, a level of depth, and how many layers a group has. */
+const TWISTY = 18;
+const INDENT = 14;
+const GROUP_COUNT = 30;
 /** Lines made above and below those in view. */
 const AROUND = 6;
 const PRINTED_ROWS = 400;
@@ -112,6 +123,10 @@ export class LayerTable {
   #fit: ColumnFit | null = null;
   #dragFrom: ReadonlyMap<ColumnKey, number> = new Map();
   #digit = 0;
+  #widthOf: WidthOf = (text) => text.length;
+  #allNames = new ShortNames([]);
+  #names: RowNames = flatNames(this.#allNames, 0, this.#widthOf);
+  #namesFor: readonly unknown[] = [];
   #rowHeight = 0;
   #viewHeight = 0;
   /** The box's scrollTop, kept because to ask for it makes the browser lay out the page. */
@@ -488,9 +503,44 @@ export class LayerTable {
       if (this.#digit === 0) this.#measure();
       else this.#fitColumns();
     }
-    this.#head.update(sort, this.#fit?.shown ?? new Set(), reading.tau);
+    this.#fitNames();
+    this.#updateHead();
     this.#makeRows();
     this.#showSelected(layer, reading);
+  }
+
+  #updateHead(): void {
+    const { sort, reading } = this.#state;
+    const { sharedLeftOut, beginning, end } = this.#names;
+    const shared = sharedLeftOut ? `${beginning}*${end}` : "";
+    this.#head.update(sort, this.#fit?.shown ?? new Set(), reading?.tau ?? Number.NaN, shared);
+  }
+
+  /** What the rows are called: told apart in the width that the column of names has. */
+  #fitNames(): void {
+    const { reading } = this.#state;
+    if (reading === null) return;
+    const { layers } = reading.table;
+    const known = this.#allNames.names;
+    if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
+      this.#allNames = new ShortNames(layers.map(({ name }) => name));
+    }
+    const width = this.#fit?.widths.get("name") ?? 0;
+    const room = width - AROUND_NAME;
+    const rows = this.#tree ? this.#list.rows : this.#allNames;
+    const wanted = [rows, room, this.#widthOf];
+    if (wanted.every((value, at) => value === this.#namesFor[at])) return;
+    this.#namesFor = wanted;
+    const given = {
+      room: room - TWISTY,
+      indent: INDENT,
+      deepest: DEEPEST,
+      count: GROUP_COUNT,
+    };
+    this.#names = this.#tree
+      ? treeNames(this.#list.rows, given, this.#widthOf)
+      : flatNames(this.#allNames, room, this.#widthOf);
+    this.#table.classList.toggle("iua-marks-short", this.#names.widest + MARK_WORD > room);
   }
 
   /** Make the rows in view, and the one that is the tab stop. */
@@ -512,7 +562,13 @@ export class LayerTable {
       // Taken out at once: otherwise all the rows after it would move, and not it alone.
       view.node().remove();
     }
-    const context: RowContext = { reading, selected: layer, alarm: this.#alarm, tree: this.#tree };
+    const context: RowContext = {
+      reading,
+      selected: layer,
+      alarm: this.#alarm,
+      tree: this.#tree,
+      names: this.#names,
+    };
     const nodes: HTMLElement[] = [];
     let gaps = 0;
     const skip = (from: number, to: number): void => {
@@ -581,6 +637,7 @@ export class LayerTable {
     const ruler = this.#ruler.getBoundingClientRect();
     if (ruler.height === 0) return;
     this.#digit = ruler.width / PROBE_DIGITS;
+    this.#widthOf = widthIn(this.#ruler, BOLD);
     this.#rowHeight = Math.round((ruler.height / PROBE_EMS) * ROW_EM);
     setVariable(this.#table, "--iua-row-height", `${this.#rowHeight}px`);
     this.#fitColumns();
@@ -604,8 +661,10 @@ export class LayerTable {
     }
     this.#table.style.width = `${fit.total}px`;
     this.#table.classList.toggle("iua-table-wide", fit.total > box);
-    this.#head.update(this.#state.sort, fit.shown, this.#state.reading?.tau ?? Number.NaN);
+    this.#fitNames();
+    this.#updateHead();
     this.#tools.updateColumns(fit.shown, fit.squeezed, (key) => widths[key] === 0);
+    this.#makeRows();
   }
 
   /** From here on all columns have the widths they have now, but those the user changes. */

@@ -24,6 +24,8 @@ export class TableHead {
   readonly #buttons = new Map<ColumnKey, HTMLButtonElement>();
   /** Says what it stands for. */
   #dormant = element("span");
+  /** What the names of all layers share, which the rows leave out. */
+  readonly #shared = element("bdi", { class: "iua-shared" });
   readonly #node: HTMLElement;
   #shown: readonly ColumnKey[] = [];
   #reachable: ColumnKey = "name";
@@ -41,6 +43,7 @@ export class TableHead {
     const numeric = key !== "name" && key !== "kind" && key !== "curve";
     const label = element("span", { class: "iua-sort-label", text: column.label });
     if (key === "dormant") this.#dormant = label;
+    if (key === "name") label.append(this.#shared);
     const button = element(
       "button",
       {
@@ -121,7 +124,9 @@ export class TableHead {
     this.#buttons.get(this.#reachable)?.focus();
   }
 
-  update(sort: Sort | null, shown: ReadonlySet<ColumnKey>, tau: number): void {
+  update(sort: Sort | null, shown: ReadonlySet<ColumnKey>, tau: number, shared: string): void {
+    setText(this.#shared, shared);
+    setAttribute(this.#shared, "title", shared === "" ? null : `all names read ${shared}`);
     setText(this.#dormant, `dormant\nτ ${formatTolerance(tau)}`);
     this.#shown = COLUMNS.map((column) => column.key).filter((key) => shown.has(key));
     if (!shown.has(this.#reachable)) this.#reach("name");

@@ -1,0 +1,102 @@
+"""Names of layers on the page and in saved pictures: told apart at every width."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from panel import Panel
+from playwright.sync_api import expect
+
+from iua_widget import IUAWidget
+
+pytestmark = pytest.mark.browser
+
+STAGES = (3, 4, 6, 3)
+NAMES = [
+    "embedder.embedder.activation",
+    *(
+        f"encoder.stages.{stage}.layers.{layer}.{part}activation"
+        for stage, layers in enumerate(STAGES)
+        for layer in range(layers)
+        for part in ("layer.0.", "layer.1.", "")
+    ),
+]
+"""As a ResNet-50 of transformers has them."""
+READ = """(root) => [...root.querySelectorAll("tbody tr[data-layer] .iua-layer-name")].map((name) => ({
+    text: name.textContent,
+    title: name.title,
+    spoken: name.closest("th").getAttribute("aria-label"),
+    clipped: name.scrollWidth > name.clientWidth,
+}))"""
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    rng = np.random.default_rng(0)
+    layers = {name: np.maximum(rng.normal(size=(4, 6)), 0) for name in NAMES}
+    layers[NAMES[3]][:, :4] = 0  # so much of it is dead that it has a mark
+    path = tmp_path_factory.mktemp("names") / "resnet.html"
+    return {"resnet": IUAWidget(layers, background=False).to_html(path)}
+
+
+@pytest.mark.parametrize("width", [360, 700, 1300, 1900])
+def test_no_two_rows_read_alike(opened: Any, width: int) -> None:
+    panel = opened(width=width)
+    box = panel.root.locator(".iua-table-box")
+    seen: dict[str, str] = {}
+    while len(seen) < len(NAMES):
+        before = len(seen)
+        for name in panel.root.evaluate(READ):
+            assert not name["clipped"]
+            assert name["title"] == name["spoken"]
+            seen[name["title"]] = name["text"]
+        assert len(seen) > before
+        box.evaluate("(box) => { box.scrollTop += 250; }")
+        panel.layers()
+    assert sorted(seen) == sorted(NAMES)
+    assert len(set(seen.values())) == len(NAMES)
+
+
+@pytest.mark.parametrize("width", [360, 1300])
+def test_no_two_neighbours_in_a_tree_read_alike(opened: Any, width: int) -> None:
+    panel = opened(width=width)
+    panel.button("Tree").click()
+    rows = panel.root.evaluate(
+        """(root) => [...root.querySelectorAll("tbody tr[aria-level]")].map((row) => {
+            const name = row.querySelector(".iua-layer-name");
+            const clipped = name.scrollWidth > name.clientWidth;
+            return { level: Number(row.ariaLevel), text: name.textContent, clipped };
+        })"""
+    )
+    assert any(row["level"] > 1 for row in rows)
+    family: list[set[str]] = []
+    for row in rows:
+        assert not row["clipped"]
+        del family[row["level"] :]
+        family += [set() for _ in range(row["level"] - len(family))]
+        assert row["text"] not in family[-1]
+        family[-1].add(row["text"])
+
+
+def test_what_all_names_share_is_said_once(opened: Any) -> None:
+    panel = opened(width=700)
+    head = panel.root.locator("thead th[data-column=name]")
+    expect(head).to_contain_text("*.activation")
+    expect(panel.row(NAMES[0]).locator(".iua-layer-name")).to_have_text("embedder.embedder")
+    expect(panel.row(NAMES[0])).to_have_attribute("data-layer", NAMES[0])
+
+
+def test_a_saved_picture_tells_its_rows_apart(opened: Any, tmp_path: Path) -> None:
+    panel = opened(width=700)
+    panel.button("View").click()
+    with panel.page.expect_download() as download:
+        panel.button("Save SVG").click()
+    download.value.save_as(tmp_path / "picture.svg")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "picture.svg").read_text("utf-8"))
+    names = [text for text in texts if re.match(r"e\w+[.…].*(embedder|[0-9])$", text)]
+    assert len(names) == len(set(names)) == 30
+    assert "layer: *.activation" in texts
