@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panel import Panel
 from playwright.sync_api import expect
 
 from iua_widget import IUAWidget
@@ -26,12 +25,15 @@ NAMES = [
     ),
 ]
 """As a ResNet-50 of transformers has them."""
-READ = """(root) => [...root.querySelectorAll("tbody tr[data-layer] .iua-layer-name")].map((name) => ({
-    text: name.textContent,
-    title: name.title,
-    spoken: name.closest("th").getAttribute("aria-label"),
-    clipped: name.scrollWidth > name.clientWidth,
-}))"""
+READ = """(root) => {
+    const names = root.querySelectorAll("tbody tr[data-layer] .iua-layer-name");
+    return [...names].map((name) => ({
+        text: name.textContent,
+        title: name.title,
+        spoken: name.closest("th").getAttribute("aria-label"),
+        clipped: name.scrollWidth > name.clientWidth,
+    }));
+}"""
 
 
 @pytest.fixture(scope="module")
