@@ -37,7 +37,7 @@ from iua_widget.pending import PendingBatch, merged_order
 from iua_widget.position import Position
 from iua_widget.producers import Source
 from iua_widget.recount import SAME_DATA, LayerRecount, Recount, RecountBatch
-from iua_widget.results import LayerResult, Reading, read_layer
+from iua_widget.results import LayerResult, Reading, choose_layers, read_layer
 from iua_widget.sources import open_source
 from iua_widget.tally import Tally, count_waiting, first_difference
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Stops, Tolerances, default_stops
@@ -1015,6 +1015,86 @@ class IUA:
         with self._lock:
             self._check_read()
             return channel_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
+
+    def worst(
+        self,
+        n: int = 10,
+        by: str = "inactive share",
+        *,
+        layers: str | Iterable[str] | None = None,
+        positions: bool = False,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+        dead_share: float | None = None,
+    ) -> pd.DataFrame:
+        """The worst units of the whole network, the worst first.
+
+        Where a channel has several units, as in feature maps counted by element, the channel is
+        ranked, over all its positions. Equals are told apart by their largest ``abs(x)``, the
+        smaller first, then by the mean ``abs(x)``; then what has more responses comes first (of as
+        many probes, the channel of more positions), and then what is earlier in the network. What
+        was finite on no probe comes last, and layers that no probe has reached are not there.
+
+        Parameters
+        ----------
+        n : int
+            How many to list.
+        by : {"inactive share", "mean |x|", "rms", "max |x|"}
+            The largest share first, or the smallest magnitude.
+        layers : str or iterable of str, optional
+            Names of layers, or globs; all by default.
+        positions : bool
+            Whether to rank the units of maps, each position for itself.
+        atol, rtol, scale, dead_share
+            As in `at`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns: ``rank``, from 1; ``response``, the layer; ``unit``, the channel's index, or
+            the unit's in C order; ``unit is``, "channel" or "unit"; where a unit has several axes,
+            ``position`` on them; ``inactive share`` of the probes on which it was finite (of a
+            channel: over its positions); ``mean |x|``, ``rms`` and ``max |x|``; ``dead`` (a
+            channel: at every position); ``units`` of which it consists and ``dead units`` among
+            them, 1 and 0 or 1 for single units. Where counts are not exact also ``inactive share
+            upper``, ``dead upper`` and ``dead units upper``, and the order is that of the lower
+            bounds. Its `attrs` say at which tolerances it was ranked, and by what.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n` is no number of units, or units cannot be ranked by `by`.
+        LayerSelectionError
+            If a name or glob matches no layer.
+        ToleranceError, NoProbesError
+            As in `at`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> maps = np.ones((5, 3, 4, 4))  # probes, channels, rows, columns
+        >>> maps[:, 1] = 0  # a dead channel
+        >>> iua = IUA.introspect({"conv": maps, "head": np.eye(5, 2)})
+        >>> iua.worst(3)[["response", "unit", "unit is", "inactive share", "dead"]]
+          response  unit  unit is  inactive share   dead
+        0     conv     1  channel             1.0   True
+        1     head     0     unit             0.8  False
+        2     head     1     unit             0.8  False
+        """
+        from iua_widget.worst_table import worst_table
+        from iua_widget.worst_units import check_number, check_ranked_by, find_worst
+
+        n, by = check_number(n), check_ranked_by(by)
+        at = self.tolerances(atol, rtol, scale, dead_share)
+        with self._lock:
+            self._check_read()
+            chosen = choose_layers(layers, self.layers)
+            tallies = {name: self.tally(name) for name in chosen}
+            worst = find_worst(
+                tallies, [at], n, by=by, positions=positions, recounted=self.recounted
+            )
+        return worst_table(tallies, at, worst, by=by, positions=positions)
 
     def tolerances(
         self,

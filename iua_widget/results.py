@@ -12,6 +12,7 @@ import numpy as np
 from iua_widget.arithmetic import as_ieee
 from iua_widget.errors import LayerSelectionError, ToleranceError
 from iua_widget.layer_bounds import read_bounds
+from iua_widget.layer_names import matches
 from iua_widget.recount import LayerRecount
 from iua_widget.table_columns import dormant_heading
 from iua_widget.tally import Tally
@@ -368,6 +369,30 @@ def unknown_layer(name: object, known: Sequence[str]) -> LayerSelectionError:
     more = f" ({len(known)} in all)" if len(known) > len(near) else ""
     message = f"no layer is named {name!r}. Try one of: {', '.join(map(repr, near))}{more}."
     return LayerSelectionError(message)
+
+
+def choose_layers(asked: str | Iterable[str] | None, known: Sequence[str]) -> list[str]:
+    """The layers of these names or globs, in the order of the network; all where None is asked for.
+
+    Raises
+    ------
+    LayerSelectionError
+        If one of them matches none.
+
+    Examples
+    --------
+    >>> choose_layers(["head", "layer1.*"], ["layer1.relu", "layer2.relu", "head"])
+    ['layer1.relu', 'head']
+    """
+    if asked is None:
+        return list(known)
+    chosen = set()
+    for pattern in [asked] if isinstance(asked, str) else asked:
+        found = [name for name in known if isinstance(pattern, str) and matches(pattern, name)]
+        if not found:
+            raise unknown_layer(pattern, known)
+        chosen.update(found)
+    return [name for name in known if name in chosen]
 
 
 def _integers(values: list[int | None]) -> Any:

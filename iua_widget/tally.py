@@ -596,16 +596,25 @@ class Tally:
         numpy.ndarray of float64, shape (channels,) or (units,)
             NaN where a neuron had no finite response.
         """
+        return self._per_neuron(self.abs_sum)
+
+    @property
+    def neuron_rms(self) -> np.ndarray:
+        """Root of the mean of ``abs(x) ** 2`` of each neuron, likewise."""
+        rms: np.ndarray = np.sqrt(self._per_neuron(self.square_sum))
+        return rms
+
+    def _per_neuron(self, sums: np.ndarray) -> np.ndarray:
         axis = self.channel_axis
         if axis is None:
-            return self.unit_mean_abs
+            return self._per_finite(sums)
         others = tuple(other for other in range(len(self.unit_shape)) if other != axis)
         by_channel = self.unit_shape, others
         finite: Any = self.entries * (self.units // max(self.unit_shape[axis], 1))
         if not self._magnitudes.all_finite:
             finite = finite - _summed(self.nan_count + self.infinite_count, *by_channel)
         with np.errstate(invalid="ignore", divide="ignore"):
-            means: np.ndarray = _summed(self.abs_sum, *by_channel) / finite
+            means: np.ndarray = _summed(sums, *by_channel) / finite
         return means
 
     def _dormancy(self) -> tuple[np.ndarray, float]:
@@ -734,7 +743,7 @@ class Tally:
         return LayerCurves(
             mean=self._moments.mean(),
             std=self._moments.std(),
-            dead=self._at_or_below(self._dead_from),
+            dead=self._at_or_below(self.dead_from),
         )
 
     def unit_dead(self, column: int) -> np.ndarray:
@@ -744,7 +753,7 @@ class Tally:
         -------
         numpy.ndarray of bool, shape `unit_shape`
         """
-        dead: np.ndarray = self._dead_from <= column
+        dead: np.ndarray = self.dead_from <= column
         return dead.reshape(self.unit_shape)
 
     @property
@@ -764,8 +773,11 @@ class Tally:
         return finite
 
     @property
-    def _dead_from(self) -> np.ndarray:
-        """The column from which on each unit is dead; beyond all where it was never finite."""
+    def dead_from(self) -> np.ndarray:
+        """The column from which on each unit is dead on all its finite probes: shape (units,).
+
+        Beyond all columns where it was never finite.
+        """
         highest, never = self._magnitudes.highest_bin, len(self.stops) + 1
         finite = self.finite_probes
         if isinstance(finite, int):
@@ -788,7 +800,7 @@ class Tally:
         axis = self.channel_axis
         if axis is None:
             return None
-        by_entry = self._dead_from.reshape(self.unit_shape)
+        by_entry = self.dead_from.reshape(self.unit_shape)
         others = tuple(other for other in range(by_entry.ndim) if other != axis)
         # A channel without a unit is not dead.
         without = 0 if self.units else len(self.stops) + 1

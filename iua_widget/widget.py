@@ -322,6 +322,32 @@ class IUAWidget(anywidget.AnyWidget):
         self._tell_failure()
         return table
 
+    def worst(self, n: int = 10, by: str = "inactive share") -> pd.DataFrame:
+        """The worst units of the whole network at the tolerances on show, the worst first.
+
+        Parameters
+        ----------
+        n : int
+            How many to list.
+        by : {"inactive share", "mean |x|", "rms", "max |x|"}
+            The largest share first, or the smallest magnitude.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `IUA.worst`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n` is no number of units, or units cannot be ranked by `by`.
+        NoProbesError, IUAWarning
+            As `table`.
+        """
+        worst = self.iua.worst(n, by)
+        self._tell_failure()
+        return worst
+
     def selection(self) -> pd.DataFrame:
         """The selected units of the selected layer, at the tolerances on show.
 

@@ -1,0 +1,257 @@
+"""What can be among the worst of a network: the channels of a map, and of all else the units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+
+from iua_widget.dead_rule import DeadRule
+from iua_widget.recount import LayerRecount
+from iua_widget.tally import Tally
+from iua_widget.tolerances import Tolerances
+from iua_widget.unit_scales import (
+    active_when_finite,
+    bounds_at,
+    held_stops,
+    scale_values,
+    threshold_of,
+    thresholds_at,
+)
+
+_BLOCK_UNITS: Final = 2**14
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Some channels or units, of one layer or of several, at one or several tolerances.
+
+    Attributes
+    ----------
+    layer, unit : numpy.ndarray of int64, shape (entries,)
+        The number of the layer; the channel, where one has several units, or else the unit.
+    units : numpy.ndarray of int64, shape (entries,)
+        Of which an entry consists: the positions of a channel.
+    finite : numpy.ndarray of int64, shape (entries,)
+        Probes on which its units were finite, added up.
+    mean_abs, rms, abs_max : numpy.ndarray of float64, shape (entries,)
+        Over its units and all probes; NaN where none was finite.
+    lower, upper : numpy.ndarray of int64, shape (tolerances, entries)
+        Bounds on the probes on which its units were inactive, added up.
+    dead_units, dead_units_upper : numpy.ndarray of int64, shape (tolerances, entries)
+        Bounds on how many of its units are dead.
+    """
+
+    layer: np.ndarray
+    unit: np.ndarray
+    units: np.ndarray
+    finite: np.ndarray
+    mean_abs: np.ndarray
+    rms: np.ndarray
+    abs_max: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    dead_units: np.ndarray
+    dead_units_upper: np.ndarray
+
+    def take(self, places: np.ndarray) -> Entries:
+        """Those at these places, in their order."""
+        taken = (getattr(self, field.name)[..., places] for field in fields(self))
+        return Entries(*taken)
+
+    @staticmethod
+    def together(parts: Sequence[Entries]) -> Entries:
+        """One after the other."""
+        columns = ([getattr(part, field.name) for part in parts] for field in fields(Entries))
+        return Entries(*(np.concatenate(arrays, axis=-1) for arrays in columns))
+
+    @staticmethod
+    def none(tolerances: int) -> Entries:
+        """Not one, at so many tolerances."""
+        whole = (np.zeros(0, np.int64) for _ in range(4))
+        figures = (np.zeros(0) for _ in range(3))
+        counts = (np.zeros((tolerances, 0), np.int64) for _ in range(4))
+        return Entries(*whole, *figures, *counts)
+
+
+def read_entries(
+    tally: Tally,
+    several: Sequence[Tolerances],
+    recounts: Sequence[LayerRecount | None],
+    *,
+    number: int,
+    positions: bool = False,
+) -> Iterator[Entries]:
+    """Read a layer at several tolerances, some entries after the other.
+
+    Parameters
+    ----------
+    tally : Tally
+        Of a probe and a unit at least.
+    several : sequence of Tolerances
+        Of one `dead_share`.
+    recounts : sequence of LayerRecount or None
+        What was counted at each of these very tolerances.
+    number : int
+        The layer's.
+    positions : bool
+        Whether the units of a map are read, and not its channels.
+    """
+    layout = _Layout.of(tally, positions=positions)
+    mean_abs, rms = tally.unit_mean_abs, tally.unit_rms
+    if layout.axis is not None:
+        mean_abs, rms = tally.neuron_mean_abs, tally.neuron_rms
+    reader = _Reader(tally, several, recounts, layout)
+    step = max(1, _BLOCK_UNITS // layout.each)
+    for start in range(0, layout.entries, step):
+        block = slice(start, min(start + step, layout.entries))
+        entries = block.stop - start
+        lower, upper, dead, dead_upper = reader.read(block)
+        largest = layout.units_of(tally.abs_max, block).reshape(entries, layout.each).max(axis=1)
+        yield Entries(
+            layer=np.full(entries, number),
+            unit=np.arange(start, block.stop),
+            units=np.full(entries, layout.each),
+            finite=reader.finite(block),
+            mean_abs=mean_abs[block],
+            rms=rms[block],
+            abs_max=np.where(np.isnan(mean_abs[block]), np.nan, largest),
+            lower=lower,
+            upper=upper,
+            dead_units=dead,
+            dead_units_upper=dead_upper,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a layer's units lie in its entries: along all axes but one, or each for itself."""
+
+    shape: tuple[int, ...]
+    axis: int | None
+    entries: int
+    each: int
+
+    @classmethod
+    def of(cls, tally: Tally, *, positions: bool) -> _Layout:
+        axis = None if positions else tally.channel_axis
+        entries = tally.units if axis is None else tally.unit_shape[axis]
+        return cls(tally.unit_shape, axis, entries, tally.units // entries)
+
+    def units_of(self, array: np.ndarray, block: slice) -> np.ndarray:
+        """What is known of the units of some entries, one entry after the other."""
+        if self.axis is None:
+            return array[block]
+        by_entry = np.moveaxis(array.reshape(*self.shape, *array.shape[1:]), self.axis, 0)
+        return by_entry[block].reshape(-1, *array.shape[1:])
+
+
+class _Reader:
+    """Reads counts of some entries of a layer at several tolerances."""
+
+    def __init__(
+        self,
+        tally: Tally,
+        several: Sequence[Tolerances],
+        recounts: Sequence[LayerRecount | None],
+        layout: _Layout,
+    ) -> None:
+        self._tally, self._several, self._recounts = tally, several, recounts
+        self._layout = layout
+        self._rule = DeadRule.of(tally, several[0])
+        self._finite = tally.finite_probes
+        of_layer = [
+            place
+            for place, tolerances in enumerate(several)
+            if recounts[place] is None and not tolerances.per_unit
+        ]
+        self._of_layer = np.array(of_layer, np.int64)
+        thresholds = [threshold_of(tally, several[place]) for place in of_layer]
+        stops = [tally.stops.locate(threshold) for threshold in thresholds]
+        held = [tally.locate_counts(threshold) for threshold in thresholds]
+        columns = {column: place for place, column in enumerate(tally.columns)}
+        self._stops = np.array([(one.lower, one.upper) for one in stops], np.int64).reshape(-1, 2)
+        self._held = np.array(
+            [(columns[one.lower], columns[one.upper]) for one in held], np.int64
+        ).reshape(-1, 2)
+        self._own_thresholds = [
+            place
+            for place, tolerances in enumerate(several)
+            if recounts[place] is None and tolerances.per_unit
+        ]
+        # Of few stops only these are read, and of none nothing.
+        highest = int(self._held.max(initial=-1)) + 1
+        self._read_columns = len(columns) if self._own_thresholds else highest
+        self._scales = {
+            scale: scale_values(tally, scale)
+            for scale in {several[place].scale for place in self._own_thresholds}
+        }
+
+    def finite(self, block: slice) -> np.ndarray:
+        """Probes on which the units of each entry were finite, added up."""
+        if isinstance(self._finite, int):
+            return np.full(block.stop - block.start, self._finite * self._layout.each)
+        return self._by_entry(self._layout.units_of(self._finite, block), block)
+
+    def read(self, block: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Bounds on inactive probes, and on dead units: int64, shape (tolerances, entries)."""
+        entries = block.stop - block.start
+        found = np.zeros((4, len(self._several), entries), np.int64)
+        counts = None
+        if self._read_columns:
+            counts = self._layout.units_of(self._tally.counts[:, : self._read_columns], block)
+        if counts is not None and len(self._of_layer):
+            totals = self._by_entry(counts, block).cumsum(axis=1)
+            found[:2, self._of_layer] = totals.T[self._held.T]
+            found[2:, self._of_layer] = self._dead(counts, block)
+        if counts is not None and self._own_thresholds:
+            found[:, self._own_thresholds] = np.stack(self._bounds_of_units(counts, block), axis=1)
+        for place, recount in enumerate(self._recounts):
+            if recount is not None:
+                inactive = self._layout.units_of(recount.counts, block)
+                dead = inactive >= self._needed(block)
+                found[:2, place] = self._by_entry(inactive, block)
+                found[2:, place] = self._by_entry(dead, block)
+        return found[0], found[1], found[2], found[3]
+
+    def _dead(self, counts: np.ndarray, block: slice) -> np.ndarray:
+        """Dead units of each entry at the layer's thresholds: shape (2, thresholds, entries)."""
+        if self._rule.all_finite_probes:
+            first = self._layout.units_of(self._tally.dead_from, block)
+            return self._begun(first, len(self._tally.stops) + 1, block)[self._stops.T]
+        totals = counts.cumsum(axis=1, dtype=np.int64)
+        first = (totals < self._needed(block)[:, None]).sum(axis=1)
+        return self._begun(first, counts.shape[1], block)[self._held.T]
+
+    def _begun(self, first: np.ndarray, columns: int, block: slice) -> np.ndarray:
+        """How many units of each entry begin at a column or before: shape (columns, entries)."""
+        entries = block.stop - block.start
+        of_entry = np.repeat(np.arange(entries), self._layout.each) * (columns + 1)
+        found = np.bincount(of_entry + first, minlength=entries * (columns + 1))
+        return np.asarray(found.reshape(entries, columns + 1).cumsum(axis=1).T)
+
+    def _bounds_of_units(self, counts: np.ndarray, block: slice) -> list[np.ndarray]:
+        layout, tally = self._layout, self._tally
+        totals = counts.cumsum(axis=1, dtype=np.int64)
+        largest = layout.units_of(tally.abs_max, block)
+        active = layout.units_of(active_when_finite(tally), block)
+        needed, stops = self._needed(block), held_stops(tally)
+        scales = {scale: layout.units_of(of, block) for scale, of in self._scales.items()}
+        found = []
+        for place in self._own_thresholds:
+            at = self._several[place]
+            thresholds = thresholds_at(scales[at.scale], at.atol, at.rtol)
+            bounds = bounds_at(thresholds, totals, stops, largest, tally.dtypes, active=active)
+            both = [*bounds, *(bound >= needed for bound in bounds)]
+            found.append(np.stack([self._by_entry(units, block) for units in both]))
+        return found
+
+    def _needed(self, block: slice) -> np.ndarray:
+        needed = np.broadcast_to(self._rule.needed, self._tally.units)
+        return self._layout.units_of(needed, block)
+
+    def _by_entry(self, units: np.ndarray, block: slice) -> np.ndarray:
+        shape = block.stop - block.start, self._layout.each, *units.shape[1:]
+        return np.asarray(units.reshape(shape).sum(axis=1, dtype=np.int64))
