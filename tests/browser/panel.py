@@ -40,6 +40,16 @@ class Panel:
     def button(self, name: str) -> Locator:
         return self.root.get_by_role("button", name=name, exact=True)
 
+    def tab(self, name: str) -> Locator:
+        return self.root.get_by_role("tab", name=name)
+
+    def open_menu(self, name: str) -> Locator:
+        """A menu of a pane, opened: what is in it."""
+        button = self.root.get_by_role("button", name=name)
+        if button.get_attribute("aria-expanded") != "true":
+            button.click()
+        return self.root.locator(f"#{button.get_attribute('aria-controls')}")
+
     def row(self, layer: str) -> Locator:
         return self.root.locator(f'tbody tr[data-layer="{layer}"]')
 

@@ -69,6 +69,11 @@ def card(panel: Panel) -> Locator:
     return panel.root.get_by_role("region", name="unit card")
 
 
+def let_go(panel: Panel) -> Locator:
+    """The card's way back from a pinned unit: hidden where none is pinned."""
+    return card(panel).get_by_role("button", name="let go of the unit")
+
+
 def pick_in_list(panel: Panel, row: int, **options: Any) -> None:
     panel.root.locator(".iua-list-row:visible").nth(row).click(**options)
 
@@ -118,8 +123,9 @@ def test_a_pinned_unit_has_a_card_with_the_figures_python_gives(
     figures = [float(text) for text in texts[1:4]]
     expected = [row["mean |x|"], row["rms"], row["max |x|"]]
     assert figures == pytest.approx(expected, rel=5e-3)
-    card(dense).get_by_role("button", name="close the unit card").click()
-    expect(card(dense)).to_be_hidden()
+    let_go(dense).click()
+    expect(let_go(dense)).to_be_hidden()
+    expect(card(dense)).to_contain_text(f"unit {DEAD[0]}most inactive")
     assert data(dense, "selected") == "0"
 
 
@@ -127,12 +133,12 @@ def test_a_click_pins_and_unpins_and_a_double_click_resets(dense: Panel) -> None
     x, y = middle(dense)
     mouse = dense.page.mouse
     mouse.click(x, y)
-    expect(card(dense)).to_be_visible()
+    expect(let_go(dense)).to_be_visible()
     pinned = data(dense, "pinned")
     # A second click that comes sooner makes a double click of the two.
     dense.page.wait_for_timeout(600)
     mouse.click(x, y)
-    expect(card(dense)).to_be_hidden()
+    expect(let_go(dense)).to_be_hidden()
     dense.page.wait_for_timeout(600)
     mouse.click(x, y)
     dense.page.wait_for_timeout(600)
@@ -155,9 +161,30 @@ def test_a_rectangle_drawn_with_shift_selects_what_it_covers(dense: Panel) -> No
     page.mouse.up()
     page.keyboard.up("Shift")
     expect(dense.canvas).to_have_attribute("data-selected", "300")
-    expect(dense.root).to_contain_text("300 units selected · 3 dead")
+    dense.tab("Selected (300)").click()
+    selected = dense.root.get_by_role("tabpanel", name="Selected (300)")
+    expect(selected).to_contain_text("300 units selected · 3 dead")
     dense.root.get_by_role("button", name="clear the selection").click()
     expect(dense.canvas).to_have_attribute("data-selected", "0")
+    expect(dense.root.get_by_role("tabpanel")).to_contain_text("No unit is selected")
+
+
+def test_the_selected_units_are_listed_as_those_of_the_layer_are(
+    dense: Panel, widget: IUAWidget
+) -> None:
+    for row in (9, 4, 6):
+        pick_in_list(dense, row, modifiers=["Shift"])
+    dense.tab("Selected (3)").click()
+    grid = dense.root.get_by_role("grid", name="selected units of dense: most inactive first")
+    figures = widget.iua.units("dense").sort_values(
+        "inactive count", ascending=False, kind="stable"
+    )
+    shown = grid.locator('.iua-list-row:visible [data-key="unit"]')
+    assert [int(text) for text in shown.all_inner_texts()] == figures.unit.iloc[[4, 6, 9]].tolist()
+    shown.nth(0).click()
+    assert data(dense, "pinned") == str(figures.unit.iloc[4])
+    shown.nth(1).click(modifiers=["Shift"])
+    expect(dense.tab("Selected (2)")).to_be_visible()
 
 
 def test_the_keyboard_walks_pins_selects_and_lets_go(dense: Panel) -> None:
@@ -181,7 +208,7 @@ def test_the_keyboard_walks_pins_selects_and_lets_go(dense: Panel) -> None:
     expect(canvas).to_have_attribute("data-selected", "7")
     keyboard.press("Escape")
     expect(canvas).to_have_attribute("data-selected", "0")
-    expect(card(dense)).to_be_hidden()
+    expect(let_go(dense)).to_be_hidden()
     for key in ("+", "+", "ArrowRight", "-", "0"):
         keyboard.press(key)
     expect(canvas).to_have_attribute("data-zoom", "1.000")
@@ -229,6 +256,8 @@ def test_colours_order_and_width_are_choices(dense: Panel) -> None:
     def pixels() -> str:
         dense.page.wait_for_timeout(200)
         return str(dense.canvas.evaluate("(canvas) => canvas.toDataURL()"))
+
+    dense.open_menu("more of the picture")
 
     def choose(name: str, value: str) -> None:
         dense.root.locator(".iua-heatmap").get_by_label(name, exact=True).select_option(value)
@@ -286,7 +315,8 @@ def test_a_lone_dead_unit_is_seen_and_named_however_many_there_are(
     panel = open_export(page, exported, "lone")
     expect(panel.canvas).to_have_attribute("data-grain", "pixel")
     for rule in ("least active", "mean", "most active"):
-        panel.root.get_by_label("pixel shows").select_option(rule)
+        menu = panel.open_menu("more of the picture")
+        menu.get_by_label("pixel shows").select_option(rule)
         page.wait_for_timeout(200)
         at = panel.canvas.evaluate(
             """(canvas) => {
@@ -304,7 +334,8 @@ def test_a_lone_dead_unit_is_seen_and_named_however_many_there_are(
             }"""
         )
         assert at["pixels"] >= 9
-    panel.root.get_by_label("pixel shows").select_option("least active")
+    panel.open_menu("more of the picture").get_by_label("pixel shows").select_option("least active")
+    page.keyboard.press("Escape")
     panel.canvas.click(position={"x": at["x"], "y": at["y"]})
     expect(card(panel)).to_contain_text("unit 77777")
     expect(card(panel)).to_contain_text("dead: inactive on every probe")
@@ -358,7 +389,7 @@ def test_two_fingers_zoom_and_one_scrolls_the_page(browser: Browser, exported: P
     page.wait_for_timeout(200)
     assert panel.canvas.evaluate("(canvas) => canvas.toDataURL()") != before
     page.touchscreen.tap(x, y)
-    expect(card(panel)).to_be_visible()
+    expect(let_go(panel)).to_be_visible()
     context.close()
 
 

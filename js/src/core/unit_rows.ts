@@ -19,13 +19,23 @@ export class UnitRows {
   readonly sort: UnitSort;
   readonly #units: number;
   readonly #values: NumericArray | null;
+  readonly #of: readonly number[] | null;
   #order: Uint32Array | null = null;
 
-  /** `values` are what is sorted by; null for the units' own order. */
-  constructor(units: number, values: NumericArray | null, sort: UnitSort) {
+  /**
+   * `values` are what is sorted by; null for the units' own order. `of` are those to list,
+   * ascending; null for all.
+   */
+  constructor(
+    units: number,
+    values: NumericArray | null,
+    sort: UnitSort,
+    of: readonly number[] | null = null,
+  ) {
     this.sort = sort;
-    this.#units = units;
-    this.#values = values;
+    this.#units = of?.length ?? units;
+    this.#values = values !== null && of !== null ? pickedFrom(values, of) : values;
+    this.#of = of;
   }
 
   get length(): number {
@@ -35,11 +45,19 @@ export class UnitRows {
   /** Units in rows `from` to `to`. */
   between(from: number, to: number): number[] {
     const end = Math.min(to, this.length);
-    const rows = Array.from({ length: Math.max(0, end - from) }, (_, row) => from + row);
-    if (this.#values === null) {
-      return this.sort.ascending ? rows : rows.map((row) => this.#units - 1 - row);
-    }
-    this.#order ??= orderUnits(this.#values, !this.sort.ascending);
-    return Array.from(this.#order.subarray(from, end));
+    const rows = Array.from({ length: Math.max(0, end - from) }, (_, row) => this.#at(from + row));
+    return this.#of === null ? rows : rows.map((place) => this.#of?.[place] as number);
   }
+
+  #at(row: number): number {
+    if (this.#values === null) return this.sort.ascending ? row : this.#units - 1 - row;
+    this.#order ??= orderUnits(this.#values, !this.sort.ascending);
+    return this.#order[row] as number;
+  }
+}
+
+function pickedFrom(values: NumericArray, units: readonly number[]): NumericArray {
+  const picked = values.slice(0, units.length);
+  for (const [place, unit] of units.entries()) picked[place] = values[unit] as number;
+  return picked;
 }

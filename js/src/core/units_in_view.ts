@@ -70,3 +70,13 @@ export function unitTitle(data: UnitsInView, unit: number): UnitTitle {
     alarm: alarms.length > 0 ? alarms.join("; ") : null,
   };
 }
+
+/** The first of the units that are inactive most often. */
+export function mostInactive({ reading }: UnitsInView): number {
+  const { lower } = reading;
+  let most = 0;
+  for (let unit = 1; unit < lower.length; unit++) {
+    if ((lower[unit] as number) > (lower[most] as number)) most = unit;
+  }
+  return most;
+}

@@ -1,6 +1,6 @@
 /** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
 
-import { plural } from "../core/format";
+import { formatInteger, plural } from "../core/format";
 import { whyNone } from "../core/layer_warnings";
 import { UnitReader } from "../core/layers";
 import { type DrawnPicture, drawPicture, HEADING_ROOM, NAME_SIZE } from "../core/picture";
@@ -10,14 +10,15 @@ import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../
 import { TableReading } from "../core/table_reading";
 import type { Host, Topic } from "../host";
 import { Alert } from "./alert";
-import { element, setAttribute } from "./dom";
-import { Heatmap, type HeatmapState } from "./heatmap";
+import { element, setAttribute, setVariable } from "./dom";
 import { LayerTable } from "./layer_table";
+import { LayerUnits, type UnitsState } from "./layer_units";
 import { Notes } from "./notes";
 import { Presentation } from "./presentation";
 import { coloursOf, savePicture } from "./save_picture";
 import { Silence } from "./silence";
 import { StatusRow } from "./status";
+import { TabStrip } from "./tab_strip";
 import { widthIn } from "./text_width";
 import { TolerancePanel } from "./tolerance_panel";
 import { ViewMenu } from "./view_menu";
@@ -33,7 +34,8 @@ const TOPICS: readonly Topic[] = [
   "filter",
   "colour",
 ];
-const WIDE_FROM = 1380;
+/** From here on table and picture stand side by side. */
+const WIDE_FROM = 900;
 const NARROW_BELOW = 700;
 const COLOUR_QUERIES = [
   "(prefers-color-scheme: dark)",
@@ -73,7 +75,8 @@ export class App {
   readonly #silence: Silence;
   readonly #tolerances: TolerancePanel;
   readonly #table: LayerTable;
-  readonly #heatmap: Heatmap;
+  readonly #units: LayerUnits;
+  readonly #strip: TabStrip;
   readonly #menu: ViewMenu;
   readonly #node: HTMLElement;
   readonly #stale = new Set<Topic>(TOPICS);
@@ -113,7 +116,7 @@ export class App {
       },
       signal,
     );
-    this.#heatmap = new Heatmap(
+    this.#units = new LayerUnits(
       {
         onTolerances: (changes) => {
           host.setTolerances(changes);
@@ -131,6 +134,10 @@ export class App {
       },
       signal,
     );
+    this.#strip = new TabStrip("units in detail", () => {}, signal);
+    this.#strip.add("layer", "Of this layer", this.#units.list.node());
+    this.#strip.add("selected", "Selected", this.#units.selected.node());
+    this.#strip.pin(this.#units.card.node());
     this.#silence = new Silence(() => this.#showStatus(), signal);
     this.#node = element(
       "div",
@@ -143,7 +150,8 @@ export class App {
       this.#silence.node(),
       this.#notes.node(),
       this.#tolerances.node(),
-      element("div", { class: "iua-panes" }, this.#table.node(), this.#heatmap.node()),
+      element("div", { class: "iua-panes" }, this.#table.node(), this.#units.heatmap.node()),
+      this.#strip.node(),
     );
     const presentation = new Presentation(this.#node, () => this.#presented(), signal);
     this.#menu = new ViewMenu(
@@ -175,7 +183,7 @@ export class App {
   }
 
   #fitWidth(): void {
-    const width = this.#node.clientWidth;
+    const width = this.#node.offsetWidth;
     if (width === 0) return;
     this.#node.classList.toggle("iua-wide", width >= WIDE_FROM);
     this.#node.classList.toggle("iua-narrow", width < NARROW_BELOW);
@@ -183,7 +191,7 @@ export class App {
 
   /** What is drawn takes its colours and its size of type from the style sheet once. */
   #recolour(): void {
-    this.#heatmap.recolour();
+    this.#units.heatmap.recolour();
     this.#tolerances.recolour();
   }
 
@@ -212,7 +220,7 @@ export class App {
   paint(): void {
     this.#fitWidth();
     this.#update();
-    this.#heatmap.recolour();
+    this.#units.heatmap.recolour();
   }
 
   #update(): void {
@@ -265,8 +273,14 @@ export class App {
         this.#host.canRun && run.restartable && (status === "done" || status === "stopped"),
     });
     const { sort, filter } = this.#host.view();
+    if (reading !== null) setVariable(this.#node, "--iua-layers", String(reading.layers));
     this.#table.update({ reading, layer, sort: asSort(sort), filter });
-    this.#heatmap.update(this.#heatmapState(layer));
+    this.#units.update(this.#unitsState(layer));
+    const selected = this.#host.view().units.length;
+    this.#strip.name(
+      "selected",
+      selected === 0 ? "Selected" : `Selected (${formatInteger(selected)})`,
+    );
     this.#host.shown(run.frame);
   }
 
@@ -298,7 +312,7 @@ export class App {
         : pictureRows(reading, shown, layer, widthOf);
     const name =
       reading === null || row < 0 ? layer : headingName(reading, row, HEADING_ROOM, widthOf);
-    const heatmap = without("heatmap") ? null : this.#heatmap.picture();
+    const heatmap = without("heatmap") ? null : this.#units.heatmap.picture();
     return drawPicture({
       title: this.#pictureTitle(),
       lines: [
@@ -323,9 +337,9 @@ export class App {
     this.#node.classList.toggle("iua-silent", this.#silence.seconds() !== null);
   }
 
-  #heatmapState(layer: string): HeatmapState {
+  #unitsState(layer: string): UnitsState {
     const units = this.#unitsData;
-    const message = (text: string): HeatmapState => ({ kind: "message", layer, text });
+    const message = (text: string): UnitsState => ({ kind: "message", layer, text });
     const table = this.#reading;
     if (layer === "" || table === null) {
       return message(

@@ -4,6 +4,7 @@ import { COLOUR_MAPS, type ColourMap } from "../core/colour";
 import type { Layout } from "../core/layout";
 import { COLOURINGS, type Colouring, POOLINGS, type Pooling } from "../core/levels";
 import { element, setAttribute } from "./dom";
+import { PaneMenu } from "./pane_menu";
 
 export const UNIT_ORDERS = ["index", "activity"] as const;
 export type UnitOrder = (typeof UNIT_ORDERS)[number];
@@ -84,7 +85,7 @@ export class HeatmapTools {
     attributes: { type: "number", min: "1", step: "1", "aria-label": "width" },
   });
   readonly #acrossLabel: HTMLElement;
-  readonly #zoom: HTMLElement;
+  readonly #menu: PaneMenu;
   readonly #node: HTMLElement;
 
   constructor(options: HeatmapToolsOptions, signal: AbortSignal) {
@@ -115,21 +116,24 @@ export class HeatmapTools {
       this.#across,
     );
     this.#across.addEventListener("change", () => onChoices({ across: this.#width() }), { signal });
-    this.#zoom = element(
+    const zoom = element(
       "span",
       { class: "iua-tools" },
       button("−", "zoom out", () => onZoom("out"), signal),
       button("+", "zoom in", () => onZoom("in"), signal),
       button("Reset", "reset zoom", () => onZoom("reset"), signal),
     );
+    this.#menu = new PaneMenu(
+      { text: "⋯", name: "more of the picture", label: "picture" },
+      [this.#pooling.node, this.#acrossLabel, this.#map.node],
+      signal,
+    );
     this.#node = element(
       "div",
       { class: "iua-heatmap-tools" },
       this.#colouring.node,
-      this.#pooling.node,
       this.#order.node,
-      this.#acrossLabel,
-      this.#map.node,
+      zoom,
     );
   }
 
@@ -158,8 +162,9 @@ export class HeatmapTools {
     if (!this.#across.matches(":focus")) this.#across.value = text;
   }
 
-  zoomNode(): HTMLElement {
-    return this.#zoom;
+  /** What is rarely changed. */
+  menuNode(): HTMLElement {
+    return this.#menu.node();
   }
 
   node(): HTMLElement {

@@ -639,7 +639,7 @@ export class LayerTable {
     this.#digit = ruler.width / PROBE_DIGITS;
     this.#widthOf = widthIn(this.#ruler, BOLD);
     this.#rowHeight = Math.round((ruler.height / PROBE_EMS) * ROW_EM);
-    setVariable(this.#table, "--iua-row-height", `${this.#rowHeight}px`);
+    setVariable(this.#full, "--iua-row-height", `${this.#rowHeight}px`);
     this.#fitColumns();
     const around = this.#head.node().offsetHeight + this.#totals.node().offsetHeight;
     this.#viewHeight = Math.max(0, this.#scroller.clientHeight - around);
@@ -667,11 +667,12 @@ export class LayerTable {
     this.#makeRows();
   }
 
-  /** From here on all columns have the widths they have now, but those the user changes. */
+  /** From here on all columns on show stay, as wide as they are now but where the user says so. */
   #keepWidths(): void {
     this.#dragFrom = new Map(this.#fit?.widths);
     for (const [key, width] of this.#dragFrom) {
       this.#ownWidths.set(key, (width - CELL_PADDING) / this.#digit);
+      this.#choice.set(key, true);
     }
   }
 
@@ -680,7 +681,6 @@ export class LayerTable {
     if (from === undefined) return;
     const digits = allowedWidth((from + pixels - CELL_PADDING) / this.#digit);
     this.#ownWidths.set(key, digits);
-    this.#choice.set(key, true);
     this.#fitColumns();
     const width = this.#fit?.widths.get(key) ?? 0;
     this.#announce(`${headingOf(key)}, ${width} pixels wide.`);

@@ -1,13 +1,7 @@
 /** A small card beside the pointer, kept inside its box. */
 
+import type { TipText } from "../core/unit_tips";
 import { element } from "./dom";
-
-export interface TooltipText {
-  readonly title: string;
-  readonly lines: readonly string[];
-  /** Said in the colour of alarm. */
-  readonly alarm: string | null;
-}
 
 const OFFSET = 14;
 
@@ -21,7 +15,7 @@ export class Tooltip {
     this.#node.hidden = true;
   }
 
-  show(text: TooltipText, x: number, y: number, boxWidth: number, boxHeight: number): void {
+  show(text: TipText, x: number, y: number, boxWidth: number, boxHeight: number): void {
     const key = [text.title, ...text.lines, text.alarm ?? ""].join("\n");
     if (key !== this.#shown || this.#node.hidden) {
       this.#shown = key;

@@ -1,4 +1,4 @@
-/** All that is known of one unit, pinned: figures, and a histogram with the threshold on it. */
+/** All that is known of one unit: figures, and a histogram with the threshold on it. */
 
 import { formatBracket, formatInteger, formatShare, formatThreshold, plural } from "../core/format";
 import type { Tolerances } from "../core/threshold";
@@ -20,9 +20,14 @@ type Figure = (typeof FIGURES)[number];
 export class UnitCard {
   readonly #title = element("strong", { class: "iua-card-title" });
   readonly #index = element("span", { class: "iua-card-index" });
+  /** Why this unit, where nobody has pinned it. */
+  readonly #why = element("span", { class: "iua-card-index" });
   readonly #alarm = element("span", { class: "iua-card-alarm" });
   readonly #values = new Map<Figure, HTMLElement>();
   readonly #plot: MagnitudePlot;
+  readonly #close: HTMLButtonElement;
+  readonly #body: HTMLElement;
+  readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
   readonly #node: HTMLElement;
   #data: UnitsInView | null = null;
   #unit = 0;
@@ -43,34 +48,48 @@ export class UnitCard {
       },
       signal,
     );
-    const close = element("button", {
-      class: "iua-button iua-tool",
+    this.#close = element("button", {
+      class: "iua-button iua-tool iua-let-go",
       text: "×",
-      attributes: { type: "button", "aria-label": "close the unit card" },
+      title: "Let go of this unit",
+      attributes: { type: "button", "aria-label": "let go of the unit" },
     });
-    close.addEventListener("click", options.onClose, { signal });
+    this.#close.addEventListener("click", options.onClose, { signal });
     const figures = element("dl", { class: "iua-figures" });
     for (const name of FIGURES) {
       const value = element("dd");
       this.#values.set(name, value);
       figures.append(element("div", {}, element("dt", { text: name }), value));
     }
-    this.#node = element(
-      "section",
-      { class: "iua-unit-card", attributes: { "aria-label": "unit card" } },
+    this.#body = element(
+      "div",
+      { class: "iua-card-body" },
       element(
         "div",
         { class: "iua-card-head" },
-        element("div", { class: "iua-card-name" }, this.#title, this.#index, this.#alarm),
-        close,
+        element(
+          "div",
+          { class: "iua-card-name" },
+          this.#title,
+          this.#index,
+          this.#why,
+          this.#alarm,
+        ),
+        this.#close,
       ),
       figures,
       this.#plot.node(),
     );
-    this.#node.hidden = true;
+    this.#node = element(
+      "section",
+      { class: "iua-unit-card", attributes: { "aria-label": "unit card" } },
+      this.#body,
+      this.#nothing,
+    );
+    this.clear();
   }
 
-  update(data: UnitsInView, unit: number): void {
+  update(data: UnitsInView, unit: number, pinned: boolean): void {
     this.#data = data;
     this.#unit = unit;
     const { units, reading, layer, tolerances } = data;
@@ -83,6 +102,7 @@ export class UnitCard {
     setText(this.#title, words.title);
     setText(this.#index, words.index);
     setText(this.#alarm, words.alarm ?? "");
+    this.#alarm.title = words.alarm ?? "";
     const figure = (array: Float32Array | null): string => {
       const value = array?.[unit];
       if (value === undefined) return "not sent";
@@ -100,11 +120,16 @@ export class UnitCard {
     set("max |x|", figure(units.max_abs));
     set("threshold", Number.isNaN(threshold) ? "unknown" : formatThreshold(threshold));
     this.#plot.update(histogram, units.stops, threshold);
-    this.#node.hidden = false;
+    setText(this.#why, pinned ? "" : "most inactive");
+    this.#close.hidden = !pinned;
+    this.#body.hidden = false;
+    this.#nothing.hidden = true;
   }
 
-  hide(): void {
-    this.#node.hidden = true;
+  /** There is no unit to tell of. */
+  clear(): void {
+    this.#body.hidden = true;
+    this.#nothing.hidden = false;
     this.#data = null;
   }
 

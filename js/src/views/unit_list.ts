@@ -1,4 +1,4 @@
-/** The units of a layer as a list, most inactive first: the heatmap for those who read. */
+/** Units of a layer as a list, most inactive first: the heatmap for those who read. */
 
 import {
   formatBracket,
@@ -8,6 +8,7 @@ import {
   NOTHING,
 } from "../core/format";
 import type { NumericArray } from "../core/snapshot";
+import type { UnitChoice } from "../core/unit_choice";
 import { MOST_INACTIVE, MOST_ROWS, type UnitKey, UnitRows } from "../core/unit_rows";
 import {
   probeWord,
@@ -49,7 +50,8 @@ interface Row {
 export class UnitList {
   readonly #options: UnitListOptions;
   readonly #prefix = `iua-${Math.random().toString(36).slice(2, 10)}`;
-  readonly #heading = element("h4", { class: "iua-list-heading" });
+  readonly #what: string;
+  readonly #first = element("p", { class: "iua-list-first" });
   readonly #headers = new Map<UnitKey, HTMLElement>();
   readonly #head = element("div", { class: "iua-list-head", attributes: { role: "row" } });
   readonly #body = element("div", { class: "iua-list-body", attributes: { role: "rowgroup" } });
@@ -58,7 +60,9 @@ export class UnitList {
   readonly #drawn: Row[] = [];
   #sort = MOST_INACTIVE;
   #data: UnitsInView | null = null;
-  #selected: ReadonlySet<number> = new Set();
+  #choice: UnitChoice | null = null;
+  /** The units to list; null for all. */
+  #of: readonly number[] | null = null;
   #rows = new UnitRows(0, null, MOST_INACTIVE);
   #sortedFor: NumericArray | null | undefined;
   #active = 0;
@@ -67,8 +71,9 @@ export class UnitList {
   #scrolled = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(options: UnitListOptions, signal: AbortSignal) {
+  constructor(options: UnitListOptions, signal: AbortSignal, what = "units") {
     this.#options = options;
+    this.#what = what;
     for (const { key, title } of COLUMNS) {
       const button = element("button", {
         class: "iua-list-sort",
@@ -95,8 +100,8 @@ export class UnitList {
     );
     this.#node = element(
       "section",
-      { class: "iua-unit-list", attributes: { "aria-label": "list of units" } },
-      this.#heading,
+      { class: "iua-unit-list", attributes: { "aria-label": `list of ${what}` } },
+      this.#first,
       this.#grid,
     );
     this.#listen(signal);
@@ -193,16 +198,26 @@ export class UnitList {
     this.#draw();
   }
 
-  update(data: UnitsInView, selected: ReadonlySet<number>): void {
+  /** List the units of a layer, or some of them, ascending. */
+  update(data: UnitsInView, choice: UnitChoice, of: readonly number[] | null = null): void {
     const otherLayer = this.#data?.units.layer !== data.units.layer;
     this.#data = data;
-    this.#selected = selected;
-    if (otherLayer) {
-      this.#toTop();
-    }
+    this.#choice = choice;
+    if (of !== this.#of) this.#sortedFor = undefined;
+    this.#of = of;
+    if (otherLayer) this.#toTop();
     clearTimeout(this.#timer);
-    if (otherLayer || data.units.units <= SORT_AT_ONCE) this.#sortNow();
+    if (otherLayer || (of ?? data.reading.lower).length <= SORT_AT_ONCE) this.#sortNow();
     else this.#timer = setTimeout(() => this.#sortNow(), PAUSE_MS);
+  }
+
+  /** There are no units to list. */
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#data = null;
+    this.#sortedFor = undefined;
+    this.#body.style.height = "0";
+    for (const { node } of this.#drawn) node.hidden = true;
   }
 
   #values(data: UnitsInView): NumericArray | null {
@@ -231,7 +246,7 @@ export class UnitList {
       this.#sortedFor?.buffer === values?.buffer &&
       this.#sortedFor?.byteOffset === values?.byteOffset &&
       this.#rows.sort === this.#sort;
-    if (!same) this.#rows = new UnitRows(data.units.units, values, this.#sort);
+    if (!same) this.#rows = new UnitRows(data.units.units, values, this.#sort, this.#of);
     this.#sortedFor = values;
     for (const [key, header] of this.#headers) {
       const here = key === this.#sort.key;
@@ -242,8 +257,11 @@ export class UnitList {
         here ? (this.#sort.ascending ? "ascending" : "descending") : null,
       );
     }
-    setText(this.#heading, this.#headingText(data));
-    setAttribute(this.#grid, "aria-label", `units of ${data.units.layer}: ${this.#orderWords()}`);
+    const all = this.#of?.length ?? data.units.units;
+    this.#first.hidden = all <= MOST_ROWS;
+    setText(this.#first, `The first ${formatInteger(MOST_ROWS)} of ${formatInteger(all)}`);
+    const name = `${this.#what} of ${data.units.layer}: ${this.#orderWords()}`;
+    setAttribute(this.#grid, "aria-label", name);
     setAttribute(this.#grid, "aria-rowcount", String(this.#rows.length + 1));
     this.#body.style.height = `${this.#rows.length * ROW}px`;
     this.#draw();
@@ -254,12 +272,6 @@ export class UnitList {
     if (key === "unit") return ascending ? "in order" : "last first";
     if (key === "inactive") return ascending ? "most active first" : "most inactive first";
     return `${ascending ? "smallest" : "largest"} ${key} first`;
-  }
-
-  #headingText(data: UnitsInView): string {
-    const words = this.#orderWords();
-    const text = `Units, ${words}`;
-    return data.units.units > MOST_ROWS ? `${text} (the first ${formatInteger(MOST_ROWS)})` : text;
   }
 
   #row(): Row {
@@ -308,7 +320,7 @@ export class UnitList {
     node.dataset.unit = String(unit);
     node.style.transform = `translateY(${row * ROW}px)`;
     setAttribute(node, "aria-rowindex", String(row + 2));
-    setAttribute(node, "aria-selected", String(this.#selected.has(unit)));
+    setAttribute(node, "aria-selected", String(this.#choice?.has(unit) ?? false));
     node.classList.toggle("iua-list-active", row === this.#active);
     node.classList.toggle("iua-list-dead", lower >= data.dead.fromOf(unit));
     const parts = [unitName(data, unit), words.index, words.alarm ?? ""];
