@@ -180,6 +180,7 @@ def test_the_selected_units_are_listed_as_those_of_the_layer_are(
         "inactive count", ascending=False, kind="stable"
     )
     shown = grid.locator('.iua-list-row:visible [data-key="unit"]')
+    expect(shown).to_have_count(3)
     assert [int(text) for text in shown.all_inner_texts()] == figures.unit.iloc[[4, 6, 9]].tolist()
     shown.nth(0).click()
     assert data(dense, "pinned") == str(figures.unit.iloc[4])
