@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from iua_widget.counting.engine import (
     LayerResponses,
     RunningSums,
 )
+from iua_widget.counting.marks import loops_are_marked
 from iua_widget.counting.reference import ReferenceEngine
 from iua_widget.errors import IUAError, IUAWarning
 from iua_widget.forks import no_fork_within
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
     from iua_widget.counting.needs import Need
 
 _LOOPS: Final = "iua_widget.counting.kernels"
-_WORTH_LOADING: Final = 2**19
-"""Responses that the reference engine counts in about the time that numba takes to load."""
+_WORTH_LOADING: Final = 0.3
+"""Seconds of counting with NumPy after which loops on disk are loaded: numba takes as long."""
+_WORTH_COMPILING: Final = 2.0
+"""The same where there are none: what a run pays for them is small beside what it took before."""
 
 
 _Layer = TypeVar("_Layer", LayerResponses, LayerBins)
@@ -39,10 +43,10 @@ _Classified = TypeVar("_Classified")
 class AutoEngine:
     """The reference engine, and the CPU engine for what it has compiled loops for.
 
-    Once there is enough to count, loops are looked for in numba's cache. Those that are not there
-    are compiled by a process of its own, while the reference engine counts: see
-    `iua_widget.counting.compiling`. Tensors on a CUDA device are counted there, by the device
-    engine. All give the same to the last bit, so it does not show which of them counted.
+    Once counting has taken this process long enough to be worth it, loops are looked for in numba's
+    cache. Those that are not there are compiled by a process of its own, while the reference engine
+    counts: see `iua_widget.counting.compiling`. Tensors on a CUDA device are counted there, by the
+    device engine. All give the same to the last bit, so it does not show which of them counted.
 
     Examples
     --------
@@ -52,9 +56,12 @@ class AutoEngine:
            [3, 3]])
     """
 
+    _took: ClassVar[float] = 0.0
+    """Seconds that runs of this process have counted with NumPy."""
+
     def __init__(self) -> None:
         self._reference = ReferenceEngine()
-        self._left = 0 if _LOOPS in sys.modules else _WORTH_LOADING
+        self._worth_looking_after: float | None = None
         self._looked = self._told = False
         self._failure = ""
         self._compiled: _Compiled | None = None
@@ -97,16 +104,18 @@ class AutoEngine:
     def _classified(
         self, layers: Sequence[LayerResponses], classify: Callable[[Engine], _Classified]
     ) -> _Classified:
-        if self._left <= 0 and not self._looked:
+        if not self._looked and self._is_worth_looking():
             self._looked = True
             if _LOOPS in sys.modules:
                 self._look_for_loops()
             else:
                 _beside(self._look_for_loops)
-        self._left -= sum(one.values.size for one in layers)
         self._tell_failure()
         if self._compiled is None or not self._compiled.can_classify(layers):
-            return classify(self._reference)
+            begun = time.perf_counter()
+            counted = classify(self._reference)
+            AutoEngine._took += time.perf_counter() - begun
+            return counted
         try:
             return classify(self._compiled.engine)
         except (MemoryError, IUAError):
@@ -117,6 +126,15 @@ class AutoEngine:
             self._compiled, self._failure = None, f"{type(error).__name__}: {error}"
             self._tell_failure()
             return found
+
+    def _is_worth_looking(self) -> bool:
+        if _LOOPS in sys.modules:
+            return True
+        if self._took < _WORTH_LOADING:
+            return False
+        if self._worth_looking_after is None:
+            self._worth_looking_after = _WORTH_LOADING if loops_are_marked() else _WORTH_COMPILING
+        return self._took >= self._worth_looking_after
 
     def _look_for_loops(self) -> None:
         try:

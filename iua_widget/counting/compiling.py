@@ -17,23 +17,27 @@ import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numpy as np
 
 from iua_widget.counting import kernels
+from iua_widget.counting.marks import PREFIX
 from iua_widget.counting.needs import Need
 from iua_widget.forks import free_in_child, in_child
+
+_NICER: Final = 15
+"""Of a core that the run wants for itself, this leaves a thirtieth to the compiler."""
 
 
 class LoopCompiler:
     """Knows which loops numba's cache on disk has, and has those compiled that it lacks.
 
-    They are compiled in the order in which there is a need, by one process at a time. What it does
-    serves this run if that lasts, and later ones in any case: where this process ends first, it
-    comes to the end of what it has been given.
+    They are compiled in the order in which there is a need, by one process at a time, which takes
+    what the run leaves of the processor. What it does serves this run if that lasts, and later ones
+    in any case: where this process ends first, it comes to the end of what it has been given.
 
     Parameters
     ----------
@@ -102,8 +106,14 @@ class LoopCompiler:
             stdout=subprocess.DEVNULL,
             stderr=self._complaints,
             env=_environment(),
-            start_new_session=True,  # Ctrl-C is for this process
+            # Ctrl-C is for this process. In a session of its own it would get half of a core that
+            # both want, however nice it is: on Linux, niceness counts within a session.
+            process_group=0,
+            creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),  # Windows
         )
+        if hasattr(os, "setpriority"):
+            niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + _NICER, 19)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         if self._process.stdin is not None:
             with self._process.stdin as stdin:
                 pickle.dump((self._folder, self._queue), stdin)
@@ -132,7 +142,7 @@ def _environment() -> dict[str, str]:
 
 def mark(need: Need) -> str:
     """The name of the file that marks that loops have been compiled by this very code."""
-    return f"loops-{_edition()}-{need.name}"
+    return f"{PREFIX}{_edition()}-{need.name}"
 
 
 @functools.cache
@@ -166,6 +176,4 @@ def _compile(folder: Path, needs: Sequence[Need]) -> None:
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(10)
     _compile(*pickle.load(sys.stdin.buffer))  # noqa: S301  (from the process that has begun it)

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from iua_widget.counting.engine import CHUNK, POSITION_LANES, PROBE_LANES
+from iua_widget.counting.marks import PRIVATE_FOLDER
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -49,7 +50,7 @@ def compiled(loop: Loop) -> Loop:
         return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
     except RuntimeError:  # numba has nowhere to keep it, unless this raises it, too
         uncached = numba.njit(**options)(loop)
-        folder = private_folder("iua_widget-numba")
+        folder = private_folder(PRIVATE_FOLDER)
         if folder is None:
             return uncached  # type: ignore[no-any-return]
         numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from fresh import in_fresh_process
-from measure import Row, Spread, loop_compiler, loops_were_compiled, seconds
+from measure import (
+    Row,
+    Spread,
+    look_for_loops_at_once,
+    loop_compiler,
+    loops_were_compiled,
+    seconds,
+)
 
 TITLE = "The first run, in a fresh process"
 _FILLING_AT_MOST = 20
@@ -17,24 +25,30 @@ _FILLING_AT_MOST = 20
 
 
 def rows(*, quick: bool = False) -> Iterator[Row]:
-    size: dict[str, Any] = (
-        {"batches": 3, "images": 4, "side": 16}
-        if quick
-        else {"batches": 10, "images": 32, "side": 64}
-    )
+    images: dict[str, Any] = {"images": 4, "side": 16} if quick else {"images": 32, "side": 64}
     pairs = 1 if quick else 5
+    every = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as warm:
         if not quick:
             for _ in range(_FILLING_AT_MOST):
-                if not in_fresh_process(run, cache=warm, fill=True, **size)["compiled"]:
+                if not in_fresh_process(run, cache=warm, fill=True, batches=10, **images)[
+                    "compiled"
+                ]:
                     break
-        cold, beside, filled = [], [], []
-        for _ in range(pairs):
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
-                cold.append(in_fresh_process(run, cache=empty, **size))
-            beside.append(in_fresh_process(run, engine="reference", cache=warm, **size))
-            filled.append(in_fresh_process(run, cache=warm, **size))
-    what = f"{size['batches']} batches of {size['images']} images through a small conv net"
+        # The second is there still while loops are compiled.
+        for batches, cores in ((3, every),) if quick else ((10, every), (40, every), (10, 1)):
+            yield from _rows(warm, pairs, cores, {"batches": batches, **images})
+
+
+def _rows(warm: str, pairs: int, cores: int, size: dict[str, Any]) -> Iterator[Row]:
+    cold, beside, filled = [], [], []
+    for _ in range(pairs):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+            cold.append(in_fresh_process(run, cache=empty, cores=cores, **size))
+        beside.append(in_fresh_process(run, engine="reference", cache=warm, cores=cores, **size))
+        filled.append(in_fresh_process(run, cache=warm, cores=cores, **size))
+    what = f"{size['batches']} batches of {size['images']} images through a small conv net, "
+    what += f"{cores} core{'s' if cores > 1 else ''}"
     for state, runs, must in (("an empty", cold, 1.3), ("a filled", filled, None)):
         took = [one["seconds"] for one in runs]
         yield Row(
@@ -56,10 +70,19 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
 
 
 def run(
-    *, cache: str, batches: int, images: int, side: int, engine: str = "auto", fill: bool = False
+    *,
+    cache: str,
+    batches: int,
+    images: int,
+    side: int,
+    engine: str = "auto",
+    fill: bool = False,
+    cores: int | None = None,
 ) -> dict[str, Any]:
     """Count a conv net's channels and elements, and tell how long each batch took."""
     os.environ["NUMBA_CACHE_DIR"] = cache
+    if cores is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import torch
     from torch import nn
 
@@ -78,6 +101,8 @@ def run(
     )
     data = [torch.randn(images, 3, side, side) for _ in range(batches)]
     model(data[0])
+    if fill:
+        look_for_loops_at_once()
     begun = time.perf_counter()
     iua, waits, last = IUA(engine=engine), [], begun
     for _ in iua.count(open_source(model, data)):
@@ -95,6 +120,9 @@ def run(
 
 def _end_compiling() -> bool:
     """End the process that compiles: what is measured next is to have the machine to itself."""
+    for thread in threading.enumerate():
+        if thread.name == "iua_widget look for loops":
+            thread.join()
     compiler = loop_compiler()
     if compiler is None or compiler._process is None:
         return False

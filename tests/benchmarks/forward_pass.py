@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from measure import Pairs, Row, loops_were_compiled, seconds, timed
+from measure import Pairs, Row, look_for_loops_at_once, loops_were_compiled, seconds, timed
 
 TITLE = "Counting while a model runs, against the bare forward pass"
 
@@ -88,6 +88,7 @@ def warm_up(model: Any, inputs: Any, pairs: int, options: dict[str, Any]) -> Non
     """Have the counting loops compiled, also those for wider counters."""
     from iua_widget import IUA
 
+    look_for_loops_at_once()
     IUA.introspect(model, [inputs] * (pairs + 2), **options)
     while loops_were_compiled():
         IUA.introspect(model, [inputs] * (pairs + 2), **options)

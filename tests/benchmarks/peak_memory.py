@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fresh import in_fresh_process
-from measure import Row, Spread, size
+from measure import Row, Spread, look_for_loops_at_once, size
 
 TITLE = "Peak memory after ten times the probes"
 
@@ -43,5 +43,6 @@ def run(*, batches: int, units: int) -> dict[str, Any]:
             maps = random.standard_normal((batch_size, 3, units // 8), np.float32)
             yield {"dense": np.maximum(values, 0), "maps": np.maximum(maps, 0)}
 
+    look_for_loops_at_once()
     iua = IUA.introspect(produce, batch_size=64, keep_inactive=False)
     return {"probes": iua.probes}

@@ -9,7 +9,7 @@ from typing import Any
 
 from against_dnikit import relu
 from fresh import forget_peak_memory, in_fresh_process, peak_memory
-from measure import Row, Spread, seconds, side_by_side, size, timed
+from measure import Row, Spread, look_for_loops_at_once, seconds, side_by_side, size, timed
 
 TITLE = "Scale: time and memory for each unit, layer or probe, over those at a quarter of the size"
 
@@ -89,6 +89,7 @@ def _counted(
     from iua_widget import IUA
     from iua_widget.sources import open_source
 
+    look_for_loops_at_once()
     IUA.introspect({"to compile": relu((64, 2**14), seed=0)})
     forget_peak_memory()
     before = peak_memory()

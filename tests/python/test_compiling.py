@@ -21,6 +21,7 @@ from iua_widget.counting.auto import AutoEngine
 from iua_widget.counting.compiling import LoopCompiler
 from iua_widget.counting.cpu import CPUEngine
 from iua_widget.counting.engine import LayerBins, LayerResponses, RunningSums
+from iua_widget.counting.marks import PRIVATE_FOLDER, loops_are_marked
 from iua_widget.counting.needs import (
     BoundingOverRtol,
     Need,
@@ -152,6 +153,17 @@ def test_what_the_cache_lacks_is_compiled_by_a_process_of_its_own(
     assert later._process is None
 
 
+@pytest.mark.skipif(not hasattr(os, "setpriority"), reason="processes here have no niceness")
+def test_the_process_takes_what_the_run_leaves(compiler: LoopCompiler) -> None:
+    compiler.has([Waiting()])
+    process = compiler._process
+    assert process is not None
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) >= min(os.nice(0) + 15, 19)
+    assert os.getsid(process.pid) == os.getsid(0), "niceness counts within a session"
+    assert os.getpgid(process.pid) != os.getpgid(0), "Ctrl-C is for this process"
+    compiler.wait()
+
+
 def test_a_process_that_cannot_compile_says_why_and_is_not_begun_again(
     compiler: LoopCompiler,
 ) -> None:
@@ -203,17 +215,72 @@ def test_numpy_counts_until_the_loops_are_there(monkeypatch: pytest.MonkeyPatch)
     assert doors.asked == asked, "a layer like one before is not asked about"
 
 
-def test_numba_is_not_loaded_before_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("marked", [True, False], ids=["loops on disk", "none"])
+def test_numba_is_not_loaded_before_it_is_worth_it(
+    marked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(sys.modules, auto._LOOPS)
-    beside: list[object] = []
+    monkeypatch.setattr(auto, "loops_are_marked", lambda: marked)
+    monkeypatch.setattr(AutoEngine, "_took", 0.0)
+    now, beside = [0.0], []
+    monkeypatch.setattr(auto.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(auto, "_beside", beside.append)
-    engine, thresholds = AutoEngine(), np.zeros(1, np.float32)
-    for _ in range(2):
-        engine.classify(np.zeros((4, 2**16), np.float32), thresholds)
-    assert not beside
-    for _ in range(3):
-        engine.classify(np.zeros((4, 2**16), np.float32), thresholds)
-    assert beside == [engine._look_for_loops], "once, and beside the counting"
+
+    def slow(self: Any, *args: Any, _classify: Any = ReferenceEngine.classify) -> Any:
+        now[0] += 0.125
+        return _classify(self, *args)
+
+    monkeypatch.setattr(ReferenceEngine, "classify", slow)
+    values, thresholds = np.zeros((4, 9), np.float32), np.zeros(1, np.float32)
+    counted = 0
+    while not beside:
+        engine = AutoEngine()  # a run each: it is the process that may have had enough of NumPy
+        engine.classify(values, thresholds)
+        now[0] += 100  # the model's, which no loops would make faster
+        counted += 1
+    assert counted == (4 if marked else 17), "after 0.3 and 2 seconds of counting"
+    for _ in range(20):
+        engine.classify(values, thresholds)
+    assert beside == [engine._look_for_loops], "once a run, and beside the counting"
+
+
+PLACES = {
+    "NUMBA_CACHE_DIR": "counting_0123",
+    "XDG_CACHE_HOME": "numba/counting_0123",
+    "HOME": ".cache/numba/counting_0123",
+    "TMPDIR": f"{PRIVATE_FOLDER}-1000/counting_0123",
+}
+
+
+@pytest.mark.parametrize("variable", PLACES)
+def test_loops_on_disk_are_found_without_numba(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iua_widget.counting.marks.__file__", str(tmp_path / "nowhere/marks.py"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    if variable == "TMPDIR":
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert not loops_are_marked()
+    (tmp_path / PLACES[variable]).mkdir(parents=True)
+    assert not loops_are_marked(), "a cache of somebody else's loops"
+    (tmp_path / PLACES[variable] / compiling.mark(Waiting())).touch()
+    assert loops_are_marked()
+
+
+def test_a_mark_beside_the_modules_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("iua_widget.counting.marks.__file__", str(tmp_path / "marks.py"))
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / compiling.mark(Waiting())).touch()
+    assert loops_are_marked()
 
 
 def test_where_the_compiler_fails_numpy_counts_and_it_is_told(

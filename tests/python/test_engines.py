@@ -516,6 +516,8 @@ def test_where_numba_is_missing_the_reference_serves(monkeypatch: pytest.MonkeyP
     monkeypatch.delattr(counting, "kernels")
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.setattr("iua_widget.counting.auto._beside", lambda work: work())
+    monkeypatch.setattr("iua_widget.counting.auto._WORTH_LOADING", 0)
+    monkeypatch.setattr("iua_widget.counting.auto._WORTH_COMPILING", 0)
     values = np.zeros((4, 2**18), np.float32)
     assert IUA.introspect([{"a": values}] * 2).results["a"].dead == 2**18
     with pytest.raises(EngineError, match=r"needs numba.*pip install numba"):
@@ -541,6 +543,8 @@ def test_where_numba_is_broken_numpy_counts_and_it_is_told(
         monkeypatch.delattr(counting, module, raising=False)
     monkeypatch.delitem(sys.modules, "numba")
     monkeypatch.setattr("iua_widget.counting.auto._beside", lambda work: work())
+    monkeypatch.setattr("iua_widget.counting.auto._WORTH_LOADING", 0)
+    monkeypatch.setattr("iua_widget.counting.auto._WORTH_COMPILING", 0)
     values = np.zeros((4, 2**18), np.float32)
     with pytest.warns(IUAWarning, match=f"numba is here and fails .{kind}.*NumPy counts"):
         iua = IUA.introspect([{"a": values}] * 2)
