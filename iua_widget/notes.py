@@ -15,7 +15,7 @@ from iua_widget.wording import listed, named
 
 _NEXT_TO_ZERO: Final = 1e-6
 """Up to here a tolerance is in practice a test for exact zeros..."""
-_HARDLY_ANY: Final = 0.001
+HARDLY_ANY: Final = 0.001
 """...and where it finds less than this share, the net has none. The page has the same."""
 _FEW: Final = 100
 """Responses from which nothing is concluded."""
@@ -123,26 +123,36 @@ def _not_finite(tallies: Mapping[str, Tally]) -> str:
 
 
 def zero_notes(tallies: Mapping[str, Tally], tolerances: Tolerances) -> list[str]:
-    """A note where a net has no exact zeros and the tolerances look for no others.
-
-    Nothing is said of what is no activation, or of unknown origin, and nothing of channels, which
-    are active where one position is.
-    """
+    """A note where a net has no exact zeros and the tolerances look for no others."""
     atol, idle = tolerances.atol, not tolerances.rtol or tolerances.scale == "zero"
-    activations = (t for t in tallies.values() if LIKE_AN_ACTIVATION.search(t.kind))
-    layers = [t for t in activations if t.plan.choice != "channel" and _mostly_finite(t)]
-    few = sum(tally.entries * tally.units for tally in layers) < _FEW
-    if few or not idle or atol > _NEXT_TO_ZERO:
+    shares = zero_shares(tallies, atol)
+    if not idle or atol > _NEXT_TO_ZERO or not shares:
         return []
-    column = layers[0].stops.locate(atol).lower
-    share = float(np.mean([tally.curves().mean[column] / tally.units for tally in layers]))
-    if not share < _HARDLY_ANY:
+    share = float(np.mean(shares))
+    if not share < HARDLY_ANY:
         return []
     note = (
         f"Hardly any exact zero ({share:.2%} at atol={atol:g}), as with GELU, SiLU or tanh: try a "
         "tolerance relative to each layer, iua.at(rtol=0.05, scale='layer mean'), or a larger atol."
     )
     return [note]
+
+
+def zero_shares(tallies: Mapping[str, Tally], atol: float) -> list[float]:
+    """Of each activation the mean share of units within `atol`; empty where too little is counted.
+
+    Left out are what is no activation, or of unknown origin, and channels, which are active where
+    one position is.
+    """
+    activations = (t for t in tallies.values() if LIKE_AN_ACTIVATION.search(t.kind))
+    layers = [t for t in activations if t.plan.choice != "channel" and _mostly_finite(t)]
+    if sum(tally.entries * tally.units for tally in layers) < _FEW:
+        return []
+    return [
+        tally.curves().mean[tally.stops.locate(atol).lower] / tally.units
+        for tally in layers
+        if tally.probes and tally.units
+    ]
 
 
 def _mostly_finite(tally: Tally) -> bool:

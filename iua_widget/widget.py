@@ -24,9 +24,10 @@ from iua_widget.errors import IUAError, IUAWarning, ProducerError
 from iua_widget.introspect import IUA
 from iua_widget.iua_on_show import IUAOnShow, OnShow
 from iua_widget.masks import MaskOption
+from iua_widget.notes import HARDLY_ANY, zero_shares
 from iua_widget.options import plain
 from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
-from iua_widget.presets import find_preset
+from iua_widget.presets import RELATIVE, find_preset
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
 from iua_widget.shiny_session import ShinySession, current_shiny_session
@@ -54,6 +55,11 @@ if TYPE_CHECKING:
 _BEAT: Final = 5.0
 """Seconds between signs of life to the page, which takes three missed ones for a silence."""
 
+_OPENED_RELATIVE: Final = (
+    "No activation here is exactly zero, as with GELU, SiLU or tanh: the page opened at "
+    f"{find_preset(RELATIVE).formula}."
+)
+
 _in_cells: WeakSet[IUAWidget] = WeakSet()
 
 
@@ -77,11 +83,14 @@ class IUAWidget(anywidget.AnyWidget):
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
         `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `engine` and
         `memory`.
-    rtol, atol : float
-        Where the sliders stand at first. `atol` is made a stop.
-    scale : {"zero", "layer mean", "unit RMS", "unit max"}
+    rtol, atol : float, optional
+        Where the sliders stand at first: by default at 0 and 1e-8, as in `IUA.introspect`. Where
+        none of `rtol`, `atol` and `scale` is given, nor set before the first batch is counted, and
+        no activation has exact zeros (GELU, SiLU, tanh), the page opens at the preset "relative"
+        and says so. `atol` is made a stop.
+    scale : {"zero", "layer mean", "unit RMS", "unit max"}, optional
         What `rtol` is relative to: zero as in `numpy.isclose`, where it has no effect; the layer's
-        mean ``abs(x)``; the unit's RMS; or the unit's largest ``abs(x)``.
+        mean ``abs(x)``, the default; the unit's RMS; or the unit's largest ``abs(x)``.
     dead_share : float
         A unit is dead that is inactive on at least this share of its finite probes: see
         `IUA.introspect`.
@@ -173,6 +182,8 @@ class IUAWidget(anywidget.AnyWidget):
     _stops_left_out = False
     _sent: tuple[Any, ...] = ()
     _recounting = False
+    _may_open_relative = False
+    _opened_relative = False
     _counted_how: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
@@ -190,15 +201,22 @@ class IUAWidget(anywidget.AnyWidget):
         calls: str = "auto",
         engine: str = "auto",
         memory: str | int | None = None,
-        rtol: float = 0.0,
-        atol: float = 1e-8,
-        scale: Scale = "layer mean",
+        rtol: float | None = None,
+        atol: float | None = None,
+        scale: Scale | None = None,
         dead_share: float = 1.0,
         tau: float = DEFAULT_TAU,
         batch_size: int = 32,
         background: bool = True,
     ) -> None:
-        tolerances = Tolerances.checked(rtol, atol, scale, dead_share, tau)
+        asked = (rtol, atol, scale)
+        tolerances = Tolerances.checked(
+            0.0 if rtol is None else rtol,
+            1e-8 if atol is None else atol,
+            "layer mean" if scale is None else scale,
+            dead_share,
+            tau,
+        )
         self._source: Source | None = None
         if isinstance(source, IUA):
             _check_unused(
@@ -240,10 +258,12 @@ class IUAWidget(anywidget.AnyWidget):
         self._context = CellContext()
         self._shiny = current_shiny_session()
         super().__init__(**asdict(tolerances))
+        self._may_open_relative = all(value is None for value in asked)
         self.on_msg(self._on_message)
         self._pacer = FramePacer(lambda order: self._context.run(self._send_frame, order))
         if self._source is None:
             self._select_a_layer()
+            self._open_where_something_shows()
             self._pacer.flush()
         else:
             self._replace_those_of_this_cell()
@@ -565,11 +585,14 @@ class IUAWidget(anywidget.AnyWidget):
 
     @traitlets.validate("rtol", "atol", "tau")
     def _check_tolerance(self, proposal: Any) -> float:
+        if proposal["trait"].name != "tau":
+            self._may_open_relative = False  # chosen, here or on the page
         with _as_trait_error(IUAError):
             return check_tolerance(proposal["trait"].name, proposal["value"])
 
     @traitlets.validate("scale")
     def _check_scale(self, proposal: Any) -> str:
+        self._may_open_relative = False
         with _as_trait_error(IUAError):
             return check_scale(proposal["value"])
 
@@ -722,8 +745,23 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _on_step(self) -> None:
         self._guarded(self._select_a_layer)
+        self._guarded(self._open_where_something_shows)
         if self._pacer is not None:
             self._pacer.request()
+
+    def _open_where_something_shows(self) -> None:
+        """Once, when enough is counted: at a relative tolerance where nothing is exactly zero."""
+        if not self._may_open_relative:
+            return
+        iua = self._iua
+        with iua.lock:
+            shares = zero_shares({name: iua.tally(name) for name in iua.layers}, self.atol)
+        if not shares:
+            return
+        self._may_open_relative = False
+        if max(shares) < HARDLY_ANY:
+            self._opened_relative = True
+            self.preset(RELATIVE)
 
     def _select_a_layer(self) -> None:
         layers = self._iua.layers
@@ -834,6 +872,8 @@ class IUAWidget(anywidget.AnyWidget):
             if broke_off is None or note != broke_off.note
         ]
         layer = [self._layer_note] if self._layer_note else []
+        if self._opened_relative and find_preset(RELATIVE).in_force(self.tolerances):
+            layer.append(_OPENED_RELATIVE)
         return [*layer, *self._context.notes, *notes]
 
     def _label(self) -> str:
