@@ -52,7 +52,7 @@ from iua_widget.view_state import check_colour, check_filter, check_sort, check_
 if TYPE_CHECKING:
     import pandas as pd
 
-_BEAT: Final = 5.0
+_BEAT: Final = 3.0
 """Seconds between signs of life to the page, which takes three missed ones for a silence."""
 
 _OPENED_RELATIVE: Final = (
@@ -688,10 +688,14 @@ class IUAWidget(anywidget.AnyWidget):
         if not isinstance(content, dict) or content.get("type") != "command":
             return
         command = content.get("command")
-        if command in ("pause", "resume", "stop") and self._current:
-            getattr(self._current, command)(wait=False)
-        elif command in ("start", "restart", "recount"):
-            getattr(self, command)()
+        try:
+            if command in ("pause", "resume", "stop") and self._current:
+                getattr(self._current, command)(wait=False)
+            elif command in ("start", "restart", "recount"):
+                getattr(self, command)()
+        finally:
+            if self._pacer is not None:
+                self._pacer.beside_frames(self._beat)
 
     def _replace_those_of_this_cell(self) -> None:
         """End the runs of widgets that an earlier execution of this cell made."""
@@ -834,7 +838,8 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _beat(self) -> None:
         """Tell the page that the kernel is alive, and how the time goes, between two frames."""
-        self._guarded(lambda: self.set_trait("_run", self._run | self._run_info()))
+        beats = {"beats": self._run.get("beats", 0) + 1}
+        self._guarded(lambda: self.set_trait("_run", self._run | self._run_info() | beats))
 
     def _run_info(self) -> dict[str, Any]:
         run = self._current

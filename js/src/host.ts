@@ -1,6 +1,7 @@
 /** What the views need from the page they run in, and how anywidget gives it. */
 
 import type { Scale, Tolerances } from "./core/threshold";
+import { GONE } from "./kernel_watch";
 
 export type Status = "idle" | "running" | "paused" | "stopped" | "done" | "failed";
 export type Command = "start" | "pause" | "resume" | "stop" | "restart" | "recount";
@@ -8,6 +9,7 @@ export type Topic =
   | "tolerances"
   | "layer"
   | "run"
+  | "kernel"
   | "table"
   | "units"
   | "units-selected"
@@ -31,6 +33,8 @@ export interface RunInfo {
   readonly restartable: boolean;
   /** Whether the run counts again, at the tolerances it began with. */
   readonly recounting: boolean;
+  /** Goes up with every sign of life between two frames. */
+  readonly beats: number;
 }
 
 /** The order of the table's rows: null is that of the network. */
@@ -81,6 +85,8 @@ export interface Host {
   units(): DataView | null;
   /** Why the units of a layer will never arrive, or null when they may. */
   unitsAbsent(layer: string): string | null;
+  /** Whether the kernel is known to be gone, so that nothing can be asked of it. */
+  kernelGone(): boolean;
   command(command: Command): void;
   /** Tell that a frame has been shown, so that the next come in the measure of the connection. */
   shown(frame: number): void;
@@ -100,6 +106,7 @@ export const EMPTY_RUN: RunInfo = {
   source: "",
   restartable: false,
   recounting: false,
+  beats: 0,
 };
 
 /** The part of anywidget's model that is used here. */
@@ -110,12 +117,15 @@ export interface WidgetModel {
   send(content: unknown): void;
   on(event: string, listener: () => void): void;
   off(event: string, listener: () => void): void;
+  /** Jupyter's, which knows the kernel; other hosts have one of their own, or none. */
+  readonly widget_manager?: unknown;
 }
 
 const TRAITS: Readonly<Record<Topic, readonly string[]>> = {
   tolerances: ["rtol", "atol", "scale", "dead_share", "tau"],
   layer: ["layer"],
   run: ["status", "_run"],
+  kernel: [GONE],
   table: ["_table"],
   units: ["_units"],
   "units-selected": ["units"],
@@ -147,6 +157,7 @@ export class AnywidgetHost implements Host {
   constructor(model: WidgetModel, signal: AbortSignal) {
     this.#model = model;
     signal.addEventListener("abort", () => this.settle(), { once: true });
+    this.subscribe("kernel", () => this.#save(), signal);
   }
 
   tolerances(): Tolerances {
@@ -179,7 +190,8 @@ export class AnywidgetHost implements Host {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#savedAt = performance.now();
-    this.#model.save_changes();
+    // To send where nobody is makes the notebook throw; the views follow the model all the same.
+    if (!this.kernelGone()) this.#model.save_changes();
   }
 
   layer(): string {
@@ -223,15 +235,21 @@ export class AnywidgetHost implements Host {
   }
 
   unitsAbsent(): string | null {
-    return null;
+    return this.kernelGone()
+      ? "The units of this layer are not on the page, and the kernel that had them is gone."
+      : null;
+  }
+
+  kernelGone(): boolean {
+    return this.#model.get(GONE) === true;
   }
 
   command(command: Command): void {
-    this.#model.send({ type: "command", command });
+    if (!this.kernelGone()) this.#model.send({ type: "command", command });
   }
 
   shown(frame: number): void {
-    if (this.#model.get("_shown") === frame) return;
+    if (this.kernelGone() || this.#model.get("_shown") === frame) return;
     this.#model.set("_shown", frame);
     this.#model.save_changes();
   }

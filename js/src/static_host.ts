@@ -146,6 +146,10 @@ export class StaticHost implements Host {
       : "The units of this layer were left out of this file to keep it small.";
   }
 
+  kernelGone(): boolean {
+    return false;
+  }
+
   command(): void {}
 
   shown(): void {}

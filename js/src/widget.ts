@@ -1,6 +1,7 @@
 /** The entry: what anywidget calls, and what an exported file calls. */
 
 import { AnywidgetHost, type Host, type WidgetModel } from "./host";
+import { followKernel } from "./kernel_watch";
 import { type ReadPart, StaticHost, type StaticPayload } from "./static_host";
 import "./styles.css";
 import { Alert } from "./views/alert";
@@ -63,4 +64,9 @@ export async function renderStatic(
   }
 }
 
-export default { render };
+/** Once a widget, however many views it has, and also while it has none. */
+function initialize({ model, signal }: Pick<RenderContext, "model" | "signal">): void {
+  followKernel(model, signal);
+}
+
+export default { initialize, render };

@@ -201,6 +201,12 @@ class Notebook:
             self._client = client
         return self._client
 
+    def forget_kernel(self) -> None:
+        """After it has ended: the next line is to the kernel there is by then."""
+        if self._client is not None:
+            self._client.stop_channels()
+            self._client = None
+
     def session(self) -> Any:
         (session,) = (s for s in self.lab.ask("/api/sessions") if s["path"] == self.name)
         return session
@@ -211,6 +217,5 @@ class Notebook:
 
     def close(self) -> None:
         """End the kernel, so that the next test has the machine to itself."""
-        if self._client is not None:
-            self._client.stop_channels()
+        self.forget_kernel()
         self.lab.ask(f"/api/sessions/{self.session()['id']}", "DELETE")

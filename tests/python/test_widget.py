@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
@@ -168,6 +169,18 @@ def test_the_buttons_of_the_page_do_the_same(gated: tuple[GatedProducer, IUAWidg
     press("close")  # not a command
     widget._handle_custom_msg("nonsense", [])
     assert widget.status == "running"
+
+
+@pytest.mark.parametrize("command", ["start", "pause", "resume", "stop", "restart", "recount"])
+def test_every_command_is_answered_even_where_there_is_nothing_to_do(command: str) -> None:
+    widget = IUAWidget(iter([{"relu": np.zeros((4, 8))}]))
+    assert widget.wait(30)
+    heard: list[Any] = []
+    widget.observe(lambda change: heard.append(change["new"]), "_run")
+    with contextlib.suppress(ProducerError):
+        widget._handle_custom_msg({"type": "command", "command": command}, [])
+    assert heard, "the page cannot tell it from a kernel that is gone"
+    assert heard[-1]["probes"] == 4
 
 
 def test_a_restart_while_running_starts_from_nothing(

@@ -1,6 +1,7 @@
 /** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
 
 import { formatInteger, plural } from "../core/format";
+import { KernelContact } from "../core/kernel_contact";
 import { whyNone } from "../core/layer_warnings";
 import { UnitReader } from "../core/layers";
 import { type DrawnPicture, drawPicture, HEADING_ROOM, NAME_SIZE } from "../core/picture";
@@ -8,15 +9,15 @@ import { headingName, pictureCurve, pictureRows } from "../core/picture_of";
 import { asSort } from "../core/row_order";
 import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../core/snapshot";
 import { TableReading } from "../core/table_reading";
-import type { Host, Topic } from "../host";
+import type { Command, Host, Topic } from "../host";
 import { Alert } from "./alert";
+import { ContactAlert } from "./contact_alert";
 import { element, setAttribute, setVariable } from "./dom";
 import { LayerTable } from "./layer_table";
 import { LayerUnits, type UnitsState } from "./layer_units";
 import { Notes } from "./notes";
 import { Presentation } from "./presentation";
 import { coloursOf, savePicture } from "./save_picture";
-import { Silence } from "./silence";
 import { StatusRow } from "./status";
 import { TabStrip } from "./tab_strip";
 import { widthIn } from "./text_width";
@@ -27,6 +28,7 @@ const TOPICS: readonly Topic[] = [
   "tolerances",
   "layer",
   "run",
+  "kernel",
   "table",
   "units",
   "units-selected",
@@ -72,7 +74,8 @@ export class App {
   readonly #runError = new Alert();
   readonly #viewError = new Alert();
   readonly #mishap = new Alert();
-  readonly #silence: Silence;
+  readonly #contact: KernelContact;
+  readonly #contactAlert = new ContactAlert();
   readonly #tolerances: TolerancePanel;
   readonly #table: LayerTable;
   readonly #units: LayerUnits;
@@ -87,7 +90,7 @@ export class App {
 
   constructor(host: Host, signal: AbortSignal) {
     this.#host = host;
-    this.#status = new StatusRow(host.canRun, (command) => host.command(command), signal);
+    this.#status = new StatusRow(host.canRun, (command) => this.#ask(command), signal);
     this.#tolerances = new TolerancePanel(
       {
         onInput: (changes) => {
@@ -95,13 +98,14 @@ export class App {
           this.#invalidate("tolerances");
         },
         onSettle: () => host.settle(),
-        onRecount: () => host.command("recount"),
+        onRecount: () => this.#ask("recount"),
       },
       signal,
     );
     this.#table = new LayerTable(
       {
         onSelect: (layer) => {
+          if (this.#outOfReach(layer)) return;
           host.setLayer(layer);
           this.#invalidate("layer");
         },
@@ -138,7 +142,7 @@ export class App {
     this.#strip.add("layer", "Of this layer", this.#units.list.node());
     this.#strip.add("selected", "Selected", this.#units.selected.node());
     this.#strip.pin(this.#units.card.node());
-    this.#silence = new Silence(() => this.#showStatus(), signal);
+    this.#contact = new KernelContact(() => this.#invalidate("kernel"), signal);
     this.#node = element(
       "div",
       { class: "iua-widget", attributes: { "data-lm-suppress-shortcuts": "true" } },
@@ -147,7 +151,7 @@ export class App {
       this.#mishap.node(),
       this.#viewError.node(),
       this.#runError.node(),
-      this.#silence.node(),
+      this.#contactAlert.node(),
       this.#notes.node(),
       this.#tolerances.node(),
       element("div", { class: "iua-panes" }, this.#table.node(), this.#units.heatmap.node()),
@@ -165,7 +169,7 @@ export class App {
     this.#status.add(this.#menu.node());
     this.#node.classList.toggle("iua-static", !host.canRun);
     for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
-    host.subscribe("run", () => this.#silence.heard(), signal);
+    host.subscribe("run", () => this.#contact.heard(), signal);
     this.#node.addEventListener("keydown", keepFromHost, { signal });
     this.#followSize(signal);
     this.#followTheme(signal);
@@ -205,6 +209,16 @@ export class App {
       matchMedia(query).addEventListener("change", recolour, { signal });
     }
     signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  }
+
+  #ask(command: Command): void {
+    this.#host.command(command);
+    this.#contact.asked();
+  }
+
+  /** Whether the units of a layer are neither on the page nor to be had. */
+  #outOfReach(layer: string): boolean {
+    return this.#host.kernelGone() && this.#unitsData?.layer !== layer;
   }
 
   #invalidate(topic: Topic): void {
@@ -270,11 +284,20 @@ export class App {
       exact: reading?.allExact ?? true,
       share: reading?.share ?? Number.NaN,
       canRecount:
-        this.#host.canRun && run.restartable && (status === "done" || status === "stopped"),
+        this.#contact.contact() === "there" &&
+        this.#host.canRun &&
+        run.restartable &&
+        (status === "done" || status === "stopped"),
     });
     const { sort, filter } = this.#host.view();
     if (reading !== null) setVariable(this.#node, "--iua-layers", String(reading.layers));
-    this.#table.update({ reading, layer, sort: asSort(sort), filter });
+    this.#table.update({
+      reading,
+      layer,
+      sort: asSort(sort),
+      filter,
+      within: this.#host.kernelGone() ? (this.#unitsData?.layer ?? "") : null,
+    });
     this.#units.update(this.#unitsState(layer));
     const selected = this.#host.view().units.length;
     this.#strip.name(
@@ -331,10 +354,13 @@ export class App {
 
   #showStatus(): void {
     const status = this.#host.status();
-    this.#silence.watch(this.#host.canRun && (status === "running" || status === "paused"));
+    const counting = status === "running" || status === "paused";
+    this.#contact.watch(this.#host.canRun && counting, this.#host.kernelGone());
     setAttribute(this.#node, "data-status", status);
-    this.#status.update(status, this.#host.run(), this.#silence.seconds());
-    this.#node.classList.toggle("iua-silent", this.#silence.seconds() !== null);
+    const contact = this.#contact.contact();
+    this.#contactAlert.update(contact);
+    this.#status.update(status, this.#host.run(), contact, this.#contact.silence());
+    this.#node.classList.toggle("iua-silent", contact !== "there");
   }
 
   #unitsState(layer: string): UnitsState {
@@ -348,9 +374,9 @@ export class App {
           : "Select a layer in the table to see its units.",
       );
     }
-    const absent = this.#host.unitsAbsent(layer);
-    if (absent !== null) return message(absent);
-    if (units?.layer !== layer) return message(`Waiting for units of ${layer}…`);
+    if (units?.layer !== layer) {
+      return message(this.#host.unitsAbsent(layer) ?? `Waiting for units of ${layer}…`);
+    }
     const row = table.table.layers.findIndex((meta) => meta.name === layer);
     if (row < 0) return message(`Waiting for units of ${layer}…`);
     const meta = table.meta(row);

@@ -21,6 +21,8 @@ export const DEEPEST = 8;
 export interface RowContext {
   readonly reading: TableReading;
   readonly selected: string;
+  /** The one layer that can be selected; null where all can. */
+  readonly within: string | null;
   /** The share of dead units from which on a layer is an alarm. */
   readonly alarm: number;
   readonly tree: boolean;
@@ -152,7 +154,7 @@ export class LayerRow {
     return row.group === null ? full : `${full}, ${plural(row.group.layers.length, "layer")}`;
   }
 
-  #showLayer(layer: number, { reading, selected, alarm }: RowContext): void {
+  #showLayer(layer: number, { reading, selected, within, alarm }: RowContext): void {
     const read: LayerReading = reading.layer(layer);
     const { meta } = read;
     const broken = reading.broken(layer);
@@ -184,6 +186,8 @@ export class LayerRow {
     this.#node.classList.toggle("iua-broken", broken);
     this.#node.classList.toggle("iua-alarmed", deadShare >= alarm);
     setAttribute(this.#node, "aria-selected", String(chosen));
+    const off = within !== null && within !== meta.name;
+    setAttribute(this.#node, "aria-disabled", off ? "true" : null);
   }
 
   #showGroup(group: Group, reading: TableReading): void {
@@ -202,6 +206,7 @@ export class LayerRow {
     this.#showWarnings([]);
     this.#node.classList.remove("iua-selected", "iua-broken", "iua-alarmed");
     setAttribute(this.#node, "aria-selected", null);
+    setAttribute(this.#node, "aria-disabled", null);
   }
 
   #showWarnings(warnings: readonly LayerWarning[]): void {

@@ -33,6 +33,8 @@ export interface TableState {
   readonly layer: string;
   readonly sort: Sort | null;
   readonly filter: string;
+  /** The one layer that can be selected; null where all can. */
+  readonly within: string | null;
 }
 
 export interface TableActions {
@@ -115,7 +117,7 @@ export class LayerTable {
   readonly #gaps = [0, 1, 2].map(() =>
     element("tr", { class: "iua-gap", attributes: { "aria-hidden": "true" } }, element("td")),
   );
-  #state: TableState = { reading: null, layer: "", sort: null, filter: "" };
+  #state: TableState = { reading: null, layer: "", sort: null, filter: "", within: null };
   #widthsOf: TableSnapshot | null = null;
   #widths: ColumnWidths | null = null;
   readonly #ownWidths = new Map<ColumnKey, number>();
@@ -562,9 +564,11 @@ export class LayerTable {
       // Taken out at once: otherwise all the rows after it would move, and not it alone.
       view.node().remove();
     }
+    const { within } = this.#state;
     const context: RowContext = {
       reading,
       selected: layer,
+      within,
       alarm: this.#alarm,
       tree: this.#tree,
       names: this.#names,

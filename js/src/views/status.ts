@@ -1,6 +1,7 @@
 /** The state of the run: a word, progress, rate, time left, and the buttons that apply. */
 
 import { formatBytes, formatDuration, formatInteger, formatRate, plural } from "../core/format";
+import type { Contact } from "../core/kernel_contact";
 import type { Command, RunInfo, Status } from "../host";
 import { element, setAttribute, setText, setVariable } from "./dom";
 
@@ -38,8 +39,9 @@ function progressText(run: RunInfo): string {
 }
 
 /** What is read as the state: a kernel that is not heard from may not be counting any more. */
-export function stateWord(status: Status, silence: number | null): string {
-  return silence === null ? (WORDS[status] ?? status) : "No answer";
+export function stateWord(status: Status, contact: Contact): string {
+  if (contact === "gone") return "Kernel gone";
+  return contact === "silent" ? "No answer" : (WORDS[status] ?? status);
 }
 
 function paceText(status: Status, run: RunInfo, silence: number | null): string {
@@ -94,13 +96,13 @@ export class StatusRow {
     this.#stop.addEventListener("click", () => send("stop"), { signal });
   }
 
-  /** `silence`: for how many seconds the kernel has not been heard from; null where it is. */
-  update(status: Status, run: RunInfo, silence: number | null): void {
+  /** `silence`: for how many seconds the kernel has not been heard from; null where it is, or gone. */
+  update(status: Status, run: RunInfo, contact: Contact, silence: number | null): void {
     setText(
       this.#word,
-      run.recounting && status === "running" && silence === null
+      run.recounting && status === "running" && contact === "there"
         ? "Counting again"
-        : stateWord(status, silence),
+        : stateWord(status, contact),
     );
     setText(this.#source, run.source);
     this.#source.title = run.source;
@@ -108,6 +110,7 @@ export class StatusRow {
     setText(this.#pace, paceText(status, run, silence));
     this.#updateProgress(status, run);
     this.#updateButtons(status, run.restartable);
+    for (const button of [this.#main, this.#stop]) button.disabled = contact !== "there";
   }
 
   #updateProgress(status: Status, run: RunInfo): void {

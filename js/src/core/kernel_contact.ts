@@ -1,0 +1,80 @@
+/** Whether the kernel is there: known to be gone, or not heard from when it should have been. */
+
+/** The kernel gives a sign of life every 3 s while a run goes on or is held, and answers commands. */
+export const SILENT_AFTER_S = 9;
+const LOOK_EVERY_MS = 500;
+/** A page that was hidden or asleep looks late, and has not read what came meanwhile. */
+const LATE_LOOK_MS = 3000;
+
+/** "gone" is known, "silent" may pass. */
+export type Contact = "there" | "silent" | "gone";
+
+export class KernelContact {
+  readonly #onChange: () => void;
+  #gone = false;
+  #expected = false;
+  #asked = false;
+  #heardAt = 0;
+  #lookedAt = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #silence: number | null = null;
+
+  constructor(onChange: () => void, signal: AbortSignal) {
+    this.#onChange = onChange;
+    signal.addEventListener("abort", () => clearInterval(this.#timer), { once: true });
+  }
+
+  contact(): Contact {
+    if (this.#gone) return "gone";
+    return this.#silence === null ? "there" : "silent";
+  }
+
+  /** For how many seconds a kernel that is not known to be gone has been silent; null where it is not. */
+  silence(): number | null {
+    return this.#gone ? null : this.#silence;
+  }
+
+  heard(): void {
+    this.#asked = false;
+    this.#heardAt = performance.now();
+    this.#listen();
+  }
+
+  /** The kernel was asked for something, and tells of it even where it has nothing to do. */
+  asked(): void {
+    this.#asked = true;
+    this.#listen();
+  }
+
+  /** `expected`: whether there is something to be heard; `gone`: whether the kernel is known to be. */
+  watch(expected: boolean, gone: boolean): void {
+    this.#expected = expected;
+    this.#gone = gone;
+    if (gone) this.#asked = false;
+    this.#listen();
+  }
+
+  #listen(): void {
+    const listening = !this.#gone && (this.#expected || this.#asked);
+    if (listening !== (this.#timer !== undefined)) {
+      clearInterval(this.#timer);
+      this.#timer = listening ? setInterval(() => this.#look(), LOOK_EVERY_MS) : undefined;
+      this.#heardAt = this.#lookedAt = performance.now();
+    }
+    this.#measure();
+  }
+
+  #look(): void {
+    const now = performance.now();
+    if (now - this.#lookedAt > LATE_LOOK_MS) this.#heardAt = now;
+    this.#lookedAt = now;
+    this.#measure();
+  }
+
+  #measure(): void {
+    const before = this.#silence;
+    const age = (performance.now() - this.#heardAt) / 1000;
+    this.#silence = this.#timer !== undefined && age >= SILENT_AFTER_S ? Math.floor(age) : null;
+    if (before !== this.#silence) this.#onChange();
+  }
+}
