@@ -18,6 +18,7 @@ import traitlets
 
 from iua_widget import html
 from iua_widget.cell_context import CellContext
+from iua_widget.cell_output import CellOutput
 from iua_widget.cells import CellRun, current_cell
 from iua_widget.connection import LARGEST_FRAME
 from iua_widget.errors import IUAError, IUAWarning, ProducerError
@@ -35,7 +36,7 @@ from iua_widget.shown import layer_table, selected_units
 from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.sources import open_source
 from iua_widget.static_files import script, styles
-from iua_widget.still import still_page
+from iua_widget.still import OnPage, run_in_words, still_page
 from iua_widget.stream import Run, Status
 from iua_widget.tolerances import (
     DEFAULT_TAU,
@@ -171,12 +172,15 @@ class IUAWidget(anywidget.AnyWidget):
     _units = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     # The newest frame a page has shown. Its changes are coalesced on the way, unlike messages.
     _shown = traitlets.Int(0).tag(sync=True, echo_update=False)
+    # What the page hides where the widget lives: the output kept for those without a kernel.
+    _still = traitlets.Unicode(read_only=True).tag(sync=True)
 
     _pacer: FramePacer | None = None
     _shown_iua: IUAOnShow | None = None
     _layers_known: Sequence[str] = ()
     _layer_note = ""
     _shiny: ShinySession | None = None
+    _cell_output: CellOutput | None = None
     _current: Run | None = None
     _cell: CellRun | None = None
     _stops_left_out = False
@@ -257,6 +261,7 @@ class IUAWidget(anywidget.AnyWidget):
         self._background, self._on_show = background, OnShow(tolerances)
         self._context = CellContext()
         self._shiny = current_shiny_session()
+        self._cell_output = CellOutput(self._still_page)
         super().__init__(**asdict(tolerances))
         self._may_open_relative = all(value is None for value in asked)
         self.on_msg(self._on_message)
@@ -270,13 +275,37 @@ class IUAWidget(anywidget.AnyWidget):
             self._count(after=None)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget, and beside it a table for readers without a kernel."""
+        """The widget, and for readers without a kernel a page that stands still.
+
+        In a notebook that page is an output of its own, which follows the cell's others, and is
+        brought up to date when the run is held or at its end.
+        """
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
-            title = f"Inactive units of {self._label()}"
-            data["text/html"] = still_page(self._iua, self.tolerances, title)
+            follows = self._cell_output is not None and self._cell_output.follows()
+            data["text/html"] = "<div></div>" if follows else self._still_page()["text/html"]
         return bundle
+
+    @traitlets.default("_still")
+    def _name_of_still(self) -> str:
+        return self._cell_output.name if self._cell_output is not None else ""
+
+    def _still_page(self) -> dict[str, str]:
+        run = self._current
+        on_page = OnPage(
+            title=f"Inactive units of {self._label()}",
+            run=run_in_words(
+                self._iua,
+                run.status if run and not self._recounting else "done",
+                run.progress.total if run else None,
+            ),
+            tolerances=self.tolerances,
+            layer=self.layer,
+            sort=self.sort,
+            filter=self.filter,
+        )
+        return still_page(self._iua, on_page)
 
     def __repr__(self) -> str:
         return f"IUAWidget({self.status}, {self._iua!r})"
@@ -487,6 +516,8 @@ class IUAWidget(anywidget.AnyWidget):
             self._current.stop(wait=False)
         if self._pacer is not None:
             self._pacer.close()
+        if self._cell_output is not None:
+            self._cell_output.close()
         super().close()
 
     def to_html(
@@ -668,6 +699,13 @@ class IUAWidget(anywidget.AnyWidget):
             (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
         )
 
+    @traitlets.observe(
+        *("rtol", "atol", "scale", "dead_share", "tau"), *("layer", "sort", "filter")
+    )
+    def _on_view(self, _change: Any) -> None:
+        if self.status != "running" and self._cell_output is not None:
+            self._cell_output.update_when_settled()
+
     @traitlets.observe("_shown")
     def _on_shown(self, change: Any) -> None:
         if self._pacer is not None:
@@ -786,6 +824,8 @@ class IUAWidget(anywidget.AnyWidget):
         self._pacer.flush()
         if self.status != run.status:  # closed, so there are no more frames
             self._guarded(lambda: self.set_trait("status", run.status))
+        if run.status != "running" and self._cell_output is not None:
+            self._guarded(self._cell_output.update)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Do what may call the user's observers: an error of theirs must not end the run."""

@@ -67,8 +67,8 @@ def test_a_notebook_without_a_kernel_still_has_the_table(
     subprocess.run([*convert, "--output-dir", str(tmp_path)], check=True, capture_output=True)
     reader = browser.new_context(offline=True).new_page()
     reader.goto((tmp_path / notebook.name).with_suffix(".html").as_uri())
-    table = reader.locator("table").filter(has_text="inactive share")
-    expect(table.locator("tbody tr")).to_have_count(3)
+    layers = reader.locator("table").filter(has_text="dead share")
+    expect(layers.locator("tbody tr")).to_have_count(3 + 1)
     expect(reader.get_by_text("1,797 probes")).to_be_visible()
     reader.context.close()
 

@@ -123,8 +123,9 @@ def test_charts_saved_tables_and_pages_have_it(tmp_path: Path) -> None:
     assert "dead" in titles[0]["subtitle"][0]
     widget = IUAWidget(iua)
     page = widget._repr_mimebundle_()[0]["text/html"]
-    assert page.count("<td") == 5 * 4
-    assert page.count(">–<") == 2 * 2 + 1  # noqa: RUF001
+    layers = page.partition(">Layers<")[2]
+    assert layers.count("<td") == (5 + 1) * 6
+    assert layers.count(">–<") == 2 * 3 + 2  # noqa: RUF001
     assert "nan" not in page.lower()
     assert widget.to_html(tmp_path / "page.html").stat().st_size > 0
     widget.layer = EMPTY[0]

@@ -1,0 +1,64 @@
+"""What a saved notebook keeps: hidden where the widget lives, shown where it cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from panel import Panel
+from playwright.sync_api import Browser, expect
+from test_lab import GATED, SETUP, until
+
+pytestmark = pytest.mark.browser
+
+WITHIN = """
+from ipywidgets import Output, Tab
+out = Output()
+with out:
+    display(w)
+Tab([out])
+"""
+
+STILL = "[class^=iua-still-]"
+
+
+def test_the_result_is_kept_unseen_and_seen_when_the_notebook_is_opened_without_its_kernel(
+    open_notebook: Any, browser: Browser
+) -> None:
+    notebook = open_notebook(SETUP, GATED, WITHIN)
+    notebook.run_all()
+    live = notebook.page
+    panel, within = Panel(live, 0), Panel(live, 1)
+    within.wait_for_status("running")
+    panel.root.evaluate("(root) => { root.untouched = true; }")
+    notebook.python("gate.release(1000); it = w.wait(60)")
+    panel.wait_for_status("done")
+    stills = live.locator(STILL)
+    for place in range(2):
+        expect(stills.nth(place)).to_contain_text("1,797 probes")
+        expect(stills.nth(place)).to_be_hidden()
+    panel.row("4").click()
+    for place in range(2):
+        expect(stills.nth(place)).to_contain_text("4 · 40 units")
+    assert live.locator(".jp-OutputArea-child").filter(visible=True).count() == 2 + 1
+    assert panel.root.evaluate("(root) => root.untouched"), "the view was made anew"
+    notebook.save()
+    saved = notebook.lab.folder / notebook.name
+    until(lambda: "40 units" in saved.read_text(), "the notebook is saved")
+    live.goto("about:blank")
+    notebook.lab.ask(f"/api/sessions/{notebook.session()['id']}", "DELETE")
+
+    reader = browser.new_context().new_page()
+    reader.goto(notebook.lab.page_of(notebook.name))
+    for place in range(2):
+        still = reader.locator(STILL).nth(place)
+        expect(still.locator("tbody tr")).to_have_count(10 + 3 + 1)
+        expect(still.get_by_text("1,797 probes")).to_be_visible()
+        picture = still.get_by_role("img", name="Heatmap of 4")
+        expect(picture).to_be_visible()
+        assert picture.evaluate("(image) => image.naturalWidth") == 400
+    lost = reader.get_by_text("model not found")
+    expect(lost).to_have_count(2)
+    for place in range(2):
+        expect(lost.nth(place)).to_be_hidden()
+    reader.context.close()

@@ -1,0 +1,150 @@
+"""The page that stands still: bounded, escaped, and with pixels that paint no more death."""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+
+import numpy as np
+import pytest
+
+from iua_widget import IUA, IUAWarning, IUAWidget
+from iua_widget.layer_picture import (
+    DEAD,
+    GROUND,
+    HEIGHT,
+    LIVE,
+    NOT_FINITE,
+    PALETTE,
+    WIDTH,
+    layer_picture,
+    picture_pixels,
+)
+from iua_widget.png import indexed_png
+from iua_widget.still import MOST_BYTES, OnPage, still_page
+from iua_widget.tolerances import Tolerances
+
+AT = Tolerances(0.0, 1e-8, "layer mean")
+SHAPES = [
+    (40, 1, 1),
+    (1, 3, 9),
+    (6, 6, 6),
+    (300, 14, 14),
+    (64, 112, 112),
+    (1, 700, 900),
+    (7, 5, 4000),
+]
+
+
+def pixels_of(png: bytes) -> np.ndarray:
+    """What a reader of the format finds in a file of this kind."""
+    chunks, at = {}, 8
+    while at < len(png):
+        length, kind = int.from_bytes(png[at : at + 4]), png[at + 4 : at + 8]
+        body = png[at + 8 : at + 8 + length]
+        assert zlib.crc32(kind + body) == int.from_bytes(png[at + 8 + length : at + 12 + length])
+        chunks[kind] = body
+        at += 12 + length
+    width, height = (int.from_bytes(chunks[b"IHDR"][place : place + 4]) for place in (0, 4))
+    assert chunks[b"IHDR"][8:] == bytes([4, 3, 0, 0, 0])
+    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
+    assert not rows[:, 0].any()
+    return np.stack([rows[:, 1:] >> 4, rows[:, 1:] & 15], axis=-1).reshape(height, -1)[:, :width]
+
+
+@pytest.mark.parametrize("width", [1, 2, 7])
+def test_a_png_holds_the_pixels_it_was_made_of(width: int) -> None:
+    pixels = np.random.default_rng(width).integers(0, 16, (5, width), np.uint8)
+    assert (pixels_of(indexed_png(pixels, [(0, 0, 0)] * 16)) == pixels).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("most_dead", [0.0, 0.02, 0.6, 1.0])
+def test_each_channel_is_painted_as_dead_as_it_is_to_a_pixel(
+    shape: tuple[int, int, int], most_dead: float
+) -> None:
+    random = np.random.default_rng(7)
+    dead = random.random(shape) < random.random((shape[0], 1, 1)) * most_dead
+    dead |= (np.arange(shape[0]) % 5 == 1)[:, None, None] & (most_dead == 1)
+    pixels = picture_pixels(np.where(dead, 1.0, random.random(shape)), np.where(dead, DEAD, LIVE))
+    assert pixels.shape[0] <= HEIGHT
+    assert pixels.shape[1] <= WIDTH
+    painted = pixels != GROUND
+    tile_rows = np.split(pixels, np.flatnonzero(~painted.any(axis=1)))
+    columns = np.flatnonzero(~painted.any(axis=0))
+    pieces = [tile for row in tile_rows for tile in np.split(row, columns, axis=1)]
+    tiles = [tile for piece in pieces if (tile := piece[piece != GROUND]).size]
+    if shape[1] * shape[2] == 1:
+        tiles = [np.concatenate(tiles)]
+        dead = dead.reshape(1, -1, 1)
+    assert len(tiles) == len(dead)
+    for tile, units in zip(tiles, dead, strict=True):
+        assert abs((tile == DEAD).sum() - units.mean() * tile.size) <= tile.size / units.size + 1
+
+
+def test_a_million_units_and_more_channels_than_pixels_still_fit() -> None:
+    random = np.random.default_rng(1)
+    for shape in ((1_000_000, 1, 1), (150_000, 3, 1)):
+        dead = random.random(shape) < 0.3
+        pixels = picture_pixels(random.random(shape), np.where(dead, DEAD, LIVE))
+        painted = pixels[pixels != GROUND]
+        assert abs((painted == DEAD).mean() - dead.mean()) < 1e-3
+        assert len(indexed_png(pixels, PALETTE)) < 3 * MOST_BYTES / 8
+
+
+def test_a_picture_of_a_layer_shows_its_own_units() -> None:
+    data = np.ones((4, 2, 3, 5), np.float32)  # batch, rows, columns, channels
+    data[:, :, :, 1] = 0
+    data[0, 0, 0, 2] = np.nan
+    data[:2, :, :, 3] = 0
+    with pytest.warns(IUAWarning, match="Not finite"):
+        iua = IUA.introspect({"maps": data}, channel_axis=3, engine="reference")
+    picture = layer_picture(iua.tally("maps"), AT)
+    assert picture is not None
+    pixels = pixels_of(picture.png)
+    assert pixels.shape == (picture.height, picture.width)
+    shown = set(np.unique(pixels))
+    assert shown == {GROUND, LIVE, LIVE + 6, NOT_FINITE, DEAD}
+    whole, gap = 3 * 20, 1
+    assert (pixels[:40, whole + gap : 2 * whole + gap] == DEAD).all()
+    assert (pixels == DEAD).sum() == 6 * 400
+    assert (pixels == NOT_FINITE).sum() == 400
+
+
+def test_the_page_is_bounded_however_many_layers_and_however_long_their_names() -> None:
+    random = np.random.default_rng(0)
+    long = '<&"' * 100
+    layers = {f"{long}{n}": random.random((2, 3)) for n in range(2000)}
+    layers["large"] = np.where(random.random((2, 200_000)) < 0.5, 0.0, 1.0)
+    iua = IUA.introspect(layers, engine="reference")
+    page = still_page(iua, OnPage("<b>" * 9000, "2 probes", AT, "large"))
+    assert sum(len(text.encode()) for text in page.values()) < MOST_BYTES
+    assert page["text/html"].count("<tr") == (1 + 10) + (1 + 50 + 1)
+    assert "And 1,951 more layers." in page["text/html"]
+    assert "<&" not in page["text/html"]
+    assert "<b><b>" not in page["text/html"]
+
+
+def test_the_page_has_the_rows_in_the_order_on_show_and_those_of_the_filter() -> None:
+    iua = IUA.introspect({name: np.eye(3)[:, :n] for n, name in enumerate("xyz", 1)})
+    sort = {"column": "units", "ascending": False}
+    page = still_page(iua, OnPage("net", "", AT, "x", sort, "units>1"))
+    rows = page["text/plain"].partition("Layers\n")[2].splitlines()[1:]
+    assert [row.split() for row in rows] == [
+        ["z", "array", "3", "66.7", "%", "0", "0.0", "%"],
+        ["y", "array", "2", "66.7", "%", "0", "0.0", "%"],
+        ["2", "layers", "5", "0", "0.0", "%"],
+    ]
+    assert "2 of 3 layers, filtered by “units&gt;1”." in page["text/html"]
+    picture = re.search(r"base64,([^\"]+)", page["text/html"])
+    assert picture
+    assert pixels_of(base64.b64decode(picture[1])).shape == (20, 20)
+
+
+def test_outside_of_a_notebook_the_page_comes_with_the_widget() -> None:
+    widget = IUAWidget({"a": np.zeros((3, 2))}, engine="reference")
+    widget.wait()
+    bundle = widget._repr_mimebundle_()[0]
+    assert "Inactive units of" in bundle["text/html"]
+    assert "3 probes" in bundle["text/html"]
