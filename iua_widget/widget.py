@@ -24,6 +24,7 @@ from iua_widget.connection import LARGEST_FRAME
 from iua_widget.errors import IUAError, IUAWarning, ProducerError
 from iua_widget.introspect import IUA
 from iua_widget.iua_on_show import IUAOnShow, OnShow
+from iua_widget.kept_settings import SETTINGS, settings_in
 from iua_widget.masks import MaskOption
 from iua_widget.notes import HARDLY_ANY, zero_shares
 from iua_widget.options import plain
@@ -61,6 +62,9 @@ _OPENED_RELATIVE: Final = (
     f"{find_preset(RELATIVE).formula}."
 )
 
+_RULE: Final = ("rtol", "atol", "scale")
+_DEFAULTS: Final = MappingProxyType(asdict(Tolerances(0.0, 1e-8, "layer mean")))
+
 _in_cells: WeakSet[IUAWidget] = WeakSet()
 
 
@@ -92,12 +96,12 @@ class IUAWidget(anywidget.AnyWidget):
     scale : {"zero", "layer mean", "unit RMS", "unit max"}, optional
         What `rtol` is relative to: zero as in `numpy.isclose`, where it has no effect; the layer's
         mean ``abs(x)``, the default; the unit's RMS; or the unit's largest ``abs(x)``.
-    dead_share : float
-        A unit is dead that is inactive on at least this share of its finite probes: see
-        `IUA.introspect`.
-    tau : float
+    dead_share : float, optional
+        A unit is dead that is inactive on at least this share of its finite probes, by default on
+        all: see `IUA.introspect`.
+    tau : float, optional
         A unit, in maps a channel, is dormant whose mean ``abs(x)`` is at most this times that of
-        its layer: see `IUA.introspect`.
+        its layer, by default 0.025 times: see `IUA.introspect`.
     batch_size : int
         Probes pulled from the producer at a time, where it is not a loader that decides.
     background : bool
@@ -141,6 +145,13 @@ class IUAWidget(anywidget.AnyWidget):
     ToleranceError, ProducerError, LayerSelectionError, UnitsError, EngineError, MemoryBudgetError
         As `IUA.introspect` for anything that can be told before the first batch. What goes wrong
         later shows in the widget, with what was counted before; `error` holds it.
+
+    Notes
+    -----
+    When a notebook's cell is run again, its widget takes over what was chosen in the one that it
+    replaces, on the page or in another cell: tolerances, layer, units, sort, filter and colour.
+    What the cell's own code sets, here or afterwards, wins; what there is not any more is let go
+    of. Several widgets of a cell replace those before in the order in which they are made.
 
     Examples
     --------
@@ -186,6 +197,9 @@ class IUAWidget(anywidget.AnyWidget):
     _stops_left_out = False
     _sent: tuple[Any, ...] = ()
     _recounting = False
+    _given: Mapping[str, Any] = MappingProxyType({})
+    _kept_units: tuple[str, list[int]] | None = None
+    _setting_by_itself: int | None = None
     _may_open_relative = False
     _opened_relative = False
     _counted_how: Mapping[str, Any] = MappingProxyType({})
@@ -208,18 +222,21 @@ class IUAWidget(anywidget.AnyWidget):
         rtol: float | None = None,
         atol: float | None = None,
         scale: Scale | None = None,
-        dead_share: float = 1.0,
-        tau: float = DEFAULT_TAU,
+        dead_share: float | None = None,
+        tau: float | None = None,
         batch_size: int = 32,
         background: bool = True,
     ) -> None:
-        asked = (rtol, atol, scale)
+        given = {"rtol": rtol, "atol": atol, "scale": scale, "dead_share": dead_share, "tau": tau}
+        self._given = {name: value for name, value in given.items() if value is not None}
+        self._cell = current_cell()
+        self._chosen = settings_in(self._cell)
+        for name in self._given:
+            self._chosen.pop(name, None)
+        kept = dict(self._chosen)
+        asked = kept | self._given
         tolerances = Tolerances.checked(
-            0.0 if rtol is None else rtol,
-            1e-8 if atol is None else atol,
-            "layer mean" if scale is None else scale,
-            dead_share,
-            tau,
+            **_DEFAULTS | {name: value for name, value in asked.items() if name in _DEFAULTS}
         )
         self._source: Source | None = None
         if isinstance(source, IUA):
@@ -263,12 +280,14 @@ class IUAWidget(anywidget.AnyWidget):
         self._shiny = current_shiny_session()
         self._cell_output = CellOutput(self._still_page)
         super().__init__(**asdict(tolerances))
-        self._may_open_relative = all(value is None for value in asked)
+        self._may_open_relative = asked.keys().isdisjoint(_RULE)
+        self._take_over(kept)
         self.on_msg(self._on_message)
         self._pacer = FramePacer(lambda order: self._context.run(self._send_frame, order))
         if self._source is None:
-            self._select_a_layer()
-            self._open_where_something_shows()
+            with self._by_itself():
+                self._select_a_layer()
+                self._open_where_something_shows()
             self._pacer.flush()
         else:
             self._replace_those_of_this_cell()
@@ -688,6 +707,38 @@ class IUAWidget(anywidget.AnyWidget):
         ):
             self._pacer.request(urgent=True)
 
+    @traitlets.observe(*SETTINGS)
+    def _on_setting(self, change: Any) -> None:
+        """Note what is chosen on the page or in another cell, for the widget to come."""
+        if self._cell is None or self._setting_by_itself == threading.get_ident():
+            return
+        if current_cell() == self._cell:  # the cell will do so again, if it still says so
+            return
+        name = change["name"]
+        for each in _RULE if name in _RULE else (name,):
+            if each not in self._given or each == name:
+                self._chosen[each] = getattr(self, each)
+
+    @contextmanager
+    def _by_itself(self) -> Iterator[None]:
+        """Set what nobody has chosen."""
+        before, self._setting_by_itself = self._setting_by_itself, threading.get_ident()
+        try:
+            yield
+        finally:
+            self._setting_by_itself = before
+
+    def _take_over(self, kept: Mapping[str, Any]) -> None:
+        """Set what was chosen in the widget that this one replaces, where there is such a thing."""
+        with self._by_itself():
+            for name in ("sort", "filter", "colour"):
+                if name in kept:
+                    setattr(self, name, kept[name])
+            layer, known = kept.get("layer", ""), self._iua.layers or self._layers_known
+            if layer and (layer in known or not known):
+                self.layer = layer
+                self._kept_units = layer, kept.get("units", [])
+
     @staticmethod
     def _sent_for(tolerances: Tolerances) -> tuple[Any, ...]:
         """What in a frame depends on the tolerances on show."""
@@ -737,7 +788,6 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _replace_those_of_this_cell(self) -> None:
         """End the runs of widgets that an earlier execution of this cell made."""
-        self._cell = current_cell()
         if self._cell is None:
             return
         for widget in list(_in_cells):
@@ -786,8 +836,9 @@ class IUAWidget(anywidget.AnyWidget):
         return self._pacer is None or not self._pacer.sending_here
 
     def _on_step(self) -> None:
-        self._guarded(self._select_a_layer)
-        self._guarded(self._open_where_something_shows)
+        with self._by_itself():
+            self._guarded(self._select_a_layer)
+            self._guarded(self._open_where_something_shows)
         if self._pacer is not None:
             self._pacer.request()
 
@@ -807,12 +858,20 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _select_a_layer(self) -> None:
         layers = self._iua.layers
+        if not layers:
+            return
         asked = self.layer
-        if layers and asked not in layers:
+        kept, units = self._kept_units or ("", [])
+        self._kept_units = None
+        if asked not in layers:
             self.layer = first = self._first_with_figures()
-            if asked:
+            if asked and asked != kept:
                 there = str(unknown_layer(asked, layers))
                 self._layer_note = f"{there} {first!r} was selected instead."
+        elif (
+            asked == kept and not self.units and all(u < self._iua.tally(kept).units for u in units)
+        ):
+            self.units = units
 
     def _first_with_figures(self) -> str:
         layers = self._iua.layers
