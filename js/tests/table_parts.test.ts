@@ -72,6 +72,10 @@ describe("widths of columns", () => {
     expect([...fitIn(340).shown]).toEqual(["name", "share", "dead"]);
     expect(fitIn(340).widths.get("name")).toBeLessThan(fitIn(396).widths.get("name") as number);
     expect(fitIn(340).total).toBe(340);
+    // Of the dead units the number alone stays, on a phone.
+    expect([...fitIn(300).shown]).toEqual(["name", "share", "dead"]);
+    expect(fitIn(300).widths.get("dead")).toBe(9 * 8 + 14);
+    expect(fitIn(300).total).toBe(300);
   });
 
   it("keep to what the user chose, even where it does not fit", () => {

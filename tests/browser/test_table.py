@@ -221,16 +221,16 @@ def test_the_filter_takes_words_kinds_and_figures(opened: Any, figures: pd.DataF
     field.fill(".12 relu")
     expect(panel.root.locator("tfoot")).to_contain_text("22 of 2,000 layers")
     expect(panel.root.locator(".iua-layers > [role=status]")).to_have_text("22 of 2,000 layers.")
-    panel.root.get_by_label("has dead units").check()
+    panel.root.get_by_label("dead only").check()
     expect(field).to_have_value(".12 relu dead>0")
     wanted = figures.response.str.contains(".12", regex=False)
     wanted &= figures.response.str.contains("relu") & (figures["dead units"] > 0)
     expect(grid(panel)).to_have_attribute("aria-rowcount", str(wanted.sum() + 2))
     assert in_view(panel)[0] == figures.response[wanted].iloc[0]
     field.fill("")
-    expect(panel.root.get_by_label("has dead units")).not_to_be_checked()
+    expect(panel.root.get_by_label("dead only")).not_to_be_checked()
     over = int((figures["dead share"] >= 0.4).sum())
-    panel.root.get_by_label("percent of dead units").fill("40")
+    panel.open_menu("more of the table").get_by_label("percent of dead units").fill("40")
     panel.root.get_by_role("button", name=f"{over} layers").click()
     expect(field).to_have_value("dead-share>=40%")
     expect(grid(panel)).to_have_attribute("aria-rowcount", str(over + 2))
@@ -251,7 +251,7 @@ def test_the_filter_takes_words_kinds_and_figures(opened: Any, figures: pd.DataF
 
 def test_columns_that_are_asked_for_can_be_sorted_by(opened: Any) -> None:
     panel = opened(name="odd")
-    panel.root.get_by_role("button", name=re.compile("^Columns")).click()
+    panel.button("Columns").click()
     for column in ("dead channels", "nan", "probes"):
         panel.root.get_by_role("group", name="columns shown").get_by_label(
             column, exact=True
@@ -272,7 +272,7 @@ def test_the_kind_is_chosen_from_a_list(browser: Browser, kinds: Path) -> None:
     page = context.new_page()
     page.goto(kinds.as_uri())
     panel = Panel(page)
-    kind = panel.root.get_by_label("kind of layer")
+    kind = panel.open_menu("more of the table").get_by_label("kind of layer")
     expect(panel.rows).to_have_count(3)
     assert kind.locator("option").all_inner_texts() == ["all kinds", "GELU", "ReLU"]
     kind.select_option("GELU")
@@ -315,7 +315,7 @@ def test_layers_are_grouped_by_module_on_request(opened: Any, figures: pd.DataFr
 def test_columns_hide_and_resize_by_pointer_and_by_key(opened: Any) -> None:
     panel = opened(width=ALONE)
     page = panel.page
-    panel.root.get_by_role("button", name=re.compile("^Columns")).click()
+    panel.button("Columns").click()
     panel.root.get_by_label("std inactive").check()
     panel.root.get_by_label("dead share").uncheck()
     page.keyboard.press("Escape")

@@ -30,6 +30,9 @@ const LOAD = 7;
 const LEAST = 5;
 const MOST = 90;
 
+/** So narrow may the dead units be: there is room for their number, and not for what is below it. */
+const DEAD_LEAST = 9;
+
 const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["name", "share", "dead"]);
 /** Who stays when there is not room for all: the first ones. */
 const BY_IMPORTANCE: readonly ColumnKey[] = [
@@ -124,8 +127,9 @@ export function fitColumns(
   digit: number,
   padding: number,
 ): ColumnFit {
+  const natural = new Map(own);
   const pixels = (key: ColumnKey): number =>
-    Math.round((own.get(key) ?? widths[key]) * digit + padding);
+    Math.round((natural.get(key) ?? widths[key]) * digit + padding);
   const shown = new Set<ColumnKey>(["name"]);
   let total = pixels("name");
   let squeezed = 0;
@@ -136,6 +140,9 @@ export function fitColumns(
   for (const key of BY_IMPORTANCE) {
     if (shown.has(key) || choice.get(key) === false || widths[key] === 0) continue;
     const room = ESSENTIAL.has(key) ? box + spare : box;
+    if (key === "dead" && !own.has(key) && total + pixels(key) > room) {
+      natural.set(key, Math.min(widths.dead, DEAD_LEAST));
+    }
     if (total + pixels(key) <= room && squeezed === 0) {
       shown.add(key);
       total += pixels(key);

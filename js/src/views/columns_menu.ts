@@ -33,7 +33,11 @@ export class ColumnsMenu {
     });
     reset.addEventListener("click", () => actions.onReset(), { signal });
     content.push(reset);
-    this.#menu = new PaneMenu({ text: "Columns", label: "columns shown" }, content, signal);
+    this.#menu = new PaneMenu(
+      { text: "Columns", label: "columns shown", class: "iua-menu-columns" },
+      content,
+      signal,
+    );
   }
 
   /** `absent` are columns of what no layer has. */
@@ -42,7 +46,9 @@ export class ColumnsMenu {
     squeezed: number,
     absent: (key: ColumnKey) => boolean = () => false,
   ): void {
-    this.#menu.setText(squeezed > 0 ? `Columns (${squeezed} more)` : "Columns");
+    this.#menu.setTitle(
+      squeezed > 0 ? `${squeezed} more than there is room for` : "All columns are shown",
+    );
     for (const [key, box] of this.#boxes) {
       box.checked = shown.has(key);
       (box.parentElement as HTMLElement).hidden = absent(key);

@@ -1,29 +1,22 @@
 /** All layers, or groups of them, one a line: sortable, filtered, live; only lines in view are made. */
 
-import {
-  allowedWidth,
-  type ColumnFit,
-  type ColumnWidths,
-  columnWidths,
-  fitColumns,
-} from "../core/column_fit";
-import { COLUMNS, type Column, type ColumnKey, headingOf } from "../core/columns";
+import { type ColumnKey, headingOf } from "../core/columns";
 import { formatInteger, plural } from "../core/format";
 import type { Row } from "../core/module_tree";
 import { RowList } from "../core/row_list";
-import { flatNames, type RowNames, treeNames } from "../core/row_names";
 import { nextSort, type Sort } from "../core/row_order";
-import { rowsToMake, rowWindow, scrollFor } from "../core/row_window";
-import { ShortNames, type WidthOf } from "../core/short_names";
-import type { TableSnapshot } from "../core/snapshot";
+import { rowWindow, scrollFor } from "../core/row_window";
+import type { WidthOf } from "../core/short_names";
 import type { TableReading } from "../core/table_reading";
 import { tableText } from "../core/table_text";
-import { TypeToFind } from "../core/type_to_find";
 import { copyText } from "./clipboard";
 import { element, setAttribute, setText, setVariable } from "./dom";
-import { DEEPEST, LayerRow, type RowContext } from "./layer_row";
 import { MarkTip } from "./mark_tip";
+import { TableBody } from "./table_body";
+import { TableColumns } from "./table_columns";
 import { TableHead } from "./table_head";
+import { TableKeys } from "./table_keys";
+import { TableNames } from "./table_names";
 import { TableTools } from "./table_tools";
 import { widthIn } from "./text_width";
 import { TotalsRow } from "./totals_row";
@@ -44,51 +37,26 @@ export interface TableActions {
 }
 
 const ROW_EM = 2.62;
-const CELL_PADDING = 14;
-/** Beside a name, in pixels: its cell's padding and the smallest mark; a mark with its word. */
-const AROUND_NAME = 48;
-const MARK_WORD = 64;
+/** Where a few layers leave room in the pane, their rows take it, up to so many times their height. */
+const TALLEST = 2;
 const BOLD = 600;
-/** In a tree: the triangle, a level of depth, and how many layers a group has. */
-const TWISTY = 18;
-const INDENT = 14;
-const GROUP_COUNT = 30;
 /** Lines made above and below those in view. */
 const AROUND = 6;
 const PRINTED_ROWS = 400;
+/** Between the margins of A4 and of Letter, and the view's own. */
+const PAPER_WIDTH = 680;
 const PROBE_DIGITS = 20;
 const PROBE_EMS = 5;
 const FILTER_PAUSE_MS = 500;
 
-/** Put nodes in order, and take others away; the one with the focus stays where it is. */
-function arrange(parent: Node, nodes: readonly HTMLElement[]): void {
-  const kept = new Set<Node>(nodes);
-  for (const node of [...parent.childNodes]) if (!kept.has(node)) parent.removeChild(node);
-  const focused = nodes.findIndex((node) => node.matches(":focus-within"));
-  const at = Math.max(0, focused);
-  const anchor = nodes[at];
-  if (anchor === undefined) return;
-  if (anchor.parentNode !== parent) parent.appendChild(anchor);
-  let edge = anchor;
-  for (const node of nodes.slice(0, at).reverse()) {
-    if (edge.previousSibling !== node) edge.before(node);
-    edge = node;
-  }
-  edge = anchor;
-  for (const node of nodes.slice(at + 1)) {
-    if (edge.nextSibling !== node) edge.after(node);
-    edge = node;
-  }
-}
-
 export class LayerTable {
   readonly #actions: TableActions;
   readonly #list = new RowList();
-  readonly #find = new TypeToFind();
   readonly #tools: TableTools;
   readonly #head: TableHead;
-  readonly #columns = new Map<ColumnKey, HTMLElement>();
-  readonly #body = element("tbody");
+  readonly #columns = new TableColumns();
+  readonly #names = new TableNames();
+  readonly #body = new TableBody();
   readonly #totals = new TotalsRow();
   readonly #table: HTMLTableElement;
   readonly #scroller: HTMLElement;
@@ -112,23 +80,9 @@ export class LayerTable {
   });
   readonly #full: HTMLElement;
   readonly #node: HTMLElement;
-  readonly #made = new Map<string, LayerRow>();
-  readonly #spare: LayerRow[] = [];
-  readonly #gaps = [0, 1, 2].map(() =>
-    element("tr", { class: "iua-gap", attributes: { "aria-hidden": "true" } }, element("td")),
-  );
   #state: TableState = { reading: null, layer: "", sort: null, filter: "", within: null };
-  #widthsOf: TableSnapshot | null = null;
-  #widths: ColumnWidths | null = null;
-  readonly #ownWidths = new Map<ColumnKey, number>();
-  readonly #choice = new Map<ColumnKey, boolean>();
-  #fit: ColumnFit | null = null;
-  #dragFrom: ReadonlyMap<ColumnKey, number> = new Map();
   #digit = 0;
   #widthOf: WidthOf = (text) => text.length;
-  #allNames = new ShortNames([]);
-  #names: RowNames = flatNames(this.#allNames, 0, this.#widthOf);
-  #namesFor: readonly unknown[] = [];
   #rowHeight = 0;
   #viewHeight = 0;
   /** The box's scrollTop, kept because to ask for it makes the browser lay out the page. */
@@ -136,8 +90,6 @@ export class LayerTable {
   #alarm = 0.5;
   #tree = false;
   #printing = false;
-  /** Key of the row that is the table's tab stop. */
-  #current = "";
   #scrolledTo = "";
   #announceTimer: ReturnType<typeof setTimeout> | null = null;
 
@@ -161,12 +113,11 @@ export class LayerTable {
         },
         onCopy: () => void this.#copy(),
         onShow: (key, shown) => {
-          this.#choice.set(key, shown);
+          this.#columns.show(key, shown);
           this.#fitColumns();
         },
         onReset: () => {
-          this.#choice.clear();
-          this.#ownWidths.clear();
+          this.#columns.reset();
           this.#fitColumns();
         },
       },
@@ -175,25 +126,36 @@ export class LayerTable {
     this.#head = new TableHead(
       {
         onSort: (key) => this.#setSort(key),
-        onDragStart: () => this.#keepWidths(),
+        onDragStart: () => this.#columns.keep(),
         onWiden: (key, pixels) => this.#widen(key, pixels),
         onNatural: (key) => {
-          this.#ownWidths.delete(key);
+          this.#columns.natural(key);
           this.#fitColumns();
         },
         onDown: () => this.#go(this.#firstInView()),
       },
       signal,
     );
-    for (const { key } of COLUMNS) {
-      this.#columns.set(key, element("col", { attributes: { "data-column": key } }));
-    }
+    new TableKeys(
+      this.#list,
+      this.#body,
+      {
+        onGo: (at) => this.#go(at),
+        onHead: () => this.#head.focus(),
+        onChoose: (row) => this.#choose(row),
+        onOpen: (row, open) => this.#setOpen(row, open),
+        onCopy: () => void this.#copy(),
+        onEscape: () => this.#tip.hide(),
+        page: () => Math.max(1, Math.floor(this.#viewHeight / this.#rowHeight) - 1),
+      },
+      signal,
+    );
     this.#table = element(
       "table",
       { class: "iua-table", attributes: { role: "grid", "aria-label": "layers" } },
-      element("colgroup", {}, ...this.#columns.values()),
+      this.#columns.node(),
       this.#head.node(),
-      this.#body,
+      this.#body.node(),
       element("tfoot", {}, this.#totals.node()),
     );
     this.#scroller = element("div", { class: "iua-table-box" }, this.#table);
@@ -223,29 +185,21 @@ export class LayerTable {
       name: Name,
       action: (event: HTMLElementEventMap[Name]) => void,
     ): void => node.addEventListener(name, action, { signal });
-    on(this.#body, "click", (event) => this.#click(event));
-    on(this.#body, "keydown", (event) => this.#key(event));
-    on(this.#body, "focusin", (event) => this.#focused(event));
-    on(this.#body, "pointerover", (event) => this.#point(event.target as Element));
-    on(this.#body, "pointerleave", () => this.#left());
-    on(this.#body, "focusout", () => this.#left());
+    const body = this.#body.node();
+    on(body, "click", (event) => this.#click(event));
+    on(body, "focusin", (event) => this.#focused(event));
+    on(body, "pointerover", (event) => this.#point(event.target as Element));
+    on(body, "pointerleave", () => this.#left());
+    on(body, "focusout", () => this.#left());
     on(this.#holding, "click", () => this.#refresh(true));
     on(this.#scroller, "scroll", () => {
       this.#scrolled = this.#scroller.scrollTop;
       this.#tip.hide();
       this.#makeRows();
     });
-    // What is printed has no scrolling: its rows are made beforehand.
-    for (const [name, printing] of [
-      ["beforeprint", true],
-      ["afterprint", false],
-    ] as const) {
-      const print = (): void => {
-        this.#printing = printing;
-        this.#makeRows();
-      };
-      window.addEventListener(name, print, { signal });
-    }
+    // What is printed has no scrolling: its rows are made beforehand, in columns that fit the paper.
+    window.addEventListener("beforeprint", () => this.#print(true), { signal });
+    window.addEventListener("afterprint", () => this.#print(false), { signal });
     let frame = 0;
     const observer = new ResizeObserver(() => {
       cancelAnimationFrame(frame);
@@ -262,6 +216,11 @@ export class LayerTable {
       },
       { once: true },
     );
+  }
+
+  #print(printing: boolean): void {
+    this.#printing = printing;
+    this.#fitColumns();
   }
 
   // What the user does.
@@ -292,15 +251,10 @@ export class LayerTable {
     setText(this.#live, text);
   }
 
-  #rowOf(target: EventTarget | null): LayerRow | undefined {
-    const node = (target as Element | null)?.closest("tr");
-    return [...this.#made.values()].find((row) => row.node() === node);
-  }
-
   #click(event: MouseEvent): void {
-    const view = this.#rowOf(event.target);
+    const view = this.#body.rowOf(event.target);
     if (view?.row == null || (event.target as Element).closest(".iua-mark") !== null) return;
-    this.#reach(view.row.key);
+    this.#body.reach(view.row.key);
     this.#choose(view.row);
   }
 
@@ -319,99 +273,9 @@ export class LayerTable {
     this.#refresh();
   }
 
-  #key(event: KeyboardEvent): void {
-    const view = this.#rowOf(event.target);
-    if (view?.row == null) return;
-    if (event.ctrlKey || event.metaKey) {
-      if (event.key.toLowerCase() !== "c" || event.altKey || event.shiftKey) return;
-      if (getSelection()?.isCollapsed === false) return;
-      void this.#copy();
-      event.preventDefault();
-      event.stopPropagation();
-      return;
-    }
-    if (event.altKey) return;
-    if (event.key === "Escape") {
-      if (!this.#tip.hide()) return;
-    } else if (!this.#move(event, view, view.row) && !this.#typed(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  #move(event: KeyboardEvent, view: LayerRow, row: Row): boolean {
-    const at = this.#list.place(row.key);
-    const onMark = event.target !== view.node();
-    const page = Math.max(1, Math.floor(this.#viewHeight / this.#rowHeight) - 1);
-    switch (event.key) {
-      case "ArrowDown":
-        this.#go(at + 1);
-        return true;
-      case "ArrowUp":
-        if (at === 0) this.#head.focus();
-        else this.#go(at - 1);
-        return true;
-      case "PageDown":
-        this.#go(at + page);
-        return true;
-      case "PageUp":
-        this.#go(at - page);
-        return true;
-      case "Home":
-        this.#go(0);
-        return true;
-      case "End":
-        this.#go(this.#list.rows.length - 1);
-        return true;
-      case "ArrowRight":
-        if (row.group !== null && !row.open) this.#setOpen(row, true);
-        else if (row.group !== null) this.#go(at + 1);
-        else view.mark()?.focus();
-        return true;
-      case "ArrowLeft":
-        if (onMark) view.node().focus();
-        else if (row.group !== null && row.open) this.#setOpen(row, false);
-        else this.#go(this.#parent(at));
-        return true;
-      case "Enter":
-        if (onMark) return false;
-        this.#choose(row);
-        return true;
-      case " ":
-        if (onMark || this.#find.typing(event.timeStamp)) return false;
-        this.#choose(row);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  /** The row of the group that a row is in; the row itself where there is none. */
-  #parent(at: number): number {
-    const { rows } = this.#list;
-    const depth = rows[at]?.depth ?? 0;
-    for (let above = at - 1; above >= 0; above--) {
-      if ((rows[above] as Row).depth < depth) return above;
-    }
-    return at;
-  }
-
-  #typed(event: KeyboardEvent): boolean {
-    if (event.key.length !== 1) return false;
-    const { rows } = this.#list;
-    const at = this.#find.find(
-      event.key,
-      event.timeStamp,
-      rows.length,
-      this.#list.place(this.#current),
-      (row) => (rows[row] as Row).label,
-    );
-    if (at >= 0) this.#go(at);
-    return true;
-  }
-
   #firstInView(): number {
     const first = Math.ceil(this.#scrolled / Math.max(1, this.#rowHeight));
-    const current = this.#list.place(this.#current);
+    const current = this.#list.place(this.#body.current);
     const last = first + Math.floor(this.#viewHeight / Math.max(1, this.#rowHeight));
     return current >= first && current < last ? current : first;
   }
@@ -421,27 +285,21 @@ export class LayerTable {
     const { rows } = this.#list;
     const row = rows[Math.max(0, Math.min(at, rows.length - 1))];
     if (row === undefined) return;
-    this.#reach(row.key);
+    this.#body.reach(row.key);
     this.#scrollToRow(row.key);
     this.#makeRows();
-    this.#made.get(row.key)?.node().focus();
-  }
-
-  /** Make one row the table's tab stop. */
-  #reach(key: string): void {
-    this.#current = key;
-    for (const [other, view] of this.#made) view.setReachable(other === key);
+    this.#body.focus();
   }
 
   #focused(event: FocusEvent): void {
-    const row = this.#rowOf(event.target)?.row;
-    if (row != null && row.key !== this.#current) this.#reach(row.key);
+    const row = this.#body.rowOf(event.target)?.row;
+    if (row != null && row.key !== this.#body.current) this.#body.reach(row.key);
     this.#point(event.target as Element);
   }
 
   #point(target: Element): void {
     const mark = target.closest<HTMLElement>(".iua-mark");
-    const view = mark === null ? undefined : this.#rowOf(mark);
+    const view = mark === null ? undefined : this.#body.rowOf(mark);
     if (mark === null || view === undefined) this.#tip.hide();
     else this.#tip.show(mark, view.warnings, this.#full);
   }
@@ -456,8 +314,7 @@ export class LayerTable {
     const { reading } = this.#state;
     if (reading === null) return;
     const { rows } = this.#list;
-    const shown = COLUMNS.filter((column: Column) => this.#fit?.shown.has(column.key));
-    const copied = await copyText(tableText(reading, rows, shown), this.#node);
+    const copied = await copyText(tableText(reading, rows, this.#columns.inOrder()), this.#node);
     this.#tools.showCopied(copied);
     this.#announce(
       copied ? `${plural(rows.length, "row")} copied.` : "The browser did not allow to copy.",
@@ -487,7 +344,7 @@ export class LayerTable {
       this.#nothing.hidden = true;
       return;
     }
-    const hold = !order && this.#body.matches(":hover, :focus-within");
+    const hold = !order && this.#body.isHeld;
     this.#list.update(reading, { sort, filter, tree: this.#tree }, hold);
     const { rows } = this.#list;
     this.#holding.hidden = !this.#list.held;
@@ -499,110 +356,43 @@ export class LayerTable {
     setAttribute(this.#table, "role", this.#tree ? "treegrid" : "grid");
     setAttribute(this.#table, "aria-rowcount", String(rows.length + 2));
     setAttribute(this.#totals.node(), "aria-rowindex", String(rows.length + 2));
-    if (this.#widthsOf !== reading.table) {
-      this.#widthsOf = reading.table;
-      this.#widths = columnWidths(reading.table.layers);
-      if (this.#digit === 0) this.#measure();
-      else this.#fitColumns();
-    }
+    if (this.#columns.read(reading.table)) this.#measure();
     this.#fitNames();
-    this.#updateHead();
     this.#makeRows();
     this.#showSelected(layer, reading);
   }
 
-  #updateHead(): void {
-    const { sort, reading } = this.#state;
-    const { sharedLeftOut, beginning, end } = this.#names;
-    const shared = sharedLeftOut ? `${beginning}*${end}` : "";
-    this.#head.update(sort, this.#fit?.shown ?? new Set(), reading?.tau ?? Number.NaN, shared);
-  }
-
-  /** What the rows are called: told apart in the width that the column of names has. */
+  /** What the rows are called in the width there is, and what the head says of it. */
   #fitNames(): void {
-    const { reading } = this.#state;
+    const { reading, sort } = this.#state;
     if (reading === null) return;
-    const { layers } = reading.table;
-    const known = this.#allNames.names;
-    if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
-      this.#allNames = new ShortNames(layers.map(({ name }) => name));
-    }
-    const width = this.#fit?.widths.get("name") ?? 0;
-    const room = width - AROUND_NAME;
-    const rows = this.#tree ? this.#list.rows : this.#allNames;
-    const wanted = [rows, room, this.#widthOf];
-    if (wanted.every((value, at) => value === this.#namesFor[at])) return;
-    this.#namesFor = wanted;
-    const given = {
-      room: room - TWISTY,
-      indent: INDENT,
-      deepest: DEEPEST,
-      count: GROUP_COUNT,
-    };
-    this.#names = this.#tree
-      ? treeNames(this.#list.rows, given, this.#widthOf)
-      : flatNames(this.#allNames, room, this.#widthOf);
-    this.#table.classList.toggle("iua-marks-short", this.#names.widest + MARK_WORD > room);
+    const rows = this.#tree ? this.#list.rows : null;
+    this.#names.fit(reading.table.layers, rows, this.#columns.width("name"), this.#widthOf);
+    this.#table.classList.toggle("iua-marks-short", this.#names.marksShort);
+    this.#head.update(sort, this.#columns.shown, reading.tau, this.#names.shared);
   }
 
   /** Make the rows in view, and the one that is the tab stop. */
   #makeRows(): void {
-    const { reading, layer } = this.#state;
+    const { reading, layer, within } = this.#state;
     if (reading === null) return;
     const { rows } = this.#list;
-    if (this.#list.place(this.#current) < 0) this.#lostCurrent();
+    if (this.#list.place(this.#body.current) < 0) this.#lostCurrent();
     const inView = this.#printing
       ? { first: 0, end: Math.min(rows.length, PRINTED_ROWS) }
       : rowWindow(this.#scrolled, this.#viewHeight, this.#rowHeight, rows.length, AROUND);
-    const lines = rowsToMake(inView, this.#list.place(this.#current));
-    const keys = new Set(lines.map((line) => (rows[line] as Row).key));
-    const hadFocus = this.#body.matches(":focus-within");
-    for (const [key, view] of this.#made) {
-      if (keys.has(key)) continue;
-      this.#made.delete(key);
-      this.#spare.push(view);
-      // Taken out at once: otherwise all the rows after it would move, and not it alone.
-      view.node().remove();
-    }
-    const { within } = this.#state;
-    const context: RowContext = {
+    const lost = this.#body.make(this.#list, inView, this.#rowHeight, {
       reading,
       selected: layer,
       within,
       alarm: this.#alarm,
       tree: this.#tree,
-      names: this.#names,
-    };
-    const nodes: HTMLElement[] = [];
-    let gaps = 0;
-    const skip = (from: number, to: number): void => {
-      if (to <= from) return;
-      const gap = this.#gaps[gaps++] as HTMLElement;
-      const height = `${(to - from) * this.#rowHeight}px`;
-      if (gap.style.height !== height) gap.style.height = height;
-      nodes.push(gap);
-    };
-    let next = 0;
-    for (const line of lines) {
-      skip(next, line);
-      const row = rows[line] as Row;
-      let view = this.#made.get(row.key);
-      if (view === undefined) {
-        view = this.#spare.pop() ?? new LayerRow();
-        this.#made.set(row.key, view);
-      }
-      view.show(row, line, context);
-      view.setReachable(row.key === this.#current);
-      nodes.push(view.node());
-      next = line + 1;
-    }
-    skip(next, rows.length);
-    arrange(this.#body, nodes);
-    if (hadFocus && !this.#body.matches(":focus-within")) {
-      // A focused row that goes is laid out without, and the box may have had to scroll back.
-      this.#scroller.scrollTop = this.#scrolled;
-      this.#made.get(this.#current)?.node().focus({ preventScroll: true });
-    }
+      names: this.#names.names,
+    });
+    if (!lost) return;
+    // A focused row that goes is laid out without, and the box may have had to scroll back.
+    this.#scroller.scrollTop = this.#scrolled;
+    this.#body.focus(true);
   }
 
   /** The tab stop has gone from the rows: the selected layer takes its place, or the first row. */
@@ -610,7 +400,7 @@ export class LayerTable {
     const { reading, layer } = this.#state;
     const selected = reading?.table.layers.findIndex((meta) => meta.name === layer) ?? -1;
     const key = `layer ${selected}`;
-    this.#current = this.#list.place(key) >= 0 ? key : (this.#list.rows[0]?.key ?? "");
+    this.#body.reach(this.#list.place(key) >= 0 ? key : (this.#list.rows[0]?.key ?? ""));
   }
 
   /** Bring a newly selected layer into the table's box without moving the page. */
@@ -621,7 +411,7 @@ export class LayerTable {
     if (at < 0 || !this.#list.reveal(at)) return;
     const { sort, filter } = this.#state;
     this.#list.update(reading, { sort, filter, tree: this.#tree }, true);
-    if (!this.#body.matches(":focus-within")) this.#current = `layer ${at}`;
+    if (!this.#body.hasFocus) this.#body.reach(`layer ${at}`);
     this.#scrollToRow(`layer ${at}`);
     this.#makeRows();
   }
@@ -642,52 +432,35 @@ export class LayerTable {
     if (ruler.height === 0) return;
     this.#digit = ruler.width / PROBE_DIGITS;
     this.#widthOf = widthIn(this.#ruler, BOLD);
-    this.#rowHeight = Math.round((ruler.height / PROBE_EMS) * ROW_EM);
-    setVariable(this.#full, "--iua-row-height", `${this.#rowHeight}px`);
-    this.#fitColumns();
     const around = this.#head.node().offsetHeight + this.#totals.node().offsetHeight;
     this.#viewHeight = Math.max(0, this.#scroller.clientHeight - around);
-    this.#makeRows();
+    this.#rowHeight = this.#heightOfRows(Math.round((ruler.height / PROBE_EMS) * ROW_EM));
+    setVariable(this.#full, "--iua-row-height", `${this.#rowHeight}px`);
+    this.#fitColumns();
     const { reading, layer } = this.#state;
     if (reading !== null) this.#showSelected(layer, reading);
   }
 
+  /** The rows of few layers fill the pane, where it has a height of its own. */
+  #heightOfRows(least: number): number {
+    const layers = this.#state.reading?.layers ?? 0;
+    if (layers === 0 || this.#node.closest(".iua-wide") === null) return least;
+    return Math.max(least, Math.min(TALLEST * least, this.#viewHeight / layers));
+  }
+
   #fitColumns(): void {
-    const widths = this.#widths;
-    if (widths === null || this.#digit === 0) return;
-    const box = this.#scroller.clientWidth;
-    const fit = fitColumns(widths, this.#ownWidths, this.#choice, box, this.#digit, CELL_PADDING);
-    this.#fit = fit;
-    for (const [key, column] of this.#columns) {
-      const width = fit.widths.get(key);
-      this.#table.classList.toggle(`iua-no-${key}`, width === undefined);
-      column.style.width = width === undefined ? "" : `${width}px`;
-    }
-    this.#table.style.width = `${fit.total}px`;
-    this.#table.classList.toggle("iua-table-wide", fit.total > box);
+    const width = this.#printing ? PAPER_WIDTH : this.#scroller.clientWidth;
+    if (!this.#columns.fit(this.#table, width, this.#digit)) return;
     this.#fitNames();
-    this.#updateHead();
-    this.#tools.updateColumns(fit.shown, fit.squeezed, (key) => widths[key] === 0);
+    const { shown, squeezed } = this.#columns;
+    this.#tools.updateColumns(shown, squeezed, (key) => this.#columns.isAbsent(key));
     this.#makeRows();
   }
 
-  /** From here on all columns on show stay, as wide as they are now but where the user says so. */
-  #keepWidths(): void {
-    this.#dragFrom = new Map(this.#fit?.widths);
-    for (const [key, width] of this.#dragFrom) {
-      this.#ownWidths.set(key, (width - CELL_PADDING) / this.#digit);
-      this.#choice.set(key, true);
-    }
-  }
-
   #widen(key: ColumnKey, pixels: number): void {
-    const from = this.#dragFrom.get(key);
-    if (from === undefined) return;
-    const digits = allowedWidth((from + pixels - CELL_PADDING) / this.#digit);
-    this.#ownWidths.set(key, digits);
+    this.#columns.widen(key, pixels);
     this.#fitColumns();
-    const width = this.#fit?.widths.get(key) ?? 0;
-    this.#announce(`${headingOf(key)}, ${width} pixels wide.`);
+    this.#announce(`${headingOf(key)}, ${this.#columns.width(key)} pixels wide.`);
   }
 
   node(): HTMLElement {

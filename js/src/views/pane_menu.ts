@@ -1,6 +1,6 @@
 /** A button that opens a small panel of what is rarely needed: one for every menu of the view. */
 
-import { element, setAttribute, setText } from "./dom";
+import { element, setAttribute } from "./dom";
 
 export interface PaneMenuOptions {
   /** What the button shows. */
@@ -86,8 +86,8 @@ export class PaneMenu {
     if (to !== null && !this.#node.contains(to)) this.open(false);
   }
 
-  setText(text: string): void {
-    setText(this.#button, text);
+  setTitle(title: string): void {
+    setAttribute(this.#button, "title", title);
   }
 
   node(): HTMLElement {

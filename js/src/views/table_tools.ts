@@ -1,4 +1,4 @@
-/** Above the table: what is shown of it, the alarm, and what can be done with it. */
+/** Above the table: which layers are shown, and what can be done with it; the rest in a menu. */
 
 import { plural } from "../core/format";
 import {
@@ -14,6 +14,7 @@ import type { TableSnapshot } from "../core/snapshot";
 import type { TableReading } from "../core/table_reading";
 import { type ColumnsActions, ColumnsMenu } from "./columns_menu";
 import { element, setAttribute, setText } from "./dom";
+import { PaneMenu } from "./pane_menu";
 
 export interface ToolActions extends ColumnsActions {
   onFilter(filter: string): void;
@@ -82,6 +83,7 @@ export class TableTools {
     "Copy the rows on show as tab-separated text (Ctrl+C in a row)",
   );
   readonly #columns: ColumnsMenu;
+  readonly #kindChoice: HTMLElement;
   readonly #node: HTMLElement;
   #text = "";
   /** What was typed, where it cannot be a filter. */
@@ -96,24 +98,32 @@ export class TableTools {
   constructor(actions: ToolActions, signal: AbortSignal) {
     this.#actions = actions;
     this.#columns = new ColumnsMenu(actions, signal);
+    const words = (text: string): HTMLElement => element("span", { text });
+    this.#kindChoice = element("label", { class: "iua-choice" }, words("kind"), this.#kind);
+    const more = new PaneMenu(
+      { text: "⋯", name: "more of the table", label: "table" },
+      [
+        this.#kindChoice,
+        element(
+          "span",
+          { class: "iua-alarm" },
+          words("alarm from"),
+          this.#alarm,
+          words("% dead"),
+          this.#over,
+        ),
+      ],
+      signal,
+    );
     this.#node = element(
       "div",
       { class: "iua-table-tools" },
       this.#filter,
-      this.#kind,
       element(
         "label",
-        { class: "iua-choice" },
+        { class: "iua-choice", title: "Only layers with dead units" },
         this.#hasDead,
-        element("span", { text: "has dead units" }),
-      ),
-      element(
-        "span",
-        { class: "iua-alarm" },
-        this.#over,
-        document.createTextNode("at least"),
-        this.#alarm,
-        document.createTextNode("% dead"),
+        words("dead only"),
       ),
       element(
         "span",
@@ -122,6 +132,7 @@ export class TableTools {
         this.#tree,
         this.#columns.node(),
         this.#copy,
+        more.node(),
       ),
       this.#fault,
     );
@@ -220,7 +231,7 @@ export class TableTools {
   }
 
   #setKinds(kinds: readonly string[]): void {
-    this.#kind.hidden = kinds.length < 2;
+    this.#kindChoice.hidden = kinds.length < 2;
     const same = kinds.length === this.#kinds.length && kinds.every((k, i) => k === this.#kinds[i]);
     if (same) return;
     this.#kinds = kinds;

@@ -20,7 +20,7 @@ type Figure = (typeof FIGURES)[number];
 export class UnitCard {
   readonly #title = element("strong", { class: "iua-card-title" });
   readonly #index = element("span", { class: "iua-card-index" });
-  /** Why this unit, where nobody has pinned it. */
+  /** Why this unit is on show. */
   readonly #why = element("span", { class: "iua-card-index" });
   readonly #alarm = element("span", { class: "iua-card-alarm" });
   readonly #values = new Map<Figure, HTMLElement>();
@@ -70,10 +70,8 @@ export class UnitCard {
         element(
           "div",
           { class: "iua-card-name" },
-          this.#title,
-          this.#index,
-          this.#why,
-          this.#alarm,
+          element("div", { class: "iua-card-line" }, this.#title, this.#index),
+          element("div", { class: "iua-card-line" }, this.#why, this.#alarm),
         ),
         this.#close,
       ),
@@ -120,7 +118,7 @@ export class UnitCard {
     set("max |x|", figure(units.max_abs));
     set("threshold", Number.isNaN(threshold) ? "unknown" : formatThreshold(threshold));
     this.#plot.update(histogram, units.stops, threshold);
-    setText(this.#why, pinned ? "" : "most inactive");
+    setText(this.#why, pinned ? "pinned" : "most inactive");
     this.#close.hidden = !pinned;
     this.#body.hidden = false;
     this.#nothing.hidden = true;

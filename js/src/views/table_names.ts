@@ -1,0 +1,58 @@
+/** What the rows are called: told apart in the width that the column of names has. */
+
+import type { Row } from "../core/module_tree";
+import { flatNames, type RowNames, treeNames } from "../core/row_names";
+import { ShortNames, type WidthOf } from "../core/short_names";
+import type { LayerMeta } from "../core/snapshot";
+import { DEEPEST } from "./layer_row";
+
+/** Beside a name, in pixels: its cell's padding and the smallest mark; a mark with its word. */
+const AROUND_NAME = 48;
+const MARK_WORD = 64;
+/** In a tree: the triangle, a level of depth, and how many layers a group has. */
+const TWISTY = 18;
+const INDENT = 14;
+const GROUP_COUNT = 30;
+
+export class TableNames {
+  #all = new ShortNames([]);
+  #names: RowNames = flatNames(this.#all, 0, (text) => text.length);
+  #room = 0;
+  #madeFor: readonly unknown[] = [];
+
+  get names(): RowNames {
+    return this.#names;
+  }
+
+  /** What all names share, where the rows leave it out; otherwise empty. */
+  get shared(): string {
+    const { sharedLeftOut, beginning, end } = this.#names;
+    return sharedLeftOut ? `${beginning}*${end}` : "";
+  }
+
+  /** Whether a mark beside a name has no room for its word. */
+  get marksShort(): boolean {
+    return this.#names.widest + MARK_WORD > this.#room;
+  }
+
+  /** `rows` are those of a tree; null where the layers stand by themselves. */
+  fit(
+    layers: readonly LayerMeta[],
+    rows: readonly Row[] | null,
+    width: number,
+    widthOf: WidthOf,
+  ): void {
+    const known = this.#all.names;
+    if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
+      this.#all = new ShortNames(layers.map(({ name }) => name));
+    }
+    const room = width - AROUND_NAME;
+    const wanted = [rows ?? this.#all, room, widthOf];
+    if (wanted.every((value, at) => value === this.#madeFor[at])) return;
+    this.#madeFor = wanted;
+    this.#room = room;
+    const given = { room: room - TWISTY, indent: INDENT, deepest: DEEPEST, count: GROUP_COUNT };
+    this.#names =
+      rows === null ? flatNames(this.#all, room, widthOf) : treeNames(rows, given, widthOf);
+  }
+}
