@@ -351,7 +351,7 @@ def test_what_is_not_finite_is_marked_and_said(page: Page, exported: Path) -> No
     for _ in range(6):
         page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")
-    expect(card(panel)).to_contain_text(f"unit 5NaN or infinite on 1 of {PROBES} probes")
+    expect(card(panel)).to_contain_text(f"unit 5pinnedNaN or infinite on 1 of {PROBES} probes")
 
 
 def test_channels_open_into_units(page: Page, exported: Path, widget: IUAWidget) -> None:
