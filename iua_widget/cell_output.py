@@ -72,21 +72,18 @@ class CellOutput:
         _asked[self] = execution
         return True
 
-    def update(self) -> None:
-        """Bring it up to date, if it is anywhere."""
-        with self._lock:
-            self._forget_timer()
-        if self._published:
-            # Whoever runs a notebook without a page heeds only what belongs to the cell at hand.
-            self._changed_outside = _execution(_shell()) is None
-            self._publish(update=True)
+    def update(self, *, settled: bool = True) -> None:
+        """Bring it up to date soon, on a thread of its own, or at the end of the cell at hand.
 
-    def update_when_settled(self) -> None:
-        """Bring it up to date when nothing has changed for a second."""
+        Parameters
+        ----------
+        settled : bool
+            Whether that is how things stand; otherwise when nothing has changed for a second.
+        """
         with self._lock:
             self._forget_timer()
             if self._published:
-                self._timer = threading.Timer(_SETTLED_AFTER, self.update)
+                self._timer = threading.Timer(0 if settled else _SETTLED_AFTER, self._fire)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -94,34 +91,50 @@ class CellOutput:
         """Leave it as it is."""
         with self._lock:
             self._forget_timer()
-        self._published = False
+            self._published = False
         _asked.pop(self, None)
 
     def after_cell(self, execution: str | None) -> None:
         """Publish what the cell that ends has displayed, and what changed outside of cells."""
         displayed = _asked.pop(self, None) == execution is not None
-        changed, self._changed_outside = self._changed_outside, False
+        with self._lock:
+            changed = self._forget_timer() or self._changed_outside
+            self._changed_outside = False
+            self._published = self._published or displayed
         if displayed:
-            self._published = True
             _kept.add(self)
         if displayed or (changed and self._published):
             self._publish(update=not displayed)
+
+    def _fire(self) -> None:
+        with self._lock:
+            if threading.current_thread() is not self._timer:
+                return
+            self._timer = None
+            # Whoever runs a notebook without a page heeds only what belongs to the cell at hand.
+            self._changed_outside = True
+        self._publish(update=True)
 
     def _publish(self, *, update: bool) -> None:
         shell = _shell()
         if shell is None:
             return
         with self._publishing:
-            data = dict(self._build())
+            try:
+                data = dict(self._build())
+            except Exception:
+                shell.log.exception("What the notebook keeps of a widget could not be made.")
+                return
             data["text/html"] = _PAGE.format(name=self.name, page=data["text/html"])
             shell.display_pub.publish(
                 data=data, metadata={}, transient={"display_id": self.name}, update=update
             )
 
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _forget_timer(self) -> bool:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
 
 
 def _shell() -> Any:
@@ -144,7 +157,9 @@ def _listen(shell: Any) -> None:
     if shell is None or _after_cell in shell.events.callbacks["post_run_cell"]:
         return
     shell.events.register("post_run_cell", _after_cell)
-    shell.display_formatter.mimebundle_formatter.for_type(ipywidgets.Box, _container)
+    bundles = shell.display_formatter.mimebundle_formatter
+    if bundles.for_type(ipywidgets.Box) is None:  # otherwise somebody else shows them their way
+        bundles.for_type(ipywidgets.Box, _container)
 
 
 def _after_cell(_result: object) -> None:

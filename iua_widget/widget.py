@@ -755,7 +755,7 @@ class IUAWidget(anywidget.AnyWidget):
     )
     def _on_view(self, _change: Any) -> None:
         if self.status != "running" and self._cell_output is not None:
-            self._cell_output.update_when_settled()
+            self._cell_output.update(settled=False)
 
     @traitlets.observe("_shown")
     def _on_shown(self, change: Any) -> None:
@@ -884,7 +884,7 @@ class IUAWidget(anywidget.AnyWidget):
         if self.status != run.status:  # closed, so there are no more frames
             self._guarded(lambda: self.set_trait("status", run.status))
         if run.status != "running" and self._cell_output is not None:
-            self._guarded(self._cell_output.update)
+            self._cell_output.update()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Do what may call the user's observers: an error of theirs must not end the run."""

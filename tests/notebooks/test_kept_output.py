@@ -13,7 +13,6 @@ from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
 CELLS = {
     "setup": """
 import threading
-import time
 
 import numpy as np
 from IPython.display import display
@@ -50,7 +49,7 @@ for gate in gates:
     gate.release()
 f._current.wait(), s.wait(), p.pause()
 """,
-    "settled": "w.layer = 'b'\nw.atol = 0.5\ntime.sleep(1.3)",
+    "settled": "w.layer = 'b'\nw.atol = 0.5",
     "result": "_2",
 }
 
