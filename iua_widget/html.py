@@ -64,13 +64,14 @@ a blob; use its own styles; show and save pictures it has drawn. Nothing is fetc
 
 
 def render_page(
-    title: str, state: Mapping[str, Any], table: bytes, units: Mapping[str, bytes]
+    title: str, text: str, state: Mapping[str, Any], table: bytes, units: Mapping[str, bytes]
 ) -> str:
     """A self-contained page: the bundle, the layer table, and every layer's units.
 
     Parameters
     ----------
-    title : str
+    title, text : str
+        The heading, and what stands under it.
     state : mapping
         The widget's synced state, as JSON.
     table : bytes
@@ -92,6 +93,7 @@ def render_page(
     payload = {
         "version": PAYLOAD_VERSION,
         "title": title,
+        "text": text,
         "state": dict(state),
         "table": add(table),
         "units": {layer: add(snapshot) for layer, snapshot in units.items()},

@@ -104,6 +104,8 @@ class IUAWidget(anywidget.AnyWidget):
         its layer, by default 0.025 times: see `IUA.introspect`.
     batch_size : int
         Probes pulled from the producer at a time, where it is not a loader that decides.
+    name : str, optional
+        What the page calls the source; by default the name of the model's or producer's class.
     background : bool
         Whether to count on a thread of its own, so that the cell returns at once. What holds in the
         cell holds there, too: context variables, PyTorch's default device, modes and autocast.
@@ -225,14 +227,16 @@ class IUAWidget(anywidget.AnyWidget):
         dead_share: float | None = None,
         tau: float | None = None,
         batch_size: int = 32,
+        name: str | None = None,
         background: bool = True,
     ) -> None:
+        self._source_name = _as_text("name", name)
         given = {"rtol": rtol, "atol": atol, "scale": scale, "dead_share": dead_share, "tau": tau}
         self._given = {name: value for name, value in given.items() if value is not None}
         self._cell = current_cell()
         self._chosen = settings_in(self._cell)
-        for name in self._given:
-            self._chosen.pop(name, None)
+        for trait in self._given:
+            self._chosen.pop(trait, None)
         kept = dict(self._chosen)
         asked = kept | self._given
         tolerances = Tolerances.checked(
@@ -540,7 +544,12 @@ class IUAWidget(anywidget.AnyWidget):
         super().close()
 
     def to_html(
-        self, path: str | Path, *, title: str | None = None, limit: int = 64 * 2**20
+        self,
+        path: str | Path,
+        *,
+        title: str | None = None,
+        text: str | None = None,
+        limit: int = 64 * 2**20,
     ) -> Path:
         """Write the widget to one HTML file that works offline, sliders and all.
 
@@ -549,6 +558,9 @@ class IUAWidget(anywidget.AnyWidget):
         path : str or Path
         title : str, optional
             The heading of the page.
+        text : str, optional
+            What a reader is to see, in a sentence or two under the heading; also on pictures that
+            are saved from the page.
         limit : int
             Bytes of unit counts the file may hold, before compression. Above it, large layers are
             written with fewer stops, and say so on the page.
@@ -566,7 +578,7 @@ class IUAWidget(anywidget.AnyWidget):
             If the path is none, there is something that is no regular file, or it cannot be
             written there.
         TypeError
-            If `title` is no string, or `limit` no number.
+            If `title` or `text` is no string, or `limit` no number.
 
         Warns
         -----
@@ -574,9 +586,7 @@ class IUAWidget(anywidget.AnyWidget):
             If the run broke off, which the page says, too; or if the file is above 1 GiB, where a
             browser may not open it.
         """
-        if title is not None and not isinstance(title, str):
-            message = f"title must be a string, and is {title!r:.60}."
-            raise TypeError(message)
+        title, text = _as_text("title", title), _as_text("text", text)
         limit = plain(limit)
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit >= 0:
             message = f"limit must be a number of bytes, and is {limit!r:.60}."
@@ -621,7 +631,7 @@ class IUAWidget(anywidget.AnyWidget):
         }
         self._tell_failure()
         heading = title or f"Inactive units of {self._label()}"
-        return html.write_page(path, html.render_page(heading, state, table, snapshots))
+        return html.write_page(path, html.render_page(heading, text, state, table, snapshots))
 
     def _tell_failure(self) -> None:
         """Warn in the thread of the user's, who may have no page before them."""
@@ -981,7 +991,9 @@ class IUAWidget(anywidget.AnyWidget):
         return [*layer, *self._context.notes, *notes]
 
     def _label(self) -> str:
-        return self._source.label if self._source is not None else "a finished run"
+        return self._source_name or (
+            self._source.label if self._source is not None else "a finished run"
+        )
 
 
 @contextmanager
@@ -1005,3 +1017,10 @@ def _explained(error: Exception, recounting: bool) -> dict[str, str]:  # noqa: F
     if not isinstance(error, IUAError):
         title = f"{title}: {type(error).__name__}"
     return {"title": title, "message": str(error)}
+
+
+def _as_text(option: str, given: object) -> str:
+    if given is not None and not isinstance(given, str):
+        message = f"{option} must be a string, and is {given!r:.60}."
+        raise TypeError(message)
+    return given or ""

@@ -68,6 +68,8 @@ export const VIEW_TOPICS: Readonly<Record<keyof View, Topic>> = {
 export interface Host {
   /** Shown above the view; empty inside a notebook. */
   readonly title: string;
+  /** What its reader is to see, under the title; empty where nobody has written it. */
+  readonly text: string;
   /** False in an exported file: there is no kernel to start, pause or stop. */
   readonly canRun: boolean;
   tolerances(): Tolerances;
@@ -149,6 +151,7 @@ function asBytes(value: unknown): DataView | null {
 
 export class AnywidgetHost implements Host {
   readonly title = "";
+  readonly text = "";
   readonly canRun = true;
   readonly #model: WidgetModel;
   #timer: ReturnType<typeof setTimeout> | null = null;

@@ -16,6 +16,7 @@ import {
 export interface StaticPayload {
   readonly version: number;
   readonly title: string;
+  readonly text: string;
   readonly state: Tolerances &
     View & {
       readonly layer: string;
@@ -38,6 +39,7 @@ async function unpack(parts: readonly string[], read: ReadPart): Promise<DataVie
 
 export class StaticHost implements Host {
   readonly title: string;
+  readonly text: string;
   readonly canRun = false;
   readonly #payload: StaticPayload;
   readonly #read: ReadPart;
@@ -51,6 +53,7 @@ export class StaticHost implements Host {
 
   private constructor(payload: StaticPayload, read: ReadPart, table: DataView) {
     this.title = payload.title;
+    this.text = payload.text;
     this.#payload = payload;
     this.#read = read;
     this.#table = table;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { drawPicture, fitText, type Picture, textWidth } from "../src/core/picture";
+import { drawPicture, fitText, type Picture, textWidth, wrapText } from "../src/core/picture";
 
 const COLOURS = {
   ground: "rgb(255, 255, 255)",
@@ -16,6 +16,7 @@ const COLOURS = {
 
 const PICTURE: Picture = {
   title: "Inactive units of <b>net</b>",
+  text: "Of <i>net</i> most units are dead.",
   lines: ["inactive: |x| ≤ 0.05", "64 probes · done"],
   rows: [
     {
@@ -110,5 +111,20 @@ describe("a saved picture", () => {
     expect(textWidth(short, 13)).toBeLessThanOrEqual(200);
     expect(short).toMatch(/^encoder.*….*relu2$/);
     expect(fitText("relu", 13, 200)).toBe("relu");
+  });
+
+  it("sets what is to be seen under its title, on as many lines as it takes", () => {
+    const text = `Of ${"a very long sentence about units ".repeat(12)}${"m".repeat(200)} end.`;
+    const lines = wrapText(text, 14, 600);
+    expect(lines.length).toBeGreaterThan(4);
+    for (const line of lines) expect(textWidth(line, 14)).toBeLessThanOrEqual(600);
+    expect(wrapText("two words", 14, 600)).toEqual(["two words"]);
+    expect(wrapText("  ", 14, 600)).toEqual([]);
+    const plain = drawPicture({ ...PICTURE, text: "" });
+    const told = drawPicture({ ...PICTURE, text });
+    expectWellFormed(told.svg);
+    expect(told.svg).toContain("end.");
+    expect(told.height).toBeGreaterThan(plain.height);
+    expect(drawPicture(PICTURE).svg).toContain("Of &lt;i&gt;net&lt;/i&gt; most units are dead.");
   });
 });

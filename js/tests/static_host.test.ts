@@ -23,6 +23,7 @@ const TEXTS = new Map<string, string>([
 const PAYLOAD: StaticPayload = {
   version: 3,
   title: "one page",
+  text: "what it says",
   state: {
     rtol: 0,
     atol: 1e-8,

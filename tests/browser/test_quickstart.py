@@ -48,7 +48,14 @@ def test_the_demonstrations_page_opens_from_disk(page: Page, tmp_path: Path) -> 
     page.goto((tmp_path / "demo.html").as_uri())
     panel = Panel(page)
     expect(panel.rows).to_have_count(6)
-    assert panel.heatmap()["layer"] == "dying.relu2"
+    worst = panel.heatmap()["layer"]
+    assert worst.startswith("dying.relu")
     table = panel.table()
-    assert table["dying.relu2"]["dead"][0] > 3 * table["healthy.relu2"]["dead"][0]
-    expect(page.get_by_role("heading", name="Digits: a healthy net")).to_be_visible()
+    assert table[worst]["dead"][0] > 3 * table[worst.replace("dying", "healthy")]["dead"][0]
+    heading = page.get_by_role("heading", name="A learning rate too high killed these ReLUs")
+    expect(heading).to_be_visible()
+    text = page.locator(".iua-text")
+    expect(text).to_contain_text(f"of the units in {worst}")
+    below, above = text.bounding_box(), heading.bounding_box()
+    assert above["y"] + above["height"] <= below["y"], "the sentence stands under the title"
+    expect(page.get_by_text("two small conv nets")).to_be_visible()

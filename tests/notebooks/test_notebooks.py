@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -94,12 +95,20 @@ def test_the_demonstration_finds_the_units_that_the_learning_rate_killed(folder:
         [sys.executable, "demo.py"], cwd=folder, capture_output=True, text=True, check=True
     )
     assert "1797/1797" in run.stderr, "no progress bar"
-    assert "response  mean inactive  std inactive" in run.stdout
+    rows = dict(re.findall(r"^ *((?:healthy|dying)\.relu\d) .* (\d+)$", run.stdout, re.MULTILINE))
+    assert len(rows) == 6
     healthy, dying = (
-        sum(int(row[1]) for row in re.findall(r"relu\d .* (\d+) +(\d+)\n", table))
-        for table in run.stdout.split("dying: ")
+        sum(int(dead) for name, dead in rows.items() if name.startswith(net))
+        for net in ("healthy", "dying")
     )
     assert dying > 3 * healthy > 0
     page = (folder / "demo.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    assert "dying.relu2" in page
+    payload = json.loads(re.findall(r'id="payload">(.*?)</script>', page)[0])
+    assert payload["title"] == "A learning rate too high killed these ReLUs"
+    assert payload["state"]["_run"]["source"] == "two small conv nets"
+    worst = payload["state"]["layer"]
+    told = re.findall(r"(\d+)% of th(?:e units|ose) in (dying\.relu\d)", payload["text"])
+    shares = {int(share): name for share, name in told}
+    assert shares[max(shares)] == worst, "the page opens on the worst layer, which its text names"
+    assert round(100 * int(rows[worst]) / {"1": 1024, "2": 2048, "3": 64}[worst[-1]]) in shares

@@ -39,11 +39,12 @@ def snapshot(page: str, parts: list[str]) -> tuple[dict[str, Any], dict[str, np.
 
 def test_the_page_holds_every_layer_at_every_stop(tmp_path: Path) -> None:
     widget = IUAWidget(IUA.introspect(DATA), atol=1e-3)
-    path = widget.to_html(tmp_path / "page.html", title="Dead <units>")
+    path = widget.to_html(tmp_path / "page.html", title="Dead <units>", text="Most <are>.")
     page = path.read_text(encoding="utf-8")
     payload = payload_of(page)
     assert "<title>Dead &lt;units&gt;</title>" in page
     assert payload["title"] == "Dead <units>"
+    assert payload["text"] == "Most <are>."
     assert payload["state"]["atol"] == 1e-3
     assert payload["state"]["layer"] == "relu"
     meta, _ = snapshot(page, payload["table"])
@@ -54,6 +55,24 @@ def test_the_page_holds_every_layer_at_every_stop(tmp_path: Path) -> None:
         for row, stop in enumerate(widget.iua.stops):
             expected = widget.iua.at(atol=stop).results[layer].unit_inactive_count
             np.testing.assert_array_equal(arrays["counts"][row], expected.ravel())
+
+
+def test_the_source_is_called_as_the_user_says(tmp_path: Path) -> None:
+    widget = IUAWidget(DATA, background=False, name="two layers")
+    page = widget.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    payload = payload_of(page)
+    assert payload["title"] == "Inactive units of two layers"
+    assert payload["text"] == ""
+    assert payload["state"]["_run"]["source"] == "two layers"
+    assert "two layers" in widget._repr_mimebundle_()[0]["text/html"]
+
+
+@pytest.mark.parametrize("option", ["title", "text"])
+def test_what_is_no_text_is_refused(option: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=f"{option} must be a string, and is 3"):
+        IUAWidget(IUA.introspect(DATA)).to_html(tmp_path / "x.html", **{option: 3})
+    with pytest.raises(TypeError, match="name must be a string, and is 3"):
+        IUAWidget(DATA, name=3)
 
 
 def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ export interface PictureColours {
 
 export interface Picture {
   readonly title: string;
+  /** Set under the title, on as many lines as it takes. */
+  readonly text: string;
   readonly lines: readonly string[];
   readonly rows: readonly PictureRow[];
   /** What all names share, where the rows leave it out; else empty. */
@@ -105,6 +107,17 @@ export function fitText(text: string, size: number, width: number): string {
     if (textWidth(short, size) <= width) return short;
   }
   return "…";
+}
+
+/** A text on lines that are no longer than `width`, words kept whole. */
+export function wrapText(text: string, size: number, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/).filter((word) => word !== "")) {
+    const longer = lines.length === 0 ? word : `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && textWidth(longer, size) <= width) lines[lines.length - 1] = longer;
+    else lines.push(fitText(word, size, width));
+  }
+  return lines;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -293,6 +306,10 @@ export function drawPicture(picture: Picture): DrawnPicture {
   const content = Math.max(columns, TABLE);
   let top = MARGIN + 16;
   sheet.text(fitText(picture.title, 19, content), MARGIN, top, 19, { "font-weight": 600 });
+  for (const line of wrapText(picture.text, 14, content)) {
+    top += 21;
+    sheet.text(line, MARGIN, top, 14);
+  }
   for (const line of picture.lines) {
     top += 21;
     sheet.text(fitText(line, 13, content), MARGIN, top, 13, { fill: colours.muted });

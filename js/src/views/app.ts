@@ -147,6 +147,7 @@ export class App {
       "div",
       { class: "iua-widget", attributes: { "data-lm-suppress-shortcuts": "true" } },
       ...(host.title === "" ? [] : [element("h2", { class: "iua-title", text: host.title })]),
+      ...(host.text === "" ? [] : [element("p", { class: "iua-text", text: host.text })]),
       this.#status.node(),
       this.#mishap.node(),
       this.#viewError.node(),
@@ -338,6 +339,7 @@ export class App {
     const heatmap = without("heatmap") ? null : this.#units.heatmap.picture();
     return drawPicture({
       title: this.#pictureTitle(),
+      text: this.#host.text,
       lines: [
         `inactive: ${text(".iua-rule-text")} · ${exact ? "the counts are exact" : "a range a–b holds the true value"}`,
         `${plural(this.#host.run().probes, "probe")} · ${text(".iua-state-word").toLowerCase()}`,
