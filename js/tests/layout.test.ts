@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   cellOf,
   describeUnit,
-  highestUnitIn,
+  foremostUnitIn,
   indexOf,
   layoutUnits,
   unitAt,
@@ -49,6 +49,7 @@ describe("layoutUnits", () => {
     expect(layoutUnits([], 2).kind).toBe("grid");
     expect(layoutUnits([12], 2).kind).toBe("grid");
     expect(layoutUnits([12, 1, 1], 2).kind).toBe("grid");
+    expect(layoutUnits([20_000, 2, 2], 2).kind).toBe("grid");
     expect(layoutUnits([12, 5], 2)).toMatchObject({ kind: "matrix", width: 5, height: 12 });
     expect(layoutUnits([12, 5, 4], 2)).toMatchObject({
       kind: "mosaic",
@@ -87,14 +88,15 @@ describe("unitAt", () => {
   });
 });
 
-describe("highestUnitIn", () => {
-  it("finds the lone high unit of an area", () => {
+describe("foremostUnitIn", () => {
+  it("finds the lone unit that ranks first in an area", () => {
     const layout = layoutUnits([3, 6, 6], 1);
     const levels = new Uint8Array(layout.units).fill(9);
-    levels[50] = 255;
+    levels[50] = 1;
     const all = { x: layout.width, y: layout.height };
-    expect(highestUnitIn(layout, levels, { x: 0, y: 0 }, all)).toBe(50);
-    expect(highestUnitIn(layout, levels, { x: 900, y: 0 }, { x: 901, y: 1 })).toBeNull();
+    const rankOf = (level: number): number => 255 - level;
+    expect(foremostUnitIn(layout, levels, rankOf, { x: 0, y: 0 }, all)).toBe(50);
+    expect(foremostUnitIn(layout, levels, rankOf, { x: 900, y: 0 }, { x: 901, y: 1 })).toBeNull();
   });
 });
 

@@ -18,7 +18,6 @@ import {
   SHADES,
   shadeAt,
   surveyCounts,
-  unitsAtLevel,
 } from "../src/core/levels";
 import { sameCounts, UnitFacts } from "../src/core/unit_picture";
 import { unitsSnapshot } from "./units";
@@ -31,7 +30,7 @@ function levels(
   probes = 10,
   deadFrom = probes,
 ): number[] {
-  const levelOf = countLevels(colouring, probes, deadFrom, ENDS, "least active");
+  const levelOf = countLevels(colouring, probes, deadFrom, ENDS, "mean");
   const out = new Uint8Array(counts.length);
   encodeCounts(Float64Array.from(counts), probes, levelOf, out);
   return Array.from(out);
@@ -40,9 +39,11 @@ function levels(
 describe("levels", () => {
   it("keep a full count apart: only that is dead, and no count is empty", () => {
     const probes = 1_000_000;
-    expect(levels([0, 1, probes - 1, probes], "share", probes)).toEqual([1, 1, SHADES, 255]);
-    expect(levels([0, 10], "share")).toEqual([1, 255]);
-    expect(levels([8, 9, 10], "share", 10, 9)).toEqual([shadeAt(0.8), 255, 255]);
+    const [light, dark] = [levelOfShade(1, "mean"), levelOfShade(SHADES, "mean")];
+    expect(levels([0, 1, probes - 1, probes], "share", probes)).toEqual([light, light, dark, DEAD]);
+    expect(levels([0, 10], "share")).toEqual([light, DEAD]);
+    const most = levelOfShade(shadeAt(0.8), "mean");
+    expect(levels([8, 9, 10], "share", 10, 9)).toEqual([most, DEAD, DEAD]);
   });
 
   it("are the same through a table and one by one", () => {
@@ -59,29 +60,26 @@ describe("levels", () => {
 
   it("of counts span the least and the most inactive unit that is not dead", () => {
     const levelOf = countLevels("count", 100, 100, { from: 90, to: 98 }, "least active");
-    expect([90, 94, 98, 100].map(levelOf)).toEqual([1, shadeAt(0.5), SHADES, DEAD["least active"]]);
+    const shades = [1, shadeAt(0.5), SHADES].map((shade) => levelOfShade(shade, "least active"));
+    expect([90, 94, 98, 100].map(levelOf)).toEqual([...shades, DEAD]);
     const flat = countLevels("count", 100, 100, { from: 5, to: 5 }, "least active");
-    expect(flat(5)).toBe(1);
+    expect(flat(5)).toBe(levelOfShade(1, "least active"));
   });
 
   it("of dead or not are two", () => {
-    expect(levels([0, 5, 9, 10], "dead")).toEqual([1, 1, 1, 255]);
+    const live = levelOfShade(1, "mean");
+    expect(levels([0, 5, 9, 10], "dead")).toEqual([live, live, live, DEAD]);
   });
 
-  it("are ranked for the rule of pooling", () => {
+  it("rank shades above all else, by the rule of pooling", () => {
     for (const pooling of POOLINGS) {
       const light = levelOfShade(1, pooling);
       const dark = levelOfShade(SHADES, pooling);
-      const all = [EMPTY_LEVEL, light, dark, DEAD[pooling], NOT_FINITE[pooling]];
-      expect(new Set(all).size).toBe(5);
-      if (pooling === "most active") {
-        expect(light).toBeGreaterThan(dark);
-        expect(dark).toBeGreaterThan(DEAD[pooling]);
-      } else {
-        expect(dark).toBeGreaterThan(light);
-        expect(DEAD[pooling]).toBeGreaterThan(dark);
-      }
+      expect(Math.min(light, dark)).toBe(NOT_FINITE + 1);
+      expect(Math.max(light, dark)).toBe(255);
+      expect(light > dark).toBe(pooling === "most active");
     }
+    expect([EMPTY_LEVEL, DEAD, NOT_FINITE]).toEqual([0, 1, 2]);
   });
 
   it("of magnitudes go by the logarithm, and what is not known is darkest until it is marked", () => {
@@ -95,7 +93,7 @@ describe("levels", () => {
     const out = new Uint8Array(6);
     encodeShades(shades, Uint8Array.from([0, 4, 0, 4, 0, 0]), 4, "most active", out);
     expect(out[0]).toBe(255);
-    expect([out[1], out[3]]).toEqual([1, 1]);
+    expect([out[1], out[3]]).toEqual([DEAD, DEAD]);
     expect(out[2]).toBe(256 - shadeAt(2 / 6));
   });
 });
@@ -118,20 +116,6 @@ describe("surveyCounts", () => {
     expect(surveyCounts(counts, 65_535)).toEqual({ dead: 3334, inactive: sum });
     expect(surveyCounts(counts, 65_536).dead).toBe(0);
     expect(surveyCounts(counts, 1).dead).toBe(10_001);
-  });
-});
-
-describe("unitsAtLevel", () => {
-  it("finds few units wherever they are, and gives none when there are more", () => {
-    for (const level of [1, 127, 128, 254, 255]) {
-      const levels = new Uint8Array(1003).fill(level === 1 ? 2 : level - 1);
-      const units = [0, 1, 5, 130, 131, 999, 1000, 1002];
-      for (const unit of units) levels[unit] = level;
-      expect(unitsAtLevel(levels, level, 8)).toEqual(units);
-      expect(unitsAtLevel(levels, level, 7)).toEqual([]);
-      expect(unitsAtLevel(levels.subarray(1), level, 8)).toEqual([0, 4, 129, 130, 998, 999, 1001]);
-    }
-    expect(unitsAtLevel(new Uint8Array(9), 255, 3)).toEqual([]);
   });
 });
 
@@ -158,8 +142,8 @@ describe("what is not finite", () => {
     for (const colouring of COLOURINGS) {
       for (const pooling of POOLINGS) {
         const out = facts.levels(reading, facts.possible(colouring), facts.rule(1), null, pooling);
-        expect(out[1]).toBe(NOT_FINITE[pooling]);
-        expect(out[3]).toBe(DEAD[pooling]);
+        expect(out[1]).toBe(NOT_FINITE);
+        expect(out[3]).toBe(DEAD);
       }
     }
     expect(facts.possible("mean |x|")).toBe("share");

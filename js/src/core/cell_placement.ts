@@ -1,7 +1,7 @@
 /** Where a layer's cells lie in a view, and how close a view may come. */
 
 import type { Layout } from "./layout";
-import type { Placement } from "./raster";
+import type { Placement } from "./placement";
 import type { Size, Viewport } from "./viewport";
 
 const MARGIN = 6;

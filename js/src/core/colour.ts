@@ -2,11 +2,31 @@
 
 import { DEAD, LEVELS, levelOfShade, NOT_FINITE, type Pooling, SHADES } from "./levels";
 
-/** Colour maps by name, from most active to least; OKLab lightness falls along each. */
+export type Theme = "light" | "dark";
+export const THEMES: readonly Theme[] = ["light", "dark"];
+
+interface Ramp {
+  /** From most active to least; OKLab lightness falls along it, never to that of the ground. */
+  readonly anchors: readonly string[];
+  /** Of dead units, where the page's own is not told apart from the ramp. */
+  readonly dead?: string;
+}
+
+/** By name; the dead of a map without hues are darker than all of it, to be told apart in print. */
 const MAPS = {
-  blue: ["#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b"],
-  grey: ["#f7f7f7", "#1b1b1b"],
-} as const;
+  blue: {
+    light: {
+      anchors: ["#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b"],
+    },
+    dark: {
+      anchors: ["#fbf6d9", "#cbe6c9", "#93d0c4", "#5fb6c6", "#4397c4", "#3f79b8", "#475ca3"],
+    },
+  },
+  grey: {
+    light: { anchors: ["#f7f7f7", "#6e6e6e"], dead: "#7a0c0c" },
+    dark: { anchors: ["#f7f7f7", "#8c8c8c"], dead: "#c22a14" },
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<Theme, Ramp>>>>;
 
 export type ColourMap = keyof typeof MAPS;
 export const COLOUR_MAPS = Object.keys(MAPS) as readonly ColourMap[];
@@ -55,9 +75,15 @@ function fromOklab([lightness, a, b]: Lab): Rgb {
   ];
 }
 
+/** The theme that a colour is the ground of. */
+export function themeOf(ground: Rgb): Theme {
+  return toOklab(ground)[0] < 0.5 ? "dark" : "light";
+}
+
 /** The colour at 0 (most active) to 1 (least): lightness falls evenly, hue follows the anchors. */
-export function mapColour(map: ColourMap, place: number): Rgb {
-  const labs = MAPS[map].map((anchor) => toOklab(parseHex(anchor)));
+export function mapColour(map: ColourMap, theme: Theme, place: number): Rgb {
+  const { anchors }: Ramp = MAPS[map][theme];
+  const labs = anchors.map((anchor) => toOklab(parseHex(anchor)));
   const first = labs[0] as Lab;
   const last = labs[labs.length - 1] as Lab;
   const lightness = first[0] + place * (last[0] - first[0]);
@@ -67,6 +93,12 @@ export function mapColour(map: ColourMap, place: number): Rgb {
   const to = labs[segment + 1] as Lab;
   const t = Math.min(1, Math.max(0, (from[0] - lightness) / (from[0] - to[0])));
   return fromOklab([lightness, from[1] + t * (to[1] - from[1]), from[2] + t * (to[2] - from[2])]);
+}
+
+/** The colour of dead units beside a map, where the page's own is given. */
+export function deadColour(map: ColourMap, theme: Theme, own: Rgb): Rgb {
+  const { dead }: Ramp = MAPS[map][theme];
+  return dead === undefined ? own : parseHex(dead);
 }
 
 export function cssColour([red, green, blue]: Rgb): string {
@@ -86,12 +118,18 @@ export interface Signals {
 
 /** One packed colour a level, as levels are encoded for a rule of pooling. */
 export function buildPalette(map: ColourMap, signals: Signals, pooling: Pooling): Uint32Array {
+  const theme = themeOf(signals.ground);
   const palette = new Uint32Array(LEVELS).fill(packColour(signals.ground));
   for (let shade = 1; shade <= SHADES; shade++) {
-    const colour = packColour(mapColour(map, (shade - 1) / (SHADES - 1)));
+    const colour = packColour(mapColour(map, theme, (shade - 1) / (SHADES - 1)));
     palette[levelOfShade(shade, pooling)] = colour;
   }
-  palette[DEAD[pooling]] = packColour(signals.dead);
-  palette[NOT_FINITE[pooling]] = packColour(signals.notFinite);
+  palette[DEAD] = packColour(deadColour(map, theme, signals.dead));
+  palette[NOT_FINITE] = packColour(signals.notFinite);
   return palette;
+}
+
+/** Of a palette, for drawing over it. */
+export function unpackColour(packed: number): Rgb {
+  return [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
 }

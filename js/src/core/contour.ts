@@ -1,7 +1,7 @@
 /** Outlines of selected units, drawn in pixels: any number of units, at any zoom. */
 
 import { cellOf, type Layout } from "./layout";
-import { type Placement, pixelSpan } from "./raster";
+import { type Placement, pixelSpan } from "./placement";
 
 export interface Box {
   left: number;

@@ -68,10 +68,14 @@ function single(kind: "grid" | "matrix", units: number, width: number, height: n
   };
 }
 
+/** More tiles than this would not have a pixel each. */
+const TILES_MOST = 2 ** 14;
+
 /** How units of a shape are laid out: a grid of units, a matrix, or a mosaic of channels. */
 export function layoutKind(shape: readonly number[]): Layout["kind"] {
   if (shape.length < 2 || (shape.length > 2 && product(shape.slice(1)) === 1)) return "grid";
-  return shape.length === 2 ? "matrix" : "mosaic";
+  if (shape.length === 2) return "matrix";
+  return (shape[0] as number) > TILES_MOST ? "grid" : "mosaic";
 }
 
 /**
@@ -142,25 +146,26 @@ export function unitAt(layout: Layout, x: number, y: number): number | null {
   return tile < tiles && unit < units ? unit : null;
 }
 
-/** The unit of the highest level within a rectangle of cells, or null when it holds none. */
-export function highestUnitIn(
+/** The unit in a rectangle of cells whose level ranks first, or null when it holds none. */
+export function foremostUnitIn(
   layout: Layout,
   levels: ArrayLike<number>,
+  rankOf: (level: number) => number,
   from: Cell,
   to: Cell,
 ): number | null {
   let best: number | null = null;
-  let bestLevel = -1;
+  let bestRank = -1;
   const lastX = Math.min(to.x, layout.width);
   const lastY = Math.min(to.y, layout.height);
   for (let y = Math.max(0, Math.floor(from.y)); y < lastY; y++) {
     for (let x = Math.max(0, Math.floor(from.x)); x < lastX; x++) {
       const unit = unitAt(layout, x, y);
       if (unit === null) continue;
-      const level = levels[unit] as number;
-      if (level > bestLevel) {
+      const rank = rankOf(levels[unit] as number);
+      if (rank > bestRank) {
         best = unit;
-        bestLevel = level;
+        bestRank = rank;
       }
     }
   }

@@ -6,33 +6,24 @@ import type { NumericArray } from "./snapshot";
 export type Colouring = "share" | "count" | "mean |x|" | "dead";
 export const COLOURINGS: readonly Colouring[] = ["share", "count", "mean |x|", "dead"];
 
-/** Which of several units in one pixel it shows. */
-export type Pooling = "least active" | "mean" | "most active";
-export const POOLINGS: readonly Pooling[] = ["least active", "mean", "most active"];
+/** What a pixel shows of those of its units that are neither dead nor not finite. */
+export type Pooling = "mean" | "least active" | "most active";
+export const POOLINGS: readonly Pooling[] = ["mean", "least active", "most active"];
 
 export const LEVELS = 256;
-/** Where there is no unit; zero, so that a maximum never prefers it. */
+/**
+ * The lowest levels are no shades, and no pooling prefers them: a pixel is dead or not finite by how
+ * many of its units are, never because one of them is.
+ */
 export const EMPTY_LEVEL = 0;
+export const DEAD = 1;
+export const NOT_FINITE = 2;
 /** Shades from 1, most active, to this, least active. */
 export const SHADES = 253;
 
-/**
- * Pooling takes the highest level, or the mean; the levels of units are ranked for it. A unit that
- * was never active outranks every shade, and one with responses that are not finite is no shade.
- */
-export const DEAD: Readonly<Record<Pooling, number>> = {
-  "least active": 255,
-  mean: 254,
-  "most active": 1,
-};
-export const NOT_FINITE: Readonly<Record<Pooling, number>> = {
-  "least active": 254,
-  mean: 255,
-  "most active": 2,
-};
-
+/** The level of a shade: the higher of two levels is the one that a rule of pooling prefers. */
 export function levelOfShade(shade: number, pooling: Pooling): number {
-  return pooling === "most active" ? LEVELS - shade : shade;
+  return pooling === "most active" ? LEVELS - shade : NOT_FINITE + shade;
 }
 
 /** The shade at a place from 0, most active, to 1, least active. */
@@ -105,12 +96,11 @@ export function countLevels(
   range: Range,
   pooling: Pooling,
 ): (count: number) => number {
-  const dead = DEAD[pooling];
   const plain = levelOfShade(1, pooling);
   const from = colouring === "count" ? range.from : 0;
   const width = colouring === "count" ? range.to - range.from : probes;
   return (count) => {
-    if (count >= deadFrom) return dead;
+    if (count >= deadFrom) return DEAD;
     if (colouring === "dead") return plain;
     return levelOfShade(shadeAt(width > 0 ? (count - from) / width : 0), pooling);
   };
@@ -182,11 +172,11 @@ export function encodeShades(
   pooling: Pooling,
   out: Uint8Array,
 ): void {
-  const dead = DEAD[pooling];
-  const flip = pooling === "most active";
+  const sign = pooling === "most active" ? -1 : 1;
+  const from = levelOfShade(0, pooling);
   for (let unit = 0; unit < counts.length; unit++) {
-    const shade = shades[unit] as number;
-    out[unit] = (counts[unit] as number) >= deadFrom ? dead : flip ? LEVELS - shade : shade;
+    const alive = (counts[unit] as number) < deadFrom;
+    out[unit] = alive ? from + sign * (shades[unit] as number) : DEAD;
   }
 }
 
@@ -198,26 +188,4 @@ export function notFiniteUnits(finite: NumericArray | null, probes: number): num
     if ((finite[unit] as number) < probes) units.push(unit);
   }
   return units;
-}
-
-const EVERY_BYTE = 0x01010101;
-const HIGH_BITS = 0x80808080;
-
-/** Units of a level when they are no more than `most`, none when they are; four at a time. */
-export function unitsAtLevel(levels: Uint8Array, level: number, most: number): number[] {
-  const units: number[] = [];
-  const find = (from: number, to: number): boolean => {
-    for (let unit = from; unit < to; unit++) if (levels[unit] === level) units.push(unit);
-    return units.length <= most;
-  };
-  const whole = levels.byteOffset % 4 === 0 ? Math.floor(levels.length / 4) : 0;
-  const words = new Int32Array(levels.buffer, whole > 0 ? levels.byteOffset : 0, whole);
-  const pattern = level * EVERY_BYTE;
-  for (let word = 0; word < whole; word++) {
-    // Zero where a byte is of the level; the sum of signs finds whether there is a zero byte.
-    const other = (words[word] as number) ^ pattern;
-    if (((other - EVERY_BYTE) & ~other & HIGH_BITS) === 0) continue;
-    if (!find(4 * word, 4 * word + 4)) return [];
-  }
-  return find(4 * whole, levels.length) ? units : [];
 }

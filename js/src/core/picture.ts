@@ -25,6 +25,7 @@ export interface PictureCurve {
 export type LegendMark =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "swatch"; readonly colour: string }
+  | { readonly kind: "ring"; readonly colour: string }
   | { readonly kind: "ramp"; readonly colours: readonly string[] };
 
 export interface PictureHeatmap {
@@ -264,6 +265,10 @@ function drawLegend(
         x += textWidth(mark.text, 12) + 8;
       } else if (mark.kind === "swatch") {
         sheet.box(x, y - 10, 12, 12, mark.colour, { rx: 2, stroke: colours.line });
+        x += 20;
+      } else if (mark.kind === "ring") {
+        const stroke = { stroke: mark.colour, "stroke-width": 2 };
+        sheet.add("circle", { cx: x + 6, cy: y - 4, r: 4.5, fill: "none", ...stroke });
         x += 20;
       } else {
         const id = `ramp${index}`;

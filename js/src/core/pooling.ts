@@ -1,7 +1,7 @@
-/** A layer's levels at halved resolutions: each pooled cell keeps the highest, or the mean. */
+/** A layer's levels at halved resolutions: each pooled cell keeps the highest, or the mean of shades. */
 
 import type { Layout } from "./layout";
-import { DEAD, EMPTY_LEVEL, NOT_FINITE, type Pooling, SHADES } from "./levels";
+import { EMPTY_LEVEL, NOT_FINITE, type Pooling } from "./levels";
 
 /** Tiles of pooled cells, tile after tile; a tile is never pooled with its neighbour. */
 export interface PooledTiles {
@@ -10,22 +10,10 @@ export interface PooledTiles {
   readonly tileHeight: number;
 }
 
-/** Beside how many levels went into a sum: that there were units besides which are not finite. */
-export const NOT_FINITE_UNIT = 2 ** 24;
-const NUMBER = NOT_FINITE_UNIT - 1;
-
-function joinNumbers(one: number, other: number): number {
-  return ((one & NUMBER) + (other & NUMBER)) | ((one | other) & NOT_FINITE_UNIT);
-}
-
-/** The mean of levels: dead only where all are dead, not finite where none is finite. */
-export function meanLevel(sum: number, number: number): number {
-  const finite = number & NUMBER;
-  if (finite > 0) {
-    const mean = (sum / finite + 0.5) | 0;
-    return mean <= SHADES ? mean : sum === finite * DEAD.mean ? DEAD.mean : SHADES;
-  }
-  return number > 0 ? NOT_FINITE.mean : EMPTY_LEVEL;
+/** The mean of shades; where there are none, the highest of the levels that are no shades. */
+export function meanLevel(sum: number, shades: number, others: number): number {
+  if (shades > 0) return (sum / shades + 0.5) | 0;
+  return Math.min(others, NOT_FINITE);
 }
 
 /** Where the cells of each pixel begin among those of a row: the cells of a pixel are neighbours. */
@@ -65,51 +53,56 @@ export function drawTwoRows(
   }
 }
 
-/** Rows of cells into one of pixels, each the mean of its cells. */
+/** Rows of cells into one of pixels, each the mean of its shades. */
 export class RowOfMeans {
   readonly #offset: Int32Array;
   readonly #runs: Runs;
   readonly #sum: Float64Array;
-  readonly #number: Uint32Array;
+  readonly #shades: Uint32Array;
+  /** Levels that are no shades, joined bit by bit. */
+  readonly #others: Uint8Array;
 
   constructor(offset: Int32Array, runs: Runs) {
     this.#offset = offset;
     this.#runs = runs;
     this.#sum = new Float64Array(runs.last + 1);
-    this.#number = new Uint32Array(runs.last + 1);
+    this.#shades = new Uint32Array(runs.last + 1);
+    this.#others = new Uint8Array(runs.last + 1);
   }
 
+  /** Without a branch on a level, for the reason that `drawTwoRows` has. */
   add(data: Uint8Array, within: number, row: number): void {
     const { first, last, start } = this.#runs;
     const offset = this.#offset;
-    const sum = this.#sum;
-    const number = this.#number;
     let column = 0;
     for (let at = first; at <= last; at++) {
       const end = Math.min(start[at - first + 1] as number, within);
-      let levels = 0;
-      let units = 0;
+      let sum = 0;
+      let shades = 0;
+      let others = 0;
       for (; column < end; column++) {
         const level = data[row + (offset[column] as number)] as number;
-        if (level === NOT_FINITE.mean) units |= NOT_FINITE_UNIT;
-        else if (level !== EMPTY_LEVEL) {
-          levels += level;
-          units++;
-        }
+        const shade = (NOT_FINITE - level) >> 31;
+        sum += level & shade;
+        shades -= shade;
+        others |= level & ~shade;
       }
-      (sum[at] as number) += levels;
-      number[at] = joinNumbers(number[at] as number, units);
+      (this.#sum[at] as number) += sum;
+      (this.#shades[at] as number) += shades;
+      (this.#others[at] as number) |= others;
     }
   }
 
   /** Write the means so far, and begin anew. */
   write(out: Uint8Array, line: number): void {
     for (let at = this.#runs.first; at <= this.#runs.last; at++) {
-      const level = meanLevel(this.#sum[at] as number, this.#number[at] as number);
+      const [sum, shades, others] = [this.#sum[at], this.#shades[at], this.#others[at]];
+      const level = meanLevel(sum as number, shades as number, others as number);
       if (level !== EMPTY_LEVEL) out[line + at] = level;
     }
     this.#sum.fill(0);
-    this.#number.fill(0);
+    this.#shades.fill(0);
+    this.#others.fill(0);
   }
 }
 
@@ -178,17 +171,16 @@ function poolTiles(levels: Uint8Array, layout: Layout, pooling: Pooling): Uint8A
     const end = Math.min((tile + 1) * area, levels.length);
     let highest = EMPTY_LEVEL;
     let sum = 0;
-    let number = 0;
+    let shades = 0;
     for (let unit = tile * area; unit < end; unit++) {
       const level = levels[unit] as number;
       if (level > highest) highest = level;
-      if (level === NOT_FINITE.mean) number |= NOT_FINITE_UNIT;
-      else {
+      if (level > NOT_FINITE) {
         sum += level;
-        number++;
+        shades++;
       }
     }
-    pooled[tile] = pooling === "mean" ? meanLevel(sum, number) : highest;
+    pooled[tile] = pooling === "mean" ? meanLevel(sum, shades, highest) : highest;
   }
   return pooled;
 }

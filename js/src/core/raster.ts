@@ -1,16 +1,9 @@
-/** From a pyramid to the pixels of a view: one level a pixel, no unit left out. */
+/** From a pyramid to the pixels of a view: one level a pixel, of all units under it. */
 
 import { type Layout, tileCell } from "./layout";
 import { EMPTY_LEVEL } from "./levels";
+import { type Placement, pixelExtent, pixelSpan } from "./placement";
 import { drawTwoRows, type Pyramid, RowOfMeans, type Runs } from "./pooling";
-
-/** Where the cells lie in the view: cell 0 starts at the origin, a cell is `scale` pixels. */
-export interface Placement {
-  readonly originX: number;
-  readonly originY: number;
-  readonly scaleX: number;
-  readonly scaleY: number;
-}
 
 /** Cells at least this many pixels wide get a line between them. */
 export const GRID_LINE_FROM = 7;
@@ -35,50 +28,43 @@ interface Spans {
   readonly length: number;
 }
 
-/** Cells wider than a pixel: each pixel shows the cell under its centre. */
-function spansByPixel(axis: Axis): Spans {
-  const pixel = new Int32Array(axis.pixels);
-  const offset = new Int32Array(axis.pixels);
-  const pitch = axis.tileCells + axis.gap;
-  const cellAt = (position: number): number => Math.floor((position - axis.origin) / axis.scale);
+/**
+ * A tile has whole pixels. Cells wider than a pixel: each pixel shows the cell under its centre;
+ * narrower: each pooled cell goes to the pixel under its own.
+ */
+function spans(axis: Axis): Spans {
+  const { tiles, tileCells, depth } = axis;
+  const step = 2 ** depth;
+  const pooledCells = Math.ceil(tileCells / step);
+  const most = axis.pixels + tiles * pooledCells;
+  const pixel = new Int32Array(most);
+  const offset = new Int32Array(most);
   let length = 0;
-  for (let at = 0; at < axis.pixels; at++) {
-    const cell = cellAt(at + 0.5);
-    if (cell < 0 || (axis.lined && cellAt(at + 1.5) !== cell)) continue;
-    const tile = Math.floor(cell / pitch);
-    const within = cell - tile * pitch;
-    if (tile >= axis.tiles || within >= axis.tileCells) continue;
+  const add = (at: number, tile: number, cell: number): void => {
     pixel[length] = at;
-    offset[length] = tile * axis.tileStride + within * axis.cellStride;
+    offset[length] = tile * axis.tileStride + cell * axis.cellStride;
     length++;
-  }
-  return { pixel, offset, length };
-}
-
-/** Cells narrower than a pixel: each pooled cell goes to the pixel under its centre. */
-function spansByCell(axis: Axis): Spans {
-  const step = 2 ** axis.depth;
-  const pooledCells = Math.ceil(axis.tileCells / step);
-  const pixel = new Int32Array(axis.tiles * pooledCells);
-  const offset = new Int32Array(axis.tiles * pooledCells);
-  const pitch = axis.tileCells + axis.gap;
-  let length = 0;
-  for (let tile = 0; tile < axis.tiles; tile++) {
-    for (let cell = 0; cell < pooledCells; cell++) {
-      const start = cell * step;
-      const centre = (start + Math.min(start + step, axis.tileCells)) / 2;
-      const at = Math.floor(axis.origin + (tile * pitch + centre) * axis.scale);
-      if (at < 0 || at >= axis.pixels) continue;
-      pixel[length] = at;
-      offset[length] = tile * axis.tileStride + cell * axis.cellStride;
-      length++;
+  };
+  for (let tile = 0; tile < tiles; tile++) {
+    const start = tile * (tileCells + axis.gap);
+    const { from, to } = pixelExtent(axis.origin, axis.scale, start, tileCells);
+    const perPixel = tileCells / (to - from);
+    if (perPixel <= 1) {
+      const cellAt = (at: number): number => Math.floor((at - from + 0.5) * perPixel);
+      for (let at = Math.max(0, from); at < Math.min(axis.pixels, to); at++) {
+        const cell = cellAt(at);
+        if (axis.lined && cellAt(at + 1) !== cell) continue;
+        add(at, tile, Math.floor(cell / step));
+      }
+    } else {
+      for (let cell = 0; cell < pooledCells; cell++) {
+        const centre = (cell * step + Math.min((cell + 1) * step, tileCells)) / 2;
+        const at = from + Math.floor(centre / perPixel);
+        if (at >= 0 && at < axis.pixels) add(at, tile, cell);
+      }
     }
   }
   return { pixel, offset, length };
-}
-
-function spans(axis: Axis): Spans {
-  return axis.scale >= 1 ? spansByPixel(axis) : spansByCell(axis);
 }
 
 /** Up to this many cells are pooled anew for each picture; more, from cells pooled before. */
@@ -88,7 +74,9 @@ const CELLS_AT_ONCE = 1_500_000;
 export function depthFor(layout: Layout, at: Placement, width: number, height: number): number {
   const seen =
     Math.min(layout.width, width / at.scaleX) * Math.min(layout.height, height / at.scaleY);
-  const most = Math.floor(-Math.log2(Math.max(at.scaleX, at.scaleY)));
+  // A tile has whole pixels, so that its cells may be a little larger than the scale says.
+  const largest = Math.max(at.scaleX + 1 / layout.tileWidth, at.scaleY + 1 / layout.tileHeight);
+  const most = Math.floor(-Math.log2(largest));
   const wanted = Math.ceil(Math.log2(seen / CELLS_AT_ONCE) / 2);
   return Math.max(0, Math.min(most, wanted));
 }
@@ -232,22 +220,4 @@ export function rasteriseTiles(
       }
     }
   }
-}
-
-export interface PixelSpan {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Pixels that cells from `start` cover on one axis: at least one, were it in view. */
-export function pixelSpan(
-  origin: number,
-  scale: number,
-  start: number,
-  cells: number,
-  pixels: number,
-): PixelSpan {
-  const from = Math.round(origin + start * scale);
-  const to = Math.max(from + 1, Math.round(origin + (start + cells) * scale));
-  return { from: Math.max(0, from), to: Math.min(pixels, to) };
 }

@@ -114,7 +114,7 @@ export class UnitFacts {
     }
     for (const unit of this.notFinite) {
       const isDead = (lower[unit] as number) >= dead.fromOf(unit);
-      out[unit] = isDead ? DEAD[pooling] : NOT_FINITE[pooling];
+      out[unit] = isDead ? DEAD : NOT_FINITE;
     }
     return out;
   }

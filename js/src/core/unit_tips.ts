@@ -10,7 +10,14 @@ export interface TipText {
   readonly alarm: string | null;
 }
 
-export function unitTip(data: UnitsInView, unit: number): TipText {
+/** What lies under one pixel. */
+export interface SharedPixel {
+  readonly units: number;
+  readonly dead: number;
+}
+
+/** `shared` is the pixel that the unit is pointed at in. */
+export function unitTip(data: UnitsInView, unit: number, shared: SharedPixel | null): TipText {
   const { probes } = data.units;
   const lower = data.reading.lower[unit] as number;
   const upper = data.reading.upper[unit] as number;
@@ -20,6 +27,10 @@ export function unitTip(data: UnitsInView, unit: number): TipText {
     `${formatBracket(lower, upper, formatInteger)} of ${plural(probes, probeWord(data))} inactive`,
     formatBracket(lower / probes, upper / probes, formatShare),
   );
+  if (shared !== null && shared.units > 1) {
+    const dead = formatInteger(shared.dead);
+    lines.push(`in this pixel: ${plural(shared.units, "unit")}, ${dead} dead`);
+  }
   return { title, lines, alarm };
 }
 
@@ -28,16 +39,24 @@ export function channelTip(data: UnitsInView, unit: number): TipText {
   const { shape, probes } = data.units;
   const area = shape.slice(1).reduce((all, size) => all * size, 1);
   const channel = Math.floor(unit / area);
-  const counts = data.reading.lower.subarray(channel * area, (channel + 1) * area);
-  let dead = 0;
-  let sum = 0;
-  for (const [place, count] of counts.entries()) {
-    sum += count;
-    if (count >= data.dead.fromOf(channel * area + place)) dead++;
+  const { lower, upper } = data.reading;
+  const sum = { lower: 0, upper: 0 };
+  const dead = { lower: 0, upper: 0 };
+  for (let at = channel * area; at < (channel + 1) * area; at++) {
+    const from = data.dead.fromOf(at);
+    sum.lower += lower[at] as number;
+    sum.upper += upper[at] as number;
+    if ((lower[at] as number) >= from) dead.lower++;
+    if ((upper[at] as number) >= from) dead.upper++;
   }
+  const all = area * probes;
+  const share = formatBracket(sum.lower / all, sum.upper / all, formatShare);
   return {
     title: `channel ${channel}`,
-    lines: [plural(area, "unit"), `on average ${formatShare(sum / (area * probes))} inactive`],
-    alarm: dead > 0 ? `${formatInteger(dead)} of them dead` : null,
+    lines: [plural(area, "unit"), `on average ${share} inactive`],
+    alarm:
+      dead.upper > 0
+        ? `${formatBracket(dead.lower, dead.upper, formatInteger)} of them dead`
+        : null,
   };
 }

@@ -81,7 +81,7 @@ export class Heatmap {
         onClick: (click) => this.#click(click),
         onDoubleClick: () => {
           actions.onTake(this.#beforeClick);
-          this.#picture.reset();
+          this.#picture.showWhole();
         },
         onRegion: (corners) => this.#selectRegion(corners),
       },
@@ -190,6 +190,8 @@ export class Heatmap {
     setAttribute(this.#picture.node(), "data-grain", grain);
     const { pooling } = this.#choices;
     this.#hint.update(grain, pooling === "mean" ? "the mean" : `the ${pooling}`);
+    this.#legend.ring(this.#picture.lone());
+    this.#showTools();
     this.#point();
   }
 
@@ -220,8 +222,9 @@ export class Heatmap {
   #describe(unit: number): TipText | null {
     const data = this.#shown?.data;
     if (data === undefined || unit >= data.units.units) return null;
-    const ofChannel = this.#keys.cursor === null && this.#picture.grain() === "channel";
-    return ofChannel ? channelTip(data, unit) : unitTip(data, unit);
+    const pointer = this.#keys.cursor === null ? this.#pointer : null;
+    if (pointer !== null && this.#picture.grain() === "channel") return channelTip(data, unit);
+    return unitTip(data, unit, pointer === null ? null : this.#picture.sharedAt(pointer));
   }
 
   /** Say why there are no units to show. */
@@ -279,17 +282,18 @@ export class Heatmap {
     if (shown === null) return;
     const { data, facts, survey, colouring } = shown;
     const { reading, units } = data;
-    const { pooling, map, across, order } = this.#choices;
+    const { pooling, across, order } = this.#choices;
     const range = facts.range(colouring, reading, data.dead.from);
     const sorted = order === "activity" && layoutKind(units.shape) === "grid";
     this.#picture.show(
       {
+        layer: units.layer,
         shape: units.shape,
         levels: facts.levels(reading, colouring, data.dead, range, pooling),
         pooling,
         order: sorted ? orderUnits(reading.lower, true) : null,
         across,
-        notFinite: facts.notFinite,
+        notFinite: facts.notFinite.length,
         dead: survey.dead,
       },
       keepView,
@@ -298,7 +302,6 @@ export class Heatmap {
     const told = facts.notFinite.length > 0 ? `finite ${probe}` : probe;
     this.#legend.update({
       colouring,
-      map,
       probes: units.probes,
       probe,
       range,
@@ -352,13 +355,16 @@ export class Heatmap {
     const text = (name: string): string => style.getPropertyValue(name).trim();
     const rgb = (name: string, fallback: Rgb): Rgb =>
       /^#[0-9a-f]{6}$/i.test(text(name)) ? parseHex(text(name)) : fallback;
+    const { map } = this.#choices;
+    const signals = {
+      ground: rgb("--iua-picture-ground", [228, 231, 236]),
+      dead: rgb("--iua-dead", [232, 64, 42]),
+      notFinite: rgb("--iua-not-finite", [168, 37, 195]),
+    };
+    this.#legend.recolour(map, signals);
     this.#picture.setInks({
-      map: this.#choices.map,
-      signals: {
-        ground: rgb("--iua-picture-ground", [228, 231, 236]),
-        dead: rgb("--iua-dead", [232, 64, 42]),
-        notFinite: rgb("--iua-not-finite", [168, 37, 195]),
-      },
+      map,
+      signals,
       text: text("--iua-picture-text"),
       outline: rgb("--iua-outline", [11, 19, 32]),
       halo: rgb("--iua-halo", [255, 255, 255]),

@@ -19,7 +19,7 @@ export interface PictureChoices {
 }
 
 export const FIRST_CHOICES: PictureChoices = {
-  pooling: "least active",
+  pooling: "mean",
   map: "blue",
   order: "index",
   across: null,

@@ -1,15 +1,23 @@
 /** What the colours of the heatmap mean, in words and numbers. */
 
-import { type ColourMap, cssColour, mapColour } from "../core/colour";
+import {
+  type ColourMap,
+  cssColour,
+  deadColour,
+  mapColour,
+  type Signals,
+  themeOf,
+} from "../core/colour";
 import { formatInteger, formatThreshold, plural } from "../core/format";
 import type { Colouring, Range } from "../core/levels";
+import type { LoneUnit } from "../core/lone_units";
 import { element, setText } from "./dom";
 
 const GRADIENT_STEPS = 16;
+const IN_PROPORTION = "Where units share pixels, the share of dead pixels is that of dead units.";
 
 export interface LegendState {
   readonly colouring: Colouring;
-  readonly map: ColourMap;
   readonly probes: number;
   /** "probe" or "token". */
   readonly probe: string;
@@ -58,16 +66,26 @@ export class Legend {
   readonly #dark = element("span");
   readonly #meaning = element("span");
   readonly #dead = element("span");
+  readonly #deadSwatch = element("span", { class: "iua-swatch" });
+  readonly #ring = element("span", { class: "iua-ring" });
+  readonly #lone = element("span");
+  readonly #lonePart: HTMLElement;
   readonly #notFinite = element("span");
   readonly #notFinitePart: HTMLElement;
   readonly #node: HTMLElement;
-  #ramped = "";
+  #colours: { readonly map: ColourMap; readonly signals: Signals } | null = null;
+  #plain = false;
+  #painted = "";
 
   constructor() {
     this.#notFinitePart = part(
       element("span", { class: "iua-swatch iua-swatch-not-finite" }),
       this.#notFinite,
     );
+    this.#lonePart = part(this.#ring, this.#lone);
+    this.#lonePart.hidden = true;
+    const dead = part(this.#deadSwatch, this.#dead);
+    dead.title = IN_PROPORTION;
     this.#node = element(
       "div",
       { class: "iua-legend" },
@@ -79,7 +97,8 @@ export class Legend {
         this.#dark,
         this.#meaning,
       ),
-      part(element("span", { class: "iua-swatch" }), this.#dead),
+      dead,
+      this.#lonePart,
       this.#notFinitePart,
     );
   }
@@ -92,12 +111,38 @@ export class Legend {
     setText(this.#dead, `dead: ${state.deadRule} (${state.dead})`);
     this.#notFinitePart.hidden = state.notFinite === 0;
     setText(this.#notFinite, `NaN or infinite at least once (${plural(state.notFinite, "unit")})`);
-    const steps = state.colouring === "dead" ? 0 : GRADIENT_STEPS;
-    if (this.#ramped === `${state.map} ${steps}`) return;
-    this.#ramped = `${state.map} ${steps}`;
-    this.#ramp.classList.toggle("iua-ramp-plain", steps === 0);
+    this.#plain = state.colouring === "dead";
+    this.#paint();
+  }
+
+  recolour(map: ColourMap, signals: Signals): void {
+    this.#colours = { map, signals };
+    this.#paint();
+  }
+
+  /** What the rings in the picture are around. */
+  ring(lone: readonly LoneUnit[]): void {
+    const [first] = lone;
+    this.#lonePart.hidden = first === undefined;
+    if (first === undefined) return;
+    const same = lone.every(({ kind }) => kind === first.kind);
+    setText(this.#lone, same ? `a lone ${first.kind} unit` : "a lone unit");
+  }
+
+  #paint(): void {
+    if (this.#colours === null) return;
+    const { map, signals } = this.#colours;
+    const theme = themeOf(signals.ground);
+    const dead = cssColour(deadColour(map, theme, signals.dead));
+    const key = `${map} ${theme} ${this.#plain} ${dead}`;
+    if (this.#painted === key) return;
+    this.#painted = key;
+    this.#deadSwatch.style.background = dead;
+    this.#ring.style.borderColor = dead;
+    this.#ramp.classList.toggle("iua-ramp-plain", this.#plain);
+    const last = this.#plain ? 0 : 1;
     const colours = Array.from({ length: GRADIENT_STEPS + 1 }, (_, step) =>
-      cssColour(mapColour(state.map, (step * steps) / GRADIENT_STEPS ** 2)),
+      cssColour(mapColour(map, theme, (last * step) / GRADIENT_STEPS)),
     );
     this.#ramp.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
   }

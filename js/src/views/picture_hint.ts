@@ -22,8 +22,8 @@ export class PictureHint {
   update(grain: Grain, shown: string): void {
     const words = {
       unit: AT_REST,
-      pixel: `Each pixel shows ${shown} of its units`,
-      channel: `Each tile is a channel: ${shown} of its units`,
+      pixel: `A pixel shows ${shown} of its live units; pixels are dead in proportion`,
+      channel: `A tile shows ${shown} of a channel's live units; pixels are dead in proportion`,
     };
     this.#atRest = words[grain];
     this.#show();

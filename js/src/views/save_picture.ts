@@ -87,6 +87,9 @@ export function readLegend(legend: Element | null): LegendMark[][] {
         if (child.classList.contains("iua-ramp")) {
           return { kind: "ramp", colours: style.backgroundImage.match(/rgba?\([^)]*\)/g) ?? [] };
         }
+        if (child.classList.contains("iua-ring")) {
+          return { kind: "ring", colour: style.borderTopColor };
+        }
         if (child.classList.contains("iua-swatch")) {
           return { kind: "swatch", colour: style.backgroundColor };
         }

@@ -7,13 +7,23 @@ import {
   scaledPlacement,
   showsTiles,
 } from "../core/cell_placement";
-import { buildPalette, type ColourMap, cssColour, packColour, type Signals } from "../core/colour";
+import {
+  buildPalette,
+  type ColourMap,
+  cssColour,
+  packColour,
+  type Signals,
+  unpackColour,
+} from "../core/colour";
 import { type Box, clearMarks, drawContour, markUnits } from "../core/contour";
-import { cellOf, highestUnitIn, type Layout, layoutUnits, unitAt, unitsIn } from "../core/layout";
-import { DEAD, NOT_FINITE, type Pooling, unitsAtLevel } from "../core/levels";
+import { cellOf, foremostUnitIn, type Layout, layoutUnits, unitAt, unitsIn } from "../core/layout";
+import { DEAD, LEVELS, NOT_FINITE, type Pooling } from "../core/levels";
+import { type LoneUnit, loneUnits } from "../core/lone_units";
+import type { Placement } from "../core/placement";
 import { Pyramid } from "../core/pooling";
-import { type Placement, rasterise, rasteriseTiles } from "../core/raster";
 import { ranksOf } from "../core/unit_order";
+import { UnitPainter } from "../core/unit_painter";
+import type { SharedPixel } from "../core/unit_tips";
 import {
   clampViewport,
   type Point,
@@ -26,12 +36,24 @@ import {
 } from "../core/viewport";
 import { element, setAttribute } from "./dom";
 import { type Click, Gestures } from "./gestures";
-import { crossOut, enlarge, FEW, LEAST_MARK, labelTiles, numberUnits } from "./unit_marks";
+import {
+  crossOut,
+  LEAST_MARK,
+  labelTiles,
+  type MarkedPicture,
+  numberUnits,
+  RING_RADIUS,
+  ringUnit,
+} from "./unit_marks";
 
 /** A view of more pixels than this is drawn at a lower resolution. */
 const PIXELS_MOST = 4_000_000;
 
+/** Until then the size of a view that is new on its page is not settled. */
+const SETTLED_AFTER_MS = 250;
+
 export interface UnitPicture {
+  readonly layer: string;
   readonly shape: readonly number[];
   /** One level a unit, encoded for the rule of pooling. */
   readonly levels: Uint8Array;
@@ -40,8 +62,8 @@ export interface UnitPicture {
   readonly order: Uint32Array | null;
   /** Units or channels a row; null for as many as fit best. */
   readonly across: number | null;
-  readonly notFinite: readonly number[];
-  /** How many units are dead. */
+  /** How many units are so. */
+  readonly notFinite: number;
   readonly dead: number;
 }
 
@@ -69,6 +91,10 @@ export interface UnitCanvasOptions {
 export class UnitCanvas {
   readonly #options: UnitCanvasOptions;
   readonly #canvas = element("canvas", { class: "iua-canvas", attributes: { tabindex: "0" } });
+  readonly #rings = element("canvas", {
+    class: "iua-canvas iua-rings",
+    attributes: { "aria-hidden": "true" },
+  });
   readonly #hovered = element("div", { class: "iua-hovered", attributes: { hidden: "" } });
   readonly #region = element("div", { class: "iua-region", attributes: { hidden: "" } });
   #view: Viewport = WHOLE;
@@ -76,8 +102,11 @@ export class UnitCanvas {
   #layout: Layout | null = null;
   #fit: Placement = { originX: 0, originY: 0, scaleX: 1, scaleY: 1 };
   #pyramid: Pyramid | null = null;
-  /** Places of dead units, where they are few. */
-  #fewDead: readonly number[] = [];
+  #painter: UnitPainter | null = null;
+  #lone: readonly LoneUnit[] = [];
+  /** Units or channels a row by layer: they change only when that is asked for. */
+  readonly #kept = new Map<string, number>();
+  #laidAt = 0;
   #ranks: Uint32Array | null = null;
   #selected: readonly number[] = [];
   #inks: Inks | null = null;
@@ -88,7 +117,6 @@ export class UnitCanvas {
   #frame = 0;
   #outlined: number | null = null;
   #image: ImageData | null = null;
-  #drawn = new Uint8Array();
   #mask = new Uint8Array();
 
   constructor(options: UnitCanvasOptions, signal: AbortSignal) {
@@ -119,31 +147,30 @@ export class UnitCanvas {
     return this.#canvas;
   }
 
-  /** What lies over the canvas: the unit pointed at, and a rectangle while it is drawn. */
+  /** What lies over the canvas: rings, the unit pointed at, and a rectangle while it is drawn. */
   overlays(): HTMLElement[] {
-    return [this.#hovered, this.#region];
+    return [this.#rings, this.#hovered, this.#region];
   }
 
   /** Show units; the view is kept if asked, while it still fits. */
   show(picture: UnitPicture, keepView: boolean): void {
     const before = this.#picture;
-    const sameLayout =
-      this.#layout !== null &&
-      before?.shape.join() === picture.shape.join() &&
-      before.across === picture.across;
+    const sameLayer =
+      before?.layer === picture.layer && before.shape.join() === picture.shape.join();
+    const sameLayout = this.#layout !== null && sameLayer && before.across === picture.across;
     if (before?.order !== picture.order) this.#ranks = null;
     if (before?.pooling !== picture.pooling) this.#palette = null;
     this.#picture = picture;
-    if (!sameLayout) this.#lay();
+    if (!sameLayout) this.#lay(sameLayer);
     this.#pool();
-    if (!keepView || !sameLayout) this.reset();
+    if (!keepView || !sameLayout) this.showWhole();
     this.requestPaint();
   }
 
   #pool(): void {
     const picture = this.#picture;
     if (picture === null || this.#layout === null) return;
-    const { levels, order, pooling, dead } = picture;
+    const { levels, order, pooling } = picture;
     let byPlace = levels;
     if (order !== null) {
       byPlace = new Uint8Array(levels.length);
@@ -152,7 +179,6 @@ export class UnitCanvas {
       }
     }
     this.#pyramid = new Pyramid(this.#layout, byPlace, pooling);
-    this.#fewDead = dead > FEW ? [] : unitsAtLevel(byPlace, DEAD[pooling], FEW);
   }
 
   select(units: readonly number[]): void {
@@ -167,30 +193,63 @@ export class UnitCanvas {
     this.requestPaint();
   }
 
-  /** Fit the view's size in CSS pixels at a device-pixel ratio. */
+  /** Fit the view's size in CSS pixels at a device-pixel ratio; its middle stays in the middle. */
   resize(width: number, height: number, ratio: number): void {
     const bounded = Math.min(ratio, Math.sqrt(PIXELS_MOST / (width * height)));
-    if (width === this.#width && height === this.#height && bounded === this.#ratio) return;
+    const sameSize = width === this.#width && height === this.#height;
+    if (sameSize && bounded === this.#ratio) return;
+    const middle = this.#cellAt({ x: this.#width / 2, y: this.#height / 2 });
     this.#width = width;
     this.#height = height;
     this.#ratio = bounded;
     this.#canvas.width = Math.max(1, Math.round(width * bounded));
     this.#canvas.height = Math.max(1, Math.round(height * bounded));
+    this.#painter = null;
     this.#image = null;
-    const before = this.#layout;
-    this.#lay();
-    if (before?.width !== this.#layout?.width || before?.height !== this.#layout?.height) {
-      this.#pool();
-      this.reset();
+    if (!sameSize) {
+      const settled = performance.now() - this.#laidAt > SETTLED_AFTER_MS;
+      if (this.#layout === null || (!settled && this.#view.k === 1)) {
+        this.#lay(this.#layout !== null);
+        this.#pool();
+        this.showWhole();
+      } else {
+        this.#fit = fitLayout(this.#layout, { width, height });
+        this.#showInMiddle(middle);
+      }
     }
     this.paint();
   }
 
-  #lay(): void {
+  /** Lay out, in as many columns as before if there are any to keep. */
+  #lay(anew: boolean): void {
     const picture = this.#picture;
     if (picture === null || this.#width === 0 || this.#height === 0) return;
-    this.#layout = layoutUnits(picture.shape, this.#width / this.#height, picture.across);
-    this.#fit = fitLayout(this.#layout, { width: this.#width, height: this.#height });
+    const { layer, shape } = picture;
+    const key = `${layer} ${shape.join()}`;
+    if (anew) this.#kept.delete(key);
+    const across = picture.across ?? this.#kept.get(key) ?? null;
+    const size = { width: this.#width, height: this.#height };
+    this.#layout = layoutUnits(shape, size.width / size.height, across);
+    this.#fit = fitLayout(this.#layout, size);
+    if (!anew) this.#laidAt = performance.now();
+    if (across === null) {
+      this.#kept.set(key, this.across() as number);
+    }
+  }
+
+  #cellAt({ x, y }: Point): Point {
+    const { originX, originY, scaleX, scaleY } = this.#placement();
+    return { x: (x - originX) / scaleX, y: (y - originY) / scaleY };
+  }
+
+  #showInMiddle(cell: Point): void {
+    const { k } = this.#view;
+    const { originX, originY, scaleX, scaleY } = this.#fit;
+    this.#move({
+      k,
+      x: this.#width / 2 - k * (originX + cell.x * scaleX),
+      y: this.#height / 2 - k * (originY + cell.y * scaleY),
+    });
   }
 
   #placement(): Placement {
@@ -223,8 +282,15 @@ export class UnitCanvas {
     this.#move(panned(this.#view, dx, dy));
   }
 
-  reset(): void {
+  showWhole(): void {
     this.#move(WHOLE);
+  }
+
+  /** The whole layer, in as many columns as fit the view best now. */
+  reset(): void {
+    this.#lay(true);
+    this.#pool();
+    this.showWhole();
   }
 
   /** How many units or channels are in a row as it is drawn. */
@@ -252,13 +318,14 @@ export class UnitCanvas {
     return this.#ranks[unit] as number;
   }
 
-  /** The unit at a point; where several share it, that of the highest level. */
+  /** The unit at a point; where several share it, one that is marked, or else the foremost. */
   unitAt(point: Point): number | null {
     if (this.#layout === null || this.#pyramid === null) return null;
-    const { originX, originY, scaleX, scaleY } = this.#placement();
-    const x = (point.x - originX) / scaleX;
-    const y = (point.y - originY) / scaleY;
+    const { scaleX, scaleY } = this.#placement();
+    const { x, y } = this.#cellAt(point);
     const levels = this.#pyramid.at(0).data;
+    const ringed = this.#ringedAt(point);
+    if (ringed !== null) return ringed;
     let place: number | null;
     if (this.grain() === "channel") {
       const inTile = unitAt(this.#layout, x, y);
@@ -267,7 +334,7 @@ export class UnitCanvas {
       const first = Math.floor(inTile / area) * area;
       place = first;
       for (let other = first; other < first + area; other++) {
-        if ((levels[other] as number) > (levels[place] as number)) place = other;
+        if (rankOf(levels[other] as number) > rankOf(levels[place] as number)) place = other;
       }
     } else if (Math.min(scaleX, scaleY) >= 1) {
       place = unitAt(this.#layout, x, y);
@@ -275,23 +342,53 @@ export class UnitCanvas {
       const reach = { x: Math.max(1, LEAST_MARK / scaleX), y: Math.max(1, LEAST_MARK / scaleY) };
       const from = { x: x - reach.x / 2, y: y - reach.y / 2 };
       const to = { x: from.x + reach.x, y: from.y + reach.y };
-      place = highestUnitIn(this.#layout, levels, from, to);
+      place = foremostUnitIn(this.#layout, levels, rankOf, from, to);
     }
     return place === null ? null : this.#unitIn(place);
+  }
+
+  #ringedAt(point: Point): number | null {
+    let best: number | null = null;
+    let nearest = RING_RADIUS;
+    for (const { place } of this.#lone) {
+      const unit = this.#unitIn(place);
+      const at = this.centreOf(unit);
+      const distance = at === null ? nearest : Math.hypot(at.x - point.x, at.y - point.y);
+      if (distance < nearest) [best, nearest] = [unit, distance];
+    }
+    return best;
+  }
+
+  /** How many units share the pixel at a point, and how many of them are dead. */
+  sharedAt(point: Point): SharedPixel {
+    if (this.#layout === null || this.#pyramid === null) return { units: 0, dead: 0 };
+    const pixel = (value: number): number => Math.floor(value * this.#ratio) / this.#ratio;
+    const size = 1 / this.#ratio;
+    const from = this.#cellAt({ x: pixel(point.x), y: pixel(point.y) });
+    const to = this.#cellAt({ x: pixel(point.x) + size, y: pixel(point.y) + size });
+    const centre = (value: number): number => Math.ceil(value - 0.5);
+    const { units } = unitsIn(
+      this.#layout,
+      { x: centre(from.x), y: centre(from.y) },
+      { x: centre(to.x), y: centre(to.y) },
+      Number.POSITIVE_INFINITY,
+    );
+    const levels = this.#pyramid.at(0).data;
+    return { units: units.length, dead: units.filter((place) => levels[place] === DEAD).length };
+  }
+
+  /** What is ringed: units of a kind that would else be overlooked. */
+  lone(): readonly LoneUnit[] {
+    return this.#lone;
   }
 
   /** Units within a rectangle between two points, the first `most` of them. */
   unitsBetween([a, b]: readonly [Point, Point], most: number): { units: number[]; total: number } {
     if (this.#layout === null) return { units: [], total: 0 };
-    const { originX, originY, scaleX, scaleY } = this.#placement();
-    const cell = (x: number, y: number): Point => ({
-      x: (x - originX) / scaleX,
-      y: (y - originY) / scaleY,
-    });
     const { units, total } = unitsIn(
       this.#layout,
-      cell(Math.min(a.x, b.x), Math.min(a.y, b.y)),
-      cell(Math.max(a.x, b.x), Math.max(a.y, b.y)),
+      this.#cellAt({ x: Math.min(a.x, b.x), y: Math.min(a.y, b.y) }),
+      this.#cellAt({ x: Math.max(a.x, b.x), y: Math.max(a.y, b.y) }),
       most,
     );
     return { units: units.map((place) => this.#unitIn(place)), total };
@@ -366,9 +463,14 @@ export class UnitCanvas {
   image(ratio: number): string {
     const [width, height, before] = [this.#width, this.#height, this.#ratio];
     this.resize(width, height, Math.max(ratio, before));
-    const image = this.#canvas.toDataURL();
+    const both = element("canvas");
+    both.width = this.#canvas.width;
+    both.height = this.#canvas.height;
+    const context = both.getContext("2d");
+    context?.drawImage(this.#canvas, 0, 0);
+    if (this.#lone.length > 0) context?.drawImage(this.#rings, 0, 0);
     this.resize(width, height, before);
-    return image;
+    return both.toDataURL();
   }
 
   requestPaint(): void {
@@ -392,21 +494,20 @@ export class UnitCanvas {
     if (context === null) return;
     if (this.#image === null) {
       this.#image = context.createImageData(width, height);
-      this.#drawn = new Uint8Array(width * height);
       this.#mask = new Uint8Array(0);
     }
+    this.#painter ??= new UnitPainter(width, height);
     this.#palette ??= buildPalette(inks.map, inks.signals, picture.pooling);
     const css = this.#placement();
     const at = scaledPlacement(css, this.#ratio);
-    const draw = showsTiles(layout, css) ? rasteriseTiles : rasterise;
-    draw(pyramid, at, width, height, this.#drawn);
+    this.#painter.paint(pyramid, css, at, picture);
     const pixels = new Uint32Array(this.#image.data.buffer);
     const palette = this.#palette;
-    const drawn = this.#drawn;
+    const drawn = this.#painter.levels;
     for (let pixel = 0; pixel < pixels.length; pixel++) {
       pixels[pixel] = palette[drawn[pixel] as number] as number;
     }
-    if (picture.notFinite.length > 0) this.#hatch(pixels, width, inks.signals.ground);
+    if (picture.notFinite > 0) this.#hatch(pixels, width, inks.signals.ground);
     this.#outlineSelected(layout, at, pixels, width, height, inks);
     context.putImageData(this.#image, 0, 0);
     this.#mark(context, layout, at, picture, inks);
@@ -415,11 +516,11 @@ export class UnitCanvas {
 
   /** Not finite is a pattern, so that it is told apart without its colour too. */
   #hatch(pixels: Uint32Array, width: number, ground: Signals["ground"]): void {
-    const level = NOT_FINITE[this.#picture?.pooling ?? "mean"];
+    const drawn = (this.#painter as UnitPainter).levels;
     const other = packColour(ground);
     const step = Math.max(1, Math.round(2 * this.#ratio));
     for (let pixel = 0; pixel < pixels.length; pixel++) {
-      if (this.#drawn[pixel] !== level) continue;
+      if (drawn[pixel] !== NOT_FINITE) continue;
       const stripe = (pixel % width) + Math.floor(pixel / width);
       if (Math.floor(stripe / step) % 2 === 1) pixels[pixel] = other;
     }
@@ -457,26 +558,44 @@ export class UnitCanvas {
   ): void {
     const levels = (this.#pyramid as Pyramid).at(0).data;
     const marked = { layout, at, ratio: this.#ratio, levels };
-    const { pooling, notFinite } = picture;
-    labelTiles(context, marked, inks.font, inks.text);
-    if (notFinite.length <= FEW) {
-      const places = notFinite.map((unit) => this.#placeOf(unit));
-      enlarge(context, marked, places, cssColour(inks.signals.notFinite));
-    }
-    enlarge(context, marked, this.#fewDead, cssColour(inks.signals.dead));
-    crossOut(context, marked, DEAD[pooling]);
-    const unitOf = (place: number): number => this.#unitIn(place);
     const palette = this.#palette as Uint32Array;
+    labelTiles(context, marked, inks.font, inks.text);
+    this.#ring(marked, picture, inks);
+    crossOut(context, marked, DEAD);
+    const unitOf = (place: number): number => this.#unitIn(place);
     const inkOf = (level: number): string => inkOn(palette[level] as number);
-    const hatched = { level: NOT_FINITE[pooling], colour: cssColour(inks.signals.notFinite) };
+    const hatched = { level: NOT_FINITE, colour: cssColour(inks.signals.notFinite) };
     numberUnits(context, marked, inks.font, unitOf, inkOf, hatched);
   }
+
+  /** Rings are on a canvas of their own: they are no part of the picture, and cover no area of it. */
+  #ring(marked: MarkedPicture, { dead, notFinite }: UnitPicture, inks: Inks): void {
+    const { layout, at, ratio, levels } = marked;
+    const painter = this.#painter as UnitPainter;
+    this.#lone = dead + notFinite > 0 ? loneUnits(painter, layout, levels, at, ratio) : [];
+    setAttribute(this.#canvas, "data-rings", String(this.#lone.length));
+    this.#rings.hidden = this.#lone.length === 0;
+    if (this.#lone.length === 0) return;
+    this.#rings.width = painter.width;
+    this.#rings.height = painter.height;
+    const context = this.#rings.getContext("2d");
+    if (context === null) return;
+    const palette = this.#palette as Uint32Array;
+    for (const { kind, place } of this.#lone) {
+      const colour = cssColour(unpackColour(palette[levels[place] as number] as number));
+      const halo = cssColour(kind === "live" ? inks.outline : inks.halo);
+      ringUnit(context, marked, place, colour, halo);
+    }
+  }
+}
+
+/** Where several units share a place, the dead are pointed at first, then those not finite. */
+function rankOf(level: number): number {
+  return level === DEAD ? LEVELS + 1 : level === NOT_FINITE ? LEVELS : level;
 }
 
 /** Black or white, whichever is legible on a packed colour. */
 function inkOn(packed: number): string {
-  const green = (packed >> 8) & 255;
-  const red = packed & 255;
-  const blue = (packed >> 16) & 255;
+  const [red, green, blue] = unpackColour(packed);
   return 0.3 * red + 0.59 * green + 0.11 * blue > 140 ? "#11161d" : "#ffffff";
 }

@@ -1,7 +1,7 @@
-/** What is drawn over the colours: few dead units enlarged, crosses, and numbers of units. */
+/** What is drawn over the colours: rings around lone units, crosses, and numbers of units. */
 
 import { cellOf, type Layout, tileCell, unitAt } from "../core/layout";
-import type { Placement } from "../core/raster";
+import type { Placement } from "../core/placement";
 
 export interface MarkedPicture {
   readonly layout: Layout;
@@ -12,9 +12,9 @@ export interface MarkedPicture {
   readonly levels: Uint8Array;
 }
 
-/** Marked units this few are drawn at least this large, in CSS pixels. */
-export const FEW = 64;
+/** A unit is pointed at, or outlined, as if it were at least this large, in CSS pixels. */
 export const LEAST_MARK = 4;
+export const RING_RADIUS = 4.5;
 const CROSS_FROM = 16;
 const NUMBER_FROM = 28;
 const NUMBER_SIZE = 11;
@@ -22,23 +22,26 @@ const LABEL_FROM = 9;
 const LABEL_SIZE = 11;
 const MARKS_MOST = 4000;
 
-/** A few marked units among very many are not to be overlooked. */
-export function enlarge(
+/** A unit among very many is not to be overlooked, and its neighbours not to be covered. */
+export function ringUnit(
   context: CanvasRenderingContext2D,
   { layout, at, ratio }: MarkedPicture,
-  places: readonly number[],
+  place: number,
   colour: string,
+  halo: string,
 ): void {
-  const least = LEAST_MARK * ratio;
-  if (Math.min(at.scaleX, at.scaleY) >= least) return;
-  const width = Math.max(least, at.scaleX);
-  const height = Math.max(least, at.scaleY);
-  context.fillStyle = colour;
-  for (const place of places) {
-    const cell = cellOf(layout, place);
-    const x = at.originX + (cell.x + 0.5) * at.scaleX;
-    const y = at.originY + (cell.y + 0.5) * at.scaleY;
-    context.fillRect(Math.round(x - width / 2), Math.round(y - height / 2), width, height);
+  const cell = cellOf(layout, place);
+  const x = at.originX + (cell.x + 0.5) * at.scaleX;
+  const y = at.originY + (cell.y + 0.5) * at.scaleY;
+  for (const [width, ink] of [
+    [4, halo],
+    [1.75, colour],
+  ] as const) {
+    context.beginPath();
+    context.arc(x, y, RING_RADIUS * ratio, 0, 2 * Math.PI);
+    context.lineWidth = width * ratio;
+    context.strokeStyle = ink;
+    context.stroke();
   }
 }
 
