@@ -243,7 +243,7 @@ export class UnitCanvas {
   }
 
   #showInMiddle(cell: Point): void {
-    const { k } = this.#view;
+    const k = Math.min(this.#view.k, this.#mostK());
     const { originX, originY, scaleX, scaleY } = this.#fit;
     this.#move({
       k,
