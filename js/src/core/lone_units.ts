@@ -14,7 +14,8 @@ export interface LoneUnit {
   readonly place: number;
 }
 
-/** A neighbourhood is three blocks wide and high, each of so many CSS pixels at first. */
+/** A neighbourhood is a block and so many others on each side, of so many CSS pixels at first. */
+const REACH = 2;
 const BLOCK = 8;
 /** What has this many CSS pixels in its neighbourhood is seen without a mark. */
 const SEEN_FROM = 4;
@@ -67,9 +68,9 @@ class Blocks {
 
   shownAround(kind: number, x: number, y: number): number {
     let sum = 0;
-    for (let row = Math.max(0, y - 1); row <= Math.min(this.down - 1, y + 1); row++) {
+    for (let row = Math.max(0, y - REACH); row <= Math.min(this.down - 1, y + REACH); row++) {
       const line = (kind * this.down + row) * this.across;
-      for (let at = Math.max(0, x - 1); at <= Math.min(this.across - 1, x + 1); at++) {
+      for (let at = Math.max(0, x - REACH); at <= Math.min(this.across - 1, x + REACH); at++) {
         sum += this.shown[line + at] as number;
       }
     }
