@@ -22,7 +22,12 @@ ALIVE = np.float32(1)
 
 def layers() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(17)
-    maps = {"few": (3, 16, 16), "early": (48, 40, 40), "middle": (256, 14, 14), "deep": (1024, 4, 4)}
+    maps = {
+        "few": (3, 16, 16),
+        "early": (48, 40, 40),
+        "middle": (256, 14, 14),
+        "deep": (1024, 4, 4),
+    }
     responses: dict[str, np.ndarray] = {}
     for name, shape in maps.items():
         share = rng.beta(0.4, 1.2, shape[0])[:, None, None]
@@ -213,7 +218,7 @@ def test_what_is_in_the_middle_stays_there_when_the_view_is_resized(open_page: A
     assert panel.canvas.get_attribute("data-zoom") == zoom
 
 
-def test_a_pixel_says_how_many_units_it_holds(open_page: Any, widget: IUAWidget) -> None:
+def test_a_pixel_says_how_many_units_it_holds(open_page: Any) -> None:
     panel = open_page(700, "light", 1, "dense")
     panel.canvas.hover(position={"x": 200, "y": 100})
     text = panel.root.locator(".iua-heatmap .iua-tooltip").inner_text()
