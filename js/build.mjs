@@ -3,6 +3,19 @@ import { build, context } from "esbuild";
 import { minify } from "terser";
 
 const outdir = "../iua_widget/static";
+
+/** Our rules outweigh those of any page around, which may be for elements within this and that. */
+const weighty = {
+  name: "weighty",
+  setup(build) {
+    build.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const text = await readFile(path, "utf8");
+      const contents = text.replaceAll(/\.iua-widget(?![-\w])/g, ".iua-widget:not(#_)");
+      return { contents, loader: "css" };
+    });
+  },
+};
+
 const options = {
   entryPoints: { widget: "src/widget.ts" },
   outdir,
@@ -12,6 +25,7 @@ const options = {
   minify: true,
   legalComments: "none",
   logLevel: "info",
+  plugins: [weighty],
 };
 
 /** What esbuild leaves is 4 % too much once compressed: it does not inline what is used once. */
