@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from panel import Panel, complaints_of
 from playwright.sync_api import Browser, Page, expect
+from texts import overlapping_texts
 
 pytestmark = pytest.mark.browser
 
@@ -537,3 +538,17 @@ def test_the_page_says_what_a_unit_is_and_what_was_left_out(
     text.click()
     expect(panel.root).to_contain_text(f"24 channels, every token a probe · 0 dead · {masked} pad")
     assert book.python("it = w.layer") == token
+
+
+def test_no_two_texts_overlap_in_either_theme(finished: tuple[Any, Panel]) -> None:
+    notebook, panel = finished
+    panel.row("4").click()
+    notebook.python("w.units = [2]; it = None")
+    expect(panel.root.locator(".iua-card-alarm")).to_contain_text("dead: inactive on every probe")
+    for theme, light in (("JupyterLab Light", "true"), ("JupyterLab Dark", "false")):
+        notebook.page.evaluate(
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
+            theme,
+        )
+        expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
+        assert overlapping_texts(panel.root) == []

@@ -18,7 +18,7 @@ const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold"] as const
 type Figure = (typeof FIGURES)[number];
 
 export class UnitCard {
-  readonly #title = element("strong", { class: "iua-card-title" });
+  readonly #title = element("span", { class: "iua-card-title" });
   readonly #index = element("span", { class: "iua-card-index" });
   /** Why this unit is on show. */
   readonly #why = element("span", { class: "iua-card-index" });
@@ -55,11 +55,12 @@ export class UnitCard {
       attributes: { type: "button", "aria-label": "let go of the unit" },
     });
     this.#close.addEventListener("click", options.onClose, { signal });
-    const figures = element("dl", { class: "iua-figures" });
+    const figures = element("div", { class: "iua-figures" });
     for (const name of FIGURES) {
-      const value = element("dd");
+      const value = element("span", { class: "iua-figure" });
       this.#values.set(name, value);
-      figures.append(element("div", {}, element("dt", { text: name }), value));
+      const label = element("span", { class: "iua-figure-name", text: name });
+      figures.append(element("div", {}, label, document.createTextNode(" "), value));
     }
     this.#body = element(
       "div",
@@ -98,6 +99,7 @@ export class UnitCard {
     const threshold = unitThreshold(tolerances, scaleOfUnit(tolerances, layer.meta, units, unit));
     const words = unitTitle(data, unit);
     setText(this.#title, words.title);
+    this.#title.title = words.title;
     setText(this.#index, words.index);
     setText(this.#alarm, words.alarm ?? "");
     this.#alarm.title = words.alarm ?? "";
