@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readLayer } from "../src/core/layers";
-import { allCurves, axisOf, curveKey, layerCurve } from "../src/core/share_curves";
+import { allCurves, inForceAt, layerCurve, placeOfShare } from "../src/core/share_curves";
 import { decodeTable } from "../src/core/snapshot";
 import { layerMeta, pack } from "./pack";
 
@@ -12,31 +12,46 @@ const bytes = Uint8Array.from(Buffer.from(fixture.table, "base64"));
 const TABLE = decodeTable(new DataView(bytes.buffer));
 const AT = { rtol: 0, atol: 1e-8, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
 
-describe("curves over the tolerance that matters", () => {
-  it("run over atol unless rtol has an effect", () => {
-    expect(axisOf(TABLE, AT).name).toBe("atol");
-    expect(axisOf(TABLE, { ...AT, rtol: 0.1 }).name).toBe("rtol");
-    expect(axisOf(TABLE, { ...AT, rtol: 0.1, scale: "zero" }).name).toBe("atol");
-  });
-
-  it("say what the table says at every stop, and stay as they are along it", () => {
-    for (const at of [AT, { ...AT, rtol: 0.1 }, { ...AT, rtol: 0.1, scale: "unit max" } as const]) {
-      const axis = axisOf(TABLE, at);
+describe("curves over the threshold", () => {
+  it("say what the table says at every stop", () => {
+    for (const dead_share of [1, 0.5]) {
       TABLE.layers.forEach(({ units }, index) => {
-        const curve = layerCurve(TABLE, index, at, axis);
-        axis.stops.forEach((stop, place) => {
-          const there = { ...at, [axis.name]: stop };
-          const { lower, upper } = readLayer(TABLE, index, there);
-          expect(curve.lower[place]).toBe(lower.mean / units);
-          expect(curve.upper[place]).toBe(upper.mean / units);
+        const curve = layerCurve(TABLE, index, dead_share);
+        TABLE.stops.forEach((atol, place) => {
+          const { lower, upper } = readLayer(TABLE, index, { ...AT, atol, dead_share });
+          expect(lower.mean).toBe(upper.mean);
+          expect(curve.inactive[place]).toBe(lower.mean / units);
           expect(curve.dead[place]).toBe(lower.dead / units);
-          if (stop > 0) expect(curveKey(axis, there)).toBe(curveKey(axis, at));
         });
-        expect(Array.from(allCurves(TABLE, at, axis).curves[index] ?? [])).toEqual(
-          Array.from(curve.lower),
+        expect(Array.from(allCurves(TABLE).curves[index] ?? [])).toEqual(
+          Array.from(curve.inactive),
         );
       });
     }
+  });
+
+  it("have the tolerances in force on them: atol, and where rtol takes a layer's threshold", () => {
+    for (const [index, { units, mean_abs }] of TABLE.layers.entries()) {
+      for (const at of [AT, { ...AT, rtol: 0.1 }, { ...AT, rtol: 0.1, scale: "zero" } as const]) {
+        const here = inForceAt(TABLE, index, at);
+        const { lower, upper } = readLayer(TABLE, index, at);
+        expect(here.inactive).toEqual([lower.mean / units, upper.mean / units]);
+        expect(here.dead).toEqual([lower.dead / units, upper.dead / units]);
+        expect(TABLE.stops[here.atol]).toBe(AT.atol);
+        const threshold =
+          at.rtol === 0 || at.scale === "zero" ? AT.atol : AT.atol + at.rtol * (mean_abs as number);
+        const place = here.threshold as number;
+        expect(TABLE.stops[Math.floor(place)]).toBeLessThanOrEqual(threshold);
+        expect(TABLE.stops[Math.floor(place) + 1]).toBeGreaterThan(threshold);
+      }
+      expect(inForceAt(TABLE, index, { ...AT, rtol: 0.1, scale: "unit max" }).threshold).toBe(null);
+    }
+  });
+
+  it("are first reached by a share between the stops around it", () => {
+    const curve = Float64Array.of(0.1, 0.1, 0.3, 0.3, 0.9);
+    const shares = [0, 0.1, 0.2, 0.3, 0.6, 1];
+    expect(shares.map((share) => placeOfShare(curve, share))).toEqual([0, 0, 1.5, 2, 3.5, 4]);
   });
 
   it("of many layers are bands: least, quartiles, greatest", () => {
@@ -67,7 +82,7 @@ describe("curves over the tolerance that matters", () => {
         },
       ),
     );
-    const { kind, curves } = allCurves(table, AT, axisOf(table, AT));
+    const { kind, curves } = allCurves(table);
     expect(kind).toBe("bands");
     expect(curves.map((curve) => curve[1])).toEqual([0, 0.25, 0.75, 1]);
   });

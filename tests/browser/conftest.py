@@ -13,6 +13,9 @@ from chromium import BROWSER_ARGUMENTS, ensure_chromium, find_chromium
 from panel import Panel, complaints_of
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from servers import PATIENCE, Lab, Notebook, running_lab
+from stub_page import page_state, stub_page
+
+from iua_widget import IUAWidget
 
 expect.set_options(timeout=PATIENCE)
 
@@ -43,6 +46,19 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     if os.environ.get("IUA_SCREENSHOTS"):
         page.screenshot(path=Path(os.environ["IUA_SCREENSHOTS"]) / f"{request.node.name}.png")
     context.close()
+
+
+@pytest.fixture
+def stub(page: Page, widget: IUAWidget, tmp_path: Path) -> Iterator[Page]:
+    """A module's widget on a page without a kernel, whose state a test sets."""
+    complaints = complaints_of(page)
+    path = tmp_path / "stub.html"
+    path.write_text(stub_page(page_state(widget)), encoding="utf-8")
+    page.goto(path.as_uri())
+    page.wait_for_function("window.ready")
+    expect(Panel(page).rows.first).to_be_visible()
+    yield page
+    assert complaints == []
 
 
 @pytest.fixture

@@ -50,6 +50,18 @@ class Panel:
             button.click()
         return self.root.locator(f"#{button.get_attribute('aria-controls')}")
 
+    def preset(self, name: str) -> Locator:
+        """The item of the menu, which may be closed."""
+        named = re.compile(rf"^{re.escape(name)} ")
+        menu = self.root.get_by_role("menu", name="presets", include_hidden=True)
+        return menu.locator("[role^=menuitem]").filter(has_text=named)
+
+    def choose_preset(self, name: str) -> Locator:
+        self.button("Presets").click()
+        item = self.preset(name)
+        item.click()
+        return item
+
     def row(self, layer: str) -> Locator:
         return self.root.locator(f'tbody tr[data-layer="{layer}"]')
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from panel import Panel, complaints_of
+from panel import Panel
 from playwright.sync_api import Page, expect
-from stub_page import page_state, stub_page
+from stub_page import page_state
 
 from iua_widget import IUAWidget
 
@@ -39,18 +38,6 @@ def widget() -> IUAWidget:
     widget = IUAWidget(responses())
     assert widget.wait(60)
     return widget
-
-
-@pytest.fixture
-def stub(page: Page, widget: IUAWidget, tmp_path: Path) -> Iterator[Page]:
-    complaints = complaints_of(page)
-    path = tmp_path / "stub.html"
-    path.write_text(stub_page(page_state(widget)), encoding="utf-8")
-    page.goto(path.as_uri())
-    page.wait_for_function("window.ready")
-    expect(Panel(page).row("head.gelu")).to_be_visible()
-    yield page
-    assert complaints == []
 
 
 def axe_violations(page: Page) -> list[str]:
@@ -167,46 +154,6 @@ def test_the_keyboard_alone_reaches_and_works_everything(stub: Page) -> None:
     keyboard.press("Enter")
     said = stub.evaluate("() => window.said.filter((what) => what.type === 'command')")
     assert said == [{"type": "command", "command": "restart"}]
-
-
-@pytest.mark.parametrize(("width", "height"), [(1600, 900), (900, 1600), (700, 500)])
-def test_a_presentation_fills_the_window_and_clips_nothing(
-    stub: Page, width: int, height: int
-) -> None:
-    stub.set_viewport_size({"width": width, "height": height})
-    panel = Panel(stub)
-    size = "(root) => parseFloat(getComputedStyle(root).fontSize)"
-    before = panel.root.evaluate(size)
-    panel.button("View").focus()
-    stub.keyboard.press("Enter")
-    panel.button("Present").focus()
-    stub.keyboard.press("Enter")
-    box = panel.root.bounding_box()
-    assert box == {"x": 0, "y": 0, "width": width, "height": height}
-    assert panel.root.evaluate(size) > before
-    stub.keyboard.press("Escape")
-    stub.wait_for_timeout(200)
-    cut = panel.root.evaluate(
-        """(root) => {
-            const inside = root.getBoundingClientRect();
-            const parts = root.querySelectorAll("button, .iua-canvas-box, .iua-rule, h2, h3");
-            return [...parts].filter((part) => part.checkVisibility()).filter((part) => {
-                const box = part.getBoundingClientRect();
-                return box.right > inside.right + 1 || box.left < inside.left - 1;
-            }).map((part) => part.outerHTML.slice(0, 120));
-        }"""
-    )
-    assert cut == []
-
-
-def test_escape_ends_a_presentation(stub: Page) -> None:
-    panel = Panel(stub)
-    panel.button("View").click()
-    panel.button("Present").click()
-    expect(panel.root).to_have_attribute("aria-modal", "true")
-    stub.keyboard.press("Escape")
-    stub.keyboard.press("Escape")
-    expect(panel.root).not_to_have_attribute("aria-modal", "true")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "SVG"])

@@ -68,7 +68,7 @@ def test_the_table_has_pythons_figures_and_follows_the_slider(
         opened.press(ARROW_RIGHT)
     mean = "document.querySelector('.iua-row[data-layer=dense] [data-column=mean]').textContent"
     opened.until(f"{mean} !== {before!r}")
-    atol = opened.evaluate("Number(document.querySelector('.iua-slider .iua-field').value)")
+    atol = opened.evaluate("Number(document.querySelector('.iua-tolerance-field').value)")
     expected = widget.iua.at(atol=atol).results["dense"].mean_inactive
     opened.until(f"{mean}.includes('{expected:.2f}')")
 

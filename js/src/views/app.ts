@@ -7,6 +7,7 @@ import { UnitReader } from "../core/layers";
 import { type DrawnPicture, drawPicture, HEADING_ROOM, NAME_SIZE } from "../core/picture";
 import { headingName, pictureCurve, pictureRows } from "../core/picture_of";
 import { asSort } from "../core/row_order";
+import { ruleInWords } from "../core/rule_words";
 import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../core/snapshot";
 import { TableReading } from "../core/table_reading";
 import type { Command, Host, Topic } from "../host";
@@ -18,7 +19,7 @@ import { LayerUnits, type UnitsState } from "./layer_units";
 import { Notes } from "./notes";
 import { Presentation } from "./presentation";
 import { coloursOf, savePicture } from "./save_picture";
-import { StatusRow } from "./status";
+import { detailsText, StatusRow } from "./status";
 import { TabStrip } from "./tab_strip";
 import { widthIn } from "./text_width";
 import { TolerancePanel } from "./tolerance_panel";
@@ -70,7 +71,7 @@ function showError(alert: Alert, error: unknown): void {
 export class App {
   readonly #host: Host;
   readonly #status: StatusRow;
-  readonly #notes = new Notes();
+  readonly #notes: Notes;
   readonly #runError = new Alert();
   readonly #viewError = new Alert();
   readonly #mishap = new Alert();
@@ -91,6 +92,7 @@ export class App {
   constructor(host: Host, signal: AbortSignal) {
     this.#host = host;
     this.#status = new StatusRow(host.canRun, (command) => this.#ask(command), signal);
+    this.#notes = new Notes(signal);
     this.#tolerances = new TolerancePanel(
       {
         onInput: (changes) => {
@@ -167,6 +169,7 @@ export class App {
       },
       signal,
     );
+    this.#status.addBefore(this.#notes.button());
     this.#status.add(this.#menu.node());
     this.#node.classList.toggle("iua-static", !host.canRun);
     for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
@@ -309,7 +312,7 @@ export class App {
   }
 
   #presented(): void {
-    this.#menu.update();
+    this.#menu.presented();
     this.#recolour();
   }
 
@@ -341,7 +344,7 @@ export class App {
       title: this.#pictureTitle(),
       text: this.#host.text,
       lines: [
-        `inactive: ${text(".iua-rule-text")} · ${exact ? "the counts are exact" : "a range a–b holds the true value"}`,
+        `inactive: ${ruleInWords(this.#host.tolerances())} · ${exact ? "the counts are exact" : "a range a–b holds the true value"}`,
         `${plural(this.#host.run().probes, "probe")} · ${text(".iua-state-word").toLowerCase()}`,
       ],
       ...table,
@@ -360,8 +363,10 @@ export class App {
     this.#contact.watch(this.#host.canRun && counting, this.#host.kernelGone());
     setAttribute(this.#node, "data-status", status);
     const contact = this.#contact.contact();
+    const run = this.#host.run();
     this.#contactAlert.update(contact);
-    this.#status.update(status, this.#host.run(), contact, this.#contact.silence());
+    this.#status.update(status, run, contact, this.#contact.silence());
+    this.#menu.tell(detailsText(status, run));
     this.#node.classList.toggle("iua-silent", contact !== "there");
   }
 

@@ -1,28 +1,57 @@
-/** Lines about the data, as Python says them: loud where responses are not finite, else quiet. */
+/** Lines about the data, as Python says them: loud where responses are not finite, else on request. */
 
-import { element } from "./dom";
+import { plural } from "../core/format";
+import { element, setAttribute, setText } from "./dom";
 
 /** What the note on NaN and infinities begins with: see `iua_widget/notes.py`. */
 const LOUD = "Not finite:";
 
-function line(text: string): HTMLElement {
-  if (!text.startsWith(LOUD)) return element("p", { class: "iua-note", text });
+function warning(text: string): HTMLElement {
   const rest = document.createTextNode(text.slice(LOUD.length));
   const loud = element("strong", { text: LOUD });
   return element("p", { class: "iua-warning", attributes: { role: "note" } }, loud, rest);
 }
 
 export class Notes {
-  readonly #node = element("div", { class: "iua-note-box iua-notes" });
-  #shown = "";
+  readonly #button = element("button", {
+    class: "iua-button iua-notes-button iua-opens",
+    attributes: { type: "button", "aria-expanded": "false" },
+  });
+  readonly #warnings = element("div");
+  readonly #quiet = element("div", { class: "iua-quiet-notes" });
+  readonly #node = element("div", { class: "iua-notes" }, this.#warnings, this.#quiet);
+  #shown = "[]";
+
+  constructor(signal: AbortSignal) {
+    this.#button.hidden = this.#quiet.hidden = true;
+    this.#button.addEventListener("click", () => this.#open(this.#quiet.hidden !== false), {
+      signal,
+    });
+  }
+
+  #open(open: boolean): void {
+    this.#quiet.hidden = !open;
+    setAttribute(this.#button, "aria-expanded", String(open));
+  }
 
   update(notes: readonly string[]): void {
     const key = JSON.stringify(notes);
-    if (key !== this.#shown) {
-      this.#shown = key;
-      this.#node.replaceChildren(...notes.map(line));
-    }
-    this.#node.hidden = notes.length === 0;
+    if (key === this.#shown) return;
+    this.#shown = key;
+    const quiet = notes.filter((text) => !text.startsWith(LOUD));
+    this.#warnings.replaceChildren(
+      ...notes.filter((text) => text.startsWith(LOUD)).map((text) => warning(text)),
+    );
+    this.#quiet.replaceChildren(...quiet.map((text) => element("p", { class: "iua-note", text })));
+    setText(this.#button, plural(quiet.length, "note"));
+    this.#button.title = quiet.join("\n");
+    this.#button.hidden = quiet.length === 0;
+    if (quiet.length === 0) this.#open(false);
+  }
+
+  /** Opens and closes the notes that are not loud. */
+  button(): HTMLElement {
+    return this.#button;
   }
 
   node(): HTMLElement {

@@ -1,16 +1,14 @@
-/** A number to write, between the words that say what it is for. */
+/** A number to write in a line of words; what is said of an entry floats, so that nothing moves. */
 
-import { element, setAttribute } from "./dom";
+import { formatTolerance } from "../core/format";
+import { parseTolerance } from "../core/scale";
+import { element, setAttribute, setText } from "./dom";
 
 export interface NumberWords {
   readonly class: string;
   /** For those who do not see the words around. */
   readonly label: string;
   readonly title: string;
-  readonly before: string;
-  readonly after: string;
-  /** Where the arrow keys go, as it is written. */
-  readonly steps: readonly number[];
   write(value: number): string;
   /** NaN where the text is no such number. */
   read(text: string): number;
@@ -29,9 +27,6 @@ export const DEAD_SHARE: NumberWords = {
   label: "dead if inactive on at least this percentage of probes",
   title:
     "A unit is dead that is inactive on at least this share of the probes on which it is finite",
-  before: "dead from",
-  after: "% of probes",
-  steps: [50, 75, 90, 95, 99, 99.9, 100],
   write: percent,
   read: (text) => {
     const digits = text.replace(/\s*%$/, "");
@@ -39,8 +34,9 @@ export const DEAD_SHARE: NumberWords = {
     const share = NUMBER.test(digits) && !/e/i.test(digits) ? Number(`${digits}e-2`) : Number.NaN;
     return share > 0 && share <= 1 ? share : Number.NaN;
   },
-  refusal: (text) => `“${text}” is no percentage above 0 and up to 100`,
+  refusal: (text) => `“${text}” is no percentage above 0 and up to 100.`,
 };
+export const DEAD_SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1];
 
 /** From where on down a unit is dormant. */
 export const TAU: NumberWords = {
@@ -48,26 +44,48 @@ export const TAU: NumberWords = {
   label: "tau: dormant if mean |x| is at most this times the mean of the layer",
   title:
     "Dormant (Sokar et al. 2023) is a unit, in maps a channel, with a mean |x| of at most τ times the mean of its layer; rtol has no part in it",
-  before: "dormant up to τ",
-  after: "",
-  steps: [0, 0.001, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1],
   write: String,
   read: (text) => (NUMBER.test(text) ? Number(text) : Number.NaN),
-  refusal: (text) => `“${text}” is no number, zero or more`,
+  refusal: (text) => `“${text}” is no number, zero or more.`,
 };
+export const TAUS = [0, 0.001, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1];
+
+export function toleranceWords(name: "atol" | "rtol", title: string): NumberWords {
+  return {
+    class: "iua-tolerance-field",
+    label: `${name} value`,
+    title: `${name}: ${title}`,
+    write: formatTolerance,
+    read: (text) => {
+      const parsed = parseTolerance(text);
+      return parsed.ok ? parsed.value : Number.NaN;
+    },
+    refusal: (text) => {
+      const parsed = parseTolerance(text);
+      return parsed.ok ? "" : parsed.reason;
+    },
+  };
+}
 
 export class NumberField {
   readonly #words: NumberWords;
   readonly #onInput: (value: number) => void;
   readonly #field: HTMLInputElement;
+  readonly #message = element("span", {
+    class: "iua-message iua-refused",
+    attributes: { role: "status" },
+  });
   readonly #node: HTMLElement;
   #value = Number.NaN;
+  #steps: readonly number[] = [];
+  #typed = false;
 
   constructor(words: NumberWords, onInput: (value: number) => void, signal: AbortSignal) {
     this.#words = words;
     this.#onInput = onInput;
     this.#field = element("input", {
-      class: `iua-field iua-number-field ${words.class}`,
+      class: `iua-field ${words.class}`,
+      title: words.title,
       attributes: {
         type: "text",
         inputmode: "decimal",
@@ -76,17 +94,13 @@ export class NumberField {
         "aria-label": words.label,
       },
     });
-    const [before, after] = [words.before, words.after].map((text) =>
-      element("span", { text, attributes: { "aria-hidden": "true" } }),
-    ) as [HTMLElement, HTMLElement];
-    this.#node = element(
-      "label",
-      { class: "iua-share", title: words.title },
-      before,
-      this.#field,
-      ...(words.after === "" ? [] : [after]),
-    );
-    this.#field.addEventListener("blur", () => this.#commit(), { signal });
+    this.#node = element("span", { class: "iua-number" }, this.#field, this.#message);
+    const on = (type: "input" | "blur", listener: () => void): void =>
+      this.#field.addEventListener(type, listener, { signal });
+    on("input", () => {
+      this.#typed = true;
+    });
+    on("blur", () => this.#commit());
     this.#field.addEventListener("keydown", (event) => this.#press(event), { signal });
   }
 
@@ -95,28 +109,27 @@ export class NumberField {
     if (event.key === "Enter") this.#commit();
     else if (event.key === "Escape") this.#show();
     else if (up || event.key === "ArrowDown") {
-      const { steps, read, write } = this.#words;
-      const now = Number(write(this.#value));
-      const next = up ? steps.find((step) => step > now) : steps.findLast((step) => step < now);
-      if (next !== undefined) this.#accept(read(String(next)));
+      const now = this.#value;
+      const next = up
+        ? this.#steps.find((step) => step > now)
+        : this.#steps.findLast((step) => step < now);
+      if (next !== undefined) this.#accept(next);
     } else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
   #commit(): void {
+    if (!this.#typed) return;
     const { read, write, refusal } = this.#words;
     const text = this.#field.value.trim();
-    if (text === write(this.#value)) {
-      this.#show();
-      return;
-    }
-    const value = read(text);
-    if (Number.isFinite(value)) this.#accept(value);
+    const value = text === write(this.#value) ? this.#value : read(text);
+    if (value === this.#value) this.#show();
+    else if (Number.isFinite(value)) this.#accept(value);
     else {
       this.#show();
       setAttribute(this.#field, "aria-invalid", "true");
-      this.#field.title = `${refusal(text)}: still ${write(this.#value)}.`;
+      setText(this.#message, `${refusal(text)} Still ${write(this.#value)}.`);
     }
   }
 
@@ -127,15 +140,19 @@ export class NumberField {
   }
 
   #show(): void {
+    this.#typed = false;
     setAttribute(this.#field, "aria-invalid", null);
-    this.#field.title = "";
+    setText(this.#message, "");
     this.#field.value = this.#words.write(this.#value);
   }
 
-  update(value: number): void {
+  /** `steps`: where the arrow keys go, ascending. What is being typed stays. */
+  update(value: number, steps: readonly number[], disabled = false): void {
+    this.#steps = steps;
+    if (this.#field.disabled !== disabled) this.#field.disabled = disabled;
     if (value === this.#value) return;
     this.#value = value;
-    if (!this.#field.matches(":focus")) this.#show();
+    if (!this.#typed) this.#show();
   }
 
   node(): HTMLElement {

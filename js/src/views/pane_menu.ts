@@ -1,6 +1,7 @@
-/** A button that opens a small panel of what is rarely needed: one for every menu of the view. */
+/** A button that opens a small panel of what is rarely needed in its pane. */
 
 import { element, setAttribute } from "./dom";
+import { Popup } from "./popup";
 
 export interface PaneMenuOptions {
   /** What the button shows. */
@@ -15,22 +16,17 @@ export interface PaneMenuOptions {
 
 export class PaneMenu {
   readonly #button: HTMLButtonElement;
-  readonly #panel: HTMLElement;
-  readonly #node: HTMLElement;
+  readonly #popup: Popup;
 
   constructor(options: PaneMenuOptions, content: readonly Node[], signal: AbortSignal) {
     const { text, name, title, label } = options;
     this.#button = element("button", {
-      class: "iua-button iua-tool iua-menu-button",
+      class: "iua-button iua-tool",
       text,
       ...(title === undefined ? {} : { title }),
-      attributes: {
-        type: "button",
-        "aria-expanded": "false",
-        ...(name === undefined ? {} : { "aria-label": name }),
-      },
+      attributes: { type: "button", ...(name === undefined ? {} : { "aria-label": name }) },
     });
-    this.#panel = element(
+    const panel = element(
       "div",
       {
         class: `iua-menu ${options.class ?? ""}`.trim(),
@@ -38,52 +34,9 @@ export class PaneMenu {
       },
       ...content,
     );
-    this.#panel.id = `iua-menu-${Math.random().toString(36).slice(2, 10)}`;
-    this.#panel.hidden = true;
-    setAttribute(this.#button, "aria-controls", this.#panel.id);
-    this.#node = element("span", { class: "iua-menu-home" }, this.#button, this.#panel);
-    this.#button.addEventListener("click", () => this.open(this.#panel.hidden !== false), {
-      signal,
-    });
-    this.#node.addEventListener("keydown", (event) => this.#key(event), { signal });
-    this.#node.addEventListener("focusout", (event) => this.#left(event), { signal });
-    const outside = (event: Event): void => {
-      if (!event.composedPath().includes(this.#node)) this.open(false);
-    };
-    document.addEventListener("pointerdown", outside, { signal });
-  }
-
-  get isOpen(): boolean {
-    return !this.#panel.hidden;
-  }
-
-  open(open: boolean): void {
-    if (open === this.isOpen) return;
-    this.#panel.hidden = !open;
-    setAttribute(this.#button, "aria-expanded", String(open));
-    if (open) this.#keepInside();
-  }
-
-  /** A panel hangs from the right end of its button, unless the view ends before it does. */
-  #keepInside(): void {
-    this.#panel.style.removeProperty("translate");
-    const root = this.#node.closest(".iua-widget");
-    if (root === null) return;
-    const over = root.getBoundingClientRect().left + 4 - this.#panel.getBoundingClientRect().left;
-    if (over > 0) this.#panel.style.translate = `${over}px`;
-  }
-
-  #key(event: KeyboardEvent): void {
-    if (event.key !== "Escape" || !this.isOpen) return;
-    this.open(false);
-    this.#button.focus();
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  #left(event: FocusEvent): void {
-    const to = event.relatedTarget as Node | null;
-    if (to !== null && !this.#node.contains(to)) this.open(false);
+    this.#popup = new Popup({ button: this.#button, panel }, signal);
+    // What is a sign already needs none beside it.
+    if (name !== undefined) this.#button.classList.remove("iua-opens");
   }
 
   setTitle(title: string): void {
@@ -91,6 +44,6 @@ export class PaneMenu {
   }
 
   node(): HTMLElement {
-    return this.#node;
+    return this.#popup.node();
   }
 }

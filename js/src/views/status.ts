@@ -45,14 +45,17 @@ export function stateWord(status: Status, contact: Contact): string {
 }
 
 function paceText(status: Status, run: RunInfo, silence: number | null): string {
-  if (silence !== null) return `last heard ${formatDuration(silence)} ago`;
+  if (silence !== null) return `· last heard ${formatDuration(silence)} ago`;
+  if (status === "running" && run.remaining !== null) {
+    return `· ${formatDuration(run.remaining)} left`;
+  }
+  return run.elapsed > 0 ? `· ${formatDuration(run.elapsed)}` : "";
+}
+
+/** What the run takes: of interest to few, and not all the time. */
+export function detailsText(status: Status, run: RunInfo): string {
   const parts: string[] = [];
   if (status === "running" && run.rate !== null) parts.push(formatRate(run.rate));
-  if (status === "running" && run.remaining !== null) {
-    parts.push(`${formatDuration(run.remaining)} left`);
-  } else if (run.elapsed > 0) {
-    parts.push(formatDuration(run.elapsed));
-  }
   if (run.held > 0) parts.push(`${formatBytes(run.held)} of counts`);
   return parts.join(" · ");
 }
@@ -66,29 +69,33 @@ export class StatusRow {
   });
   readonly #probes = element("span", { class: "iua-probes" });
   readonly #pace = element("span", { class: "iua-pace" });
-  readonly #main = element("button", { class: "iua-button", attributes: { type: "button" } });
+  readonly #main = element("button", {
+    class: "iua-button iua-main",
+    attributes: { type: "button" },
+  });
   readonly #stop = element("button", {
     class: "iua-button",
     text: "Stop",
     attributes: { type: "button" },
   });
   readonly #buttons = element("span", { class: "iua-buttons" });
+  readonly #numbers = element("span", { class: "iua-numbers" }, this.#probes, this.#pace);
   readonly #node: HTMLElement;
   #action: Action | null = null;
 
   constructor(canRun: boolean, onCommand: (command: Command) => void, signal: AbortSignal) {
     const dot = element("span", { class: "iua-state-dot", attributes: { "aria-hidden": "true" } });
-    this.#node = element(
+    const row = element(
       "div",
       { class: "iua-status" },
       element("span", { class: "iua-state" }, dot, this.#word),
       this.#source,
-      this.#progress,
-      element("span", { class: "iua-numbers" }, this.#probes, this.#pace),
+      element("div", { class: "iua-run" }, this.#progress, this.#numbers),
+      this.#buttons,
     );
-    this.#node.append(this.#buttons);
+    this.#node = element("div", { class: "iua-status-home" }, row);
     if (!canRun) return;
-    this.#buttons.append(this.#main, this.#stop);
+    this.#buttons.append(this.#stop, this.#main);
     const send = (command: Command | undefined): void => {
       if (command !== undefined) onCommand(command);
     };
@@ -106,7 +113,12 @@ export class StatusRow {
     );
     setText(this.#source, run.source);
     this.#source.title = run.source;
-    setText(this.#probes, progressText(run));
+    const progress = progressText(run);
+    setText(this.#probes, progress);
+    // As wide as it gets, from the beginning.
+    const most = run.total === null ? progress : progressText({ ...run, probes: run.total });
+    setVariable(this.#numbers, "--characters", String(most.length));
+    this.#numbers.title = detailsText(status, run);
     setText(this.#pace, paceText(status, run, silence));
     this.#updateProgress(status, run);
     this.#updateButtons(status, run.restartable);
@@ -135,6 +147,11 @@ export class StatusRow {
     if (stopHadFocus && this.#stop.hidden && !this.#main.hidden) {
       this.#main.focus({ preventScroll: true });
     }
+  }
+
+  /** Put a button before those of the run. */
+  addBefore(node: HTMLElement): void {
+    this.#buttons.before(node);
   }
 
   /** Put a button at the end of the row. */

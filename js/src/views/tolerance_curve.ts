@@ -1,24 +1,17 @@
-/** The share of inactive units over the tolerance that matters; drag on it to set that. */
+/** Draws the share of inactive units over the tolerance, and where the tolerances in force are on it. */
 
-import { formatBracket, formatShare, formatTolerance } from "../core/format";
-import { nearestStop, ticks } from "../core/scale";
+import { formatTolerance } from "../core/format";
+import { decades, ticks } from "../core/scale";
 import {
   type AllCurves,
-  type Axis,
   allCurves,
-  axisOf,
-  curveKey,
+  type InForce,
   type LayerCurve,
   layerCurve,
+  placeOfShare,
 } from "../core/share_curves";
 import type { TableSnapshot } from "../core/snapshot";
-import { positionAmong, type Tolerances } from "../core/threshold";
-import { element, setAttribute, setText } from "./dom";
-
-export interface ToleranceCurveOptions {
-  readonly onInput: (changes: Partial<Tolerances>) => void;
-  readonly onSettle: () => void;
-}
+import { element } from "./dom";
 
 interface Style {
   readonly font: string;
@@ -31,220 +24,59 @@ interface Style {
   readonly dead: string;
 }
 
-/** In CSS pixels: what the margins have room for. */
-const LARGEST_TYPE = 12;
+/** In CSS pixels; the style sheet lays the sliders over the same edges. */
 const LEFT = 44;
-const RIGHT = 12;
+const RIGHT = 16;
 const TOP = 8;
-const BOTTOM = 20;
+const BOTTOM = 18;
+const LARGEST_TYPE = 12;
 const TICK_PIXELS = 74;
-const PAGE = 6;
-/** All other curves follow a drag of the tolerance they do not run over only when it rests. */
-const REST_MS = 120;
+/** Stops that lie closer are not marked one by one. */
+const STOP_PIXELS = 5;
 
 export class ToleranceCurve {
-  readonly #options: ToleranceCurveOptions;
-  readonly #canvas = element("canvas", {
+  readonly #node = element("canvas", {
     class: "iua-curve-canvas",
-    attributes: { role: "slider", tabindex: "0", "aria-valuemin": "0" },
+    attributes: { "aria-hidden": "true" },
   });
-  readonly #title = element("span", { class: "iua-curve-title" });
-  readonly #value = element("span", { class: "iua-curve-value" });
-  readonly #node: HTMLElement;
   #table: TableSnapshot | null = null;
-  #tolerances: Tolerances | null = null;
-  #axis: Axis | null = null;
+  #layer = -1;
+  #deadShare = 1;
   #curve: LayerCurve | null = null;
-  #curveFor = "";
   #all: AllCurves | null = null;
-  #allFor = "";
-  #allTimer: ReturnType<typeof setTimeout> | null = null;
+  #inForce: InForce | null = null;
   #width = 0;
   #height = 0;
   #style: Style | null = null;
-  #dragging = false;
 
-  constructor(options: ToleranceCurveOptions, signal: AbortSignal) {
-    this.#options = options;
-    const legend = (kind: string, text: string): HTMLElement =>
-      element("span", { class: `iua-curve-key iua-curve-key-${kind}`, text });
-    this.#node = element(
-      "div",
-      { class: "iua-curve-panel" },
-      element(
-        "div",
-        { class: "iua-curve-head" },
-        this.#title,
-        this.#value,
-        element(
-          "span",
-          { class: "iua-curve-keys", attributes: { "aria-hidden": "true" } },
-          legend("inactive", "inactive"),
-          legend("dead", "dead"),
-          legend("all", "all layers"),
-        ),
-      ),
-      this.#canvas,
-    );
-    this.#listen(signal);
-  }
-
-  #listen(signal: AbortSignal): void {
-    const canvas = this.#canvas;
-    canvas.addEventListener(
-      "pointerdown",
-      (event) => {
-        if (event.button !== 0 || this.#axis === null) return;
-        canvas.setPointerCapture(event.pointerId);
-        this.#dragging = true;
-        this.#slide(event);
-        canvas.focus({ preventScroll: true });
-        event.preventDefault();
-      },
-      { signal },
-    );
-    canvas.addEventListener("pointermove", (event) => this.#dragging && this.#slide(event), {
-      signal,
-    });
-    for (const type of ["pointerup", "pointercancel", "lostpointercapture"] as const) {
-      canvas.addEventListener(
-        type,
-        () => {
-          if (!this.#dragging) return;
-          this.#dragging = false;
-          this.#options.onSettle();
-        },
-        { signal },
-      );
-    }
-    canvas.addEventListener("keydown", (event) => this.#press(event), { signal });
+  constructor(signal: AbortSignal) {
     // What the page has laid out is read here only: in a step of the slider it would cost a layout.
     const observer = new ResizeObserver(() => {
-      this.#width = this.#canvas.clientWidth;
-      this.#height = this.#canvas.clientHeight;
+      this.#width = this.#node.clientWidth;
+      this.#height = this.#node.clientHeight;
       this.#draw();
     });
-    observer.observe(canvas);
-    signal.addEventListener(
-      "abort",
-      () => {
-        observer.disconnect();
-        if (this.#allTimer !== null) clearTimeout(this.#allTimer);
-      },
-      { once: true },
-    );
+    observer.observe(this.#node);
+    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
-  #slide(event: PointerEvent): void {
-    const last = (this.#axis?.stops.length ?? 1) - 1;
-    const share = (event.offsetX - LEFT) / Math.max(1, this.#width - LEFT - RIGHT);
-    this.#set(Math.round(Math.min(1, Math.max(0, share)) * last));
-  }
-
-  #press(event: KeyboardEvent): void {
-    if (event.altKey || event.ctrlKey || event.metaKey || this.#axis === null) return;
-    const place = this.#place();
-    const last = this.#axis.stops.length - 1;
-    const steps: Record<string, number> = {
-      ArrowRight: place + 1,
-      ArrowUp: place + 1,
-      ArrowLeft: place - 1,
-      ArrowDown: place - 1,
-      PageUp: place + PAGE,
-      PageDown: place - PAGE,
-      Home: 0,
-      End: last,
-    };
-    const wanted = steps[event.key];
-    if (wanted === undefined) return;
-    event.preventDefault();
-    this.#set(Math.min(last, Math.max(0, wanted)));
-    this.#options.onSettle();
-  }
-
-  /** The stop nearest to the tolerance in force. */
-  #place(): number {
-    if (this.#axis === null || this.#tolerances === null) return 0;
-    return nearestStop(this.#axis.stops, this.#tolerances[this.#axis.name]);
-  }
-
-  #set(place: number): void {
-    const axis = this.#axis;
-    const value = axis?.stops[place];
-    if (axis === null || value === undefined || this.#tolerances?.[axis.name] === value) return;
-    this.#options.onInput({ [axis.name]: value });
-  }
-
-  update(table: TableSnapshot | null, layer: string, tolerances: Tolerances): void {
-    const index = table?.layers.findIndex(({ name }) => name === layer) ?? -1;
-    const counted = (table?.layers[index]?.probes ?? 0) > 0;
-    this.#node.hidden = table === null || !counted;
-    if (table === null || !counted) return;
-    if (table !== this.#table) this.#curveFor = this.#allFor = "";
-    // While a hand is on it the axis stays, though rtol may have come to 0.
-    const axis =
-      this.#dragging && this.#axis !== null
-        ? this.#axis.name === "rtol"
-          ? { name: "rtol" as const, stops: table.rtolStops }
-          : { name: "atol" as const, stops: table.stops }
-        : axisOf(table, tolerances);
+  /** `inForce` is null where nothing of the layer has been counted. */
+  update(
+    table: TableSnapshot | null,
+    layer: number,
+    deadShare: number,
+    inForce: InForce | null,
+  ): void {
+    const changed = table !== this.#table;
+    if (changed) this.#all = table === null ? null : allCurves(table);
+    if (changed || layer !== this.#layer || deadShare !== this.#deadShare) {
+      this.#curve = table === null || inForce === null ? null : layerCurve(table, layer, deadShare);
+    }
     this.#table = table;
-    this.#tolerances = tolerances;
-    this.#axis = axis;
-    const key = curveKey(axis, tolerances);
-    if (this.#curveFor !== `${index} ${key}`) {
-      this.#curveFor = `${index} ${key}`;
-      this.#curve = layerCurve(table, index, tolerances, axis);
-    }
-    if (this.#allFor !== key) this.#followAll(key);
-    setText(this.#title, `${axis.name} for ${layer}`);
-    this.#title.title = layer;
-    this.#tell(axis, tolerances);
+    this.#layer = layer;
+    this.#deadShare = deadShare;
+    this.#inForce = inForce;
     this.#draw();
-  }
-
-  #followAll(key: string): void {
-    const compute = (): void => {
-      if (this.#table === null || this.#tolerances === null || this.#axis === null) return;
-      this.#allTimer = null;
-      this.#allFor = curveKey(this.#axis, this.#tolerances);
-      this.#all = allCurves(this.#table, this.#tolerances, this.#axis);
-    };
-    const sameAxis = this.#allFor !== "" && this.#allFor.split(" ")[0] === key.split(" ")[0];
-    if (!sameAxis) {
-      compute();
-      return;
-    }
-    if (this.#allTimer !== null) clearTimeout(this.#allTimer);
-    this.#allTimer = setTimeout(() => {
-      compute();
-      this.#draw();
-    }, REST_MS);
-  }
-
-  #tell(axis: Axis, tolerances: Tolerances): void {
-    const place = this.#place();
-    const value = tolerances[axis.name];
-    const [low, high] = this.#shareAt(positionAmong(axis.stops, value));
-    const share = formatBracket(low, high, formatShare);
-    setText(this.#value, `${share} inactive`);
-    setAttribute(this.#canvas, "aria-label", `${axis.name}, on the curve of inactive units`);
-    setAttribute(this.#canvas, "aria-valuemax", String(axis.stops.length - 1));
-    setAttribute(this.#canvas, "aria-valuenow", String(place));
-    setAttribute(
-      this.#canvas,
-      "aria-valuetext",
-      `${axis.name} ${formatTolerance(value)}: ${share} of the units inactive`,
-    );
-  }
-
-  /** Bounds on the share at a place that may lie between two stops. */
-  #shareAt(position: number): readonly [number, number] {
-    const curve = this.#curve;
-    if (curve === null) return [0, 0];
-    const below = Math.floor(position);
-    const above = Math.min(Math.ceil(position), curve.upper.length - 1);
-    return [curve.lower[below] ?? 0, curve.upper[above] ?? 0];
   }
 
   /** Draw again with the colours of the page as they are now. */
@@ -255,7 +87,7 @@ export class ToleranceCurve {
 
   #styles(): Style {
     if (this.#style === null) {
-      const style = getComputedStyle(this.#canvas);
+      const style = getComputedStyle(this.#node);
       const colour = (name: string): string => style.getPropertyValue(`--iua-${name}`).trim();
       this.#style = {
         font: `${Math.min(LARGEST_TYPE, 11 * (Number(colour("type")) || 1))}px ${style.fontFamily}`,
@@ -272,56 +104,80 @@ export class ToleranceCurve {
   }
 
   #draw(): void {
-    const context = this.#canvas.getContext("2d");
-    const axis = this.#axis;
+    const context = this.#node.getContext("2d");
     const [width, height] = [this.#width, this.#height];
-    if (width === 0 || context === null || axis === null || this.#tolerances === null) return;
+    if (width === 0 || context === null) return;
     const ratio = window.devicePixelRatio || 1;
     const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
-    if (this.#canvas.width !== wide || this.#canvas.height !== high) {
-      this.#canvas.width = wide;
-      this.#canvas.height = high;
+    if (this.#node.width !== wide || this.#node.height !== high) {
+      this.#node.width = wide;
+      this.#node.height = high;
     }
     const style = this.#styles();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.#drawFrame(context, axis, style);
-    this.#drawAll(context, style);
-    this.#drawCurve(context, style);
-    this.#drawPosition(context, axis, this.#tolerances, style);
+    this.#drawFrame(context, this.#table?.stops ?? [], style);
+    if (this.#all !== null) this.#drawAll(context, this.#all, style);
+    if (this.#curve === null || this.#inForce === null) return;
+    this.#drawCurve(context, this.#curve, style);
+    this.#drawInForce(context, this.#curve, this.#inForce, style);
+  }
+
+  get #inner(): number {
+    return this.#width - LEFT - RIGHT;
   }
 
   #x(place: number): number {
-    const last = Math.max(1, (this.#axis?.stops.length ?? 1) - 1);
-    return LEFT + (place / last) * (this.#width - LEFT - RIGHT);
+    const last = Math.max(1, (this.#table?.stops.length ?? 1) - 1);
+    return LEFT + (place / last) * this.#inner;
   }
 
   #y(share: number): number {
     return TOP + (1 - share) * (this.#height - TOP - BOTTOM);
   }
 
-  #drawFrame(context: CanvasRenderingContext2D, axis: Axis, style: Style): void {
+  #drawFrame(context: CanvasRenderingContext2D, stops: readonly number[], style: Style): void {
     context.font = style.font;
     context.lineWidth = 1;
+    context.strokeStyle = style.line;
+    context.fillStyle = style.muted;
     context.textBaseline = "middle";
     context.textAlign = "right";
     for (const share of [0, 0.5, 1]) {
       const y = Math.round(this.#y(share)) + 0.5;
-      context.strokeStyle = style.line;
       context.beginPath();
       context.moveTo(LEFT, y);
       context.lineTo(this.#width - RIGHT, y);
       context.stroke();
-      context.fillStyle = style.muted;
-      context.fillText(`${100 * share} %`, LEFT - 6, y);
+      if (share > 0) context.fillText(`${100 * share} %`, LEFT - 8, y);
     }
-    context.textAlign = "center";
+    this.#drawStops(context, stops, style);
     context.textBaseline = "alphabetic";
-    const gap = TICK_PIXELS / Math.max(TICK_PIXELS, this.#width - LEFT - RIGHT);
-    for (const { stop, position } of ticks(axis.stops, gap)) {
-      const x = LEFT + position * (this.#width - LEFT - RIGHT);
-      context.fillText(formatTolerance(stop), x, this.#height - 5);
+    const base = this.#height - 4;
+    context.fillStyle = style.text;
+    context.fillText("atol", LEFT - 8, base);
+    context.fillStyle = style.muted;
+    context.textAlign = "center";
+    const gap = TICK_PIXELS / Math.max(TICK_PIXELS, this.#inner);
+    for (const { stop, position } of ticks(stops, gap)) {
+      context.fillText(formatTolerance(stop), LEFT + position * this.#inner, base);
     }
+  }
+
+  /** Where counts are exact. */
+  #drawStops(context: CanvasRenderingContext2D, stops: readonly number[], style: Style): void {
+    const base = Math.round(this.#y(0)) + 1;
+    const last = Math.max(1, stops.length - 1);
+    const mark = (position: number, length: number): void => {
+      context.fillRect(Math.round(LEFT + position * this.#inner), base, 1, length);
+    };
+    context.fillStyle = style.muted;
+    context.globalAlpha = 0.55;
+    if (this.#inner / last >= STOP_PIXELS) {
+      for (let place = 0; place < stops.length; place++) mark(place / last, 2);
+    }
+    for (const position of decades(stops)) mark(position, 4);
+    context.globalAlpha = 1;
   }
 
   #trace(context: CanvasRenderingContext2D, curve: Float64Array): void {
@@ -343,9 +199,7 @@ export class ToleranceCurve {
     context.fill();
   }
 
-  #drawAll(context: CanvasRenderingContext2D, style: Style): void {
-    const all = this.#all;
-    if (all === null) return;
+  #drawAll(context: CanvasRenderingContext2D, all: AllCurves, style: Style): void {
     if (all.kind === "lines") {
       context.strokeStyle = style.bar;
       context.globalAlpha = 0.45;
@@ -369,14 +223,8 @@ export class ToleranceCurve {
     context.globalAlpha = 1;
   }
 
-  #drawCurve(context: CanvasRenderingContext2D, style: Style): void {
-    const curve = this.#curve;
-    if (curve === null) return;
+  #drawCurve(context: CanvasRenderingContext2D, curve: LayerCurve, style: Style): void {
     context.lineJoin = "round";
-    context.fillStyle = style.accent;
-    context.globalAlpha = 0.25;
-    this.#fillBetween(context, curve.lower, curve.upper);
-    context.globalAlpha = 1;
     context.lineWidth = 1.5;
     context.strokeStyle = style.dead;
     context.setLineDash([4, 3]);
@@ -385,40 +233,55 @@ export class ToleranceCurve {
     context.setLineDash([]);
     context.lineWidth = 2;
     context.strokeStyle = style.accent;
-    this.#trace(context, curve.lower);
+    this.#trace(context, curve.inactive);
     context.stroke();
   }
 
-  #drawPosition(
+  /** The handle at atol; from it a line along which rtol takes the threshold, to a ring on the curve. */
+  #drawInForce(
     context: CanvasRenderingContext2D,
-    axis: Axis,
-    tolerances: Tolerances,
+    curve: LayerCurve,
+    { inactive: [low, high], atol, threshold }: InForce,
     style: Style,
   ): void {
-    const position = positionAmong(axis.stops, tolerances[axis.name]);
-    const [low, high] = this.#shareAt(position);
-    const x = this.#x(position);
+    const handle = this.#x(atol);
+    const reached = this.#x(threshold ?? Math.max(atol, placeOfShare(curve.inactive, low)));
+    const y = this.#y(low);
     context.strokeStyle = style.text;
     context.lineWidth = 1;
     context.beginPath();
-    context.moveTo(Math.round(x) + 0.5, TOP - 4);
-    context.lineTo(Math.round(x) + 0.5, this.#y(0));
+    context.moveTo(Math.round(handle) + 0.5, TOP - 6);
+    context.lineTo(Math.round(handle) + 0.5, this.#y(0));
     context.stroke();
+    context.strokeStyle = style.accent;
     if (high > low) {
       context.lineWidth = 5;
       context.lineCap = "round";
-      context.strokeStyle = style.accent;
       context.beginPath();
-      context.moveTo(x, this.#y(low));
-      context.lineTo(x, this.#y(high));
+      context.moveTo(reached, y);
+      context.lineTo(reached, this.#y(high));
       context.stroke();
       context.lineCap = "butt";
     }
+    context.fillStyle = style.ground;
     context.lineWidth = 2;
+    if (reached > handle + 1) {
+      context.setLineDash([2, 2]);
+      context.beginPath();
+      context.moveTo(handle, y);
+      context.lineTo(reached, y);
+      context.stroke();
+      context.setLineDash([]);
+      this.#dot(context, reached, y, 4);
+    }
     context.fillStyle = style.accent;
     context.strokeStyle = style.ground;
+    this.#dot(context, handle, y, 6.5);
+  }
+
+  #dot(context: CanvasRenderingContext2D, x: number, y: number, radius: number): void {
     context.beginPath();
-    context.arc(x, this.#y(low), 5.5, 0, 2 * Math.PI);
+    context.arc(x, y, radius, 0, 2 * Math.PI);
     context.fill();
     context.stroke();
   }

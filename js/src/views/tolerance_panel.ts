@@ -1,24 +1,21 @@
-/** When a unit is inactive and when it is dead: in words, by name, on a curve, and by number. */
+/** When a unit is inactive and when it is dead: the rule as a form, and the curve that is the slider. */
 
-import { formatShare, formatTolerance } from "../core/format";
-import { inForce, RELATIVE } from "../core/presets";
+import { formatTolerance } from "../core/format";
+import { RELATIVE } from "../core/presets";
+import { decades } from "../core/scale";
+import { inForceAt } from "../core/share_curves";
 import type { TableSnapshot } from "../core/snapshot";
-import { isUnitScale, type Scale, type Tolerances } from "../core/threshold";
-import { element, setText } from "./dom";
-import { DEAD_SHARE, NumberField, TAU } from "./number_field";
-import { PresetRow } from "./preset_row";
+import type { Tolerances } from "../core/threshold";
+import { CurveLegend, shareText } from "./curve_legend";
+import { element, setText, setVariable } from "./dom";
+import { PresetMenu } from "./preset_menu";
 import { ToleranceCurve } from "./tolerance_curve";
+import { ToleranceForm } from "./tolerance_form";
 import { ToleranceSlider } from "./tolerance_slider";
 
-const SCALES: Readonly<Record<Scale, string>> = {
-  zero: "zero (as NumPy)",
-  "layer mean": "layer mean |x|",
-  "unit RMS": "unit RMS",
-  "unit max": "unit max |x|",
-};
-const EXACT = "The counts are exact.";
-const BRACKETED = "Thresholds fall between stops: a range a–b holds the true value.";
-const RTOL_IS_IDLE = "Against zero rtol has no effect: it multiplies |0|.";
+const RANGES = "a–b holds the true number";
+const RANGES_AND_MORE = "a–b is a range:";
+const RTOL_IS_IDLE = "no effect: against zero, rtol multiplies 0";
 /** Up to here a tolerance is in practice a test for exact zeros… */
 const NEXT_TO_ZERO = 1e-6;
 /** …and where it finds less than this, the net has none. */
@@ -41,41 +38,33 @@ export interface ToleranceState {
   readonly canRecount: boolean;
 }
 
-function ruleInWords({ atol, rtol, scale }: Tolerances): string {
-  const relative =
-    scale !== "zero" && rtol > 0 ? `${formatTolerance(rtol)} × ${SCALES[scale]}` : "";
-  if (relative === "") return atol === 0 ? "x = 0 exactly" : `|x| ≤ ${formatTolerance(atol)}`;
-  return atol === 0 ? `|x| ≤ ${relative}` : `|x| ≤ ${formatTolerance(atol)} + ${relative}`;
-}
-
 export class TolerancePanel {
+  readonly #form: ToleranceForm;
+  readonly #presets: PresetMenu;
   readonly #atol: ToleranceSlider;
   readonly #rtol: ToleranceSlider;
   readonly #curve: ToleranceCurve;
-  readonly #presets: PresetRow;
-  readonly #share: NumberField;
-  readonly #tau: NumberField;
-  readonly #scale = element("select", {
-    class: "iua-select",
-    attributes: { "aria-label": "scale" },
+  readonly #legend = new CurveLegend();
+  readonly #decades = element("span", {
+    class: "iua-decades",
+    attributes: { "aria-hidden": "true" },
   });
-  readonly #rule = element("span", { class: "iua-rule-text" });
-  readonly #certainty = element("span", {
-    class: "iua-rule-words",
-    attributes: { role: "status" },
-  });
+  readonly #idle = element("span", { class: "iua-idle", text: RTOL_IS_IDLE });
+  readonly #words = element("span", { class: "iua-rule-words", attributes: { role: "status" } });
   readonly #recount = element("button", {
-    class: "iua-button iua-rule-action",
+    class: "iua-button",
     text: "Recount exactly",
     title: "Runs the data once more with these very thresholds",
     attributes: { type: "button" },
   });
   readonly #relative = element("button", {
-    class: "iua-button iua-rule-action",
-    text: `Try ${RELATIVE.formula}`,
+    class: "iua-button",
+    text: "Try relative",
+    title: RELATIVE.formula,
     attributes: { type: "button" },
   });
   readonly #node: HTMLElement;
+  #decadesOf: readonly number[] = [];
 
   constructor(options: TolerancePanelOptions, signal: AbortSignal) {
     const { onInput, onSettle } = options;
@@ -83,114 +72,107 @@ export class TolerancePanel {
       onInput(changes);
       onSettle();
     };
+    this.#form = new ToleranceForm(choose, signal);
+    this.#presets = new PresetMenu(choose, signal);
+    this.#curve = new ToleranceCurve(signal);
     this.#atol = new ToleranceSlider(
-      {
-        name: "atol",
-        meaning: "absolute tolerance",
-        zeroWord: "exact zero",
-        zeroTick: "0",
-        onInput: (atol) => onInput({ atol }),
-        onSettle,
-      },
+      { name: "atol", onInput: (atol) => onInput({ atol }), onSettle },
       signal,
     );
     this.#rtol = new ToleranceSlider(
-      {
-        name: "rtol",
-        meaning: "relative to scale",
-        zeroWord: "off",
-        zeroTick: "off",
-        onInput: (rtol) => onInput({ rtol }),
-        onSettle,
-      },
+      { name: "rtol", onInput: (rtol) => onInput({ rtol }), onSettle },
       signal,
     );
-    this.#curve = new ToleranceCurve(options, signal);
-    this.#presets = new PresetRow(choose, signal);
-    this.#share = new NumberField(DEAD_SHARE, (dead_share) => choose({ dead_share }), signal);
-    this.#tau = new NumberField(TAU, (tau) => choose({ tau }), signal);
-    this.#scale.append(
-      ...Object.entries(SCALES).map(([name, text]) =>
-        element("option", { text, attributes: { value: name } }),
-      ),
-    );
-    this.#scale.addEventListener("change", () => choose({ scale: this.#scale.value as Scale }), {
-      signal,
-    });
     this.#recount.addEventListener("click", () => options.onRecount(), { signal });
     this.#relative.addEventListener("click", () => choose(RELATIVE.settings), { signal });
+    const note = element(
+      "div",
+      { class: "iua-rule-note" },
+      this.#words,
+      this.#relative,
+      this.#recount,
+    );
     this.#node = element(
       "section",
       { class: "iua-tolerances", attributes: { "aria-label": "tolerances" } },
+      element("div", { class: "iua-rule" }, ...this.#form.nodes(), note, this.#presets.node()),
       element(
         "div",
-        { class: "iua-rule" },
+        { class: "iua-curve-panel" },
+        this.#legend.node(),
         element(
-          "span",
-          { class: "iua-rule-line" },
-          element("b", { text: "inactive:" }),
-          this.#rule,
-        ),
-        element(
-          "span",
-          { class: "iua-rule-controls" },
+          "div",
+          { class: "iua-curve-home" },
+          this.#curve.node(),
+          this.#atol.node(),
           element(
-            "label",
-            { class: "iua-scale" },
-            element("span", { text: "scale", attributes: { "aria-hidden": "true" } }),
-            this.#scale,
+            "div",
+            { class: "iua-rtol" },
+            element("span", {
+              class: "iua-rtol-name",
+              text: "rtol",
+              attributes: { "aria-hidden": "true" },
+            }),
+            this.#decades,
+            this.#rtol.node(),
+            this.#idle,
           ),
-          this.#share.node(),
-          this.#tau.node(),
         ),
       ),
-      this.#presets.node(),
-      element("div", { class: "iua-rule-note" }, this.#certainty, this.#relative, this.#recount),
-      this.#curve.node(),
-      this.#atol.node(),
-      this.#rtol.node(),
     );
   }
 
   update(state: ToleranceState): void {
-    const { table, tolerances } = state;
-    this.#atol.update(table?.stops ?? [], tolerances.atol, null);
-    this.#rtol.update(
-      table?.rtolStops ?? [],
-      tolerances.rtol,
-      tolerances.scale === "zero" ? RTOL_IS_IDLE : null,
-    );
-    if (this.#scale.value !== tolerances.scale) this.#scale.value = tolerances.scale;
-    this.#share.update(tolerances.dead_share);
-    this.#tau.update(tolerances.tau);
+    const { table, layer, tolerances } = state;
+    const { atol, rtol, scale, dead_share } = tolerances;
+    const [stops, rtolStops] = [table?.stops ?? [], table?.rtolStops ?? []];
+    const index = table?.layers.findIndex(({ name }) => name === layer) ?? -1;
+    const meta = table?.layers[index];
+    const here =
+      table !== null && meta !== undefined && meta.probes > 0 && meta.units > 0
+        ? inForceAt(table, index, tolerances)
+        : null;
+    const share = here === null ? "" : `: ${shareText(here.inactive)} of the units inactive`;
+    this.#form.update(tolerances, stops, rtolStops);
     this.#presets.update(tolerances);
-    this.#curve.update(table, state.layer, tolerances);
-    setText(this.#rule, ruleInWords(tolerances));
+    this.#curve.update(table, index, dead_share, here);
+    this.#legend.update(table?.layers ?? [], index, here);
+    this.#atol.update(stops, atol, `atol ${formatTolerance(atol)}${share}`);
+    const idle = scale === "zero";
+    this.#rtol.update(
+      rtolStops,
+      rtol,
+      `rtol ${formatTolerance(rtol)}${idle ? ", no effect" : share}`,
+      idle,
+    );
+    this.#idle.hidden = !idle;
+    this.#markDecades(rtolStops);
     this.#note(state);
   }
 
-  /** There is always a line of one height, so that nothing moves under the pointer during a drag. */
+  #markDecades(stops: readonly number[]): void {
+    if (stops.join() === this.#decadesOf.join()) return;
+    this.#decadesOf = stops;
+    this.#decades.replaceChildren(
+      ...decades(stops).map((position) => {
+        const node = element("span", { class: "iua-decade" });
+        setVariable(node, "--at", position.toFixed(4));
+        return node;
+      }),
+    );
+  }
+
+  /** Always of one size, so that nothing moves under the pointer during a drag. */
   #note({ tolerances, exact, share, canRecount }: ToleranceState): void {
     const { atol, rtol, scale } = tolerances;
     const findsNothing =
       atol <= NEXT_TO_ZERO && (rtol === 0 || scale === "zero") && share < HARDLY_ANY;
-    this.#relative.hidden = !findsNothing || inForce(RELATIVE, tolerances);
+    this.#relative.hidden = !findsNothing;
     this.#recount.hidden = exact || !canRecount;
-    if (findsNothing) {
-      setText(
-        this.#certainty,
-        `Hardly any exact zero (${formatShare(share)}), as with GELU, SiLU or tanh:`,
-      );
-    } else if (exact) {
-      setText(this.#certainty, EXACT);
-    } else {
-      setText(
-        this.#certainty,
-        isUnitScale(scale)
-          ? "Every unit has its own threshold: ranges a–b hold the true value."
-          : BRACKETED,
-      );
-    }
+    const ranges = canRecount ? RANGES_AND_MORE : RANGES;
+    const words = findsNothing ? "Hardly any exact zero:" : exact ? "" : ranges;
+    setText(this.#words, words);
+    this.#words.title = words;
   }
 
   /** Draw again with the colours of the page as they are now. */

@@ -1,9 +1,10 @@
 /** What to see, how large, and how to keep it: a button that opens a small panel. */
 
-import { element, setAttribute, setText } from "./dom";
+import { element, setText } from "./dom";
+import { Popup } from "./popup";
 import type { Presentation } from "./presentation";
 
-export const PANELS = ["tolerances", "table", "heatmap"] as const;
+export const PANELS = ["tolerances", "table", "heatmap", "details"] as const;
 export type Panel = (typeof PANELS)[number];
 
 export interface ViewMenuActions {
@@ -18,39 +19,39 @@ function button(text: string): HTMLButtonElement {
 
 export class ViewMenu {
   readonly #actions: ViewMenuActions;
-  readonly #open = button("View");
   readonly #present = button("Present");
   readonly #fullScreen = button("Full screen");
   readonly #message = element("p", { class: "iua-view-message", attributes: { role: "status" } });
-  readonly #panel: HTMLElement;
-  readonly #node: HTMLElement;
+  readonly #details = element("p", { class: "iua-view-message" });
+  readonly #popup: Popup;
 
   constructor(actions: ViewMenuActions, signal: AbortSignal) {
     this.#actions = actions;
     const png = button("Save PNG");
     const svg = button("Save SVG");
     const panels = PANELS.map((name) => this.#checkbox(name, signal));
-    this.#panel = element(
+    const panel = element(
       "div",
       { class: "iua-view-panel", attributes: { role: "group", "aria-label": "view" } },
       element("div", { class: "iua-view-choices" }, ...panels),
       element("div", { class: "iua-view-actions" }, this.#present, this.#fullScreen, png, svg),
       this.#message,
+      this.#details,
     );
-    this.#panel.hidden = true;
-    this.#panel.id = `iua-view-${Math.random().toString(36).slice(2)}`;
-    setAttribute(this.#open, "aria-controls", this.#panel.id);
-    setAttribute(this.#open, "aria-expanded", "false");
-    this.#node = element("span", { class: "iua-view" }, this.#open, this.#panel);
+    this.#popup = new Popup(
+      {
+        button: button("View"),
+        panel,
+        onOpen: () => setText(this.#message, ""),
+      },
+      signal,
+    );
     const on = (node: HTMLElement, action: () => void): void =>
       node.addEventListener("click", action, { signal });
-    on(this.#open, () => this.#toggle(this.#panel.hidden !== false));
     on(this.#present, () => actions.presentation.toggle());
     on(this.#fullScreen, () => void this.#goFullScreen());
     on(png, () => void this.#save("png"));
     on(svg, () => void this.#save("svg"));
-    this.#node.addEventListener("keydown", (event) => this.#key(event), { signal });
-    document.addEventListener("pointerdown", (event) => this.#outside(event), { signal });
   }
 
   #checkbox(name: Panel, signal: AbortSignal): HTMLElement {
@@ -62,29 +63,12 @@ export class ViewMenu {
     return element("label", { class: "iua-view-choice" }, box, element("span", { text: name }));
   }
 
-  #toggle(shown: boolean): void {
-    this.#panel.hidden = !shown;
-    setAttribute(this.#open, "aria-expanded", String(shown));
-    setText(this.#message, "");
-  }
-
-  #key(event: KeyboardEvent): void {
-    if (event.key !== "Escape" || this.#panel.hidden) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.#toggle(false);
-    this.#open.focus();
-  }
-
-  #outside(event: Event): void {
-    const inside = event.composedPath().includes(this.#node);
-    if (!inside && !this.#panel.hidden) this.#toggle(false);
-  }
-
   async #goFullScreen(): Promise<void> {
     const { presentation } = this.#actions;
-    if (!presentation.on) presentation.toggle();
-    setText(this.#message, (await presentation.toggleFullScreen()) ?? "");
+    const refused = await presentation.toggleFullScreen();
+    if (refused === null) return;
+    this.#popup.open();
+    setText(this.#message, refused);
   }
 
   async #save(kind: "svg" | "png"): Promise<void> {
@@ -93,13 +77,20 @@ export class ViewMenu {
     setText(this.#message, `Saved as ${kind.toUpperCase()} where the browser keeps downloads.`);
   }
 
-  update(): void {
+  /** A presentation has begun or ended, or has the whole screen or no longer. */
+  presented(): void {
     const { on, fullScreen } = this.#actions.presentation;
     setText(this.#present, on ? "End presentation" : "Present");
     setText(this.#fullScreen, fullScreen ? "Leave full screen" : "Full screen");
+    this.#popup.close();
+  }
+
+  /** What the run takes, for those who want to know. */
+  tell(details: string): void {
+    setText(this.#details, details);
   }
 
   node(): HTMLElement {
-    return this.#node;
+    return this.#popup.node();
   }
 }

@@ -1,0 +1,58 @@
+/** What the lines of the curve are, and what they say at the tolerances in force. */
+
+import { formatBracket, formatShare, NOTHING } from "../core/format";
+import type { Bounds, InForce } from "../core/share_curves";
+import { ShortNames } from "../core/short_names";
+import type { LayerMeta } from "../core/snapshot";
+import { element, setAttribute, setText } from "./dom";
+import { widthIn } from "./text_width";
+
+/** In CSS pixels: nearly two lines of the legend. */
+const ROOM = 300;
+
+export function shareText([low, high]: Bounds): string {
+  return formatBracket(low, high, formatShare);
+}
+
+export class CurveLegend {
+  readonly #name = element("bdi", { class: "iua-curve-layer" });
+  readonly #inactive = element("b", { class: "iua-key-value" });
+  readonly #dead = element("b", { class: "iua-key-value" });
+  readonly #node: HTMLElement;
+  #names: readonly string[] = [];
+  #forms: readonly string[] = [];
+
+  constructor() {
+    const key = (kind: string, text: string, ...value: Node[]): HTMLElement =>
+      element(
+        "span",
+        { class: `iua-key iua-key-${kind}` },
+        element("span", { class: "iua-key-name", text }),
+        ...value,
+      );
+    this.#node = element(
+      "div",
+      { class: "iua-curve-legend" },
+      this.#name,
+      key("inactive", "inactive", this.#inactive),
+      key("dead", "dead", this.#dead),
+      key("all", "all layers"),
+    );
+  }
+
+  update(layers: readonly LayerMeta[], index: number, inForce: InForce | null): void {
+    const known = this.#names;
+    if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
+      this.#names = layers.map(({ name }) => name);
+      this.#forms = new ShortNames(this.#names).within(ROOM, widthIn(this.#name, 600));
+    }
+    setText(this.#name, this.#forms[index] ?? "");
+    setAttribute(this.#name, "title", this.#names[index] ?? "");
+    setText(this.#inactive, inForce === null ? NOTHING : shareText(inForce.inactive));
+    setText(this.#dead, inForce === null ? NOTHING : shareText(inForce.dead));
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+}
