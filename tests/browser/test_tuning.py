@@ -277,7 +277,7 @@ data = {f"relu{n}": np.maximum(rng.normal(size=(80, 40)), 0).astype("f4") for n 
     notebook.run_all()
     panel = Panel(notebook.page)
     panel.wait_for_status("done")
-    recount = panel.button("Recount exactly")
+    recount = panel.button("Recount")
     expect(recount).to_be_hidden()
     notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.77, 0.0, 'unit RMS', 0.6; it = None")
     panel.page.wait_for_function(

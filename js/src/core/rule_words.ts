@@ -5,7 +5,7 @@ import type { Scale, Threshold } from "./threshold";
 
 /** What rtol is relative to, as it is written on the page. */
 export const SCALES: Readonly<Record<Scale, string>> = {
-  zero: "zero (as NumPy)",
+  zero: "zero",
   "layer mean": "layer mean |x|",
   "unit RMS": "unit RMS",
   "unit max": "unit max |x|",

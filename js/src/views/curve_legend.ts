@@ -46,10 +46,19 @@ export class CurveLegend {
       this.#names = layers.map(({ name }) => name);
       this.#forms = new ShortNames(this.#names).within(ROOM, widthIn(this.#name, 600));
     }
-    setText(this.#name, this.#forms[index] ?? "");
+    this.#say(this.#forms[index] ?? "");
     setAttribute(this.#name, "title", this.#names[index] ?? "");
     setText(this.#inactive, inForce === null ? NOTHING : shareText(inForce.inactive));
     setText(this.#dead, inForce === null ? NOTHING : shareText(inForce.dead));
+  }
+
+  /** On two lines it parts where its parts do. */
+  #say(name: string): void {
+    if (name === this.#name.textContent) return;
+    const parts = name.split(/(?=[./])/);
+    this.#name.replaceChildren(
+      ...parts.flatMap((part) => [element("wbr"), document.createTextNode(part)]),
+    );
   }
 
   node(): HTMLElement {

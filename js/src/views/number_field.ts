@@ -150,6 +150,10 @@ export class NumberField {
   update(value: number, steps: readonly number[], disabled = false): void {
     this.#steps = steps;
     if (this.#field.disabled !== disabled) this.#field.disabled = disabled;
+    this.show(value);
+  }
+
+  show(value: number): void {
     if (value === this.#value) return;
     this.#value = value;
     if (!this.#typed) this.#show();

@@ -63,6 +63,12 @@ export class ToleranceForm {
     if (this.#scale.value !== scale) this.#scale.value = scale;
   }
 
+  /** At once, while a slider is dragged. */
+  follow(changes: Partial<Tolerances>): void {
+    if (changes.atol !== undefined) this.#atol.show(changes.atol);
+    if (changes.rtol !== undefined) this.#rtol.show(changes.rtol);
+  }
+
   /** The parts of the rule, in order. */
   nodes(): readonly HTMLElement[] {
     return this.#nodes;

@@ -53,7 +53,7 @@ export class TolerancePanel {
   readonly #words = element("span", { class: "iua-rule-words", attributes: { role: "status" } });
   readonly #recount = element("button", {
     class: "iua-button",
-    text: "Recount exactly",
+    text: "Recount",
     title: "Runs the data once more with these very thresholds",
     attributes: { type: "button" },
   });
@@ -75,14 +75,15 @@ export class TolerancePanel {
     this.#form = new ToleranceForm(choose, signal);
     this.#presets = new PresetMenu(choose, signal);
     this.#curve = new ToleranceCurve(signal);
-    this.#atol = new ToleranceSlider(
-      { name: "atol", onInput: (atol) => onInput({ atol }), onSettle },
-      signal,
-    );
-    this.#rtol = new ToleranceSlider(
-      { name: "rtol", onInput: (rtol) => onInput({ rtol }), onSettle },
-      signal,
-    );
+    const slider = (name: "atol" | "rtol"): ToleranceSlider => {
+      const onSlide = (value: number): void => {
+        this.#form.follow({ [name]: value });
+        onInput({ [name]: value });
+      };
+      return new ToleranceSlider({ name, onInput: onSlide, onSettle }, signal);
+    };
+    this.#atol = slider("atol");
+    this.#rtol = slider("rtol");
     this.#recount.addEventListener("click", () => options.onRecount(), { signal });
     this.#relative.addEventListener("click", () => choose(RELATIVE.settings), { signal });
     const note = element(
