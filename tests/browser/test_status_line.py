@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from stub_page import page_state
 
 from iua_widget import IUAWidget
+from iua_widget.widget import _OPENED_RELATIVE
 
 pytestmark = pytest.mark.browser
 
@@ -104,3 +105,14 @@ def test_notes_are_a_click_away_and_warnings_in_sight(stub: Page, widget: IUAWid
     stub.evaluate("(run) => window.update({ _run: run })", widget._run | {"notes": []})
     expect(panel.root.locator(".iua-warning")).to_have_count(0)
     expect(panel.button("2 notes")).to_have_count(0)
+
+
+def test_a_relative_opening_is_said_in_the_rule(stub: Page, widget: IUAWidget) -> None:
+    panel = Panel(stub)
+    said = panel.root.get_by_text("No exact zeros: relative")
+    run = widget._run | {"notes": [_OPENED_RELATIVE]}
+    stub.evaluate("(run) => window.update({ _run: run, rtol: 0.05, atol: 0 })", run)
+    expect(said).to_be_visible()
+    assert _OPENED_RELATIVE in str(said.get_attribute("title"))
+    stub.evaluate("() => window.update({ rtol: 0 })")
+    expect(said).to_be_hidden()

@@ -16,7 +16,7 @@ import { ContactAlert } from "./contact_alert";
 import { element, setAttribute, setVariable } from "./dom";
 import { LayerTable } from "./layer_table";
 import { LayerUnits, type UnitsState } from "./layer_units";
-import { Notes } from "./notes";
+import { Notes, openedBecause } from "./notes";
 import { Presentation } from "./presentation";
 import { coloursOf, savePicture } from "./save_picture";
 import { detailsText, StatusRow } from "./status";
@@ -292,6 +292,7 @@ export class App {
         this.#host.canRun &&
         run.restartable &&
         (status === "done" || status === "stopped"),
+      opened: openedBecause(run.notes),
     });
     const { sort, filter } = this.#host.view();
     if (reading !== null) setVariable(this.#node, "--iua-layers", String(reading.layers));

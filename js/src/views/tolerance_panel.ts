@@ -1,7 +1,7 @@
 /** When a unit is inactive and when it is dead: the rule as a form, and the curve that is the slider. */
 
 import { formatTolerance } from "../core/format";
-import { RELATIVE } from "../core/presets";
+import { inForce, RELATIVE } from "../core/presets";
 import { decades } from "../core/scale";
 import { inForceAt } from "../core/share_curves";
 import type { TableSnapshot } from "../core/snapshot";
@@ -15,6 +15,7 @@ import { ToleranceSlider } from "./tolerance_slider";
 
 const RANGES = "a–b holds the true number";
 const RANGES_AND_MORE = "a–b is a range:";
+const NO_ZEROS = "No exact zeros: relative";
 const RTOL_IS_IDLE = "no effect: against zero, rtol multiplies 0";
 /** Up to here a tolerance is in practice a test for exact zeros… */
 const NEXT_TO_ZERO = 1e-6;
@@ -36,6 +37,13 @@ export interface ToleranceState {
   readonly share: number;
   /** Whether the stream could be run once more, now. */
   readonly canRecount: boolean;
+  /** Why the page opened at a relative tolerance, where Python chose it; else empty. */
+  readonly opened: string;
+}
+
+function findsNothing({ tolerances, share }: ToleranceState): boolean {
+  const { atol, rtol, scale } = tolerances;
+  return atol <= NEXT_TO_ZERO && (rtol === 0 || scale === "zero") && share < HARDLY_ANY;
 }
 
 export class TolerancePanel {
@@ -164,16 +172,16 @@ export class TolerancePanel {
   }
 
   /** Always of one size, so that nothing moves under the pointer during a drag. */
-  #note({ tolerances, exact, share, canRecount }: ToleranceState): void {
-    const { atol, rtol, scale } = tolerances;
-    const findsNothing =
-      atol <= NEXT_TO_ZERO && (rtol === 0 || scale === "zero") && share < HARDLY_ANY;
-    this.#relative.hidden = !findsNothing;
+  #note(state: ToleranceState): void {
+    const { exact, canRecount, opened } = state;
+    const nothing = findsNothing(state);
+    const chosen = opened !== "" && inForce(RELATIVE, state.tolerances);
+    const ranges = exact ? "" : canRecount ? RANGES_AND_MORE : RANGES;
+    const words = nothing ? "Hardly any exact zero:" : chosen ? NO_ZEROS : ranges;
+    this.#relative.hidden = !nothing;
     this.#recount.hidden = exact || !canRecount;
-    const ranges = canRecount ? RANGES_AND_MORE : RANGES;
-    const words = findsNothing ? "Hardly any exact zero:" : exact ? "" : ranges;
     setText(this.#words, words);
-    this.#words.title = words;
+    this.#words.title = chosen ? `${opened} ${exact ? "" : RANGES}.` : words;
   }
 
   /** Draw again with the colours of the page as they are now. */
