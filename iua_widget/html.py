@@ -64,9 +64,15 @@ a blob; use its own styles; show and save pictures it has drawn. Nothing is fetc
 
 
 def render_page(
-    title: str, text: str, state: Mapping[str, Any], table: bytes, units: Mapping[str, bytes]
+    title: str,
+    text: str,
+    state: Mapping[str, Any],
+    *,
+    table: bytes,
+    units: Mapping[str, bytes],
+    worst: bytes,
 ) -> str:
-    """A self-contained page: the bundle, the layer table, and every layer's units.
+    """A self-contained page: the bundle, the layer table, every layer's units, and the worst.
 
     Parameters
     ----------
@@ -78,6 +84,8 @@ def render_page(
         The table snapshot.
     units : mapping of str to bytes
         The units snapshot of each layer.
+    worst : bytes
+        The snapshot of the worst units of the network.
 
     Returns
     -------
@@ -96,6 +104,7 @@ def render_page(
         "text": text,
         "state": dict(state),
         "table": add(table),
+        "worst": add(worst),
         "units": {layer: add(snapshot) for layer, snapshot in units.items()},
     }
     sheet = f"{_STYLES}{styles()}\n"

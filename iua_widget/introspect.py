@@ -1091,9 +1091,7 @@ class IUA:
             self._check_read()
             chosen = choose_layers(layers, self.layers)
             tallies = {name: self.tally(name) for name in chosen}
-            worst = find_worst(
-                tallies, [at], n, by=by, positions=positions, recounted=self.recounted
-            )
+            worst = find_worst(tallies, [at], n, by=by, positions=positions, recount=self._recount)
         return worst_table(tallies, at, worst, by=by, positions=positions)
 
     def tolerances(

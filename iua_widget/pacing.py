@@ -12,6 +12,7 @@ from iua_widget.connection import Connection
 from iua_widget.forks import free_in_child
 
 _COST_SHARE: Final = 0.02
+"""Of the time, at the most, for which frames hold up the count, or occupy a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,17 @@ class FramePacer:
     """Coalesces requests for a frame into calls of `send`, on a thread of its own.
 
     Between two frames lies at least 0.2 s, and so much that they hold up the count, or occupy a
-    core, for no more than 2 % of the time (what they displace is a little more), and leave half of
-    the connection to the page free. An urgent request, for which a person is waiting, is served at
-    once.
+    core, for no more than 2 % of the time, or another `cost_share` (what they displace is a little
+    more), and leave half of the connection to the page free. An urgent request, for which a person
+    is waiting, is served at once.
 
     Parameters
     ----------
     send : callable
         Builds and sends the newest frame, and returns what it took. Never called twice at the
         same time.
+    cost_share : float
+        The share of the time that frames may take.
 
     Examples
     --------
@@ -71,8 +74,11 @@ class FramePacer:
     True
     """
 
-    def __init__(self, send: Callable[[FrameOrder], FrameCost]) -> None:
+    def __init__(
+        self, send: Callable[[FrameOrder], FrameCost], *, cost_share: float = _COST_SHARE
+    ) -> None:
         self._send = send
+        self._cost_share = cost_share
         self._connection = Connection()
         self._lock = free_in_child(threading.Lock())
         self._sending = free_in_child(threading.RLock())
@@ -136,7 +142,7 @@ class FramePacer:
                 with self._lock:
                     now = time.monotonic()
                     self._connection.sent(order.number, cost.size, now)
-                    self._not_before = now + max(self._connection.pause, seconds / _COST_SHARE)
+                    self._not_before = now + max(self._connection.pause, seconds / self._cost_share)
 
     def beside_frames(self, action: Callable[[], None]) -> None:
         """Do something between two frames, never during one."""

@@ -399,6 +399,11 @@ class Tally:
         return 0 if self._held_counts is None else self._held_counts.waiting
 
     @property
+    def counts_on_device(self) -> bool:
+        """Whether it is counted on a device, from where its counts are moved to be read."""
+        return self._on_device is not None
+
+    @property
     def counts_on_host(self) -> UnitCounts | None:
         """The counts as far as they are there: None before they are needed."""
         return self._held_counts

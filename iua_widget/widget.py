@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import warnings
@@ -50,6 +51,8 @@ from iua_widget.tolerances import (
 )
 from iua_widget.unit_scales import UNIT_SCALES
 from iua_widget.view_state import check_colour, check_filter, check_sort, check_units
+from iua_widget.worst_feed import WorstFeed
+from iua_widget.worst_snapshot import ranked_at, worst_snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,12 +186,14 @@ class IUAWidget(anywidget.AnyWidget):
     _run = traitlets.Dict(read_only=True).tag(sync=True)
     _table = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _units = traitlets.Bytes(b"", read_only=True).tag(sync=True)
+    _worst = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     # The newest frame a page has shown. Its changes are coalesced on the way, unlike messages.
     _shown = traitlets.Int(0).tag(sync=True, echo_update=False)
     # What the page hides where the widget lives: the output kept for those without a kernel.
     _still = traitlets.Unicode(read_only=True).tag(sync=True)
 
     _pacer: FramePacer | None = None
+    _worst_feed: WorstFeed | None = None
     _shown_iua: IUAOnShow | None = None
     _layers_known: Sequence[str] = ()
     _layer_note = ""
@@ -288,11 +293,13 @@ class IUAWidget(anywidget.AnyWidget):
         self._take_over(kept)
         self.on_msg(self._on_message)
         self._pacer = FramePacer(lambda order: self._context.run(self._send_frame, order))
+        self._worst_feed = WorstFeed(lambda: (self._iua, self.tolerances), self._send_worst)
         if self._source is None:
             with self._by_itself():
                 self._select_a_layer()
                 self._open_where_something_shows()
             self._pacer.flush()
+            self._worst_feed.flush()
         else:
             self._replace_those_of_this_cell()
             self._count(after=None)
@@ -541,6 +548,8 @@ class IUAWidget(anywidget.AnyWidget):
             self._pacer.close()
         if self._cell_output is not None:
             self._cell_output.close()
+        if self._worst_feed is not None:
+            self._worst_feed.close()
         super().close()
 
     def to_html(
@@ -615,6 +624,8 @@ class IUAWidget(anywidget.AnyWidget):
                 )
                 for name, tally in tallies.items()
             }
+            several = ranked_at(tallies, iua.grid, self.tolerances)
+            worst = worst_snapshot(tallies, several, iua.last_recount)
         state = {
             "rtol": self.rtol,
             "atol": self.atol,
@@ -631,7 +642,8 @@ class IUAWidget(anywidget.AnyWidget):
         }
         self._tell_failure()
         heading = title or f"Inactive units of {self._label()}"
-        return html.write_page(path, html.render_page(heading, text, state, table, snapshots))
+        page = html.render_page(heading, text, state, table=table, units=snapshots, worst=worst)
+        return html.write_page(path, page)
 
     def _tell_failure(self) -> None:
         """Warn in the thread of the user's, who may have no page before them."""
@@ -708,6 +720,8 @@ class IUAWidget(anywidget.AnyWidget):
         self._on_show.tolerances = self.tolerances
         if self._pacer is None:
             return
+        if self._worst_feed is not None:
+            self._worst_feed.tolerances_changed()
         # The page has every stop it needs, unless the layer was too large to send them all, or
         # what it has was counted for another dead_share, or for another atol of a unit scale.
         if (
@@ -771,6 +785,8 @@ class IUAWidget(anywidget.AnyWidget):
     def _on_shown(self, change: Any) -> None:
         if self._pacer is not None:
             self._pacer.shown(change["new"])
+        if self._worst_feed is not None:
+            self._worst_feed.shown()
 
     def _send(self, msg: Any, buffers: Any = None) -> None:
         if self._shiny is not None and self._shiny.elsewhere:
@@ -851,6 +867,8 @@ class IUAWidget(anywidget.AnyWidget):
             self._guarded(self._open_where_something_shows)
         if self._pacer is not None:
             self._pacer.request()
+        if self._worst_feed is not None:
+            self._worst_feed.counted()
 
     def _open_where_something_shows(self) -> None:
         """Once, when enough is counted: at a relative tolerance where nothing is exactly zero."""
@@ -891,6 +909,8 @@ class IUAWidget(anywidget.AnyWidget):
         if run is not self._current or self._pacer is None:
             return  # an earlier run, ended by a restart
         self._pacer.flush()
+        if self._worst_feed is not None and run.status != "running":
+            (self._worst_feed.now if self._background else self._worst_feed.flush)()
         if self.status != run.status:  # closed, so there are no more frames
             self._guarded(lambda: self.set_trait("status", run.status))
         if run.status != "running" and self._cell_output is not None:
@@ -941,9 +961,16 @@ class IUAWidget(anywidget.AnyWidget):
         with self.hold_sync():
             self.set_trait("_table", table)
             self.set_trait("_units", units)
+            if not tallies:
+                self.set_trait("_worst", b"")
             self.set_trait("_run", info)
             self.set_trait("status", status)
         return FrameCost(len(table) + len(units), held)
+
+    def _send_worst(self, worst: bytes) -> None:
+        if self._pacer is not None:
+            send = functools.partial(self.set_trait, "_worst", worst)
+            self._pacer.beside_frames(lambda: self._context.run(lambda: self._guarded(send)))
 
     def _beat(self) -> None:
         """Tell the page that the kernel is alive, and how the time goes, between two frames."""

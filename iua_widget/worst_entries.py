@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from iua_widget.dead_rule import DeadRule
-from iua_widget.recount import LayerRecount
+from iua_widget.recount import LayerRecount, Recount
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
 from iua_widget.unit_scales import (
@@ -17,7 +17,6 @@ from iua_widget.unit_scales import (
     bounds_at,
     held_stops,
     scale_values,
-    threshold_of,
     thresholds_at,
 )
 
@@ -76,10 +75,32 @@ class Entries:
         return Entries(*whole, *figures, *counts)
 
 
+class Several:
+    """Several tolerances of one `dead_share`, taken apart once for all layers.
+
+    Parameters
+    ----------
+    tolerances : sequence of Tolerances
+    recount : Recount, optional
+        Those for which it was made are read from it.
+    """
+
+    def __init__(self, tolerances: Sequence[Tolerances], recount: Recount | None = None) -> None:
+        self.tolerances = tolerances
+        recounted = np.array([recount is not None and recount.answers(at) for at in tolerances])
+        per_unit = np.array([at.per_unit for at in tolerances])
+        self.recounted = np.flatnonzero(recounted)
+        self.per_unit: list[int] = np.flatnonzero(per_unit & ~recounted).tolist()
+        self.of_layer = np.flatnonzero(~per_unit & ~recounted)
+        self.atol = np.array([at.atol for at in tolerances])
+        self.rtol = np.array([0.0 if at.uniform else at.rtol for at in tolerances])
+        self.scales = {tolerances[place].scale for place in self.per_unit}
+
+
 def read_entries(
     tally: Tally,
-    several: Sequence[Tolerances],
-    recounts: Sequence[LayerRecount | None],
+    several: Several,
+    recount: LayerRecount | None,
     *,
     number: int,
     positions: bool = False,
@@ -90,10 +111,9 @@ def read_entries(
     ----------
     tally : Tally
         Of a probe and a unit at least.
-    several : sequence of Tolerances
-        Of one `dead_share`.
-    recounts : sequence of LayerRecount or None
-        What was counted at each of these very tolerances.
+    several : Several
+    recount : LayerRecount or None
+        Of the layer, where there is one.
     number : int
         The layer's.
     positions : bool
@@ -103,7 +123,7 @@ def read_entries(
     mean_abs, rms = tally.unit_mean_abs, tally.unit_rms
     if layout.axis is not None:
         mean_abs, rms = tally.neuron_mean_abs, tally.neuron_rms
-    reader = _Reader(tally, several, recounts, layout)
+    reader = _Reader(tally, several, recount, layout)
     step = max(1, _BLOCK_UNITS // layout.each)
     for start in range(0, layout.entries, step):
         block = slice(start, min(start + step, layout.entries))
@@ -154,40 +174,19 @@ class _Reader:
     def __init__(
         self,
         tally: Tally,
-        several: Sequence[Tolerances],
-        recounts: Sequence[LayerRecount | None],
+        several: Several,
+        recount: LayerRecount | None,
         layout: _Layout,
     ) -> None:
-        self._tally, self._several, self._recounts = tally, several, recounts
+        self._tally, self._several, self._recount = tally, several, recount
         self._layout = layout
-        self._rule = DeadRule.of(tally, several[0])
+        self._rule = DeadRule.of(tally, several.tolerances[0])
         self._finite = tally.finite_probes
-        of_layer = [
-            place
-            for place, tolerances in enumerate(several)
-            if recounts[place] is None and not tolerances.per_unit
-        ]
-        self._of_layer = np.array(of_layer, np.int64)
-        thresholds = [threshold_of(tally, several[place]) for place in of_layer]
-        stops = [tally.stops.locate(threshold) for threshold in thresholds]
-        held = [tally.locate_counts(threshold) for threshold in thresholds]
-        columns = {column: place for place, column in enumerate(tally.columns)}
-        self._stops = np.array([(one.lower, one.upper) for one in stops], np.int64).reshape(-1, 2)
-        self._held = np.array(
-            [(columns[one.lower], columns[one.upper]) for one in held], np.int64
-        ).reshape(-1, 2)
-        self._own_thresholds = [
-            place
-            for place, tolerances in enumerate(several)
-            if recounts[place] is None and tolerances.per_unit
-        ]
+        self._stops, self._held = _columns(tally, several)
         # Of few stops only these are read, and of none nothing.
         highest = int(self._held.max(initial=-1)) + 1
-        self._read_columns = len(columns) if self._own_thresholds else highest
-        self._scales = {
-            scale: scale_values(tally, scale)
-            for scale in {several[place].scale for place in self._own_thresholds}
-        }
+        self._read_columns = len(tally.columns) if several.per_unit else highest
+        self._scales = {scale: scale_values(tally, scale) for scale in several.scales}
 
     def finite(self, block: slice) -> np.ndarray:
         """Probes on which the units of each entry were finite, added up."""
@@ -198,32 +197,32 @@ class _Reader:
     def read(self, block: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Bounds on inactive probes, and on dead units: int64, shape (tolerances, entries)."""
         entries = block.stop - block.start
-        found = np.zeros((4, len(self._several), entries), np.int64)
+        several = self._several
+        found = np.zeros((4, len(several.tolerances), entries), np.int64)
         counts = None
         if self._read_columns:
             counts = self._layout.units_of(self._tally.counts[:, : self._read_columns], block)
-        if counts is not None and len(self._of_layer):
+        if counts is not None and len(several.of_layer):
             totals = self._by_entry(counts, block).cumsum(axis=1)
-            found[:2, self._of_layer] = totals.T[self._held.T]
-            found[2:, self._of_layer] = self._dead(counts, block)
-        if counts is not None and self._own_thresholds:
-            found[:, self._own_thresholds] = np.stack(self._bounds_of_units(counts, block), axis=1)
-        for place, recount in enumerate(self._recounts):
-            if recount is not None:
-                inactive = self._layout.units_of(recount.counts, block)
-                dead = inactive >= self._needed(block)
-                found[:2, place] = self._by_entry(inactive, block)
-                found[2:, place] = self._by_entry(dead, block)
+            found[:2, several.of_layer] = totals.T[self._held]
+            found[2:, several.of_layer] = self._dead(counts, block)
+        if counts is not None and several.per_unit:
+            found[:, several.per_unit] = np.stack(self._bounds_of_units(counts, block), axis=1)
+        if self._recount is not None and len(several.recounted):
+            inactive = self._layout.units_of(self._recount.counts, block)
+            dead = inactive >= self._needed(block)
+            found[:2, several.recounted] = self._by_entry(inactive, block)
+            found[2:, several.recounted] = self._by_entry(dead, block)
         return found[0], found[1], found[2], found[3]
 
     def _dead(self, counts: np.ndarray, block: slice) -> np.ndarray:
         """Dead units of each entry at the layer's thresholds: shape (2, thresholds, entries)."""
         if self._rule.all_finite_probes:
             first = self._layout.units_of(self._tally.dead_from, block)
-            return self._begun(first, len(self._tally.stops) + 1, block)[self._stops.T]
+            return np.asarray(self._begun(first, len(self._tally.stops) + 1, block)[self._stops])
         totals = counts.cumsum(axis=1, dtype=np.int64)
         first = (totals < self._needed(block)[:, None]).sum(axis=1)
-        return self._begun(first, counts.shape[1], block)[self._held.T]
+        return np.asarray(self._begun(first, counts.shape[1], block)[self._held])
 
     def _begun(self, first: np.ndarray, columns: int, block: slice) -> np.ndarray:
         """How many units of each entry begin at a column or before: shape (columns, entries)."""
@@ -240,8 +239,8 @@ class _Reader:
         needed, stops = self._needed(block), held_stops(tally)
         scales = {scale: layout.units_of(of, block) for scale, of in self._scales.items()}
         found = []
-        for place in self._own_thresholds:
-            at = self._several[place]
+        for place in self._several.per_unit:
+            at = self._several.tolerances[place]
             thresholds = thresholds_at(scales[at.scale], at.atol, at.rtol)
             bounds = bounds_at(thresholds, totals, stops, largest, tally.dtypes, active=active)
             both = [*bounds, *(bound >= needed for bound in bounds)]
@@ -255,3 +254,21 @@ class _Reader:
     def _by_entry(self, units: np.ndarray, block: slice) -> np.ndarray:
         shape = block.stop - block.start, self._layout.each, *units.shape[1:]
         return np.asarray(units.reshape(shape).sum(axis=1, dtype=np.int64))
+
+
+def _columns(tally: Tally, several: Several) -> tuple[np.ndarray, np.ndarray]:
+    """What `Stops.locate` and `Tally.locate_counts` say where one threshold is the layer's.
+
+    Returns
+    -------
+    columns, held : numpy.ndarray of int64, shape (2, tolerances)
+        The lower and the upper one: of all columns, and places among those that are held.
+    """
+    stops = np.array(tally.stops.values)
+    atol, rtol = several.atol[several.of_layer], several.rtol[several.of_layer]
+    thresholds = atol + rtol * tally.mean_abs if rtol.any() else atol
+    lower = np.searchsorted(stops, thresholds, side="right") - 1
+    upper = lower + (stops[lower] != thresholds)
+    held_lower = np.searchsorted(tally.columns, lower, side="right") - 1
+    held_upper = np.searchsorted(tally.columns, upper, side="left")
+    return np.stack([lower, upper]), np.stack([held_lower, held_upper])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from iua_widget.arithmetic import as_ieee
 from iua_widget.options import plain
-from iua_widget.recount import LayerRecount
+from iua_widget.recount import Recount
 from iua_widget.table_columns import nearest_first
 from iua_widget.tally import Tally
 from iua_widget.tolerances import Tolerances
-from iua_widget.worst_entries import Entries, read_entries
+from iua_widget.worst_entries import Entries, Several, read_entries
 
 RANKED_BY: Final = ("inactive share", "mean |x|", "rms", "max |x|")
 """What units can be ranked by: the largest share first, or the smallest magnitude."""
@@ -47,7 +47,7 @@ def find_worst(
     *,
     by: str = RANKED_BY[0],
     positions: bool = False,
-    recounted: Callable[[str, Tolerances], LayerRecount | None] = lambda _layer, _tolerances: None,
+    recount: Recount | None = None,
 ) -> WorstUnits:
     """Find the worst units of all layers that some probe has reached.
 
@@ -66,20 +66,21 @@ def find_worst(
         One of `RANKED_BY`.
     positions : bool
         Whether the units of a map are ranked, each for itself, and not its channels.
-    recounted : callable, optional
-        What was counted in a layer at these very tolerances.
+    recount : Recount, optional
+        The last one: what it was made for is read from it.
 
     Returns
     -------
     WorstUnits
     """
+    at = Several(several, recount)
     pool: list[Entries] = []
     pooled = 0
     for number, (name, tally) in enumerate(tallies.items()):
         if not tally.probes or not tally.units or not n:
             continue
-        recounts = [recounted(name, tolerances) for tolerances in several]
-        for entries in read_entries(tally, several, recounts, number=number, positions=positions):
+        again = None if recount is None else recount.layers[name]
+        for entries in read_entries(tally, at, again, number=number, positions=positions):
             pool.append(entries)
             pooled += entries.lower.size
             if pooled > _POOLED:
@@ -91,11 +92,8 @@ def find_worst(
 def _worst_of(parts: Sequence[Entries], by: str, n: int) -> WorstUnits:
     entries = Entries.together(parts)
     # What ties are broken by is the same at all tolerances: sorted by it once, a stable sort does.
-    entries = entries.take(
-        np.lexsort(
-            (entries.unit, entries.layer, -entries.finite, entries.mean_abs, entries.abs_max)
-        )
-    )
+    ties = (entries.unit, entries.layer, -entries.finite, entries.mean_abs, entries.abs_max)
+    by_ties = np.lexsort(ties)
     places: list[np.ndarray] = []
     for row, (lower, upper) in enumerate(zip(entries.lower, entries.upper, strict=True)):
         same = row and (lower == entries.lower[row - 1]).all()
@@ -104,7 +102,8 @@ def _worst_of(parts: Sequence[Entries], by: str, n: int) -> WorstUnits:
             continue
         with np.errstate(invalid="ignore", divide="ignore"):
             share, share_upper = lower / entries.finite, upper / entries.finite
-        places.append(_first(_keys(entries, by, share, share_upper), n))
+        keys = [key[by_ties] for key in _keys(entries, by, share, share_upper)]
+        places.append(by_ties[_first(keys, n)])
     order = np.stack(places)
     kept, order = np.unique(order, return_inverse=True)
     return WorstUnits(entries.take(kept), order.reshape(len(places), -1))

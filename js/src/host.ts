@@ -12,6 +12,7 @@ export type Topic =
   | "kernel"
   | "table"
   | "units"
+  | "worst"
   | "units-selected"
   | "sort"
   | "filter"
@@ -85,6 +86,8 @@ export interface Host {
   run(): RunInfo;
   table(): DataView | null;
   units(): DataView | null;
+  /** The worst units of the network. */
+  worst(): DataView | null;
   /** Why the units of a layer will never arrive, or null when they may. */
   unitsAbsent(layer: string): string | null;
   /** Whether the kernel is known to be gone, so that nothing can be asked of it. */
@@ -130,6 +133,7 @@ const TRAITS: Readonly<Record<Topic, readonly string[]>> = {
   kernel: [GONE],
   table: ["_table"],
   units: ["_units"],
+  worst: ["_worst"],
   "units-selected": ["units"],
   sort: ["sort"],
   filter: ["filter"],
@@ -235,6 +239,10 @@ export class AnywidgetHost implements Host {
 
   units(): DataView | null {
     return asBytes(this.#model.get("_units"));
+  }
+
+  worst(): DataView | null {
+    return asBytes(this.#model.get("_worst"));
   }
 
   unitsAbsent(): string | null {

@@ -25,6 +25,8 @@ export interface StaticPayload {
     };
   /** Where the page holds the parts of the table's snapshot, compressed and in base64. */
   readonly table: readonly string[];
+  /** Those of the worst units' snapshot. */
+  readonly worst: readonly string[];
   readonly units: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -44,6 +46,7 @@ export class StaticHost implements Host {
   readonly #payload: StaticPayload;
   readonly #read: ReadPart;
   readonly #table: DataView;
+  readonly #worst: DataView;
   readonly #listeners = new Map<Topic, Set<() => void>>();
   #tolerances: Tolerances;
   #view: View;
@@ -51,12 +54,13 @@ export class StaticHost implements Host {
   #units: DataView | null = null;
   #damaged = new Set<string>();
 
-  private constructor(payload: StaticPayload, read: ReadPart, table: DataView) {
+  private constructor(payload: StaticPayload, read: ReadPart, table: DataView, worst: DataView) {
     this.title = payload.title;
     this.text = payload.text;
     this.#payload = payload;
     this.#read = read;
     this.#table = table;
+    this.#worst = worst;
     const { rtol, atol, scale, dead_share, tau } = payload.state;
     this.#tolerances = { rtol, atol, scale, dead_share, tau };
     const { units, sort, filter, colour } = payload.state;
@@ -70,7 +74,8 @@ export class StaticHost implements Host {
           "Export it again.",
       );
     }
-    const host = new StaticHost(payload, read, await unpack(payload.table, read));
+    const table = await unpack(payload.table, read);
+    const host = new StaticHost(payload, read, table, await unpack(payload.worst, read));
     const first = payload.state.layer || Object.keys(payload.units)[0] || "";
     await host.#select(first);
     return host;
@@ -140,6 +145,10 @@ export class StaticHost implements Host {
 
   units(): DataView | null {
     return this.#units;
+  }
+
+  worst(): DataView {
+    return this.#worst;
   }
 
   unitsAbsent(layer: string): string | null {

@@ -39,6 +39,7 @@ const PAYLOAD: StaticPayload = {
     _run: EMPTY_RUN,
   },
   table: [...TEXTS.keys()].filter((id) => id.startsWith("table")),
+  worst: ["units-0"],
   units: { whole: ["units-0"], torn: ["torn"], lost: ["nowhere"] },
 };
 
@@ -77,6 +78,7 @@ describe("StaticHost", () => {
     expect(bytesOf(host.table())).toEqual([...BYTES]);
     expect(host.layer()).toBe("whole");
     expect(bytesOf(host.units())).toEqual([...BYTES.subarray(7)]);
+    expect(bytesOf(host.worst())).toEqual([...BYTES.subarray(7)]);
     expect(host.unitsAbsent("whole")).toBeNull();
   });
 
@@ -84,11 +86,11 @@ describe("StaticHost", () => {
     const asked = vi.fn(read);
     const state = { ...PAYLOAD.state, layer: "absent" };
     const host = await StaticHost.open({ ...PAYLOAD, state }, asked);
-    expect(asked.mock.calls.flat()).toEqual(PAYLOAD.table);
+    expect(asked.mock.calls.flat()).toEqual([...PAYLOAD.table, ...PAYLOAD.worst]);
     expect(host.unitsAbsent("absent")).toMatch(/left out/);
     host.setLayer("whole");
     await vi.waitFor(() => expect(host.units()).not.toBeNull());
-    expect(asked.mock.calls.flat()).toEqual([...PAYLOAD.table, "units-0"]);
+    expect(asked.mock.calls.flat()).toEqual([...PAYLOAD.table, ...PAYLOAD.worst, "units-0"]);
   });
 
   it.each(["torn", "lost"])("says that a layer is damaged: %s", async (layer) => {

@@ -71,7 +71,8 @@ window.ready = true;
 def page_state(widget: IUAWidget, **changes: Any) -> dict[str, Any]:
     """The widget's synced state as JSON can hold it, with bytes marked."""
     state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
-    state |= {name: getattr(widget, name) for name in ("_run", "_table", "_units", "_shown")}
+    traits = ("_run", "_table", "_units", "_worst", "_shown")
+    state |= {name: getattr(widget, name) for name in traits}
     for name in ("layout", "tabbable", "tooltip"):
         state.pop(name, None)
     state |= changes

@@ -86,4 +86,6 @@ def test_a_layer_is_chosen_and_drawn_and_units_are_listed(opened: FirefoxPage) -
     )
     assert colours > 5
     opened.click(".iua-row[data-layer=dense]")
+    opened.until("document.querySelectorAll('.iua-worst-row').length > 5")
+    opened.click(".iua-tab:nth-child(2)")
     opened.until("document.querySelectorAll('.iua-list-row').length > 5")

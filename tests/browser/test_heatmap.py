@@ -74,7 +74,16 @@ def let_go(panel: Panel) -> Locator:
     return card(panel).get_by_role("button", name="let go of the unit")
 
 
+def list_of_units(panel: Panel) -> Locator:
+    """The list of the layer's units, opened: the first tab is that of the whole network's worst."""
+    tab = panel.tab("Of this layer")
+    if tab.get_attribute("aria-selected") != "true":
+        tab.click()
+    return panel.root.get_by_role("grid", name=re.compile("^units of"))
+
+
 def pick_in_list(panel: Panel, row: int, **options: Any) -> None:
+    list_of_units(panel)
     panel.root.locator(".iua-list-row:visible").nth(row).click(**options)
 
 
@@ -88,19 +97,17 @@ def middle(panel: Panel) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def test_the_most_inactive_units_are_listed_first_without_asking(
-    dense: Panel, widget: IUAWidget
-) -> None:
+def test_the_most_inactive_units_are_listed_first(dense: Panel, widget: IUAWidget) -> None:
     units = widget.iua.units("dense")
     worst = units.sort_values("inactive count", ascending=False, kind="stable")["unit"].head(8)
-    shown = dense.root.locator('.iua-list-row:visible [data-key="unit"]')
+    shown = list_of_units(dense).locator('.iua-list-row:visible [data-key="unit"]')
     assert [int(text) for text in shown.all_inner_texts()[:8]] == worst.tolist()
     assert worst.tolist()[:3] == DEAD
 
 
 def test_the_list_sorts_by_any_of_its_figures(dense: Panel, widget: IUAWidget) -> None:
     units = widget.iua.units("dense")
-    grid = dense.root.get_by_role("grid", name=re.compile("units of dense"))
+    grid = list_of_units(dense)
     for header, column in (("mean |x|", "mean |x|"), ("max |x|", "max |x|")):
         grid.get_by_role("columnheader", name=header).get_by_role("button").click()
         top = units.sort_values(column, ascending=False, kind="stable")["unit"].head(5)
@@ -216,7 +223,7 @@ def test_the_keyboard_walks_pins_selects_and_lets_go(dense: Panel) -> None:
 
 
 def test_the_list_is_worked_by_keyboard(dense: Panel) -> None:
-    grid = dense.root.get_by_role("grid", name=re.compile("units of dense"))
+    grid = list_of_units(dense)
     grid.focus()
     keyboard = dense.page.keyboard
     keyboard.press("ArrowDown")

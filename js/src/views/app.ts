@@ -10,6 +10,7 @@ import { asSort } from "../core/row_order";
 import { ruleInWords } from "../core/rule_words";
 import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../core/snapshot";
 import { TableReading } from "../core/table_reading";
+import { isSelection, unitsOf, type WorstUnit, WorstUnits } from "../core/worst_units";
 import type { Command, Host, Topic } from "../host";
 import { Alert } from "./alert";
 import { ContactAlert } from "./contact_alert";
@@ -24,6 +25,7 @@ import { TabStrip } from "./tab_strip";
 import { widthIn } from "./text_width";
 import { TolerancePanel } from "./tolerance_panel";
 import { ViewMenu } from "./view_menu";
+import { WorstUnitsList } from "./worst_units";
 
 const TOPICS: readonly Topic[] = [
   "tolerances",
@@ -32,6 +34,7 @@ const TOPICS: readonly Topic[] = [
   "kernel",
   "table",
   "units",
+  "worst",
   "units-selected",
   "sort",
   "filter",
@@ -80,6 +83,7 @@ export class App {
   readonly #tolerances: TolerancePanel;
   readonly #table: LayerTable;
   readonly #units: LayerUnits;
+  readonly #worstList: WorstUnitsList;
   readonly #strip: TabStrip;
   readonly #menu: ViewMenu;
   readonly #node: HTMLElement;
@@ -88,6 +92,7 @@ export class App {
   #frame = 0;
   #reading: TableReading | null = null;
   #unitsData: UnitsSnapshot | null = null;
+  #worst: WorstUnits | null = null;
 
   constructor(host: Host, signal: AbortSignal) {
     this.#host = host;
@@ -140,7 +145,9 @@ export class App {
       },
       signal,
     );
-    this.#strip = new TabStrip("units in detail", () => {}, signal);
+    this.#worstList = new WorstUnitsList((unit) => this.#present(unit), signal);
+    this.#strip = new TabStrip("units in detail", () => this.#showWorst(), signal);
+    this.#strip.add("worst", "Worst units of the network", this.#worstList.node());
     this.#strip.add("layer", "Of this layer", this.#units.list.node());
     this.#strip.add("selected", "Selected", this.#units.selected.node());
     this.#strip.pin(this.#units.card.node());
@@ -268,6 +275,10 @@ export class App {
       const bytes = this.#host.units();
       this.#unitsData = bytes === null ? null : decodeUnits(bytes);
     }
+    if (stale.has("worst")) {
+      const bytes = this.#host.worst();
+      this.#worst = bytes === null ? null : new WorstUnits(bytes);
+    }
   }
 
   #show(): void {
@@ -296,20 +307,41 @@ export class App {
     });
     const { sort, filter } = this.#host.view();
     if (reading !== null) setVariable(this.#node, "--iua-layers", String(reading.layers));
-    this.#table.update({
-      reading,
-      layer,
-      sort: asSort(sort),
-      filter,
-      within: this.#host.kernelGone() ? (this.#unitsData?.layer ?? "") : null,
-    });
+    const within = this.#within();
+    this.#table.update({ reading, layer, sort: asSort(sort), filter, within });
     this.#units.update(this.#unitsState(layer));
+    this.#showWorst();
     const selected = this.#host.view().units.length;
     this.#strip.name(
       "selected",
       selected === 0 ? "Selected" : `Selected (${formatInteger(selected)})`,
     );
     this.#host.shown(run.frame);
+  }
+
+  /** The one layer whose units are there to be seen; null where those of any can come. */
+  #within(): string | null {
+    return this.#host.kernelGone() ? (this.#unitsData?.layer ?? "") : null;
+  }
+
+  #showWorst(): void {
+    if (this.#strip.shown !== "worst") return;
+    const layer = this.#host.layer();
+    const { units } = this.#host.view();
+    this.#worstList.update({
+      list: this.#worst?.at(this.#host.tolerances()) ?? null,
+      reading: this.#reading,
+      isSelected: (unit) => isSelection(unit, layer, units),
+      comes: this.#host.canRun && !this.#host.kernelGone(),
+      within: this.#within(),
+    });
+  }
+
+  /** Show one of the worst: its layer, and it or all positions of it, selected. */
+  #present(unit: WorstUnit): void {
+    this.#host.setLayer(unit.layer.name);
+    this.#invalidate("layer");
+    this.#units.present(unit.layer.name, unitsOf(unit));
   }
 
   #presented(): void {

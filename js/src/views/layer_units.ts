@@ -51,6 +51,8 @@ export class LayerUnits {
   #survey: ReadingSurvey | null = null;
   #colouring: Colouring = "share";
   #own: readonly number[] = [];
+  /** Chosen from outside, of a layer whose units may yet have to come. */
+  #wanted: { readonly layer: string; readonly own: readonly number[] } | null = null;
 
   constructor(actions: LayerUnitsActions, signal: AbortSignal) {
     this.#actions = actions;
@@ -115,6 +117,22 @@ export class LayerUnits {
     this.#actions.onSelect(own);
   }
 
+  /** Select these units of a layer, and show the first of them as soon as they are there. */
+  present(layer: string, own: readonly number[]): void {
+    this.#wanted = { layer, own };
+    this.#actions.onSelect(own);
+  }
+
+  #showWanted(layer: string): void {
+    const wanted = this.#wanted;
+    if (wanted === null || wanted.layer !== layer || !sameUnits(wanted.own, this.#own)) return;
+    this.#wanted = null;
+    const [first] = this.#choice.selected;
+    if (first === undefined) return;
+    this.#choice.pin(first);
+    this.heatmap.reveal(first);
+  }
+
   update(state: UnitsState): void {
     if (state.kind === "units") this.#showUnits(state);
     else this.#showMessage(state.layer, state.text);
@@ -159,13 +177,12 @@ export class LayerUnits {
       { data, facts, survey: this.#survey, colouring, wanted: state.colouring },
       { sameLayer, sameColours },
     );
+    this.#showWanted(units.layer);
     this.#showChoice(data);
   }
 
   #readSelection({ units }: UnitsInView, own: readonly number[]): void {
-    const same =
-      own.length === this.#own.length && own.every((unit, index) => unit === this.#own[index]);
-    if (same) return;
+    if (sameUnits(own, this.#own)) return;
     const { shape, channel_axis: axis } = units;
     const inRange = own.filter((unit) => unit < units.units);
     const selected = inRange.map((unit) => fromOwnIndex(shape, axis, unit));
@@ -181,4 +198,8 @@ export class LayerUnits {
     this.list.update(data, this.#choice);
     this.selected.update(data, this.#choice);
   }
+}
+
+function sameUnits(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((unit, index) => unit === other[index]);
 }
