@@ -83,7 +83,7 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     ]
     probes = "tokens" if result.unit == "token" else "probes"
     unit = "unit" if result.unit == "element" else "channel"
-    bound = "" if result.exact else " at least (the threshold is between stops)"
+    bound = "" if result.exact else " at least"
     height, width = (max(1, -(-extent // side)) for extent in cells.shape)
     step = max(1, int(min(_CHART_WIDTH / width, _CHART_HEIGHT / height)))
     chart: alt.Chart = (

@@ -721,9 +721,9 @@ class IUA:
         counted_here = self._budget.plans or self._budget.asked is not None
         within = f"memory={self._budget.words!r}" if counted_here else "the memory that was free"
         return (
-            f"Counts of units are held at fewer stops in {named(layers)} (at {fewest} of "
-            f"{len(self._stops)} at the fewest), to stay within {within}; between these stops they "
-            "are known within bounds."
+            f"Units are counted at fewer tolerances in {named(layers)} (at {fewest} of "
+            f"{len(self._stops)} at the fewest), to stay within {within}; between these they are "
+            "known as ranges."
         )
 
     @property

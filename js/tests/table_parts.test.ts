@@ -166,7 +166,7 @@ describe("warnings", () => {
     expect(marks({ nan: 3 }, { broken: true })).toEqual(["all NaN"]);
     expect(marks({ probes: 0, stops: 12 }, { deadShare: Number.NaN })).toEqual([
       "no input",
-      "stops",
+      "memory",
     ]);
     expect(marks({ probes: 0, masked: 4 }, { deadShare: Number.NaN })).toEqual([
       "all padding",

@@ -101,9 +101,12 @@ describe("filtering", () => {
   });
 
   it.each(RULES.refused)("is at fault by $filter", ({ filter, nearest }) => {
-    const { fault } = parseFilter(filter);
-    expect(fault).toContain("dead-channels");
-    expect(fault).toMatch(nearest === "" ? /Figures are units,/ : `Figures are ${nearest},`);
+    const { fault, help } = parseFilter(filter);
+    expect(help).toContain("dead-channels");
+    expect(help).toMatch(nearest === "" ? /Figures are units,/ : `Figures are ${nearest},`);
+    // A line or two of the narrowest table.
+    expect(fault).not.toBe("");
+    expect(fault.length).toBeLessThanOrEqual(80);
     expect(parseFilter(`"${filter}"`)).toMatchObject({ words: [filter], tests: [], fault: "" });
   });
 

@@ -57,12 +57,12 @@ describe("unit words", () => {
 
   it("say at how many stops a layer is held where memory was short", () => {
     const thinned = meta({ stops: 12 });
-    expect(unitNote(thinned, 71)).toBe("12 of 71 stops");
+    expect(unitNote(thinned, 71)).toBe("12 of 71 tolerances");
     expect(unitNote(meta({ stops: 3, shape: [4, 5], response_shape: [4, 5] }), 71)).toBe(
-      "4 × 5 · 3 of 71 stops",
+      "4 × 5 · 3 of 71 tolerances",
     );
     expect(unitSentence(thinned, 71)).toContain(
-      "10 probes counted so far. Memory was short: counts of units are held at 12 of 71 stops.",
+      "10 probes counted so far. Memory was short: units are counted at 12 of 71 tolerances.",
     );
     expect(unitSentence(meta({}), 71)).not.toContain("Memory");
   });

@@ -382,7 +382,7 @@ def test_parts_of_one_batch_may_be_counted_in_two_places() -> None:
     assert_same_tally(held, expected)
 
 
-@pytest.mark.filterwarnings("ignore:Counts of units are held at fewer stops")
+@pytest.mark.filterwarnings("ignore:Units are counted at fewer tolerances")
 @pytest.mark.parametrize("memory", ["30 kB", "36 kB", "1 MB"])
 def test_a_budget_thins_what_is_counted_on_a_device(memory: str) -> None:
     batches = [{"a": torch.randn(16, 100)} for _ in range(3)]

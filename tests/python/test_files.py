@@ -100,7 +100,7 @@ def test_files_keep_tau_and_those_older_than_it_have_the_default(
 
 def test_a_thinned_run_a_run_without_probes_and_tokens_are_kept_too(tmp_path: Path) -> None:
     wide = {"a": np.maximum(RNG.normal(size=(4, 20_000)), 0)}
-    with pytest.warns(UserWarning, match="fewer stops"):
+    with pytest.warns(UserWarning, match="fewer tolerances"):
         thinned = IUA.introspect(wide, memory="2.2 MB")
     assert_same(IUA.load(thinned.save(tmp_path / "a")), thinned)
     empty = IUA()

@@ -109,7 +109,9 @@ def test_the_width_of_counters_is_planned_for_all_probes_to_come() -> None:
 def test_the_largest_layers_give_up_stops_and_say_so() -> None:
     producer = {"small": responses(100), "large": responses(20_000)}
     exact = IUA.introspect(producer)
-    with pytest.warns(IUAWarning, match=r"fewer stops in 'large' \(at \d+ of 70.*memory='2.5 MB'"):
+    with pytest.warns(
+        IUAWarning, match=r"fewer tolerances in 'large' \(at \d+ of 70.*memory='2.5 MB'"
+    ):
         iua = IUA.introspect(producer, memory="2.5 MB")
     table = iua.at().to_pandas().set_index("response")
     stops = table["stops"].to_dict()
@@ -174,7 +176,7 @@ def test_a_layer_that_comes_late_is_planned_for_then() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         iua = IUA.introspect(Late(), list(inputs), memory="2.8 MB", layers=["first", "second"])
-    assert any("fewer stops in 'second'" in str(warning.message) for warning in caught)
+    assert any("fewer tolerances in 'second'" in str(warning.message) for warning in caught)
     stops = iua.plan.set_index("layer")["stops"]
     assert 3 <= stops["second"] < stops["first"] <= len(iua.stops)
     assert iua.at(0.0).results["second"].unit_inactive_count.sum() == 2 * 20_000 - 4
@@ -237,7 +239,7 @@ def test_the_widget_tells_its_plan_and_what_was_thinned() -> None:
     assert w.wait(60)
     assert w.status == "done"
     assert w.plan["stops"][0] < len(w.iua.stops)
-    assert any("fewer stops in 'a'" in note for note in w.iua.notes)
+    assert any("fewer tolerances in 'a'" in note for note in w.iua.notes)
     w.close()
 
 
@@ -339,7 +341,7 @@ def test_what_is_kept_of_each_probe_is_planned_for() -> None:
 
 
 def test_the_grid_that_is_thinned_is_the_users() -> None:
-    with pytest.warns(IUAWarning, match="fewer stops"):
+    with pytest.warns(IUAWarning, match="fewer tolerances"):
         iua = IUA.introspect(
             {"a": responses(20_000)}, stops=np.geomspace(1e-6, 1, 60), atol=0.5, memory="2 MB"
         )

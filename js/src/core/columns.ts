@@ -33,6 +33,8 @@ export interface Column {
   readonly label: string;
   /** In menus, announcements and what is copied; DataFrames name it so, too. */
   readonly heading: string;
+  /** On the page, where the heading is a word of the documentation. */
+  readonly menu?: string;
   readonly title: string;
   /** Shown only where the user asks for it. */
   readonly onRequest?: true;
@@ -109,9 +111,10 @@ export const COLUMNS: readonly Column[] = [
   },
   {
     key: "stops",
-    label: "stops",
+    label: "tolerances\nheld",
     heading: "stops",
-    title: "At how many stops counts of units are held",
+    menu: "tolerances held",
+    title: "At how many tolerances its units are counted; between these they are known as a range",
     onRequest: true,
   },
   { key: "nan", label: "nan", heading: "nan", title: "Responses that were NaN", onRequest: true },
@@ -127,7 +130,7 @@ export const COLUMNS: readonly Column[] = [
     label: "over\ntolerance",
     heading: "share over tolerance",
     title:
-      "Inactive share at every stop of atol; the mark is the threshold in force. Sorts by the area under the curve",
+      "Inactive share at every atol; the mark is the threshold in force. Sorts by the area under the curve",
   },
 ];
 
@@ -161,8 +164,9 @@ export function findFigure(name: string): FigureKey | undefined {
   return BY_SPELLING.get(spelled.filter((part) => part !== "").join("-"));
 }
 
+/** What a column is called on the page. */
 export function headingOf(key: FigureKey): string {
-  return HEADINGS.get(key) ?? key;
+  return COLUMNS.find((column) => column.key === key)?.menu ?? HEADINGS.get(key) ?? key;
 }
 
 const TEXTS: ReadonlySet<FigureKey> = new Set(["name", "kind", "unit", "shape"]);

@@ -71,8 +71,8 @@ export function layerWarnings(meta: LayerMeta, context: WarningContext): LayerWa
   if (meta.stops < context.stops) {
     warnings.push({
       level: "note",
-      mark: "stops",
-      text: `Memory was short: counts of units are held at ${meta.stops} of ${plural(context.stops, "stop")}. The figures in the table are not touched by this.`,
+      mark: "memory",
+      text: `Memory was short: units are counted at ${meta.stops} of ${plural(context.stops, "tolerance")}, and known as ranges between these. The figures in the table are not touched by this.`,
     });
   }
   if (meta.masked > 0) {

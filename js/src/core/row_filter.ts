@@ -32,8 +32,10 @@ export interface RowFilter {
   readonly words: readonly string[];
   readonly kinds: readonly string[];
   readonly tests: readonly FigureTest[];
-  /** Why the text cannot be a filter; empty where it can. */
+  /** Why the text cannot be a filter, in a line; empty where it can. */
   readonly fault: string;
+  /** What there is to compare, and how: all of it. */
+  readonly help: string;
 }
 
 const TOKEN = /"([^"]*)"?|(!?[<>=≤≥≠]+)|((?:[^ \t\r\n"<>=≤≥≠!]|!(?![<>=≤≥≠]))+)/g;
@@ -53,6 +55,7 @@ const COMPARISONS: ReadonlyMap<string, Comparison> = new Map([
 const KIND = "kind:";
 const WORDS_OF_A_HEADING = 3;
 const NEAREST = 3;
+const BRIEF = 24;
 
 export const HAS_DEAD = "dead>0";
 
@@ -70,6 +73,7 @@ interface Part {
   readonly kind: boolean;
   readonly test: FigureTest | null;
   readonly fault: string;
+  readonly help: string;
   /** As it was written. */
   readonly source: string;
   readonly start: number;
@@ -89,7 +93,16 @@ function partsOf(filter: string): Part[] {
   const parts: Part[] = [];
   const part = (start: number, end: number, changes: Partial<Part>): void => {
     const source = filter.slice(start, end);
-    parts.push({ text: "", kind: false, test: null, fault: "", source, start, ...changes });
+    parts.push({
+      text: "",
+      kind: false,
+      test: null,
+      fault: "",
+      help: "",
+      source,
+      start,
+      ...changes,
+    });
   };
   for (let at = 0; at < tokens.length; at++) {
     const token = tokens[at] as Token;
@@ -101,7 +114,7 @@ function partsOf(filter: string): Part[] {
       const end = value?.end ?? token.end;
       const test = asTest(figure, name, token.sign, value?.text ?? "");
       if ("figure" in test) part(start, end, { test });
-      else part(start, end, { fault: refusal(filter.slice(start, end), test) });
+      else part(start, end, { fault: test.what, help: helpAt(filter.slice(start, end), test) });
     } else if (token.text === KIND && !token.quoted && next?.quoted && next.start === token.end) {
       at++;
       part(token.start, next.end, { text: next.text, kind: true });
@@ -145,43 +158,57 @@ function asTest(
 ): FigureTest | Fault {
   const fault = (what: string, near = name): Fault => ({ what, near });
   if (figure === undefined) {
-    return fault(name === "" ? "nothing is compared" : `no figure is called “${name}”`);
+    if (name === "") return fault(`Nothing stands before “${sign}”: write dead>0, say.`);
+    const [nearest] = nearestFigures(name);
+    const hint = nearest === undefined ? "In quotes it is a word." : `Is it ${nearest}?`;
+    return fault(`No figure is called “${brief(name)}”. ${hint}`);
   }
   const comparison = COMPARISONS.get(sign);
-  if (comparison === undefined) return fault(`“${sign}” is no comparison`);
+  if (comparison === undefined) {
+    return fault(`“${sign}” compares nothing: write <, <=, =, !=, >= or >.`);
+  }
   if (isText(figure)) {
     return (comparison === "=" || comparison === "!=") && written !== ""
       ? { figure, comparison, value: textAsCompared(figure, written) }
-      : fault(`${figure} is a text: write ${figure}=… for those that are so`);
+      : fault(`${figure} is a text: write ${figure}=…`);
   }
   const [, number, percent] = NUMBER.exec(written) ?? [];
   if (number === undefined) {
-    const what = written === "" ? "with nothing" : `with “${written}”, which is no number`;
-    return fault(`${figure} is compared ${what}`);
+    const what = written === "" ? "nothing" : `“${brief(written)}”, which is no number`;
+    return fault(`${figure} is compared with ${what}.`);
   }
   if (percent !== "%") return { figure, comparison, value: Number(number) };
   return isShare(figure)
     ? { figure, comparison, value: Number(number) / 100 }
-    : fault(`${figure} is no share, and is compared with ${written}`, `${figure}-share`);
+    : fault(`${figure} is no share, to be compared with ${brief(written)}.`, `${figure}-share`);
 }
 
-function refusal(source: string, { what, near }: Fault): string {
+function brief(text: string): string {
+  return text.length > BRIEF ? `${text.slice(0, BRIEF - 1)}…` : text;
+}
+
+function helpAt(source: string, { near }: Fault): string {
   return (
-    `“${source}” cannot be: ${what}. Figures are ${nearestFirst(near).join(", ")}; they are ` +
+    `Figures are ${nearestFirst(near).join(", ")}; they are ` +
     "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage. " +
     `What is looked for in names goes into double quotes: "${source}".`
   );
 }
 
-/** The figures there are, those with names nearest to this one at the head. */
-export function nearestFirst(name: string): NumericKey[] {
-  const figures = FIGURE_KEYS.filter((key): key is NumericKey => !isText(key));
-  const far = new Map(figures.map((key) => [key, editsBetween(name.toLowerCase(), key)]));
-  const near = figures
-    .filter((key) => (far.get(key) as number) <= Math.max(name.length, key.length) / 2)
+const FIGURES = FIGURE_KEYS.filter((key): key is NumericKey => !isText(key));
+
+/** Figures with names that may have been meant, the nearest first. */
+function nearestFigures(name: string): NumericKey[] {
+  const far = new Map(FIGURES.map((key) => [key, editsBetween(name.toLowerCase(), key)]));
+  return FIGURES.filter((key) => (far.get(key) as number) <= Math.max(name.length, key.length) / 2)
     .sort((one, other) => (far.get(one) as number) - (far.get(other) as number))
     .slice(0, NEAREST);
-  return [...near, ...figures.filter((key) => !near.includes(key))];
+}
+
+/** The figures there are, those with names nearest to this one at the head. */
+export function nearestFirst(name: string): NumericKey[] {
+  const near = nearestFigures(name);
+  return [...near, ...FIGURES.filter((key) => !near.includes(key))];
 }
 
 /** How many letters must be put in, left out or changed to come from one text to another. */
@@ -207,13 +234,15 @@ function editsBetween(one: string, other: string): number {
 /** Take a line of text apart. Where it cannot be a filter, `fault` says why. */
 export function parseFilter(filter: string): RowFilter {
   const all = partsOf(filter);
+  const faulty = all.find((part) => part.fault !== "");
   const texts = (kind: boolean): string[] =>
     all.flatMap((part) => (part.kind === kind && part.text !== "" ? [asciiLower(part.text)] : []));
   return {
     words: texts(false),
     kinds: texts(true),
     tests: all.flatMap((part) => part.test ?? []),
-    fault: all.find((part) => part.fault !== "")?.fault ?? "",
+    fault: faulty?.fault ?? "",
+    help: faulty?.help ?? "",
   };
 }
 

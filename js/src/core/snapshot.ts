@@ -149,12 +149,12 @@ function readArray(bytes: DataView, name: string, entry: ArrayEntry): NumericArr
 
 export function decode(data: DataView): Snapshot {
   if (data.byteLength < PREAMBLE_BYTES) {
-    throw new SnapshotError("The data that arrived is too short to be a snapshot.");
+    throw new SnapshotError("The data that arrived is cut short.");
   }
   const magic = String.fromCharCode(...new Uint8Array(data.buffer, data.byteOffset, 4));
   if (magic !== MAGIC) {
     throw new SnapshotError(
-      "The data that arrived is not a snapshot of iua_widget. " +
+      "The data that arrived is not of iua_widget. " +
         "Update iua_widget, restart the kernel and reload the page.",
     );
   }
@@ -189,14 +189,14 @@ export function decode(data: DataView): Snapshot {
 function take(snapshot: Snapshot, kind: string, name: string, length: number): NumericArray {
   const array = snapshot.arrays.get(name);
   if (array === undefined || array.length !== length) {
-    throw new SnapshotError(`The ${kind} snapshot lacks its array “${name}”.`);
+    throw new SnapshotError(`The data of the ${kind} lacks its array “${name}”.`);
   }
   return array;
 }
 
 function expectKind(snapshot: Snapshot, kind: string): void {
   if (snapshot.meta.kind !== kind) {
-    throw new SnapshotError(`A ${kind} snapshot was due, “${snapshot.meta.kind}” arrived.`);
+    throw new SnapshotError(`Data of the ${kind} was due, “${snapshot.meta.kind}” arrived.`);
   }
 }
 

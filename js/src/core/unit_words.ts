@@ -6,7 +6,7 @@ import type { LayerMeta } from "./snapshot";
 
 /**
  * Beside the number of units: "64 × 56 × 56", "channels of 64 × 56 × 56", "tokens of * × 768"; and
- * "12 of 71 stops" where counts of units are held at fewer than all.
+ * "12 of 71 tolerances" where counts of units are held at fewer than all.
  */
 export function unitNote(meta: LayerMeta, stops: number): string {
   const parts = [shapeWords(meta), thinnedWords(meta, stops)];
@@ -21,7 +21,7 @@ export function shapeWords(meta: LayerMeta): string {
 }
 
 function thinnedWords(meta: LayerMeta, stops: number): string {
-  return meta.stops < stops ? `${meta.stops} of ${plural(stops, "stop")}` : "";
+  return meta.stops < stops ? `${meta.stops} of ${plural(stops, "tolerance")}` : "";
 }
 
 /** "1,024 padded positions left out", or nothing where none was. */
@@ -31,7 +31,7 @@ export function maskedNote(meta: LayerMeta): string {
 
 export function unitSentence(meta: LayerMeta, stops: number): string {
   const thinned = thinnedWords(meta, stops);
-  const short = thinned === "" ? "" : ` Memory was short: counts of units are held at ${thinned}.`;
+  const short = thinned === "" ? "" : ` Memory was short: units are counted at ${thinned}.`;
   return `${whatAUnitIs(meta)}${short}`;
 }
 

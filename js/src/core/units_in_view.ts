@@ -60,7 +60,7 @@ export function unitTitle(data: UnitsInView, unit: number): UnitTitle {
   if ((reading.lower[unit] as number) >= deadFrom) {
     alarms.push(`dead: ${deadRule(tolerances.dead_share, probe)}`);
   } else if ((reading.upper[unit] as number) >= deadFrom) {
-    alarms.push("may be dead: the threshold lies between stops");
+    alarms.push("may be dead: recount for the exact number");
   }
   if (notFinite !== null) alarms.push(notFinite);
   const flat = ownIndex(units.shape, units.channel_axis, unit);

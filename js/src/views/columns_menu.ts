@@ -16,14 +16,12 @@ export class ColumnsMenu {
 
   constructor(actions: ColumnsActions, signal: AbortSignal) {
     const content: HTMLElement[] = [];
-    for (const { key, heading } of COLUMNS) {
+    for (const { key, heading, menu = heading } of COLUMNS) {
       if (key === "name") continue;
       const box = element("input", { attributes: { type: "checkbox" } });
       box.addEventListener("change", () => actions.onShow(key, box.checked), { signal });
       this.#boxes.set(key, box);
-      content.push(
-        element("label", { class: "iua-choice" }, box, element("span", { text: heading })),
-      );
+      content.push(element("label", { class: "iua-choice" }, box, element("span", { text: menu })));
     }
     const reset = element("button", {
       class: "iua-button iua-tool",

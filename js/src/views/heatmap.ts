@@ -398,7 +398,7 @@ function stopsNote({ units, reading }: UnitsInView): string {
     reading.lowerColumn >= 0 && reading.lowerColumn < units.stops.length
       ? ` The picture shows ${formatTolerance(units.stops[reading.lowerColumn] as number)}.`
       : "";
-  return `This layer is large: ${here} of ${units.stops.length} stops are here.${at}`;
+  return `This layer is large: ${here} of ${units.stops.length} tolerances are on this page.${at}`;
 }
 
 function colourNote({ colouring, wanted }: ShownUnits): string {

@@ -183,9 +183,10 @@ export class TableTools {
   #showFault(filter: string | null): void {
     clearTimeout(this.#faultTimer);
     this.#faultOf = filter;
-    const fault = filter === null ? "" : parseFilter(filter).fault;
+    const { fault, help } = parseFilter(filter ?? "");
     const kept = this.#text === "" ? "All rows stay" : `“${this.#text}” stays in force`;
     setText(this.#fault, fault === "" ? "" : `${fault} ${kept}.`);
+    this.#fault.title = help;
     this.#fault.hidden = fault === "";
     setAttribute(this.#filter, "aria-invalid", fault === "" ? null : "true");
   }
