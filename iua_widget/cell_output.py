@@ -42,6 +42,9 @@ class CellOutput:
     ----------
     build : callable
         Gives what is to be left now, by MIME type.
+    tell_page : callable
+        Takes the same when it has changed: a notebook that was loaded anew heeds no more what the
+        kernel says of its cells, but the page, which can reach them, does.
 
     Attributes
     ----------
@@ -49,9 +52,14 @@ class CellOutput:
         The display id, and a class of the HTML.
     """
 
-    def __init__(self, build: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        build: Callable[[], Mapping[str, str]],
+        tell_page: Callable[[Mapping[str, str]], None],
+    ) -> None:
         self.name = f"iua-still-{uuid.uuid4().hex[:12]}"
         self._build = build
+        self._tell_page = tell_page
         self._lock = free_in_child(threading.Lock())
         self._publishing = free_in_child(threading.Lock())
         self._timer: threading.Timer | None = None
@@ -129,6 +137,8 @@ class CellOutput:
             shell.display_pub.publish(
                 data=data, metadata={}, transient={"display_id": self.name}, update=update
             )
+            if update:
+                self._tell_page(data)
 
     def _forget_timer(self) -> bool:
         timer, self._timer = self._timer, None

@@ -287,7 +287,9 @@ class IUAWidget(anywidget.AnyWidget):
         self._background, self._on_show = background, OnShow(tolerances)
         self._context = CellContext()
         self._shiny = current_shiny_session()
-        self._cell_output = CellOutput(self._still_page)
+        self._cell_output = CellOutput(
+            self._still_page, lambda kept: self.send({"type": "kept", "data": kept})
+        )
         super().__init__(**asdict(tolerances))
         self._may_open_relative = asked.keys().isdisjoint(_RULE)
         self._take_over(kept)
@@ -800,7 +802,11 @@ class IUAWidget(anywidget.AnyWidget):
         getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, dict) or content.get("type") != "command":
+        if not isinstance(content, dict):
+            return
+        if content.get("type") == "keep" and self._cell_output is not None:
+            self._cell_output.update()
+        if content.get("type") != "command":
             return
         command = content.get("command")
         try:

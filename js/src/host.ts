@@ -120,8 +120,8 @@ export interface WidgetModel {
   set(name: string, value: unknown): void;
   save_changes(): void;
   send(content: unknown): void;
-  on(event: string, listener: () => void): void;
-  off(event: string, listener: () => void): void;
+  on(event: string, listener: (...told: never[]) => void): void;
+  off(event: string, listener: (...told: never[]) => void): void;
   /** Jupyter's, which knows the kernel; other hosts have one of their own, or none. */
   readonly widget_manager?: unknown;
 }

@@ -3,7 +3,7 @@
 import { AnywidgetHost, type Host, type WidgetModel } from "./host";
 import { followKernel } from "./kernel_watch";
 import { type ReadPart, StaticHost, type StaticPayload } from "./static_host";
-import { hideStill } from "./still_output";
+import { hideStill, keepInNotebook } from "./still_output";
 import "./styles.css";
 import { Alert } from "./views/alert";
 import { App } from "./views/app";
@@ -46,7 +46,11 @@ function render({ model, el, signal }: RenderContext): () => void {
   signal?.addEventListener("abort", () => view.abort(), { once: true });
   try {
     mount(el, new AnywidgetHost(model, view.signal), view.signal);
-    hideStill(model.get("_still"), el.ownerDocument, view.signal);
+    const still = String(model.get("_still") ?? "");
+    if (still !== "") {
+      hideStill(still, el.ownerDocument, view.signal);
+      keepInNotebook(still, model, view.signal);
+    }
   } catch (error) {
     showFailure(el, error);
   }

@@ -30,18 +30,29 @@ def test_the_result_is_kept_unseen_and_seen_when_the_notebook_is_opened_without_
     live = notebook.page
     panel, within = Panel(live, 0), Panel(live, 1)
     within.wait_for_status("running")
-    panel.root.evaluate("(root) => { root.untouched = true; }")
-    notebook.python("gate.release(1000); it = w.wait(60)")
-    panel.wait_for_status("done")
     stills = live.locator(STILL)
-    for place in range(2):
-        expect(stills.nth(place)).to_contain_text("1,797 probes")
-        expect(stills.nth(place)).to_be_hidden()
-    panel.row("4").click()
-    for place in range(2):
-        expect(stills.nth(place)).to_contain_text("4 · 40 units")
-    assert live.locator(".jp-OutputArea-child").filter(visible=True).count() == 2 + 1
+
+    def expect_unseen(text: str) -> None:
+        for place in range(2):
+            expect(stills.nth(place)).to_contain_text(text)
+            expect(stills.nth(place)).to_be_hidden()
+        shown = live.locator(".jp-OutputArea-child").filter(visible=True)
+        expect(shown).to_have_count(2 + 1)  # and one within Output
+
+    panel.root.evaluate("(root) => { root.untouched = true; }")
+    notebook.python("gate.release(2); w._current.pause(wait=False); gate.release(9); it = None")
+    panel.wait_for_status("paused")
+    expect_unseen("paused after")
     assert panel.root.evaluate("(root) => root.untouched"), "the view was made anew"
+    notebook.save()
+    live.reload()
+    notebook.wait_until_ready()
+    panel.wait_for_status("paused")
+    notebook.python("gate.release(1000); w.resume(); it = w.wait(60)")
+    panel.wait_for_status("done")
+    expect_unseen("1,797 probes")
+    panel.row("4").click()
+    expect_unseen("4 · 40 units")
     notebook.save()
     saved = notebook.lab.folder / notebook.name
     until(lambda: "40 units" in saved.read_text(), "the notebook is saved")
