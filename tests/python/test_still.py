@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from iua_widget.png import indexed_png
 from iua_widget.still import MOST_BYTES, OnPage, still_page
 from iua_widget.tolerances import Tolerances
 
+ROOT = Path(__file__).parents[2]
 AT = Tolerances(0.0, 1e-8, "layer mean")
 SHAPES = [
     (40, 1, 1),
@@ -148,3 +150,16 @@ def test_outside_of_a_notebook_the_page_comes_with_the_widget() -> None:
     bundle = widget._repr_mimebundle_()[0]
     assert "Inactive units of" in bundle["text/html"]
     assert "3 probes" in bundle["text/html"]
+
+
+def test_the_picture_has_the_colours_of_the_page() -> None:
+    source = (ROOT / "js/src/core/colour.ts").read_text(encoding="utf-8")
+    anchors = re.search(r"blue: \{.*?dark: \{\s*anchors: \[(.*?)\]", source, re.DOTALL)
+    assert anchors
+    page = [tuple(bytes.fromhex(colour)) for colour in re.findall(r"#(\w{6})", anchors[1])]
+    assert PALETTE[LIVE : NOT_FINITE : (NOT_FINITE - LIVE) // (len(page) - 1)] == page
+    signals = (ROOT / "js/src/styles/base.css").read_text(encoding="utf-8")
+    for name, place in (("dead", DEAD), ("not-finite", NOT_FINITE)):
+        colour = re.search(rf"--iua-{name}: #(\w{{6}})", signals)
+        assert colour
+        assert PALETTE[place] == tuple(bytes.fromhex(colour[1]))
