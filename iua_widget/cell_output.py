@@ -158,7 +158,8 @@ def _execution(shell: Any) -> str | None:
     """Names the execution of a cell that goes on, on this thread; None where none does."""
     if shell is None or threading.current_thread() is not threading.main_thread():
         return None
-    header = shell.get_parent().get("header", {})
+    parent: Any = getattr(shell, "get_parent", dict)()
+    header = parent.get("header", {})
     return header.get("msg_id") if header.get("msg_type") == "execute_request" else None
 
 

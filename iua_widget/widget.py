@@ -543,7 +543,7 @@ class IUAWidget(anywidget.AnyWidget):
         return ended
 
     def close(self) -> None:
-        """End the run, and take the widget off the page."""
+        """End the run, and take the widget off the page; what the notebook keeps of it stays."""
         if self._current is not None:
             self._current.stop(wait=False)
         if self._pacer is not None:
