@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 _MOST_CELLS: Final = 4900
 """Cells a chart may have: Altair refuses a table of more than 5,000 rows."""
+# As on the page in its light theme: js/src/core/colour.ts and js/src/styles/base.css.
+_RAMP: Final = ("#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b")
+_PLACES: Final = [place / (len(_RAMP) - 1) for place in range(len(_RAMP))]
+_SHARES: Final = [0, 0.25, 0.5, 0.75, 1]
+_DEAD: Final = "#e8402a"
+_GROUND: Final = "#dfe3e8"
+_LEGEND: Final = ("inactive share", "lighter: more active", "red: dead")
 _CHART_WIDTH: Final = 420
 _CHART_HEIGHT: Final = 360
 
@@ -40,8 +47,10 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
 
     Dense layers are laid out as a near-square grid, two-dimensional responses as they are, and
     feature maps as a mosaic of channels. Lighter units have been active more
-    often, as DNIKit's documentation has it. A layer of more units than a chart can hold is pooled:
-    each cell shows the most inactive of a square of units, and the title says so.
+    often, as DNIKit's documentation has it; dead ones are red. A layer of more units than a chart
+    can hold is pooled: each cell shows the mean of a square of units, one with a dead unit among
+    others is outlined in red, and the title says so. Colours are those of the widget's page, on a
+    ground of their own that any theme may surround.
 
     How a chart is displayed is Altair's choice (``altair.renderers``): by default it fetches its
     drawing library; ``altair.renderers.enable("svg")`` draws without a network, and needs the
@@ -74,12 +83,13 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
 def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     cells = _unit_grid(result.lower.shape, result.channel_axis)
     side = max(1, math.ceil(math.sqrt(cells.size / _MOST_CELLS)))
-    note = f"each cell: the most inactive of {side} × {side} units" if side > 1 else ""
+    note = f"each cell: the mean of {side} × {side} units; outlined: some are dead"
     table = _cell_table(cells, result, side)
     tooltips = [
-        alt.Tooltip("unit:Q", title="unit", format=","),
+        alt.Tooltip("unit:Q", title="most inactive unit" if side > 1 else "unit", format=","),
         alt.Tooltip("count:Q", title=f"inactive, of {result.probes:,} probes", format=","),
         alt.Tooltip("share:Q", title="inactive share", format=".1%"),
+        alt.Tooltip("dead:Q", title="dead units", format=","),
     ]
     probes = "tokens" if result.unit == "token" else "probes"
     unit = "unit" if result.unit == "element" else "channel"
@@ -88,22 +98,32 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     step = max(1, int(min(_CHART_WIDTH / width, _CHART_HEIGHT / height)))
     chart: alt.Chart = (
         alt.Chart(table)
-        .mark_rect()
+        .mark_rect(strokeWidth=0.7)
         .encode(
             x=alt.X("column:O", axis=None, scale=_places(width)),
             y=alt.Y("row:O", axis=None, scale=_places(height)),
-            color=alt.Color(
-                "share:Q",
-                scale=alt.Scale(scheme="cividis", reverse=True, domain=[0, 1]),
-                legend=alt.Legend(title=["inactive share", "lighter: more active"], format="%"),
+            color=alt.condition(
+                "datum.dead == datum.units",
+                alt.value(_DEAD),
+                alt.Color(
+                    "share:Q",
+                    scale=alt.Scale(range=list(_RAMP), domain=_PLACES, interpolate="lab"),
+                    legend=alt.Legend(
+                        title=list(_LEGEND), format="%", values=[0, 0.25, 0.5, 0.75, 1]
+                    ),
+                ),
+            ),
+            stroke=alt.condition(
+                "datum.dead > 0 && datum.dead < datum.units", alt.value(_DEAD), alt.value(None)
             ),
             tooltip=tooltips,
         )
         .properties(
             title=alt.TitleParams(
                 f"{name}: share of {probes} on which each {unit} is inactive{bound}",
-                subtitle=[_figures(result)] + ([note] if note else []),
+                subtitle=[_figures(result)] + ([note] if side > 1 else []),
             ),
+            view=alt.ViewBackground(fill=_GROUND, stroke=None),
             width=width * step,
             height=height * step,
         )
@@ -163,10 +183,16 @@ def _cell_table(cells: np.ndarray, result: LayerResult, side: int) -> pd.DataFra
         split = padded.reshape(pooled_rows, side, pooled_columns, side).swapaxes(1, 2)
         return split.reshape(pooled_rows * pooled_columns, side * side)
 
-    value_blocks = blocks(values)
+    dead_units = result._dead_units.ravel()  # noqa: SLF001
+    dead = np.where(cells >= 0, dead_units[cells], 0) if counts.size else cells
+    value_blocks, cell_blocks = blocks(values), blocks(cells)
     most = value_blocks.argmax(axis=1)[:, None]
     count = np.take_along_axis(value_blocks, most, axis=1).ravel()
-    unit = np.take_along_axis(blocks(cells), most, axis=1).ravel()
+    unit = np.take_along_axis(cell_blocks, most, axis=1).ravel()
+    units = (cell_blocks >= 0).sum(axis=1)
+    total = np.where(cell_blocks >= 0, value_blocks, 0).sum(axis=1)
+    mean = total[unit >= 0] / units[unit >= 0]
+    number_dead = np.where(cell_blocks >= 0, blocks(dead), 0).sum(axis=1)
     row, column = np.indices((pooled_rows, pooled_columns)).reshape(2, -1)
     there = unit >= 0
     return pd.DataFrame(
@@ -175,6 +201,8 @@ def _cell_table(cells: np.ndarray, result: LayerResult, side: int) -> pd.DataFra
             "column": column[there],
             "unit": unit[there],
             "count": count[there],
-            "share": shares(count[there], result.probes),
+            "share": shares(mean, result.probes),
+            "dead": number_dead[there],
+            "units": units[there],
         }
     )

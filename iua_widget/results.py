@@ -121,6 +121,7 @@ class LayerResult:
     dead_channels: int | None
     dead_channels_upper: int | None
     load: float | None
+    _dead_units: np.ndarray = field(repr=False)
     _inactive: list[int] | None = field(repr=False)
     _inactive_at: float | None = field(repr=False)
 
@@ -199,6 +200,7 @@ def read_layer(
         dead_channels=_count(bounds.dead_channels(tally)),
         dead_channels_upper=_count(bounds.dead_channels_upper(tally)),
         load=None if tally.load is None else tally.load.share,
+        _dead_units=bounds.dead.reshape(tally.unit_shape),
         _inactive=bounds.inactive,
         _inactive_at=tally.inactive_at,
     )

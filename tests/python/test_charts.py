@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,15 +77,41 @@ def test_a_large_layer_is_pooled_and_says_so_and_keeps_a_lone_dead_unit() -> Non
     chart = chart_of(values)
     rows = rows_of(chart)
     assert len(rows) <= 5000
-    (dead,) = (row for row in rows if row["share"] == 1)
-    assert dead["unit"] == 61_803
-    assert "most inactive of 5 × 5 units" in str(chart["title"])
+    (dead,) = (row for row in rows if row["dead"])
+    assert (dead["unit"], dead["dead"], dead["count"]) == (61_803, 1, 2)
+    assert dead["share"] == pytest.approx(1 / dead["units"])
+    assert sum(row["units"] for row in rows) == 100_000
+    assert "mean of 5 × 5 units" in str(chart["title"])
+
+
+def test_as_much_is_red_as_is_dead() -> None:
+    values = np.ones((3, 40, 40))
+    values[:, :7] = 0
+    values[0, 9, 9] = 0
+    chart = chart_of(values)
+    assert sum(row["dead"] for row in rows_of(chart)) == 7 * 40
+    assert all(row["units"] == 1 for row in rows_of(chart))
+    red = {"test": "datum.dead == datum.units", "value": "#e8402a"}
+    assert chart["encoding"]["color"]["condition"] == red
 
 
 def test_lighter_is_active_more_often_and_the_legend_says_so() -> None:
     color = chart_of(np.zeros((1, 4)))["encoding"]["color"]
-    assert color["scale"] == {"scheme": "cividis", "reverse": True, "domain": [0, 1]}
-    assert color["legend"]["title"] == ["inactive share", "lighter: more active"]
+    domain = color["scale"]["domain"]
+    assert (domain[0], domain[-1], sorted(domain)) == (0, 1, domain)
+    assert color["legend"]["title"] == ["inactive share", "lighter: more active", "red: dead"]
+
+
+def test_colours_are_those_of_the_page_on_a_ground_of_their_own() -> None:
+    sources = Path(__file__).parents[2] / "js" / "src"
+    colours = (sources / "core" / "colour.ts").read_text("utf-8")
+    styles = (sources / "styles" / "base.css").read_text("utf-8")
+    chart = chart_of(np.zeros((1, 4)))
+    color = chart["encoding"]["color"]
+    (ramp,) = re.findall(r"blue: {\s*light: {\s*anchors: \[([^\]]*)\]", colours)
+    assert color["scale"]["range"] == re.findall(r'"(#\w+)"', ramp)
+    assert f"--iua-dead: {color['condition']['value']};" in styles
+    assert f"--iua-picture-ground: {chart['view']['fill']};" in styles
 
 
 def test_between_stops_the_title_says_that_shares_are_bounds() -> None:
