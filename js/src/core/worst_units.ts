@@ -63,14 +63,14 @@ export class WorstUnits {
   constructor(data: DataView) {
     const { meta, arrays } = decode(data);
     if (meta.kind !== "worst") {
-      throw new SnapshotError(`A worst snapshot was due, “${meta.kind}” arrived.`);
+      throw new SnapshotError(`Data of the worst units was due, “${meta.kind}” arrived.`);
     }
     this.#meta = meta as unknown as Meta;
     this.#lists = arrays;
     this.#entry = (name) => {
       const array = arrays.get(name);
       if (array === undefined) {
-        throw new SnapshotError(`The worst snapshot lacks its array “${name}”.`);
+        throw new SnapshotError(`The data of the worst units lacks its array “${name}”.`);
       }
       return array;
     };
