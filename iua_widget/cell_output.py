@@ -95,16 +95,10 @@ class CellOutput:
                 self._timer.daemon = True
                 self._timer.start()
 
-    def close(self) -> None:
-        """Leave it as it is."""
-        with self._lock:
-            self._forget_timer()
-            self._published = False
-        _asked.pop(self, None)
-
     def after_cell(self, execution: str | None) -> None:
         """Publish what the cell that ends has displayed, and what changed outside of cells."""
-        displayed = _asked.pop(self, None) == execution is not None
+        asked = _asked.pop(self, None)
+        displayed = asked is not None and asked == execution
         with self._lock:
             changed = self._forget_timer() or self._changed_outside
             self._changed_outside = False

@@ -548,8 +548,6 @@ class IUAWidget(anywidget.AnyWidget):
             self._current.stop(wait=False)
         if self._pacer is not None:
             self._pacer.close()
-        if self._cell_output is not None:
-            self._cell_output.close()
         if self._worst_feed is not None:
             self._worst_feed.close()
         super().close()

@@ -31,7 +31,7 @@ def broken(batch_size):
     yield {"a": np.zeros((32, 3))}
     raise OSError("the <i>disk</i> is gone")
 
-gates = [threading.Semaphore(0) for _ in range(3)]
+gates = [threading.Semaphore(0) for _ in range(4)]
 """,
     "before its end": "w = held(gates[0])\nw",
     "at its end": "gates[0].release(3)\nw.wait()",
@@ -42,12 +42,13 @@ gates = [threading.Semaphore(0) for _ in range(3)]
     "printed": "print(w)",
     "stopped": "s = held(gates[1])\ns",
     "paused": "p = held(gates[2])\np",
-    "held": "s._current.stop(wait=False)\np._current.pause(wait=False)",
+    "closed": "c = held(gates[3])\nc",
+    "held": "c.close()\ns._current.stop(wait=False)\np._current.pause(wait=False)",
     "failed": "f = IUAWidget(broken, engine='reference')\nf",
     "after": """
 for gate in gates:
     gate.release()
-f._current.wait(), s.wait(), p.pause()
+f._current.wait(), c.wait(), s.wait(), p.pause()
 """,
     "settled": "w.layer = 'b'\nw.atol = 0.5",
     "result": "_2",
@@ -89,6 +90,7 @@ def test_each_cell_that_displays_a_widget_keeps_it_once_as_it_was_at_last(
     ("cell", "state"),
     [
         ("stopped", "stopped after 64 probes"),
+        ("closed", "stopped after 64 probes"),
         ("paused", "paused after 64 probes"),
         ("failed", "The run broke off after 32 inputs, and the figures are of these: "),
     ],
