@@ -351,7 +351,7 @@ def test_odd_names_and_layers_of_nan_break_nothing(opened: Any, width: int) -> N
     assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth"), "no sideways scrolling"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for name in ("layer", "inactive share", "dead units"):
-        expect(panel.root.get_by_role("columnheader", name=name)).to_be_visible()
+        expect(grid(panel).get_by_role("columnheader", name=name)).to_be_visible()
     heights = {
         row.evaluate("(row) => row.getBoundingClientRect().height") for row in panel.rows.all()
     }
