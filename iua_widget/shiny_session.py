@@ -1,4 +1,4 @@
-"""Messages from other threads to a page of Shiny, which sends only when it flushes."""
+"""Messages and changes from other threads for Shiny, which acts on one, when it flushes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -50,6 +51,24 @@ class ShinySession:
             with session_context(self._session):
                 send()
             await reactive.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionObserver:
+    """Hears of a trait's changes on the session's thread, wherever they are made.
+
+    Equal to another of the same handler, so that it can be let go of by that.
+    """
+
+    session: ShinySession
+    handler: Callable[[Any], Any]
+
+    def __call__(self, change: Any) -> None:
+        """Tell the handler."""
+        if self.session.elsewhere:
+            self.session.hand_over(lambda: self.handler(change))
+        else:
+            self.handler(change)
 
 
 def current_shiny_session() -> ShinySession | None:

@@ -33,7 +33,7 @@ from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.presets import RELATIVE, find_preset
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
-from iua_widget.shiny_session import ShinySession, current_shiny_session
+from iua_widget.shiny_session import SessionObserver, ShinySession, current_shiny_session
 from iua_widget.shown import layer_table, selected_units
 from iua_widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.sources import open_source
@@ -293,6 +293,8 @@ class IUAWidget(anywidget.AnyWidget):
         super().__init__(**asdict(tolerances))
         self._may_open_relative = asked.keys().isdisjoint(_RULE)
         self._take_over(kept)
+        if self._shiny is not None:
+            self.layout.height = "fit-content"  # else shinywidgets gives it 400 pixels to fill
         self.on_msg(self._on_message)
         self._pacer = FramePacer(lambda order: self._context.run(self._send_frame, order))
         self._worst_feed = WorstFeed(lambda: (self._iua, self.tolerances), self._send_worst)
@@ -787,6 +789,19 @@ class IUAWidget(anywidget.AnyWidget):
             self._pacer.shown(change["new"])
         if self._worst_feed is not None:
             self._worst_feed.shown()
+
+    def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002  (its name)
+        """Call `handler` when a trait changes: see `traitlets.HasTraits.observe`."""
+        super().observe(self._in_session(handler), names, type)
+
+    def unobserve(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002
+        """Call `handler` no more: see `traitlets.HasTraits.unobserve`."""
+        super().unobserve(self._in_session(handler), names, type)
+
+    def _in_session(self, handler: Any) -> Any:
+        if self._shiny is None or isinstance(handler, traitlets.EventHandler):
+            return handler
+        return SessionObserver(self._shiny, handler)
 
     def _send(self, msg: Any, buffers: Any = None) -> None:
         if self._shiny is not None and self._shiny.elsewhere:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,39 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_server(
+    *command: str, home: Path, health: str = "/health", **variables: str
+) -> Iterator[str]:
+    """Run a module of Python that serves pages; `{port}` in the command is where. Its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    log = home / "server.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *(part.format(port=port) for part in command)],
+            cwd=home,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | variables,
+        )
+    try:
+        for _ in range(300):
+            assert server.poll() is None, log.read_text()[-3000:]
+            try:
+                urllib.request.urlopen(f"{address}{health}", timeout=20).close()
+            except urllib.error.HTTPError:
+                break  # it answers
+            except OSError:
+                time.sleep(0.2)
+            else:
+                break
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 @contextmanager

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 from panel import Panel
 from playwright.sync_api import Page, expect
-from servers import free_port
+from servers import running_server
 from test_lab import until
 
 pytestmark = pytest.mark.browser
@@ -57,36 +52,15 @@ if __name__ == "__main__":
 def marimo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("marimo")
     (home / "book.py").write_text(NOTEBOOK)
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "marimo", "run", "book.py", "--headless", "--no-token"]
-    log = home / "server.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=home,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ
-            | {
-                "MARIMO_SKIP_UPDATE_CHECK": "1",
-                "XDG_CONFIG_HOME": str(home),
-                "XDG_STATE_HOME": str(home),
-            },
-        )
-    try:
-        for _ in range(300):
-            assert server.poll() is None, log.read_text()[-2000:]
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-            except OSError:
-                time.sleep(0.2)
-            else:
-                break
+    with running_server(
+        *("marimo", "run", "book.py", "--headless", "--no-token"),
+        *("--host", "127.0.0.1", "--port", "{port}"),
+        home=home,
+        MARIMO_SKIP_UPDATE_CHECK="1",
+        XDG_CONFIG_HOME=str(home),
+        XDG_STATE_HOME=str(home),
+    ) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def test_marimo_shows_the_widget_and_reacts_to_it(marimo: str, page: Page) -> None:

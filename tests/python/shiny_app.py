@@ -64,9 +64,10 @@ def main() -> None:
         while status not in ("done", "failed"):
             state = shown(json.loads(page.receive_text()))
             if state:
+                if not told or state["_run"]["probes"] > told[-1]:
+                    go_on.release()
                 told.append(state["_run"]["probes"])
                 status = state.get("status", status)
-                go_on.release()
     sys.stdout.write(json.dumps({"told": told, "status": status}))
 
 
