@@ -17,13 +17,15 @@ from iua_widget.tolerances import Tolerances
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_BYTES: Final = 128 * 1024
+MOST_BYTES: Final = 160 * 1024
 """Of all that is kept of a widget in a notebook, however many layers it has."""
 
 _ROWS_MOST: Final = 50
 _WORST_MOST: Final = 10
 _NAME_MOST: Final = 72
-_TEXT_MOST: Final = 2_000
+_KIND_MOST: Final = 24
+_TITLE_MOST: Final = 200
+_RUN_MOST: Final = 600
 
 _NOTHING: Final = "–"  # noqa: RUF001  (as the page has it)
 
@@ -75,7 +77,7 @@ def still_page(iua: IUA, on_page: OnPage) -> dict[str, str]:
     Returns
     -------
     dict
-        By MIME type, at most 128 KiB together.
+        By MIME type, at most 160 KiB together.
 
     Examples
     --------
@@ -101,8 +103,8 @@ def still_page(iua: IUA, on_page: OnPage) -> dict[str, str]:
             add("Worst units of the network", _WORST_HEADS, _worst(iua, on_page.tolerances))
             add("Layers", _HEADS, [*_rows(table.head(_ROWS_MOST)), _total(table)])
             notes = [*_left_out(len(table), len(iua.layers), on_page.filter), _NOTE]
-    facts = f"{on_page.run} · {rule_in_words(on_page.tolerances)}"[:_TEXT_MOST]
-    title = on_page.title[:_TEXT_MOST]
+    facts = f"{on_page.run[:_RUN_MOST]} · {rule_in_words(on_page.tolerances)}"
+    title = on_page.title[:_TITLE_MOST]
     return {
         "text/html": "\n".join(
             (
@@ -174,7 +176,7 @@ def _rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 def _row(of: Mapping[str, Any]) -> tuple[str, ...]:
     units, known = of["units"], bool(of["probes"])
-    name, kind = _shortened(of["response"]), _shortened(of["kind"])
+    name, kind = _shortened(of["response"]), _shortened(of["kind"], _KIND_MOST)
     if not known or not units:
         dead = _NOTHING if not known else "0"
         return name, kind, f"{units:,}", _NOTHING, dead, _NOTHING
@@ -207,10 +209,10 @@ def _range(lower: float, upper: float, spec: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _shortened(name: str) -> str:
+def _shortened(name: str, most: int = _NAME_MOST) -> str:
     """A name without its middle: what tells layers apart is at its ends."""
-    half = _NAME_MOST // 2
-    return name if len(name) <= _NAME_MOST else f"{name[: half - 1]}…{name[-half:]}"
+    half = most // 2
+    return name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _worst(iua: IUA, at: Tolerances) -> list[tuple[str, ...]]:
