@@ -9,14 +9,15 @@ SETTINGS := pyproject.toml constraints.txt hatch_build.py
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test lint bench clean
+.PHONY: help demo lab test lint bench picture clean
 
 help:
-	@echo "make demo   train two small nets, count their inactive units, write demo.html"
-	@echo "make lab    open the quickstart notebook in JupyterLab"
-	@echo "make test   lint, type-check, and run every test: Python, TypeScript, browser"
-	@echo "make bench  measure against rivals and limits, write tests/benchmarks/results.md"
-	@echo "make clean  remove what the others made"
+	@echo "make demo     train two small nets, count their inactive units, write demo.html"
+	@echo "make lab      open the quickstart notebook in JupyterLab"
+	@echo "make test     lint, type-check, and run every test: Python, TypeScript, browser"
+	@echo "make bench    measure against rivals and limits, write tests/benchmarks/results.md"
+	@echo "make picture  record the README's moving picture of the widget anew"
+	@echo "make clean    remove what the others made"
 
 demo: $(VENV)/.demo
 	$(BIN)/python hatch_build.py
@@ -42,6 +43,11 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python hatch_build.py
 	$(BIN)/python tests/benchmarks $(BENCH)
+
+picture: $(VENV)/.test
+	$(BIN)/python hatch_build.py
+	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python docs/make_picture.py
 
 clean:
 	rm -rf $(VENV) js/node_modules iua_widget/static dist demo.html

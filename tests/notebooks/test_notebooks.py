@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,12 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+import torch
 from nbclient import NotebookClient
+from torch import nn
+from torch.utils.data import DataLoader
 
-from iua_widget import IUA
+from iua_widget import IUA, IUAWidget
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -38,6 +42,20 @@ def test_the_quickstart_runs_from_top_to_bottom(folder: Path) -> None:
     assert not [output for output in outputs.values() if output.output_type == "error"]
     assert "('done', 'relu2', 0.001)" in str(outputs)
     assert (folder / "digits.html").stat().st_size > 100_000
+
+
+def test_the_line_for_a_model_of_ones_own_counts_its_filters() -> None:
+    book = nbformat.read(NOTEBOOKS / "quickstart.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    scope = {
+        "IUAWidget": partial(IUAWidget, background=False),
+        "model": nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()),
+        "loader": DataLoader(torch.zeros(600, 3, 8, 8), batch_size=64),
+    }
+    exec(block, scope)
+    (layer,) = scope["w"].iua.results.values()
+    assert (layer.units, layer.probes) == (8, 512)
 
 
 def test_plain_numpy_feeds_the_widget(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, TensorDataset
@@ -187,6 +188,24 @@ def test_the_readme_is_read_in_minutes() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.split()) < 1_400, "reference goes to docs/"
     assert {path.name for path in DOCUMENTS[1:]} <= set(re.findall(r"docs/([\w-]+\.md)", text))
+
+
+def test_the_readme_opens_with_the_widget_moving() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    opening, _, rest = text.partition("```sh")
+    assert "](docs/widget.webp)" in opening
+    assert rest, "and then the commands"
+    path = ROOT / "docs/widget.webp"
+    assert path.stat().st_size < 3_000_000
+    with Image.open(path) as picture:
+        assert 1_000 <= picture.width <= 1_200
+        durations = []
+        for frame in range(picture.n_frames):
+            picture.seek(frame)
+            picture.load()
+            durations.append(picture.info["duration"])
+    assert len(durations) > 40
+    assert 7_000 <= sum(durations) <= 15_000, "milliseconds"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS[1:], ids=lambda path: path.stem)
