@@ -33,13 +33,11 @@ def folder(tmp_path: Path) -> Path:
 def test_the_quickstart_runs_from_top_to_bottom(folder: Path) -> None:
     book = nbformat.read(folder / "quickstart.ipynb", as_version=4)
     NotebookClient(book, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
-    outputs = {
-        index: output for index, cell in enumerate(book.cells) for output in cell.get("outputs", [])
-    }
-    mimes = {mime for output in outputs.values() for mime in output.get("data", {})}
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    mimes = {mime for output in outputs for mime in output.get("data", {})}
     assert "application/vnd.jupyter.widget-view+json" in mimes
     assert "image/svg+xml" in mimes
-    assert not [output for output in outputs.values() if output.output_type == "error"]
+    assert not [output for output in outputs if output.output_type == "error"]
     assert "('done', 'relu2', 0.001)" in str(outputs)
     assert (folder / "digits.html").stat().st_size > 100_000
 
