@@ -14,7 +14,8 @@ import {
 } from "../src/core/levels";
 import { type Placement, pixelExtent } from "../src/core/placement";
 import { Pyramid } from "../src/core/pooling";
-import { OWN_PIXELS_FROM, UnitPainter } from "../src/core/unit_painter";
+import { GRID_LINE_FROM } from "../src/core/raster";
+import { UnitPainter } from "../src/core/unit_painter";
 import { numbers } from "./random";
 
 const VIEW = { width: 201, height: 130 };
@@ -111,7 +112,7 @@ describe.each(SHAPES.map((shape) => shape.join(" × ")))("a layer of %s", (words
       [1 + 2 * random(), 1],
     ] as const) {
       const { painter, at } = painted(layout, levels, pooling, k, ratio);
-      if (Math.min(at.scaleX, at.scaleY) >= OWN_PIXELS_FROM) continue;
+      if (Math.min(at.scaleX, at.scaleY) >= GRID_LINE_FROM) continue;
       let sum = 0;
       for (let tile = 0; tile < layout.tiles; tile++) {
         const pixels = pixelsOf(painter, layout, at, tile);
@@ -132,7 +133,7 @@ describe.each(SHAPES.map((shape) => shape.join(" × ")))("a layer of %s", (words
   it("shows each unit in its own pixels once they are large", () => {
     const levels = levelsOf(layout, PATTERNS["here and there"] as Pattern, "mean", 3);
     const { scaleX, scaleY } = fitLayout(layout, VIEW);
-    const k = (1.1 * OWN_PIXELS_FROM) / Math.min(scaleX, scaleY);
+    const k = (1.1 * GRID_LINE_FROM) / Math.min(scaleX, scaleY);
     const { painter, at } = painted(layout, levels, "mean", Math.max(1, k), 1);
     const seen = new Set<number>();
     for (let unit = 0; unit < layout.units; unit++) {
@@ -147,6 +148,29 @@ describe.each(SHAPES.map((shape) => shape.join(" × ")))("a layer of %s", (words
       seen.add(unit);
     }
     expect(seen.size).toBeGreaterThan(10);
+  });
+});
+
+describe("a unit of some pixels", () => {
+  it.each([1.3, 2.5, 3.7, 5.2])("shows them, but for a few at its edge, at %s pixels", (scale) => {
+    const layout = layoutUnits([24, 16, 16], 1.6);
+    const levels = levelsOf(layout, PATTERNS["here and there"] as Pattern, "mean", 5);
+    const css = { originX: 3, originY: 4, scaleX: scale, scaleY: scale };
+    const width = Math.ceil(layout.width * scale) + 8;
+    const height = Math.ceil(layout.height * scale) + 8;
+    const painter = new UnitPainter(width, height);
+    const pyramid = new Pyramid(layout, levels, "mean");
+    painter.paint(pyramid, css, css, { dead: 0, notFinite: 0 });
+    const own = painter.levels.slice();
+    painter.paint(pyramid, css, css, { dead: 1, notFinite: 0 });
+    for (let tile = 0; tile < layout.tiles; tile++) {
+      const pixels = pixelsOf(painter, layout, css, tile) as Uint8Array;
+      const units = levels.subarray(256 * tile, 256 * (tile + 1));
+      const off = countOf(pixels, DEAD) - (countOf(units, DEAD) / 256) * pixels.length;
+      expect(Math.abs(off)).toBeLessThan(1.001);
+    }
+    const moved = own.filter((level, at) => (level === DEAD) !== (painter.levels[at] === DEAD));
+    expect(moved.length).toBeLessThan(0.02 * own.length);
   });
 });
 

@@ -35,7 +35,7 @@ def layers() -> dict[str, np.ndarray]:
         responses[name] = np.where(dead, 0, ALIVE) * np.ones((PROBES, *shape), np.float32)
     dense = rng.random(400_000) < np.linspace(0, 0.6, 400_000)
     responses["dense"] = np.where(dense, 0, ALIVE) * np.ones((PROBES, dense.size), np.float32)
-    steady = rng.normal(size=(PROBES, 512)).astype(np.float32)
+    steady = rng.normal(size=(PROBES, 509)).astype(np.float32)
     responses["small"] = np.maximum(steady, 0)
     return responses
 
@@ -178,7 +178,7 @@ def test_columns_stay_until_asked_for(open_page: Any) -> None:
     panel.page.wait_for_timeout(300)
     panel.canvas.click(position={"x": 60, "y": 60})
     assert columns() == first
-    panel.page.set_viewport_size({"width": 640, "height": 900})
+    panel.page.set_viewport_size({"width": 400, "height": 1100})
     assert columns() == first
     choose(panel, "dense")
     choose(panel, "small")

@@ -14,6 +14,9 @@ export interface TileBox {
   readonly whole: boolean;
 }
 
+/** Less of a pixel than this is what sums in binary leave. */
+const NOTHING = 1e-3;
+
 interface Side {
   readonly from: number;
   readonly to: number;
@@ -44,17 +47,31 @@ interface Overlaps {
   readonly parts: Float64Array;
 }
 
-function overlapsOf(cells: number, { from, to, first, last }: Side): Overlaps {
-  const pixels = to - from;
+interface Under {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** From where to where the cells of a tile lie under a pixel. */
+function cellsUnder(cells: number, { from, to }: Side, at: number): Under {
+  const perPixel = cells / (to - from);
+  return { begin: (at - from) * perPixel, end: Math.min(cells, (at - from + 1) * perPixel) };
+}
+
+function overlap({ begin, end }: Under, cell: number): number {
+  return Math.min(end, cell + 1) - Math.max(begin, cell);
+}
+
+function overlapsOf(cells: number, side: Side): Overlaps {
+  const { from, to, first, last } = side;
   const under = new Int32Array(last - first);
   const start = new Int32Array(last - first + 1);
   const parts: number[] = [];
   for (let at = first; at < last; at++) {
-    const begin = ((at - from) * cells) / pixels;
-    const end = ((at - from + 1) * cells) / pixels;
-    under[at - first] = Math.floor(begin);
-    for (let cell = Math.floor(begin); cell < Math.min(end, cells); cell++) {
-      parts.push(((Math.min(end, cell + 1) - Math.max(begin, cell)) * pixels) / cells);
+    const here = cellsUnder(cells, side, at);
+    under[at - first] = Math.floor(here.begin);
+    for (let cell = Math.floor(here.begin); cell < here.end; cell++) {
+      parts.push((overlap(here, cell) * (to - from)) / cells);
     }
     start[at - first + 1] = parts.length;
   }
@@ -148,12 +165,28 @@ export class AreaShares {
         }
       }
       if ((tile + 1) * area <= levels.length) return sum;
-      return this.#ofPart(tile, left, top, columns, rows, out);
+      return sum + this.#fillUp(tile, left, top, columns, rows, out);
     });
   }
 
-  /** Under the last row of a grid, which may be cut short, a share is of what there is. */
-  #ofPart(
+  /** What share of one pixel units of a level have. */
+  at({ tile }: TileBox, x: number, y: number, level: number, levels: Uint8Array): number {
+    const { tileWidth, tileHeight, across } = this.#layout;
+    const columns = cellsUnder(tileWidth, this.#across[tile % across] as Side, x);
+    const rows = cellsUnder(tileHeight, this.#down[Math.floor(tile / across)] as Side, y);
+    let sum = 0;
+    for (let row = Math.floor(rows.begin); row < rows.end; row++) {
+      const line = (tile * tileHeight + row) * tileWidth;
+      for (let column = Math.floor(columns.begin); column < columns.end; column++) {
+        if (levels[line + column] !== level) continue;
+        sum += overlap(rows, row) * overlap(columns, column);
+      }
+    }
+    return sum / ((rows.end - rows.begin) * (columns.end - columns.begin));
+  }
+
+  /** Under the last row of a grid, which is cut short, shares are of what there is: by how much more. */
+  #fillUp(
     tile: number,
     left: number,
     top: number,
@@ -163,26 +196,28 @@ export class AreaShares {
   ): number {
     const { units, tileWidth, tileHeight } = this.#layout;
     const filled = units - tile * tileWidth * tileHeight - (tileHeight - 1) * tileWidth;
-    let sum = 0;
-    for (const [y, firstRow] of rows.first.entries()) {
+    let more = 0;
+    for (let y = rows.first.length - 1; y >= 0; y--) {
       const end = rows.start[y + 1] as number;
-      const cut = firstRow + end - (rows.start[y] as number) === tileHeight;
-      const part = cut ? (rows.parts[end - 1] as number) : 0;
-      for (const [x, firstColumn] of columns.first.entries()) {
-        const at = (top + y) * this.width + left + x;
+      const lastRow = (rows.first[y] as number) + end - (rows.start[y] as number);
+      if (lastRow < tileHeight) break;
+      const part = rows.parts[end - 1] as number;
+      for (let x = 0; x < columns.first.length; x++) {
         let missing = 0;
-        if (part > 0) {
-          const from = columns.start[x] as number;
-          for (let entry = from; entry < (columns.start[x + 1] as number); entry++) {
-            if (firstColumn + entry - from >= filled) missing += columns.parts[entry] as number;
-          }
+        const from = columns.start[x] as number;
+        const shift = (columns.first[x] as number) - from;
+        for (let entry = from; entry < (columns.start[x + 1] as number); entry++) {
+          if (shift + entry >= filled) missing += columns.parts[entry] as number;
         }
         const there = 1 - part * missing;
-        if (there > 1e-3) (out[at] as number) /= there;
-        sum += out[at] as number;
+        if (missing === 0 || there < NOTHING) continue;
+        const at = (top + y) * this.width + left + x;
+        const share = out[at] as number;
+        out[at] = share / there;
+        more += share / there - share;
       }
     }
-    return sum;
+    return more;
   }
 }
 

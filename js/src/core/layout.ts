@@ -26,7 +26,10 @@ function product(shape: readonly number[]): number {
   return shape.reduce((all, size) => all * size, 1);
 }
 
-/** How many tiles to put in a row so that they are drawn as large as the view allows. */
+/** Of rows that are drawn this much as large as the largest, those with the fewest empty places. */
+const NEARLY_LARGEST = 0.94;
+
+/** How many tiles to put in a row so that they are drawn large and leave few places empty. */
 export function bestAcross(
   tiles: number,
   tileWidth: number,
@@ -38,19 +41,20 @@ export function bestAcross(
   const guess = Math.sqrt((tiles * aspect * (tileHeight + rowGap)) / (tileWidth + gap));
   const from = Math.max(1, Math.floor(guess / 2));
   const to = Math.min(tiles, Math.ceil(guess * 2) + 1);
-  let best = from;
-  let bestScale = 0;
-  for (let across = from; across <= to; across++) {
-    const rows = Math.ceil(tiles / across);
+  const rowsOf = (across: number): number => Math.ceil(tiles / across);
+  const scaleOf = (across: number): number => {
     const width = across * (tileWidth + gap) - gap;
-    const height = rows * (tileHeight + rowGap);
-    const scale = Math.min(aspect / width, 1 / height);
-    if (scale > bestScale * (1 + 1e-9)) {
-      best = across;
-      bestScale = scale;
-    }
-  }
-  return best;
+    return Math.min(aspect / width, 1 / (rowsOf(across) * (tileHeight + rowGap)));
+  };
+  const all = Array.from({ length: to - from + 1 }, (_, step) => from + step);
+  const least = NEARLY_LARGEST * all.reduce((most, across) => Math.max(most, scaleOf(across)), 0);
+  const emptyIn = (across: number): number => rowsOf(across) * across - tiles;
+  const better = (one: number, other: number): boolean =>
+    emptyIn(one) < emptyIn(other) ||
+    (emptyIn(one) === emptyIn(other) && scaleOf(one) > scaleOf(other) * (1 + 1e-9));
+  return all
+    .filter((across) => scaleOf(across) >= least)
+    .reduce((best, across) => (better(across, best) ? across : best));
 }
 
 function single(kind: "grid" | "matrix", units: number, width: number, height: number): Layout {

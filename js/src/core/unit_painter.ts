@@ -5,15 +5,10 @@ import { AreaShares, type TileBox } from "./area_shares";
 import { showsTiles } from "./cell_placement";
 import type { Layout } from "./layout";
 import { DEAD, EMPTY_LEVEL, levelOfShade, NOT_FINITE, SHADES } from "./levels";
+import { settleOwn } from "./own_pixels";
 import type { Placement } from "./placement";
 import type { Pyramid } from "./pooling";
-import { rasterise, rasteriseTiles } from "./raster";
-
-/**
- * Cells narrower than this many pixels are counted out by area: wider ones show their own pixels,
- * of which some have a row or column more than others.
- */
-export const OWN_PIXELS_FROM = 4;
+import { GRID_LINE_FROM, rasterise, rasteriseTiles } from "./raster";
 
 export interface Counts {
   readonly dead: number;
@@ -28,6 +23,8 @@ export class UnitPainter {
   /** What share of each pixel is dead, or not finite; null where each shows its own unit. */
   dead: Float32Array | null = null;
   notFinite: Float32Array | null = null;
+  /** Whether there are units of more than one kind. */
+  mixed = false;
   readonly #pixels = new Apportionment();
   readonly #tiles = new Apportionment();
   #deadShares: Float32Array | null = null;
@@ -47,22 +44,92 @@ export class UnitPainter {
     draw(pyramid, at, this.width, this.height, this.levels);
     this.dead = null;
     this.notFinite = null;
-    if (counts.dead + counts.notFinite === 0) return;
-    if (Math.min(at.scaleX, at.scaleY) >= OWN_PIXELS_FROM) return;
+    this.mixed = counts.dead + counts.notFinite > 0;
+    if (!this.mixed) return;
+    const size = Math.min(at.scaleX, at.scaleY);
+    if (size >= GRID_LINE_FROM) return;
     const shares = new AreaShares(layout, at, this.width, this.height);
     if (shares.boxes.length === 0) return;
     const units = pyramid.at(0).data;
-    this.#leaveShades(shares.boxes, levelOfShade(SHADES, pyramid.pooling));
-    if (counts.dead > 0) {
-      this.#deadShares ??= new Float32Array(this.levels.length);
+    const { dead, notFinite } = counts;
+    const darkest = levelOfShade(SHADES, pyramid.pooling);
+    const ownPixels = size >= 1 && !patches;
+    if (!ownPixels) this.#leaveShades(shares.boxes, darkest);
+    for (const level of [DEAD, NOT_FINITE]) {
+      if ((level === DEAD ? dead : notFinite) === 0) continue;
+      if (ownPixels) this.#settleOwn(level, shares, units, layout, darkest);
+      else this.#paintShares(level, shares, units, layout);
+    }
+  }
+
+  /** Units of some pixels each have them, but for a few at their edges. */
+  #settleOwn(
+    level: number,
+    areas: AreaShares,
+    units: Uint8Array,
+    layout: Layout,
+    darkest: number,
+  ): void {
+    const { boxes } = areas;
+    const wanted = boxes.map((box) => (box.whole ? this.#pixelsFor(level, box, units, layout) : 0));
+    const counts = this.#countOut(wanted, boxes);
+    for (const [index, box] of boxes.entries()) {
+      if (!box.whole) continue;
+      settleOwn(level, counts[index] as number, box, areas, units, this.levels, darkest);
+    }
+  }
+
+  /** How many pixels of a whole tile its units of a level are worth. */
+  #pixelsFor(
+    level: number,
+    { tile, left, right, top, bottom }: TileBox,
+    units: Uint8Array,
+    { tileWidth, tileHeight }: Layout,
+  ): number {
+    const area = tileWidth * tileHeight;
+    const own = units.subarray(tile * area, (tile + 1) * area);
+    let number = 0;
+    for (let unit = 0; unit < own.length; unit++) if (own[unit] === level) number++;
+    let pixels = (right - left) * (bottom - top);
+    if (own.length === area) return (number / area) * pixels;
+    pixels = 0;
+    for (let y = top; y < bottom; y++) {
+      for (let at = y * this.width + left; at < y * this.width + right; at++) {
+        if (this.levels[at] !== EMPTY_LEVEL) pixels++;
+      }
+    }
+    return (number / own.length) * pixels;
+  }
+
+  /** Whole numbers of pixels for boxes, and so for all of them together. */
+  #countOut(wanted: readonly number[], boxes: readonly TileBox[]): Int32Array {
+    const across = boxes.filter(({ top }) => top === boxes[0]?.top).length;
+    const down = Math.ceil(boxes.length / across);
+    const values = new Float32Array(across * down);
+    values.set(wanted);
+    const total = Math.round(wanted.reduce((sum, part) => sum + part, 0));
+    const counts = new Int32Array(values.length);
+    this.#tiles.share(
+      { values, offset: 0, stride: across, width: across, height: down },
+      total,
+      Number.POSITIVE_INFINITY,
+      (index, count) => {
+        counts[index] = count;
+      },
+    );
+    return counts;
+  }
+
+  #sharesOf(level: number): Float32Array {
+    const length = this.levels.length;
+    if (level === DEAD) {
+      this.#deadShares ??= new Float32Array(length);
       this.dead = this.#deadShares;
-      this.#paintShares(DEAD, this.dead, shares, units, layout);
+      return this.dead;
     }
-    if (counts.notFinite > 0) {
-      this.#notFiniteShares ??= new Float32Array(this.levels.length);
-      this.notFinite = this.#notFiniteShares;
-      this.#paintShares(NOT_FINITE, this.notFinite, shares, units, layout);
-    }
+    this.#notFiniteShares ??= new Float32Array(length);
+    this.notFinite = this.#notFiniteShares;
+    return this.notFinite;
   }
 
   /** A pixel whose units have no shade takes the one beside it, until it is counted out. */
@@ -80,38 +147,28 @@ export class UnitPainter {
     }
   }
 
-  #paintShares(
-    level: number,
-    shares: Float32Array,
-    areas: AreaShares,
-    units: Uint8Array,
-    layout: Layout,
-  ): void {
+  /** Several units share a pixel: of those that hold some of a level as many as they are worth. */
+  #paintShares(level: number, areas: AreaShares, units: Uint8Array, layout: Layout): void {
     const { levels, width } = this;
     const { boxes } = areas;
-    const sums = areas.of(level, units, shares);
-    const across = boxes.filter(({ top }) => top === boxes[0]?.top).length;
-    const down = Math.ceil(boxes.length / across);
-    const wanted = new Float32Array(across * down);
-    wanted.set(sums);
+    const shares = this.#sharesOf(level);
+    const wanted = [...areas.of(level, units, shares)];
     const last = boxes.length - 1;
     const { tile, whole } = boxes[last] as TileBox;
-    const area = layout.tileWidth * layout.tileHeight;
-    if (whole && (tile + 1) * area > units.length) {
-      wanted[last] = this.#wantedOfPart(level, shares, boxes[last] as TileBox, units);
-    }
     if (level !== DEAD) this.#leaveOut(shares);
-    const total = Math.round(wanted.reduce((sum, part) => sum + part, 0));
-    const tiles = { values: wanted, offset: 0, stride: across, width: across, height: down };
-    const paint = (pixel: number): void => {
-      levels[pixel] = level;
-    };
-    this.#tiles.share(tiles, total, Number.POSITIVE_INFINITY, (index, count) => {
+    if (whole && (tile + 1) * layout.tileWidth * layout.tileHeight > units.length) {
+      const worth = this.#pixelsFor(level, boxes[last] as TileBox, units, layout);
+      wanted[last] = this.#within(worth, shares, boxes[last] as TileBox);
+    }
+    for (const [index, count] of this.#countOut(wanted, boxes).entries()) {
+      if (count === 0) continue;
       const { left, right, top, bottom } = boxes[index] as TileBox;
       const size = { width: right - left, height: bottom - top };
       const plane = { values: shares, offset: top * width + left, stride: width, ...size };
-      this.#pixels.share(plane, count, 1, paint);
-    });
+      this.#pixels.share(plane, count, 1, (pixel) => {
+        levels[pixel] = level;
+      });
+    }
   }
 
   /** What is painted already is no pixel for another level. */
@@ -121,26 +178,17 @@ export class UnitPainter {
     }
   }
 
-  /** How many pixels of a grid that is cut short: those under its end hold fewer units than others. */
-  #wantedOfPart(
-    level: number,
-    shares: Float32Array,
-    { left, right, top, bottom }: TileBox,
-    units: Uint8Array,
-  ): number {
-    let pixels = 0;
+  /** At least the pixels that hold nothing else, at most those that hold some. */
+  #within(count: number, shares: Float32Array, { left, right, top, bottom }: TileBox): number {
     let all = 0;
     let some = 0;
     for (let y = top; y < bottom; y++) {
       for (let at = y * this.width + left; at < y * this.width + right; at++) {
         if (this.levels[at] === EMPTY_LEVEL) shares[at] = 0;
-        else pixels++;
         if ((shares[at] as number) > 0) some++;
         if ((shares[at] as number) > 0.999) all++;
       }
     }
-    let number = 0;
-    for (let unit = 0; unit < units.length; unit++) if (units[unit] === level) number++;
-    return Math.min(some, Math.max(all, (number / units.length) * pixels));
+    return Math.min(some, Math.max(all, count));
   }
 }

@@ -16,13 +16,12 @@ import {
   unpackColour,
 } from "../core/colour";
 import { type Box, clearMarks, drawContour, markUnits } from "../core/contour";
-import { cellOf, foremostUnitIn, type Layout, layoutUnits, unitAt, unitsIn } from "../core/layout";
-import { DEAD, LEVELS, NOT_FINITE, type Pooling } from "../core/levels";
-import { type LoneUnit, loneUnits } from "../core/lone_units";
+import { type Layout, layoutUnits } from "../core/layout";
+import { DEAD, NOT_FINITE, type Pooling } from "../core/levels";
+import type { LoneUnit } from "../core/lone_units";
 import type { Placement } from "../core/placement";
-import { Pyramid } from "../core/pooling";
-import { ranksOf } from "../core/unit_order";
 import { UnitPainter } from "../core/unit_painter";
+import { UnitPlaces } from "../core/unit_places";
 import type { SharedPixel } from "../core/unit_tips";
 import {
   clampViewport,
@@ -36,15 +35,8 @@ import {
 } from "../core/viewport";
 import { element, setAttribute } from "./dom";
 import { type Click, Gestures } from "./gestures";
-import {
-  crossOut,
-  LEAST_MARK,
-  labelTiles,
-  type MarkedPicture,
-  numberUnits,
-  RING_RADIUS,
-  ringUnit,
-} from "./unit_marks";
+import { crossOut, LEAST_MARK, labelTiles, numberUnits } from "./unit_marks";
+import { UnitRings } from "./unit_rings";
 
 /** A view of more pixels than this is drawn at a lower resolution. */
 const PIXELS_MOST = 4_000_000;
@@ -91,23 +83,18 @@ export interface UnitCanvasOptions {
 export class UnitCanvas {
   readonly #options: UnitCanvasOptions;
   readonly #canvas = element("canvas", { class: "iua-canvas", attributes: { tabindex: "0" } });
-  readonly #rings = element("canvas", {
-    class: "iua-canvas iua-rings",
-    attributes: { "aria-hidden": "true" },
-  });
+  readonly #rings = new UnitRings();
   readonly #hovered = element("div", { class: "iua-hovered", attributes: { hidden: "" } });
   readonly #region = element("div", { class: "iua-region", attributes: { hidden: "" } });
   #view: Viewport = WHOLE;
   #picture: UnitPicture | null = null;
   #layout: Layout | null = null;
   #fit: Placement = { originX: 0, originY: 0, scaleX: 1, scaleY: 1 };
-  #pyramid: Pyramid | null = null;
+  #places: UnitPlaces | null = null;
   #painter: UnitPainter | null = null;
-  #lone: readonly LoneUnit[] = [];
   /** Units or channels a row by layer: they change only when that is asked for. */
   readonly #kept = new Map<string, number>();
   #laidAt = 0;
-  #ranks: Uint32Array | null = null;
   #selected: readonly number[] = [];
   #inks: Inks | null = null;
   #palette: Uint32Array | null = null;
@@ -149,7 +136,7 @@ export class UnitCanvas {
 
   /** What lies over the canvas: rings, the unit pointed at, and a rectangle while it is drawn. */
   overlays(): HTMLElement[] {
-    return [this.#rings, this.#hovered, this.#region];
+    return [this.#rings.node(), this.#hovered, this.#region];
   }
 
   /** Show units; the view is kept if asked, while it still fits. */
@@ -158,7 +145,6 @@ export class UnitCanvas {
     const sameLayer =
       before?.layer === picture.layer && before.shape.join() === picture.shape.join();
     const sameLayout = this.#layout !== null && sameLayer && before.across === picture.across;
-    if (before?.order !== picture.order) this.#ranks = null;
     if (before?.pooling !== picture.pooling) this.#palette = null;
     this.#picture = picture;
     if (!sameLayout) this.#lay(sameLayer);
@@ -168,17 +154,9 @@ export class UnitCanvas {
   }
 
   #pool(): void {
-    const picture = this.#picture;
-    if (picture === null || this.#layout === null) return;
-    const { levels, order, pooling } = picture;
-    let byPlace = levels;
-    if (order !== null) {
-      byPlace = new Uint8Array(levels.length);
-      for (let place = 0; place < order.length; place++) {
-        byPlace[place] = levels[order[place] as number] as number;
-      }
-    }
-    this.#pyramid = new Pyramid(this.#layout, byPlace, pooling);
+    if (this.#picture === null || this.#layout === null) return;
+    const { levels, order, pooling } = this.#picture;
+    this.#places = new UnitPlaces(this.#layout, levels, order, pooling);
   }
 
   select(units: readonly number[]): void {
@@ -232,9 +210,7 @@ export class UnitCanvas {
     this.#layout = layoutUnits(shape, size.width / size.height, across);
     this.#fit = fitLayout(this.#layout, size);
     if (!anew) this.#laidAt = performance.now();
-    if (across === null) {
-      this.#kept.set(key, this.across() as number);
-    }
+    this.#kept.set(key, this.across() as number);
   }
 
   #cellAt({ x, y }: Point): Point {
@@ -307,116 +283,62 @@ export class UnitCanvas {
     return Math.min(at.scaleX, at.scaleY) * this.#ratio < 1 ? "pixel" : "unit";
   }
 
-  #unitIn(place: number): number {
-    return this.#picture?.order?.[place] ?? place;
-  }
-
-  #placeOf(unit: number): number {
-    const order = this.#picture?.order ?? null;
-    if (order === null) return unit;
-    this.#ranks ??= ranksOf(order);
-    return this.#ranks[unit] as number;
-  }
-
-  /** The unit at a point; where several share it, one that is marked, or else the foremost. */
+  /** The unit at a point; where several share it, one that is ringed, or else the foremost. */
   unitAt(point: Point): number | null {
-    if (this.#layout === null || this.#pyramid === null) return null;
-    const { scaleX, scaleY } = this.#placement();
-    const { x, y } = this.#cellAt(point);
-    const levels = this.#pyramid.at(0).data;
-    const ringed = this.#ringedAt(point);
-    if (ringed !== null) return ringed;
-    let place: number | null;
-    if (this.grain() === "channel") {
-      const inTile = unitAt(this.#layout, x, y);
-      if (inTile === null) return null;
-      const area = this.#layout.tileWidth * this.#layout.tileHeight;
-      const first = Math.floor(inTile / area) * area;
-      place = first;
-      for (let other = first; other < first + area; other++) {
-        if (rankOf(levels[other] as number) > rankOf(levels[place] as number)) place = other;
-      }
-    } else if (Math.min(scaleX, scaleY) >= 1) {
-      place = unitAt(this.#layout, x, y);
-    } else {
-      const reach = { x: Math.max(1, LEAST_MARK / scaleX), y: Math.max(1, LEAST_MARK / scaleY) };
-      const from = { x: x - reach.x / 2, y: y - reach.y / 2 };
-      const to = { x: from.x + reach.x, y: from.y + reach.y };
-      place = foremostUnitIn(this.#layout, levels, rankOf, from, to);
-    }
-    return place === null ? null : this.#unitIn(place);
+    const places = this.#places;
+    if (places === null) return null;
+    const at = this.#placement();
+    const cell = this.#cellAt(point);
+    const ringed = this.#rings.placeAt(point.x, point.y, places, at);
+    if (ringed !== null) return places.unitIn(ringed);
+    if (this.grain() === "channel") return places.inChannelAt(cell);
+    if (Math.min(at.scaleX, at.scaleY) >= 1) return places.at(cell);
+    const reach = {
+      x: Math.max(1, LEAST_MARK / at.scaleX),
+      y: Math.max(1, LEAST_MARK / at.scaleY),
+    };
+    const from = { x: cell.x - reach.x / 2, y: cell.y - reach.y / 2 };
+    return places.within(from, { x: from.x + reach.x, y: from.y + reach.y });
   }
 
-  #ringedAt(point: Point): number | null {
-    let best: number | null = null;
-    let nearest = RING_RADIUS;
-    for (const { place } of this.#lone) {
-      const unit = this.#unitIn(place);
-      const at = this.centreOf(unit);
-      const distance = at === null ? nearest : Math.hypot(at.x - point.x, at.y - point.y);
-      if (distance < nearest) [best, nearest] = [unit, distance];
-    }
-    return best;
-  }
-
-  /** How many units share the pixel at a point, and how many of them are dead. */
+  /** What shares the pixel at a point. */
   sharedAt(point: Point): SharedPixel {
-    if (this.#layout === null || this.#pyramid === null) return { units: 0, dead: 0 };
-    const pixel = (value: number): number => Math.floor(value * this.#ratio) / this.#ratio;
-    const size = 1 / this.#ratio;
-    const from = this.#cellAt({ x: pixel(point.x), y: pixel(point.y) });
-    const to = this.#cellAt({ x: pixel(point.x) + size, y: pixel(point.y) + size });
-    const centre = (value: number): number => Math.ceil(value - 0.5);
-    const { units } = unitsIn(
-      this.#layout,
-      { x: centre(from.x), y: centre(from.y) },
-      { x: centre(to.x), y: centre(to.y) },
-      Number.POSITIVE_INFINITY,
-    );
-    const levels = this.#pyramid.at(0).data;
-    return { units: units.length, dead: units.filter((place) => levels[place] === DEAD).length };
+    const step = 1 / this.#ratio;
+    const left = Math.floor(point.x / step) * step;
+    const top = Math.floor(point.y / step) * step;
+    const to = this.#cellAt({ x: left + step, y: top + step });
+    return this.#places?.shared(this.#cellAt({ x: left, y: top }), to) ?? { units: 0, dead: 0 };
   }
 
   /** What is ringed: units of a kind that would else be overlooked. */
   lone(): readonly LoneUnit[] {
-    return this.#lone;
+    return this.#rings.lone;
   }
 
   /** Units within a rectangle between two points, the first `most` of them. */
   unitsBetween([a, b]: readonly [Point, Point], most: number): { units: number[]; total: number } {
-    if (this.#layout === null) return { units: [], total: 0 };
-    const { units, total } = unitsIn(
-      this.#layout,
-      this.#cellAt({ x: Math.min(a.x, b.x), y: Math.min(a.y, b.y) }),
-      this.#cellAt({ x: Math.max(a.x, b.x), y: Math.max(a.y, b.y) }),
-      most,
-    );
-    return { units: units.map((place) => this.#unitIn(place)), total };
+    const from = this.#cellAt({ x: Math.min(a.x, b.x), y: Math.min(a.y, b.y) });
+    const to = this.#cellAt({ x: Math.max(a.x, b.x), y: Math.max(a.y, b.y) });
+    return this.#places?.between(from, to, most) ?? { units: [], total: 0 };
   }
 
   centreOf(unit: number): Point | null {
-    if (this.#layout === null) return null;
+    if (this.#places === null) return null;
     const { originX, originY, scaleX, scaleY } = this.#placement();
-    const cell = cellOf(this.#layout, this.#placeOf(unit));
+    const cell = this.#places.cellOf(unit);
     return { x: originX + (cell.x + 0.5) * scaleX, y: originY + (cell.y + 0.5) * scaleY };
   }
 
   /** The unit next to one in a direction, across gaps; itself at the edge. */
   neighbour(unit: number, dx: number, dy: number): number {
-    if (this.#layout === null) return unit;
-    const cell = cellOf(this.#layout, this.#placeOf(unit));
-    const most = Math.max(this.#layout.gap, this.#layout.rowGap) + 1;
-    for (let step = 1; step <= most; step++) {
-      const found = unitAt(this.#layout, cell.x + dx * step + 0.5, cell.y + dy * step + 0.5);
-      if (found !== null) return this.#unitIn(found);
-    }
-    return unit;
+    return this.#places?.neighbour(unit, dx, dy) ?? unit;
   }
 
   /** Where the keyboard begins: the unit in the middle, or the first while all are shown. */
   firstInView(): number {
-    if (this.#view.k === 1) return this.#unitIn(0);
-    return this.unitAt({ x: this.#width / 2, y: this.#height / 2 }) ?? this.#unitIn(0);
+    const first = this.#places?.unitIn(0) ?? 0;
+    if (this.#view.k === 1) return first;
+    return this.unitAt({ x: this.#width / 2, y: this.#height / 2 }) ?? first;
   }
 
   reveal(unit: number): void {
@@ -467,8 +389,10 @@ export class UnitCanvas {
     both.width = this.#canvas.width;
     both.height = this.#canvas.height;
     const context = both.getContext("2d");
-    context?.drawImage(this.#canvas, 0, 0);
-    if (this.#lone.length > 0) context?.drawImage(this.#rings, 0, 0);
+    if (context !== null) {
+      context.drawImage(this.#canvas, 0, 0);
+      this.#rings.drawOver(context);
+    }
     this.resize(width, height, before);
     return both.toDataURL();
   }
@@ -484,14 +408,8 @@ export class UnitCanvas {
   paint(): void {
     const { width, height } = this.#canvas;
     const context = this.#canvas.getContext("2d");
-    const [layout, pyramid, picture, inks] = [
-      this.#layout,
-      this.#pyramid,
-      this.#picture,
-      this.#inks,
-    ];
-    if (layout === null || pyramid === null || picture === null || inks === null) return;
-    if (context === null) return;
+    const [places, picture, inks] = [this.#places, this.#picture, this.#inks];
+    if (places === null || picture === null || inks === null || context === null) return;
     if (this.#image === null) {
       this.#image = context.createImageData(width, height);
       this.#mask = new Uint8Array(0);
@@ -500,7 +418,7 @@ export class UnitCanvas {
     this.#palette ??= buildPalette(inks.map, inks.signals, picture.pooling);
     const css = this.#placement();
     const at = scaledPlacement(css, this.#ratio);
-    this.#painter.paint(pyramid, css, at, picture);
+    this.#painter.paint(places.pyramid, css, at, picture);
     const pixels = new Uint32Array(this.#image.data.buffer);
     const palette = this.#palette;
     const drawn = this.#painter.levels;
@@ -508,9 +426,15 @@ export class UnitCanvas {
       pixels[pixel] = palette[drawn[pixel] as number] as number;
     }
     if (picture.notFinite > 0) this.#hatch(pixels, width, inks.signals.ground);
-    this.#outlineSelected(layout, at, pixels, width, height, inks);
+    this.#outlineSelected(places, at, pixels, width, height, inks);
     context.putImageData(this.#image, 0, 0);
-    this.#mark(context, layout, at, picture, inks);
+    this.#mark(context, places, at, inks);
+    this.#rings.draw(this.#painter, places, at, this.#ratio, {
+      palette,
+      dark: cssColour(inks.outline),
+      light: cssColour(inks.halo),
+    });
+    setAttribute(this.#canvas, "data-rings", String(this.#rings.lone.length));
     this.#options.onPaint();
   }
 
@@ -527,7 +451,7 @@ export class UnitCanvas {
   }
 
   #outlineSelected(
-    layout: Layout,
+    places: UnitPlaces,
     at: Placement,
     pixels: Uint32Array,
     width: number,
@@ -536,11 +460,17 @@ export class UnitCanvas {
   ): void {
     if (this.#selected.length === 0) return;
     if (this.#mask.length !== pixels.length) this.#mask = new Uint8Array(pixels.length);
-    const places = this.#picture?.order
-      ? this.#selected.map((unit) => this.#placeOf(unit))
-      : this.#selected;
+    const selected = places.placesOf(this.#selected);
     const least = Math.round(LEAST_MARK * this.#ratio);
-    const box: Box | null = markUnits(layout, places, at, width, height, least, this.#mask);
+    const box: Box | null = markUnits(
+      places.layout,
+      selected,
+      at,
+      width,
+      height,
+      least,
+      this.#mask,
+    );
     if (box === null) return;
     const thick = Math.max(1, Math.round(1.5 * this.#ratio));
     const ink = packColour(inks.outline);
@@ -549,49 +479,17 @@ export class UnitCanvas {
     clearMarks(this.#mask, box, width);
   }
 
-  #mark(
-    context: CanvasRenderingContext2D,
-    layout: Layout,
-    at: Placement,
-    picture: UnitPicture,
-    inks: Inks,
-  ): void {
-    const levels = (this.#pyramid as Pyramid).at(0).data;
+  #mark(context: CanvasRenderingContext2D, places: UnitPlaces, at: Placement, inks: Inks): void {
+    const { layout, levels } = places;
     const marked = { layout, at, ratio: this.#ratio, levels };
     const palette = this.#palette as Uint32Array;
     labelTiles(context, marked, inks.font, inks.text);
-    this.#ring(marked, picture, inks);
     crossOut(context, marked, DEAD);
-    const unitOf = (place: number): number => this.#unitIn(place);
+    const unitOf = (place: number): number => places.unitIn(place);
     const inkOf = (level: number): string => inkOn(palette[level] as number);
     const hatched = { level: NOT_FINITE, colour: cssColour(inks.signals.notFinite) };
     numberUnits(context, marked, inks.font, unitOf, inkOf, hatched);
   }
-
-  /** Rings are on a canvas of their own: they are no part of the picture, and cover no area of it. */
-  #ring(marked: MarkedPicture, { dead, notFinite }: UnitPicture, inks: Inks): void {
-    const { layout, at, ratio, levels } = marked;
-    const painter = this.#painter as UnitPainter;
-    this.#lone = dead + notFinite > 0 ? loneUnits(painter, layout, levels, at, ratio) : [];
-    setAttribute(this.#canvas, "data-rings", String(this.#lone.length));
-    this.#rings.hidden = this.#lone.length === 0;
-    if (this.#lone.length === 0) return;
-    this.#rings.width = painter.width;
-    this.#rings.height = painter.height;
-    const context = this.#rings.getContext("2d");
-    if (context === null) return;
-    const palette = this.#palette as Uint32Array;
-    for (const { kind, place } of this.#lone) {
-      const colour = cssColour(unpackColour(palette[levels[place] as number] as number));
-      const halo = cssColour(kind === "live" ? inks.outline : inks.halo);
-      ringUnit(context, marked, place, colour, halo);
-    }
-  }
-}
-
-/** Where several units share a place, the dead are pointed at first, then those not finite. */
-function rankOf(level: number): number {
-  return level === DEAD ? LEVELS + 1 : level === NOT_FINITE ? LEVELS : level;
 }
 
 /** Black or white, whichever is legible on a packed colour. */

@@ -1,6 +1,6 @@
-/** What is drawn over the colours: rings around lone units, crosses, and numbers of units. */
+/** What is drawn over the colours: crosses, and numbers of units and channels. */
 
-import { cellOf, type Layout, tileCell, unitAt } from "../core/layout";
+import { type Layout, tileCell, unitAt } from "../core/layout";
 import type { Placement } from "../core/placement";
 
 export interface MarkedPicture {
@@ -14,36 +14,12 @@ export interface MarkedPicture {
 
 /** A unit is pointed at, or outlined, as if it were at least this large, in CSS pixels. */
 export const LEAST_MARK = 4;
-export const RING_RADIUS = 4.5;
 const CROSS_FROM = 16;
 const NUMBER_FROM = 28;
 const NUMBER_SIZE = 11;
 const LABEL_FROM = 9;
 const LABEL_SIZE = 11;
 const MARKS_MOST = 4000;
-
-/** A unit among very many is not to be overlooked, and its neighbours not to be covered. */
-export function ringUnit(
-  context: CanvasRenderingContext2D,
-  { layout, at, ratio }: MarkedPicture,
-  place: number,
-  colour: string,
-  halo: string,
-): void {
-  const cell = cellOf(layout, place);
-  const x = at.originX + (cell.x + 0.5) * at.scaleX;
-  const y = at.originY + (cell.y + 0.5) * at.scaleY;
-  for (const [width, ink] of [
-    [4, halo],
-    [1.75, colour],
-  ] as const) {
-    context.beginPath();
-    context.arc(x, y, RING_RADIUS * ratio, 0, 2 * Math.PI);
-    context.lineWidth = width * ratio;
-    context.strokeStyle = ink;
-    context.stroke();
-  }
-}
 
 /** Call for every unit in view, unless there are too many for marks of their own. */
 function eachInView(
