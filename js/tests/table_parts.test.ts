@@ -68,14 +68,14 @@ describe("widths of columns", () => {
     expect(small.squeezed).toBe(7);
     expect(small.total).toBe(396);
     expect([...fitIn(50).shown]).toEqual(["name"]);
-    // The name gives way to what a row is of no use without, and to nothing else.
-    expect([...fitIn(340).shown]).toEqual(["name", "share", "dead"]);
-    expect(fitIn(340).widths.get("name")).toBeLessThan(fitIn(396).widths.get("name") as number);
-    expect(fitIn(340).total).toBe(340);
-    // Of the dead units the number alone stays, on a phone.
-    expect([...fitIn(300).shown]).toEqual(["name", "share", "dead"]);
-    expect(fitIn(300).widths.get("dead")).toBe(9 * 8 + 14);
-    expect(fitIn(300).total).toBe(300);
+    // What a row is of no use without gives way to the name, down to its number; then the name does.
+    for (const box of [340, 300, 270]) {
+      const tight = fitIn(box);
+      expect([...tight.shown]).toEqual(["name", "share", "dead"]);
+      expect(tight.widths.get("share")).toBe(8.5 * 8 + 14);
+      expect(tight.widths.get("dead")).toBe(9 * 8 + 14);
+      expect(tight.total).toBe(box);
+    }
   });
 
   it("keep to what the user chose, even where it does not fit", () => {

@@ -30,9 +30,6 @@ const LOAD = 7;
 const LEAST = 5;
 const MOST = 90;
 
-/** So narrow may the dead units be: there is room for their number, and not for what is below it. */
-const DEAD_LEAST = 9;
-
 const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["name", "share", "dead"]);
 /** Who stays when there is not room for all: the first ones. */
 const BY_IMPORTANCE: readonly ColumnKey[] = [
@@ -46,6 +43,8 @@ const BY_IMPORTANCE: readonly ColumnKey[] = [
   "dormant",
   "std",
 ];
+/** So narrow may these be, in a box without room for all that is essential: a number and no more. */
+const TIGHT: Partial<Record<ColumnKey, number>> = { share: 8.5, dead: 9 };
 const ON_REQUEST = COLUMNS.filter((column) => column.onRequest).map(({ key }) => key);
 
 function longest(texts: readonly string[]): number {
@@ -127,9 +126,11 @@ export function fitColumns(
   digit: number,
   padding: number,
 ): ColumnFit {
-  const natural = new Map(own);
+  const isTight = [...ESSENTIAL].reduce((sum, key) => sum + widths[key] * digit + padding, 0) > box;
+  const natural = (key: ColumnKey): number =>
+    isTight ? Math.min(widths[key], TIGHT[key] ?? widths[key]) : widths[key];
   const pixels = (key: ColumnKey): number =>
-    Math.round((natural.get(key) ?? widths[key]) * digit + padding);
+    Math.round((own.get(key) ?? natural(key)) * digit + padding);
   const shown = new Set<ColumnKey>(["name"]);
   let total = pixels("name");
   let squeezed = 0;
@@ -140,9 +141,6 @@ export function fitColumns(
   for (const key of BY_IMPORTANCE) {
     if (shown.has(key) || choice.get(key) === false || widths[key] === 0) continue;
     const room = ESSENTIAL.has(key) ? box + spare : box;
-    if (key === "dead" && !own.has(key) && total + pixels(key) > room) {
-      natural.set(key, Math.min(widths.dead, DEAD_LEAST));
-    }
     if (total + pixels(key) <= room && squeezed === 0) {
       shown.add(key);
       total += pixels(key);
