@@ -432,20 +432,21 @@ export class LayerTable {
     if (ruler.height === 0) return;
     this.#digit = ruler.width / PROBE_DIGITS;
     this.#widthOf = widthIn(this.#ruler, BOLD);
-    const around = this.#head.node().offsetHeight + this.#totals.node().offsetHeight;
-    this.#viewHeight = Math.max(0, this.#scroller.clientHeight - around);
-    this.#rowHeight = this.#heightOfRows(Math.round((ruler.height / PROBE_EMS) * ROW_EM));
+    const room = this.#scroller.clientHeight - this.#head.node().offsetHeight;
+    const least = Math.round((ruler.height / PROBE_EMS) * ROW_EM);
+    this.#rowHeight = this.#heightOfRows(room, least);
+    this.#viewHeight = Math.max(0, room - this.#rowHeight);
     setVariable(this.#full, "--iua-row-height", `${this.#rowHeight}px`);
     this.#fitColumns();
     const { reading, layer } = this.#state;
     if (reading !== null) this.#showSelected(layer, reading);
   }
 
-  /** The rows of few layers fill the pane, where it has a height of its own. */
-  #heightOfRows(least: number): number {
+  /** The rows of few layers, and that of totals, fill the pane where it has a height of its own. */
+  #heightOfRows(room: number, least: number): number {
     const layers = this.#state.reading?.layers ?? 0;
     if (layers === 0 || this.#node.closest(".iua-wide") === null) return least;
-    return Math.max(least, Math.min(TALLEST * least, this.#viewHeight / layers));
+    return Math.max(least, Math.min(TALLEST * least, room / (layers + 1)));
   }
 
   #fitColumns(): void {
