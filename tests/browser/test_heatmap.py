@@ -126,7 +126,7 @@ def test_a_pinned_unit_has_a_card_with_the_figures_python_gives(
     expect(card(dense)).to_contain_text(f"unit {unit}")
     share = f"{100 * row['inactive share']:.1f} %"
     expect(card(dense)).to_contain_text(f"{int(row['inactive count'])} of {PROBES} probes: {share}")
-    texts = card(dense).locator(".iua-figure").all_inner_texts()
+    texts = card(dense).locator(".iua-figure-value").all_inner_texts()
     figures = [float(text) for text in texts[1:4]]
     expected = [row["mean |x|"], row["rms"], row["max |x|"]]
     assert figures == pytest.approx(expected, rel=5e-3)

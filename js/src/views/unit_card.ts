@@ -57,7 +57,7 @@ export class UnitCard {
     this.#close.addEventListener("click", options.onClose, { signal });
     const figures = element("div", { class: "iua-figures" });
     for (const name of FIGURES) {
-      const value = element("span", { class: "iua-figure" });
+      const value = element("span", { class: "iua-figure-value" });
       this.#values.set(name, value);
       const label = element("span", { class: "iua-figure-name", text: name });
       figures.append(element("div", {}, label, document.createTextNode(" "), value));
