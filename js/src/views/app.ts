@@ -42,6 +42,8 @@ const TOPICS: readonly Topic[] = [
 ];
 /** From here on table and picture stand side by side. */
 const WIDE_FROM = 900;
+/** Below, the rule takes one line more. */
+const ROOMY_FROM = 1166;
 const NARROW_BELOW = 700;
 const COLOUR_QUERIES = [
   "(prefers-color-scheme: dark)",
@@ -201,6 +203,7 @@ export class App {
     const width = this.#node.offsetWidth;
     if (width === 0) return;
     this.#node.classList.toggle("iua-wide", width >= WIDE_FROM);
+    this.#node.classList.toggle("iua-cramped", width >= WIDE_FROM && width < ROOMY_FROM);
     this.#node.classList.toggle("iua-narrow", width < NARROW_BELOW);
   }
 
