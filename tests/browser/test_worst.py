@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +175,45 @@ def test_the_kernel_ranks_anew_once_tolerances_rest(iua: IUA) -> None:
     time.sleep(0.6)
     assert len(sent) == 1
     widget.close()
+
+
+LIVE = """
+import numpy as np
+from iua_widget import IUAWidget
+rng = np.random.default_rng(8)
+data = {f"relu{n}": np.maximum(rng.normal(size=(60, 6, 4, 4)), 0).astype("f4") for n in range(3)}
+data["relu1"][:, 4] = 0
+w = IUAWidget(data)
+w
+"""
+
+
+def test_in_a_notebook_the_kernel_ranks_and_hears_what_was_clicked(open_notebook: Any) -> None:
+    notebook = open_notebook(LIVE, "pass")
+    notebook.run_all()
+    panel = Panel(notebook.page)
+    panel.wait_for_status("done")
+    read = (
+        "it = [[layer, unit] for layer, unit in w.worst(50)[['response', 'unit']].values.tolist()]"
+    )
+    until_listed(panel, lambda: notebook.python(read))
+    assert listed(panel)[0] == ("relu1", 4)
+    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.7, 0.05, 'unit RMS', 0.5; it = None")
+    until_listed(panel, lambda: notebook.python(read))
+    expect(panel.root.locator(".iua-worst-other")).to_have_count(0)
+    layer, unit = listed(panel)[3]
+    rows(panel).nth(3).click()
+    expect(panel.canvas).to_have_attribute("data-layer", layer)
+    expect(panel.canvas).to_have_attribute("data-selected", "16")
+    deadline = time.monotonic() + 60
+    own = list(range(16 * unit, 16 * unit + 16))
+    while notebook.python("it = [w.layer, w.units]") != [layer, own]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def until_listed(panel: Panel, expected: Callable[[], list[list[Any]]]) -> None:
+    deadline = time.monotonic() + 60
+    while listed(panel) != [(layer, unit) for layer, unit in expected()]:
+        assert time.monotonic() < deadline, "the list is not that of Python"
+        time.sleep(0.1)

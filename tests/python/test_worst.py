@@ -15,9 +15,20 @@ from by_hand import dead_by_hand, outputs_by_hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from unpacking import unpack
 
-from iua_widget import IUA, IUAWidget, LayerSelectionError, NoProbesError, ToleranceError
-from iua_widget.tolerances import SCALES, Scale
+from iua_widget import (
+    IUA,
+    IUAWidget,
+    LayerSelectionError,
+    NoProbesError,
+    ToleranceError,
+    worst_feed,
+)
+from iua_widget.sources import open_source
+from iua_widget.tolerances import SCALES, Scale, default_stops
+from iua_widget.worst_feed import WorstFeed
+from iua_widget.worst_snapshot import LISTED, ranked_at, worst_snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore:Not finite:iua_widget.IUAWarning")
 
@@ -301,3 +312,62 @@ def test_a_widget_ranks_at_the_tolerances_on_show() -> None:
     assert w.worst().attrs["atol"] == 2.0
     assert w.worst(1, by="max |x|")["max |x|"].tolist() == [0.0]
     w.close()
+
+
+@pytest.mark.parametrize(("engine", "requests"), [("device", 0), ("reference", 1)])
+def test_many_counts_on_a_device_stay_there_until_the_run_is_held(
+    engine: str, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worst_feed, "_MOST_MOVED", 0)
+    sent: list[bytes] = []
+    asked: list[bool] = []
+    iua = IUA(engine=engine)
+    feed = WorstFeed(lambda: (iua, iua.tolerances()), sent.append)
+    monkeypatch.setattr(feed._pacer, "request", lambda: asked.append(True))
+    for _ in iua.count(open_source({"relu": torch.zeros(4, 3)})):
+        feed.counted()
+    assert len(asked) == requests
+    for _ in range(2):
+        feed.flush()
+    feed.close()
+    assert len(sent) == 1, "nothing more was counted before the second"
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    network=networks(ODD),
+    scale=st.sampled_from(SCALES),
+    rtol=st.sampled_from([0.0, 0.3]),
+    share=st.sampled_from([1.0, 0.6]),
+    recounted=st.booleans(),
+)
+def test_what_crosses_to_the_page_is_the_ranking_at_every_stop(
+    network: tuple[dict[str, Any], dict[str, str]],
+    scale: Scale,
+    rtol: float,
+    share: float,
+    recounted: bool,
+) -> None:
+    layers, units = network
+    iua = IUA.introspect(layers, units=units, engine="reference", atol=0.26, rtol=rtol, scale=scale)
+    if recounted:
+        iua.recount(layers)
+    tallies = {name: iua.tally(name) for name in iua.layers}
+    several = ranked_at(tallies, iua.grid, iua.tolerances(dead_share=share))
+    assert len(several) == len(iua.stops) + (0 if scale == "zero" else len(default_stops(rtol)) - 1)
+    meta, arrays = unpack(worst_snapshot(tallies, several, iua.last_recount))
+    assert [(at.rtol, at.atol) for at in several] == [(at[0], at[1]) for at in meta["at"]]
+    names = [layer["name"] for layer in meta["layers"]]
+    for at, (_, _, number) in list(zip(several, meta["at"], strict=True))[::9]:
+        table = iua.worst(LISTED, atol=at.atol, rtol=at.rtol, scale=at.scale, dead_share=share)
+        order = arrays["order"][number].astype(int)
+        assert [names[layer] for layer in arrays["layer"][order]] == table["response"].tolist()
+        assert arrays["unit"][order].tolist() == table["unit"].tolist()
+        np.testing.assert_array_equal(arrays["max_abs"][order], table["max |x|"])
+        for name, column in (("inactive", "inactive share"), ("dead", "dead units")):
+            for upper in ("", "_upper"):
+                found = arrays.get(f"{name}{upper}", arrays[name])[number].astype(float)
+                with np.errstate(invalid="ignore"):
+                    figures = found / arrays["finite"][order] if name == "inactive" else found
+                heading = f"{column}{upper.replace('_', ' ')}"
+                np.testing.assert_array_equal(figures, table.get(heading, table[column]))
