@@ -64,6 +64,26 @@ def test_a_presentation_fills_the_window_and_clips_nothing(
     assert cut == []
 
 
+@pytest.mark.parametrize(
+    ("width", "height"), [(1440, 900), (1250, 700), (900, 1600), (700, 500), (360, 800)]
+)
+def test_the_picture_is_larger_than_in_the_notebook(stub: Page, width: int, height: int) -> None:
+    stub.set_viewport_size({"width": width, "height": height})
+    panel = Panel(stub)
+    picture = panel.root.locator(".iua-canvas-box")
+
+    def area() -> float:
+        stub.wait_for_timeout(150)
+        box = picture.bounding_box()
+        return float(box["width"] * box["height"])
+
+    before = area()
+    present(panel)
+    assert area() > before
+    stub.keyboard.press("Escape")
+    assert area() == before
+
+
 def type_into_a_field(panel: Panel) -> None:
     panel.field("atol").fill("0.7")
 
