@@ -14,6 +14,9 @@ from iua_widget import IUAWidget
 pytestmark = pytest.mark.browser
 
 
+PANES = (".iua-table-box", ".iua-heatmap")
+
+
 @pytest.fixture(scope="module")
 def widget() -> IUAWidget:
     rng = np.random.default_rng(8)
@@ -72,16 +75,21 @@ def test_the_picture_is_larger_than_in_the_notebook(stub: Page, width: int, heig
     panel = Panel(stub)
     picture = panel.root.locator(".iua-canvas-box")
 
-    def area() -> float:
+    def size() -> tuple[float, float]:
         stub.wait_for_timeout(150)
         box = picture.bounding_box()
-        return float(box["width"] * box["height"])
+        return box["width"], box["height"]
 
-    before = area()
+    before = size()
     present(panel)
-    assert area() > before
+    now = size()
+    assert now[0] > before[0]
+    assert now[1] > before[1]
+    table, pane = (panel.root.locator(part).bounding_box() for part in PANES)
+    apart = table["x"] + table["width"] <= pane["x"] or table["y"] + table["height"] <= pane["y"]
+    assert apart
     stub.keyboard.press("Escape")
-    assert area() == before
+    assert size() == before
 
 
 def type_into_a_field(panel: Panel) -> None:

@@ -177,7 +177,7 @@ export class TolerancePanel {
     const nothing = findsNothing(state);
     const chosen = opened !== "" && inForce(RELATIVE, state.tolerances);
     const ranges = exact ? "" : canRecount ? RANGES_AND_MORE : RANGES;
-    const words = nothing ? "Hardly any exact zero:" : chosen ? NO_ZEROS : ranges;
+    const words = nothing ? "Hardly any zeros:" : chosen ? NO_ZEROS : ranges;
     this.#relative.hidden = !nothing;
     this.#recount.hidden = exact || !canRecount;
     setText(this.#words, words);
