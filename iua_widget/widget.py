@@ -52,7 +52,7 @@ from iua_widget.tolerances import (
 from iua_widget.unit_scales import UNIT_SCALES
 from iua_widget.view_state import check_colour, check_filter, check_sort, check_units
 from iua_widget.worst_feed import WorstFeed
-from iua_widget.worst_snapshot import ranked_at, worst_snapshot
+from iua_widget.worst_snapshot import BOUNDED_IN_A_FILE, ranked_at, worst_snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -626,7 +626,7 @@ class IUAWidget(anywidget.AnyWidget):
                 )
                 for name, tally in tallies.items()
             }
-            several = ranked_at(tallies, iua.grid, self.tolerances)
+            several = ranked_at(tallies, iua.grid, self.tolerances, BOUNDED_IN_A_FILE)
             worst = worst_snapshot(tallies, several, iua.last_recount)
         state = {
             "rtol": self.rtol,

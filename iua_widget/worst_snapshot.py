@@ -18,16 +18,22 @@ from iua_widget.worst_units import WorstUnits, find_worst
 LISTED: Final = 50
 """How many of the worst a page can list."""
 
-_BOUNDED: Final = 2**20
-"""Units times tolerances that are read where each unit has a threshold of its own."""
+BOUNDED_AT_ONCE: Final = 2**20
+"""Units times tolerances that are read while a person waits, where units have own thresholds."""
+BOUNDED_IN_A_FILE: Final = 2**25
+"""The same where a file is written: a second or two."""
 
 
 def ranked_at(
-    tallies: Mapping[str, Tally], grid: Stops, tolerances: Tolerances
+    tallies: Mapping[str, Tally],
+    grid: Stops,
+    tolerances: Tolerances,
+    bounded: int = BOUNDED_AT_ONCE,
 ) -> list[Tolerances]:
     """At which tolerances a page lists the worst units: wherever one slider alone may be moved to.
 
-    Where units have thresholds of their own and are many, those on show alone.
+    Where units have thresholds of their own, and times the tolerances are more than `bounded`,
+    those on show alone.
     """
     atols = sorted({*grid.values, tolerances.atol})
     several = [replace(tolerances, atol=atol) for atol in atols]
@@ -38,7 +44,7 @@ def ranked_at(
             if rtol != tolerances.rtol
         ]
     own = sum(one.per_unit for one in several)
-    if own * sum(tally.units for tally in tallies.values()) > _BOUNDED:
+    if own * sum(tally.units for tally in tallies.values()) > bounded:
         return [one for one in several if one == tolerances or not one.per_unit]
     return several
 
