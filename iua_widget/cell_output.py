@@ -145,7 +145,8 @@ def _shell() -> Any:
     """The shell of a notebook's kernel; None elsewhere."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return shell if hasattr(shell, "kernel") else None
+    whole = all(hasattr(shell, name) for name in ("kernel", "events", "display_formatter"))
+    return shell if whole else None  # Solara has one that is not
 
 
 def _execution(shell: Any) -> str | None:

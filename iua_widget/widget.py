@@ -787,6 +787,9 @@ class IUAWidget(anywidget.AnyWidget):
     def _on_shown(self, change: Any) -> None:
         if self._pacer is not None:
             self._pacer.shown(change["new"])
+        # Panel loses what is sent between the making of a page and its opening.
+        if change["old"] == 0 and change["new"] < self._run.get("frame", 0):
+            self.send_state({"_table", "_units", "_worst", "_run", "status", *SETTINGS})
         if self._worst_feed is not None:
             self._worst_feed.shown()
 

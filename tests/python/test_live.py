@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -215,3 +216,24 @@ def test_a_cell_run_again_ends_the_run_it_began_before(monkeypatch: pytest.Monke
 
 def test_outside_a_notebook_there_is_no_cell() -> None:
     assert cells.current_cell() is None
+
+
+def test_a_page_that_opens_late_gets_what_it_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    widget = IUAWidget({"a": np.zeros((4, 8), np.float32)}, engine="reference")
+    assert widget.wait(30)
+    sent: list[set[str]] = []
+    monkeypatch.setattr(widget, "send_state", lambda key=None: sent.append(set(key or ())))
+    widget.set_state({"_shown": 1})  # its first word: it has but the first frame
+    assert {"_run", "_table", "_units", "_worst", "status", "layer"} <= sent[-1]
+    sent.clear()
+    widget.set_state({"_shown": widget._run["frame"]})
+    assert not any("_table" in keys for keys in sent)
+
+
+def test_a_host_with_half_a_shell_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    import IPython
+
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
+    widget = IUAWidget({"a": np.zeros((4, 8), np.float32)}, engine="reference")
+    assert widget.wait(30)
+    assert widget.status == "done"
