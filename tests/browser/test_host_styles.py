@@ -53,7 +53,8 @@ body { line-height: 1.5; text-align: right; text-transform: uppercase; word-spac
 """
 RECTS = """(root) => {
     const { x, y } = root.getBoundingClientRect();
-    const seen = [...root.querySelectorAll("*")].filter((node) => node.checkVisibility());
+    const seen = [...root.querySelectorAll("*")].filter(
+        (node) => node.checkVisibility() && node.getClientRects().length > 0);
     return seen.map((node) => {
         const rect = node.getBoundingClientRect();
         const { color, backgroundColor, fontSize, fontWeight } = getComputedStyle(node);

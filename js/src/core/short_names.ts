@@ -70,8 +70,14 @@ function joined(texts: readonly string[]): string {
     .replace(/…[./]+(?=.)/gu, LEFT_OUT);
 }
 
-/** Of a part, its first letter and what tells it from those in its place; numbers stay whole. */
-function abbreviated({ text, branch }: Part, letters: Map<Branch, Branch>): string {
+/**
+ * Of a part, its first letters and what tells it from those in its place; numbers stay whole.
+ */
+function abbreviated(
+  { text, branch }: Part,
+  letters: Map<Branch, Branch>,
+  letter = firstLetter(text),
+): string {
   let root = letters.get(branch);
   if (root === undefined) {
     root = newBranch();
@@ -79,8 +85,8 @@ function abbreviated({ text, branch }: Part, letters: Map<Branch, Branch>): stri
     letters.set(branch, root);
   }
   const all = parts(root, lettersOf(text));
-  const first = /^[./:[]/.test(text) ? 1 : 0;
-  const kept = all.map(({ tells }, at) => tells || at <= first || text.length <= first + 2);
+  const few = text.length <= firstLetter(text) + 2;
+  const kept = all.map(({ tells }, at) => tells || at <= letter || few);
   for (let at = 0; at < all.length; at++) {
     if (!kept[at] || !DIGIT.test(all[at]?.text ?? "")) continue;
     for (let on = at + 1; DIGIT.test(all[on]?.text ?? ""); on++) kept[on] = true;
@@ -89,6 +95,11 @@ function abbreviated({ text, branch }: Part, letters: Map<Branch, Branch>): stri
   const pieces = all.map(({ text: letter }, at) => (kept[at] ? letter : LEFT_OUT));
   const short = joined(pieces);
   return lettersOf(short).length < all.length ? short : text;
+}
+
+/** Where a part's first letter is, behind the dot or slash. */
+function firstLetter(text: string): number {
+  return /^[./:[]/.test(text) ? 1 : 0;
 }
 
 /** How long a beginning all names share, in whole parts that a dot or a slash ends. */
@@ -183,9 +194,14 @@ export class ShortNames {
     const telling = path.flatMap(({ tells }, at) => (tells ? [at] : []));
     telling.sort((one, other) => (texts[other] ?? "").length - (texts[one] ?? "").length);
     for (const at of telling) {
-      texts[at] = abbreviated(path[at] as Part, this.#letters);
-      const form = joined(texts);
-      if (fits(form)) return form;
+      const part = path[at] as Part;
+      texts[at] = abbreviated(part, this.#letters);
+      if (!fits(joined(texts))) continue;
+      for (let letter = part.text.length - 2; letter > firstLetter(part.text); letter--) {
+        const longer = texts.with(at, abbreviated(part, this.#letters, letter));
+        if (fits(joined(longer))) return joined(longer);
+      }
+      return joined(texts);
     }
     return joined(texts);
   }

@@ -369,6 +369,7 @@ export class LayerTable {
     const rows = this.#tree ? this.#list.rows : null;
     this.#names.fit(reading.table.layers, rows, this.#columns.width("name"), this.#widthOf);
     this.#table.classList.toggle("iua-marks-short", this.#names.marksShort);
+    this.#table.classList.toggle("iua-marks-below", this.#names.marksBelow);
     this.#head.update(sort, this.#columns.shown, reading.tau, this.#names.shared);
   }
 

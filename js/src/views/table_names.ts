@@ -6,9 +6,12 @@ import { ShortNames, type WidthOf } from "../core/short_names";
 import type { LayerMeta } from "../core/snapshot";
 import { DEEPEST } from "./layer_row";
 
-/** Beside a name, in pixels: its cell's padding and the smallest mark; a mark with its word. */
-const AROUND_NAME = 48;
-const MARK_WORD = 64;
+/** Beside a name, in pixels: its cell's padding; a mark with its word, or with a sign, or below. */
+const AROUND_NAME = 18;
+const MARK_WORD = 94;
+const MARK = 30;
+/** In a cell so narrow a mark stands below the name. */
+const NARROW = 170;
 /** In a tree: the triangle, a level of depth, and how many layers a group has. */
 const TWISTY = 18;
 const INDENT = 14;
@@ -17,7 +20,7 @@ const GROUP_COUNT = 30;
 export class TableNames {
   #all = new ShortNames([]);
   #names: RowNames = flatNames(this.#all, 0, (text) => text.length);
-  #room = 0;
+  #width = 0;
   #madeFor: readonly unknown[] = [];
 
   get names(): RowNames {
@@ -32,7 +35,12 @@ export class TableNames {
 
   /** Whether a mark beside a name has no room for its word. */
   get marksShort(): boolean {
-    return this.#names.widest + MARK_WORD > this.#room;
+    return this.#names.widest + MARK_WORD > this.#width - AROUND_NAME;
+  }
+
+  /** Whether it has no room beside the name, and stands below. */
+  get marksBelow(): boolean {
+    return this.#width < NARROW;
   }
 
   /** `rows` are those of a tree; null where the layers stand by themselves. */
@@ -46,11 +54,11 @@ export class TableNames {
     if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
       this.#all = new ShortNames(layers.map(({ name }) => name));
     }
-    const room = width - AROUND_NAME;
+    const room = width - AROUND_NAME - (width < NARROW ? 0 : MARK);
     const wanted = [rows ?? this.#all, room, widthOf];
     if (wanted.every((value, at) => value === this.#madeFor[at])) return;
     this.#madeFor = wanted;
-    this.#room = room;
+    this.#width = width;
     const given = { room: room - TWISTY, indent: INDENT, deepest: DEEPEST, count: GROUP_COUNT };
     this.#names =
       rows === null ? flatNames(this.#all, room, widthOf) : treeNames(rows, given, widthOf);

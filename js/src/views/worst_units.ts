@@ -16,7 +16,6 @@ import { LayerName, type NameShown } from "./layer_name";
 import { widthIn } from "./text_width";
 
 const NONE = "The worst units of the network are listed here once some are counted.";
-const PADDING = 16;
 const NORMAL = 400;
 
 const COLUMNS = ["rank", "layer", "unit", "inactive", "mean |x|", "RMS", "max |x|"] as const;
@@ -186,7 +185,8 @@ export class WorstUnitsList {
   /** In the forms of the table: told apart among all layers of the network. */
   #readNames(reading: TableReading | null): void {
     const layers = reading?.table.layers ?? [];
-    const room = this.#layerHead.clientWidth - PADDING;
+    const padding = 2 * Number.parseFloat(getComputedStyle(this.#layerHead).paddingLeft);
+    const room = this.#layerHead.clientWidth - padding;
     const names = layers.map(({ name }) => name);
     const formsFor = JSON.stringify([room, names]);
     if (formsFor === this.#formsFor || room <= 0) return;
