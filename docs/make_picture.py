@@ -23,32 +23,32 @@ from panel import Panel  # noqa: E402
 from servers import Lab, Notebook, running_lab  # noqa: E402
 
 FRAME_MS = 100
-HEIGHT = 860
+HEIGHT = 924
 """Of the picture, in pixels: what is below is left out."""
 
 # The run waits for the camera: a batch a frame.
 PREPARED = """
-import os, pathlib, time
+import pathlib, time
 import digits
 from demo import TwoNets
 from iua_widget import IUAWidget
+from torch.utils.data import DataLoader, Dataset
 
 images, _ = digits.load()
 nets = TwoNets(*(digits.train(rate)[0] for rate in (digits.HEALTHY_RATE, digits.DEADLY_RATE)))
 clapper = pathlib.Path("frames")
 clapper.write_text("0")
 
-class Scans:
+class Scans(Dataset):
     def __len__(self):
-        return -(-len(images) // 64)
+        return len(images)
 
-    def __iter__(self):
-        for number, batch in enumerate(images.split(64)):
-            while int(clapper.read_text() or 0) < number:
-                time.sleep(0.01)
-            yield batch
+    def __getitem__(self, number):
+        while int(clapper.read_text() or 0) < number // 64:
+            time.sleep(0.01)
+        return images[number]
 
-loader = Scans()
+loader = DataLoader(Scans(), batch_size=64)
 """
 SHOWN = "IUAWidget(nets, loader)"
 
@@ -178,6 +178,8 @@ def record(page: Page, lab: Lab) -> None:
     film.click(panel.row("dying.relu2"))
     film.click(panel.root.locator("[role=tabpanel]:visible [role=row]").nth(2))
     film.write(ROOT / "docs/widget.webp")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(300)
     panel.root.screenshot(path=ROOT / "docs/widget.png")
 
 
