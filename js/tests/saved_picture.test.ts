@@ -49,6 +49,10 @@ const PICTURE: Picture = {
         { kind: "swatch", colour: "rgb(232, 64, 42)" },
         { kind: "text", text: "dead" },
       ],
+      [
+        { kind: "ring", colour: "rgb(232, 64, 42)" },
+        { kind: "text", text: "lone dead unit" },
+      ],
     ],
   },
   colours: COLOURS,
@@ -88,7 +92,15 @@ describe("a saved picture", () => {
     ]) {
       expect(svg).toContain(text);
     }
-    for (const text of ["0 %", "100 %", "dead", "exact zero", "data:image/png;base64,AAAA"]) {
+    for (const text of [
+      "0 %",
+      "100 %",
+      "dead",
+      "lone dead unit",
+      "<circle",
+      "exact zero",
+      "data:image/png;base64,AAAA",
+    ]) {
       expect(svg).toContain(text);
     }
   });

@@ -343,7 +343,7 @@ def test_a_lone_dead_unit_is_seen_and_named_however_many_there_are(
         )
         assert at["pixels"] >= 9
     page.keyboard.press("Escape")
-    expect(panel.root.locator(".iua-legend")).to_contain_text("a lone dead unit")
+    expect(panel.root.locator(".iua-legend")).to_contain_text("lone dead unit")
     panel.canvas.click(position={"x": at["x"], "y": at["y"]})
     expect(card(panel)).to_contain_text("unit 77777")
     expect(card(panel)).to_contain_text("dead: inactive on every probe")

@@ -11,9 +11,10 @@ import {
 import { formatInteger, formatThreshold, plural } from "../core/format";
 import type { Colouring, Range } from "../core/levels";
 import type { LoneUnit } from "../core/lone_units";
-import { element, setText } from "./dom";
+import { element, setAttribute, setText } from "./dom";
 
 const GRADIENT_STEPS = 16;
+const RINGED = "A ring is around a unit too small to be seen among many that are not like it.";
 const IN_PROPORTION = "Where units share pixels, the share of dead pixels is that of dead units.";
 
 export interface LegendState {
@@ -69,6 +70,7 @@ export class Legend {
   readonly #deadSwatch = element("span", { class: "iua-swatch" });
   readonly #ring = element("span", { class: "iua-ring" });
   readonly #lone = element("span");
+  readonly #deadPart: HTMLElement;
   readonly #lonePart: HTMLElement;
   readonly #notFinite = element("span");
   readonly #notFinitePart: HTMLElement;
@@ -84,8 +86,9 @@ export class Legend {
     );
     this.#lonePart = part(this.#ring, this.#lone);
     this.#lonePart.hidden = true;
-    const dead = part(this.#deadSwatch, this.#dead);
-    dead.title = IN_PROPORTION;
+    this.#lonePart.classList.add("iua-legend-lone");
+    this.#lonePart.title = RINGED;
+    this.#deadPart = part(this.#deadSwatch, this.#dead);
     this.#node = element(
       "div",
       { class: "iua-legend" },
@@ -97,7 +100,7 @@ export class Legend {
         this.#dark,
         this.#meaning,
       ),
-      dead,
+      this.#deadPart,
       this.#lonePart,
       this.#notFinitePart,
     );
@@ -108,7 +111,9 @@ export class Legend {
     setText(this.#light, words.light);
     setText(this.#dark, words.dark);
     setText(this.#meaning, words.meaning);
-    setText(this.#dead, `dead: ${state.deadRule} (${state.dead})`);
+    const dead = `${state.dead} dead: ${state.deadRule}`;
+    setText(this.#dead, dead);
+    setAttribute(this.#deadPart, "title", `${dead}. ${IN_PROPORTION}`);
     this.#notFinitePart.hidden = state.notFinite === 0;
     setText(this.#notFinite, `NaN or infinite at least once (${plural(state.notFinite, "unit")})`);
     this.#plain = state.colouring === "dead";
@@ -122,11 +127,11 @@ export class Legend {
 
   /** What the rings in the picture are around. */
   ring(lone: readonly LoneUnit[]): void {
-    const [first] = lone;
-    this.#lonePart.hidden = first === undefined;
-    if (first === undefined) return;
-    const same = lone.every(({ kind }) => kind === first.kind);
-    setText(this.#lone, same ? `a lone ${first.kind} unit` : "a lone unit");
+    const kinds = new Set(lone.map(({ kind }) => kind));
+    const [kind] = kinds.size === 1 ? kinds : [];
+    this.#lonePart.hidden = kinds.size === 0;
+    setText(this.#lone, kind === undefined ? "lone units" : `lone ${kind} unit`);
+    setAttribute(this.#ring, "data-kind", kind ?? null);
   }
 
   #paint(): void {
@@ -138,7 +143,8 @@ export class Legend {
     if (this.#painted === key) return;
     this.#painted = key;
     this.#deadSwatch.style.background = dead;
-    this.#ring.style.borderColor = dead;
+    this.#ring.style.setProperty("--iua-ring", dead);
+    this.#ring.style.setProperty("--iua-ring-live", cssColour(mapColour(map, theme, 0)));
     this.#ramp.classList.toggle("iua-ramp-plain", this.#plain);
     const last = this.#plain ? 0 : 1;
     const colours = Array.from({ length: GRADIENT_STEPS + 1 }, (_, step) =>
