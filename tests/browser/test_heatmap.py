@@ -101,6 +101,7 @@ def test_the_most_inactive_units_are_listed_first(dense: Panel, widget: IUAWidge
     units = widget.iua.units("dense")
     worst = units.sort_values("inactive count", ascending=False, kind="stable")["unit"].head(8)
     shown = list_of_units(dense).locator('.iua-list-row:visible [data-key="unit"]')
+    expect(shown.nth(7)).to_be_visible()
     assert [int(text) for text in shown.all_inner_texts()[:8]] == worst.tolist()
     assert worst.tolist()[:3] == DEAD
 
