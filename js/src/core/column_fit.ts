@@ -40,8 +40,8 @@ const BY_IMPORTANCE: readonly ColumnKey[] = [
   "curve",
   "mean",
   "kind",
-  "dormant",
   "std",
+  "dormant",
 ];
 /** So narrow may these be, in a box without room for all that is essential: a number and no more. */
 const TIGHT: Partial<Record<ColumnKey, number>> = { share: 8.5, dead: 9 };
@@ -116,7 +116,8 @@ export interface ColumnFit {
 /**
  * Which columns are shown in a box, and how wide: the name takes what is left over.
  *
- * `own` are widths the user gave, in digits; `digit` and `padding` are pixels.
+ * `own` are widths the user gave, in digits; `digit` and `padding` are pixels; `idle` are columns
+ * that say nothing new, which are shown only where they are asked for.
  */
 export function fitColumns(
   widths: ColumnWidths,
@@ -125,6 +126,7 @@ export function fitColumns(
   box: number,
   digit: number,
   padding: number,
+  idle: ReadonlySet<ColumnKey> = new Set(),
 ): ColumnFit {
   const isTight = [...ESSENTIAL].reduce((sum, key) => sum + widths[key] * digit + padding, 0) > box;
   const natural = (key: ColumnKey): number =>
@@ -140,6 +142,7 @@ export function fitColumns(
   const spare = own.has("name") ? 0 : Math.round((widths.name - NAME_LEAST) * digit);
   for (const key of BY_IMPORTANCE) {
     if (shown.has(key) || choice.get(key) === false || widths[key] === 0) continue;
+    if (idle.has(key)) continue;
     const room = ESSENTIAL.has(key) ? box + spare : box;
     if (total + pixels(key) <= room && squeezed === 0) {
       shown.add(key);

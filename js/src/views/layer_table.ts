@@ -356,7 +356,7 @@ export class LayerTable {
     setAttribute(this.#table, "role", this.#tree ? "treegrid" : "grid");
     setAttribute(this.#table, "aria-rowcount", String(rows.length + 2));
     setAttribute(this.#totals.node(), "aria-rowindex", String(rows.length + 2));
-    if (this.#columns.read(reading.table)) this.#measure();
+    if (this.#columns.read(reading)) this.#measure();
     this.#fitNames();
     this.#makeRows();
     this.#showSelected(layer, reading);

@@ -8,7 +8,9 @@ import {
   fitColumns,
 } from "../core/column_fit";
 import { COLUMNS, type Column, type ColumnKey } from "../core/columns";
+import { idleColumns } from "../core/idle_columns";
 import type { TableSnapshot } from "../core/snapshot";
+import type { TableReading } from "../core/table_reading";
 import { element } from "./dom";
 
 const CELL_PADDING = 14;
@@ -20,6 +22,8 @@ export class TableColumns {
   readonly #choice = new Map<ColumnKey, boolean>();
   #widthsOf: TableSnapshot | null = null;
   #widths: ColumnWidths | null = null;
+  #idle: ReadonlySet<ColumnKey> | null = null;
+  #tau: number | null = null;
   #fit: ColumnFit | null = null;
   #dragFrom: ReadonlyMap<ColumnKey, number> = new Map();
   #digit = 0;
@@ -55,9 +59,18 @@ export class TableColumns {
     return this.#widths?.[key] === 0;
   }
 
-  /** Take the widths that these layers need; false where they are known already. */
-  read(table: TableSnapshot): boolean {
-    if (this.#widthsOf === table) return false;
+  /** Take the widths that these layers need, and what says nothing new; false where both are known. */
+  read(reading: TableReading): boolean {
+    const { table } = reading;
+    const tuned = this.#tau !== null && this.#tau !== reading.tau;
+    this.#tau = reading.tau;
+    if (this.#widthsOf === table && !tuned) return false;
+    // What has said something new stays, and is not taken from under a pointer.
+    const idle = idleColumns(reading);
+    const known = this.#idle;
+    this.#idle = known === null ? idle : new Set([...idle].filter((key) => known.has(key)));
+    // Who moves what dormant means wants to see it.
+    if (tuned) this.#idle = new Set([...this.#idle].filter((key) => key !== "dormant"));
     this.#widthsOf = table;
     this.#widths = columnWidths(table.layers);
     return true;
@@ -67,7 +80,15 @@ export class TableColumns {
   fit(table: HTMLTableElement, box: number, digit: number): boolean {
     this.#digit = digit;
     if (this.#widths === null || digit === 0) return false;
-    const fit = fitColumns(this.#widths, this.#own, this.#choice, box, digit, CELL_PADDING);
+    const fit = fitColumns(
+      this.#widths,
+      this.#own,
+      this.#choice,
+      box,
+      digit,
+      CELL_PADDING,
+      this.#idle ?? new Set(),
+    );
     this.#fit = fit;
     for (const [key, node] of this.#nodes) {
       const width = fit.widths.get(key);
