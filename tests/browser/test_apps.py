@@ -128,4 +128,7 @@ def test_it_counts_live_its_sliders_move_the_table_and_python_hears_of_them(
     panel.set_slider("atol", 50)
     until(lambda: panel.table() != before, "the table follows the slider")
     expect(page.get_by_text("done: layer2 at")).not_to_contain_text("1e-08")
+    page.evaluate("() => { document.documentElement.dataset.bsTheme = 'dark'; }")  # Shiny's switch
+    ground = "(root) => getComputedStyle(root).backgroundColor.match(/\\d+/g).map(Number)"
+    until(lambda: max(panel.root.evaluate(ground)[:3]) < 60, "it turns dark")
     assert [text for text in complaints if not text.startswith(NOT_OURS)] == []

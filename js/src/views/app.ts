@@ -50,7 +50,14 @@ const COLOUR_QUERIES = [
   "(prefers-contrast: more)",
   "(forced-colors: active)",
 ];
-const THEME_ATTRIBUTES = ["class", "theme", "data-theme", "data-jp-theme-light", "style"];
+const THEME_ATTRIBUTES = [
+  "class",
+  "theme",
+  "data-theme",
+  "data-bs-theme",
+  "data-jp-theme-light",
+  "style",
+];
 
 /**
  * A notebook takes single keys for commands ("x" cuts the cell): those pressed in here are not meant
