@@ -39,6 +39,9 @@ export class ToleranceCurve {
     class: "iua-curve-canvas",
     attributes: { "aria-hidden": "true" },
   });
+  /** All but what is in force. To draw text on a canvas in the page would cost a layout a step. */
+  readonly #still = element("canvas");
+  #stillFits = false;
   #table: TableSnapshot | null = null;
   #layer = -1;
   #deadShare = 1;
@@ -54,6 +57,7 @@ export class ToleranceCurve {
     const observer = new ResizeObserver(() => {
       this.#width = this.#node.clientWidth;
       this.#height = this.#node.clientHeight;
+      this.#stillFits = false;
       this.#draw();
     });
     observer.observe(this.#node);
@@ -82,6 +86,7 @@ export class ToleranceCurve {
   /** Draw again with the colours of the page as they are now. */
   recolour(): void {
     this.#style = null;
+    this.#stillFits = false;
     this.#draw();
   }
 
@@ -105,22 +110,37 @@ export class ToleranceCurve {
 
   #draw(): void {
     const context = this.#node.getContext("2d");
-    const [width, height] = [this.#width, this.#height];
-    if (width === 0 || context === null) return;
+    if (this.#width === 0 || context === null) return;
     const ratio = window.devicePixelRatio || 1;
-    const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
+    const [wide, high] = [this.#width, this.#height].map((size) => Math.round(size * ratio)) as [
+      number,
+      number,
+    ];
     if (this.#node.width !== wide || this.#node.height !== high) {
       this.#node.width = wide;
       this.#node.height = high;
+      this.#stillFits = false;
     }
     const style = this.#styles();
+    if (!this.#stillFits) this.#drawStill(ratio, style);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, wide, high);
+    context.drawImage(this.#still, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
+    if (this.#curve === null || this.#inForce === null) return;
+    this.#drawInForce(context, this.#curve, this.#inForce, style);
+  }
+
+  #drawStill(ratio: number, style: Style): void {
+    const context = this.#still.getContext("2d");
+    if (context === null) return;
+    this.#stillFits = true;
+    this.#still.width = this.#node.width;
+    this.#still.height = this.#node.height;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.#drawFrame(context, this.#table?.stops ?? [], style);
     if (this.#all !== null) this.#drawAll(context, this.#all, style);
-    if (this.#curve === null || this.#inForce === null) return;
-    this.#drawCurve(context, this.#curve, style);
-    this.#drawInForce(context, this.#curve, this.#inForce, style);
+    if (this.#curve !== null) this.#drawCurve(context, this.#curve, style);
   }
 
   get #inner(): number {
