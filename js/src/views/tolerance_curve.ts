@@ -39,7 +39,7 @@ export class ToleranceCurve {
     class: "iua-curve-canvas",
     attributes: { "aria-hidden": "true" },
   });
-  /** All but what is in force. To draw text on a canvas in the page would cost a layout a step. */
+  /** All but what is in force: drawn anew only when it changes, not in a step of the slider. */
   readonly #still = element("canvas");
   #stillFits = false;
   #table: TableSnapshot | null = null;
