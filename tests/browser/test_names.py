@@ -102,3 +102,16 @@ def test_a_saved_picture_tells_its_rows_apart(opened: Any, tmp_path: Path) -> No
     names = [text for text in texts if re.match(r"e\w+[.…].*(embedder|[0-9])$", text)]
     assert len(names) == len(set(names)) == 30
     assert "layer: *.activation" in texts
+
+
+def test_the_head_of_the_picture_tells_its_layer_from_the_others(opened: Any) -> None:
+    panel = opened(width=360)
+    head = panel.root.locator(".iua-heatmap-name")
+    seen = set()
+    for row in panel.rows.all()[:5]:
+        name = row.get_attribute("data-layer")
+        row.click()
+        expect(head).to_have_attribute("title", str(name))
+        assert head.evaluate("(head) => head.scrollWidth <= head.clientWidth")
+        seen.add(head.inner_text())
+    assert len(seen) == 5

@@ -319,6 +319,7 @@ export class App {
     if (reading !== null) setVariable(this.#node, "--iua-layers", String(reading.layers));
     const within = this.#within();
     this.#table.update({ reading, layer, sort: asSort(sort), filter, within });
+    this.#units.heatmap.tellFrom(reading?.table.layers.map(({ name }) => name) ?? []);
     this.#units.update(this.#unitsState(layer));
     this.#showWorst();
     const selected = this.#host.view().units.length;

@@ -386,6 +386,11 @@ export class Heatmap {
     };
   }
 
+  /** The names of all layers, from which the one in view must be told. */
+  tellFrom(names: readonly string[]): void {
+    this.#head.tellFrom(names);
+  }
+
   node(): HTMLElement {
     return this.#node;
   }

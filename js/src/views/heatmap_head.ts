@@ -1,27 +1,49 @@
 /** Above the picture: whose units it shows, how many they are, and how many are dead. */
 
 import { formatBracket, formatInteger } from "../core/format";
+import { ShortNames } from "../core/short_names";
 import type { ReadingSurvey } from "../core/unit_picture";
 import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
 import type { UnitsInView } from "../core/units_in_view";
 import { element, setText } from "./dom";
+import { widthIn } from "./text_width";
+
+const BOLD = 600;
+/** Of the line, where the summary stands on it, too: as the style sheet has it. */
+const SHARE = 0.62;
 
 export class HeatmapHead {
   readonly #name = element("h3", { class: "iua-heatmap-name" });
   readonly #summary = element("span", { class: "iua-heatmap-summary" });
+  readonly #title = element("div", { class: "iua-heatmap-title" }, this.#name, this.#summary);
   readonly #node: HTMLElement;
+  #names = new ShortNames([]);
+  #layer = "";
 
   constructor(menu: HTMLElement) {
-    this.#node = element(
-      "div",
-      { class: "iua-heatmap-head" },
-      element("div", { class: "iua-heatmap-title" }, this.#name, this.#summary),
-      menu,
-    );
+    this.#node = element("div", { class: "iua-heatmap-head" }, this.#title, menu);
+    new ResizeObserver(() => this.#fit()).observe(this.#title);
   }
 
   get name(): string {
-    return this.#name.textContent ?? "";
+    return this.#layer;
+  }
+
+  /** The names from which that of the layer must be told, in the order of the network. */
+  tellFrom(names: readonly string[]): void {
+    const known = this.#names.names;
+    if (names.length === known.length && names.every((name, at) => name === known[at])) return;
+    this.#names = new ShortNames(names);
+    this.#fit();
+  }
+
+  #fit(): void {
+    const line = getComputedStyle(this.#title);
+    const width = this.#title.clientWidth * (line.flexDirection === "column" ? 1 : SHARE);
+    const at = this.#names.names.indexOf(this.#layer);
+    const widthOf = widthIn(this.#name, BOLD);
+    const whole = at < 0 || width === 0 || widthOf(this.#layer) <= width;
+    setText(this.#name, whole ? this.#layer : (this.#names.within(width, widthOf)[at] as string));
   }
 
   get summary(): string {
@@ -29,8 +51,11 @@ export class HeatmapHead {
   }
 
   #set(name: string, summary: string): void {
-    setText(this.#name, name);
-    this.#name.title = name;
+    if (name !== this.#layer) {
+      this.#layer = name;
+      this.#name.title = name;
+      this.#fit();
+    }
     setText(this.#summary, summary);
     this.#summary.title = summary;
   }
