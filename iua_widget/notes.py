@@ -19,6 +19,10 @@ HARDLY_ANY: Final = 0.001
 """...and where it finds less than this share, the net has none. The page has the same."""
 _FEW: Final = 100
 """Responses from which nothing is concluded."""
+_OPENINGS: Final = (0.05, 0.1, 0.2, 0.5)
+"""Where the page of a net without exact zeros may open, as a share of the layer's mean..."""
+_SHOWS: Final = 0.1
+"""...and how many of the responses must be inactive there for a picture to show differences."""
 
 _OF_ONE: Final = "In one of the merged runs: "
 
@@ -125,7 +129,7 @@ def _not_finite(tallies: Mapping[str, Tally]) -> str:
 def zero_notes(tallies: Mapping[str, Tally], tolerances: Tolerances) -> list[str]:
     """A note where a net has no exact zeros and the tolerances look for no others."""
     atol, idle = tolerances.atol, not tolerances.rtol or tolerances.scale == "zero"
-    shares = zero_shares(tallies, atol)
+    shares = activation_shares(tallies, atol)
     if not idle or atol > _NEXT_TO_ZERO or not shares:
         return []
     share = float(np.mean(shares))
@@ -138,21 +142,27 @@ def zero_notes(tallies: Mapping[str, Tally], tolerances: Tolerances) -> list[str
     return [note]
 
 
-def zero_shares(tallies: Mapping[str, Tally], atol: float) -> list[float]:
-    """Of each activation the mean share of units within `atol`; empty where too little is counted.
+def activation_shares(tallies: Mapping[str, Tally], atol: float, rtol: float = 0.0) -> list[float]:
+    """Of each activation the mean share of inactive units; empty where too little is counted.
 
-    Left out are what is no activation, or of unknown origin, and channels, which are active where
-    one position is.
+    `rtol` is relative to the layer's mean ``abs(x)``. Left out are what is no activation, or of
+    unknown origin, and channels, which are active where one position is.
     """
     activations = (t for t in tallies.values() if LIKE_AN_ACTIVATION.search(t.kind))
     layers = [t for t in activations if t.plan.choice != "channel" and _mostly_finite(t)]
     if sum(tally.entries * tally.units for tally in layers) < _FEW:
         return []
     return [
-        tally.curves().mean[tally.stops.locate(atol).lower] / tally.units
+        tally.curves().mean[tally.stops.locate(atol + rtol * tally.mean_abs).lower] / tally.units
         for tally in layers
         if tally.probes and tally.units
     ]
+
+
+def opening_rtol(tallies: Mapping[str, Tally]) -> float:
+    """The first of some round tolerances, relative to the layer's mean, that shows something."""
+    shown = (rtol for rtol in _OPENINGS if np.mean(activation_shares(tallies, 0.0, rtol)) >= _SHOWS)
+    return next(shown, _OPENINGS[-1])
 
 
 def _mostly_finite(tally: Tally) -> bool:

@@ -8,11 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from iua_widget.errors import ToleranceError
-from iua_widget.tolerances import Scale, Tolerances
+from iua_widget.tolerances import Scale
 from iua_widget.wording import did_you_mean
-
-RELATIVE: Final = "relative"
-"""The preset that shows something of a net without exact zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +48,6 @@ class Preset:
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def in_force(self, tolerances: Tolerances) -> bool:
-        """Whether these tolerances are what it sets; the scale says nothing at ``rtol=0``.
-
-        Examples
-        --------
-        >>> from iua_widget.tolerances import Tolerances
-        >>> PRESETS["DNIKit"].in_force(Tolerances(0.0, 1e-8, "layer mean"))
-        True
-        """
-        return all(
-            getattr(tolerances, name) == value
-            for name, value in self.settings.items()
-            if name != "scale" or tolerances.rtol
-        )
-
 
 def _absolute(name: str, formula: str, source: str, atol: float) -> Preset:
     return Preset(name, formula, source, rtol=0.0, atol=atol)
@@ -87,7 +69,7 @@ _ALL: Final = (
     _absolute("SAE", "|x| ≤ 1e-6", "dashboards of sparse autoencoders", 1e-6),
     _absolute("near zero", "|x| ≤ 0.05", "fastai's ActivationStats, unsigned", 0.05),
     _relative(
-        RELATIVE,
+        "relative",
         "|x| ≤ 0.05 × layer mean |x|",
         "for nets without exact zeros: GELU, SiLU, tanh",
         0.05,

@@ -27,10 +27,10 @@ from iua_widget.introspect import IUA
 from iua_widget.iua_on_show import IUAOnShow, OnShow
 from iua_widget.kept_settings import SETTINGS, settings_in
 from iua_widget.masks import MaskOption
-from iua_widget.notes import HARDLY_ANY, zero_shares
+from iua_widget.notes import HARDLY_ANY, activation_shares, opening_rtol
 from iua_widget.options import plain
 from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
-from iua_widget.presets import RELATIVE, find_preset
+from iua_widget.presets import find_preset
 from iua_widget.producers import Source
 from iua_widget.results import unknown_layer
 from iua_widget.shiny_session import SessionObserver, ShinySession, current_shiny_session
@@ -62,7 +62,7 @@ _BEAT: Final = 3.0
 
 _OPENED_RELATIVE: Final = (
     "No activation here is exactly zero, as with GELU, SiLU or tanh: the page opened at "
-    f"{find_preset(RELATIVE).formula}."
+    "|x| ≤ {rtol:g} × layer mean |x|."
 )
 
 _RULE: Final = ("rtol", "atol", "scale")
@@ -94,8 +94,9 @@ class IUAWidget(anywidget.AnyWidget):
     rtol, atol : float, optional
         Where the sliders stand at first: by default at 0 and 1e-8, as in `IUA.introspect`. Where
         none of `rtol`, `atol` and `scale` is given, nor set before the first batch is counted, and
-        no activation has exact zeros (GELU, SiLU, tanh), the page opens at the preset "relative"
-        and says so. `atol` is made a stop.
+        no activation has exact zeros (GELU, SiLU, tanh), the page opens at the first of 0.05, 0.1,
+        0.2 and 0.5 times the layer's mean at which a tenth of the responses is inactive, and says
+        so. `atol` is made a stop.
     scale : {"zero", "layer mean", "unit RMS", "unit max"}, optional
         What `rtol` is relative to: zero as in `numpy.isclose`, where it has no effect; the layer's
         mean ``abs(x)``, the default; the unit's RMS; or the unit's largest ``abs(x)``.
@@ -208,7 +209,7 @@ class IUAWidget(anywidget.AnyWidget):
     _kept_units: tuple[str, list[int]] | None = None
     _setting_by_itself: int | None = None
     _may_open_relative = False
-    _opened_relative = False
+    _opened_at: float | None = None
     _counted_how: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
@@ -898,13 +899,16 @@ class IUAWidget(anywidget.AnyWidget):
             return
         iua = self._iua
         with iua.lock:
-            shares = zero_shares({name: iua.tally(name) for name in iua.layers}, self.atol)
+            tallies = {name: iua.tally(name) for name in iua.layers}
+            shares = activation_shares(tallies, self.atol)
+            rtol = opening_rtol(tallies) if shares and max(shares) < HARDLY_ANY else None
         if not shares:
             return
         self._may_open_relative = False
-        if max(shares) < HARDLY_ANY:
-            self._opened_relative = True
-            self.preset(RELATIVE)
+        if rtol is not None:
+            self._opened_at = rtol
+            with self.hold_sync():
+                self.rtol, self.atol, self.scale = rtol, 0.0, "layer mean"
 
     def _select_a_layer(self) -> None:
         layers = self._iua.layers
@@ -1035,8 +1039,8 @@ class IUAWidget(anywidget.AnyWidget):
             if broke_off is None or note != broke_off.note
         ]
         layer = [self._layer_note] if self._layer_note else []
-        if self._opened_relative and find_preset(RELATIVE).in_force(self.tolerances):
-            layer.append(_OPENED_RELATIVE)
+        if (self.rtol, self.atol, self.scale) == (self._opened_at, 0.0, "layer mean"):
+            layer.append(_OPENED_RELATIVE.format(rtol=self.rtol))
         return [*layer, *self._context.notes, *notes]
 
     def _label(self) -> str:

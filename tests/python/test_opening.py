@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from iua_widget import IUA, IUAWarning, IUAWidget, presets
+from iua_widget import IUA, IUAWarning, IUAWidget
 
-RELATIVE = (0.05, 0.0, "layer mean")
+OPENINGS = (0.05, 0.1, 0.2, 0.5)
 EXACT = (0.0, 1e-8, "layer mean")
 INPUTS = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
 
@@ -27,11 +27,23 @@ def net(*activations: nn.Module) -> nn.Sequential:
 
 
 def opened(*activations: nn.Module, **settings: Any) -> IUAWidget:
-    return IUAWidget(net(*activations), INPUTS, background=False, engine="reference", **settings)
+    settings = {"batch_size": len(INPUTS), "background": False, "engine": "reference", **settings}
+    return IUAWidget(net(*activations), INPUTS, **settings)
 
 
 def tolerances(widget: IUAWidget) -> tuple[float, float, str]:
     return (widget.rtol, widget.atol, widget.scale)
+
+
+def shown_at(iua: IUA, rtol: float) -> float:
+    results = iua.at(rtol=rtol, atol=0.0, scale="layer mean").results.values()
+    return float(np.mean([result.mean_inactive / result.units for result in results]))
+
+
+def relative(widget: IUAWidget) -> tuple[float, float, str]:
+    """The first opening at which a tenth of the responses is inactive, by counts of its own."""
+    rtol = next((rtol for rtol in OPENINGS if shown_at(widget.iua, rtol) >= 0.1), OPENINGS[-1])
+    return (rtol, 0.0, "layer mean")
 
 
 def told(widget: IUAWidget) -> list[str]:
@@ -41,16 +53,29 @@ def told(widget: IUAWidget) -> list[str]:
 @pytest.mark.parametrize("activation", [nn.GELU(), nn.SiLU(), nn.Tanh()], ids=repr)
 def test_a_net_without_exact_zeros_opens_at_a_relative_tolerance(activation: nn.Module) -> None:
     widget = opened(activation, activation)
-    assert tolerances(widget) == RELATIVE
-    assert widget.tolerances == replace(widget.tolerances, rtol=0.05, atol=0.0)
-    assert presets.find_preset("relative").in_force(widget.tolerances)
+    assert tolerances(widget) == relative(widget)
+    assert widget.tolerances == replace(widget.tolerances, rtol=widget.rtol, atol=0.0)
     assert (widget.table()["mean inactive"] > 0).all()
     assert len(told(widget)) == 1
-    assert told(widget)[0].endswith("the page opened at |x| ≤ 0.05 × layer mean |x|.")
+    assert told(widget)[0].endswith(f"opened at |x| ≤ {widget.rtol:g} × layer mean |x|.")
     with pytest.warns(IUAWarning, match="Hardly any exact zero"):
         by_hand = IUA.introspect(net(activation, activation), INPUTS, engine="reference")
     assert (by_hand.rtol, by_hand.atol, by_hand.scale) == (1e-5, 1e-8, "zero")
-    assert widget.table().equals(by_hand.at(rtol=0.05, atol=0.0, scale="layer mean").to_pandas())
+    assert widget.table().equals(
+        by_hand.at(rtol=widget.rtol, atol=0, scale="layer mean").to_pandas()
+    )
+
+
+@pytest.mark.parametrize(
+    ("small", "rtol"), [(0.02, 0.05), (0.1, 0.1), (0.2, 0.2), (0.5, 0.5), (0.9, 0.5)]
+)
+def test_it_opens_where_a_tenth_is_inactive(small: float, rtol: float) -> None:
+    """A fifth of the responses is as small as the case says, the others between 1 and 2."""
+    values = torch.linspace(1.0, 2.0, 64).repeat(16, 1)
+    values[:, ::5] = small
+    net = nn.Sequential(nn.Identity(), nn.Softplus(beta=1e4))
+    widget = IUAWidget(net, values, layers=[nn.Softplus], background=False, engine="reference")
+    assert widget.rtol == rtol == relative(widget)[0]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +95,7 @@ def test_what_the_code_says_stays(asked: dict[str, Any]) -> None:
 
 def test_other_settings_leave_the_opening_free() -> None:
     widget = opened(nn.GELU(), dead_share=0.9, tau=0.1)
-    assert (*tolerances(widget), widget.dead_share, widget.tau) == (*RELATIVE, 0.9, 0.1)
+    assert (*tolerances(widget), widget.dead_share, widget.tau) == (*relative(widget), 0.9, 0.1)
 
 
 class Held:
@@ -110,7 +135,7 @@ def test_a_run_in_the_background_opens_so_too() -> None:
     assert tolerances(widget) == EXACT
     inputs.go.set()
     assert widget.wait(60)
-    assert tolerances(widget) == RELATIVE
+    assert tolerances(widget) == relative(widget)
 
 
 def test_it_is_done_once_and_can_be_undone() -> None:
@@ -134,7 +159,7 @@ def test_a_finished_run_and_one_from_a_file_open_so_too(tmp_path: Path) -> None:
     iua.save(tmp_path / "run.iua")
     for given in (iua, IUA.load(tmp_path / "run.iua")):
         widget = IUAWidget(given)
-        assert tolerances(widget) == RELATIVE
+        assert tolerances(widget) == relative(widget)
         assert len(told(widget)) == 1
         assert (given.rtol, given.atol, given.scale) == (1e-5, 1e-8, "zero")
         assert tolerances(IUAWidget(given, atol=1e-8)) == EXACT
