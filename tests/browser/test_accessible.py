@@ -96,7 +96,7 @@ def test_names_of_layers_are_text_and_break_nothing(stub: Page) -> None:
         assert clipped <= 0, f"something is clipped at the side at {width} px"
         for name in NAMES[1:3]:
             stub.evaluate("(layer) => window.update({ layer })", name)
-            expect(panel.root.get_by_role("heading").filter(has_text=name)).to_be_visible()
+            expect(panel.root.get_by_role("heading", name=name, exact=True)).to_be_visible()
     assert stub.locator("img").count() == 0
 
 

@@ -5,7 +5,7 @@ import { ShortNames } from "../core/short_names";
 import type { ReadingSurvey } from "../core/unit_picture";
 import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
 import type { UnitsInView } from "../core/units_in_view";
-import { element, setText } from "./dom";
+import { element, setAttribute, setText } from "./dom";
 import { widthIn } from "./text_width";
 
 const BOLD = 600;
@@ -54,6 +54,7 @@ export class HeatmapHead {
     if (name !== this.#layer) {
       this.#layer = name;
       this.#name.title = name;
+      setAttribute(this.#name, "aria-label", name);
       this.#fit();
     }
     setText(this.#summary, summary);
