@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from panel import Panel
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
+from stub_page import page_state, stub_page
 
 from iua_widget import IUA, PRESETS, IUAWidget
 
@@ -199,6 +200,54 @@ def test_the_curve_is_the_slider(opened: Any, iua: IUA) -> None:
     expect(handle).to_have_value("0")
     handle.press("End")
     expect(field).to_have_value("10")
+
+
+def drawn_share(panel: Panel, stop: int, stops: int) -> float | None:
+    """Where the line of the layer on show is drawn at a stop: at 1 on top; None if it is not."""
+    at = panel.root.locator(".iua-curve-canvas").evaluate(
+        """(canvas, place) => {
+            const colour = getComputedStyle(canvas).getPropertyValue("--iua-accent").trim();
+            const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+            const ratio = devicePixelRatio;
+            const x = Math.round((44 + place * (canvas.clientWidth - 60)) * ratio);
+            const { data } = canvas.getContext("2d").getImageData(x, 0, 1, canvas.height);
+            const rows = [];
+            for (let y = 0; y < canvas.height; y++) {
+                const near = wanted.every((one, at) => Math.abs(one - data[4 * y + at]) < 40);
+                if (near && data[4 * y + 3] > 100) rows.push((y + 0.5) / ratio);
+            }
+            const middle = rows.reduce((sum, y) => sum + y, 0) / rows.length;
+            return rows.length === 0 ? null : 1 - (middle - 8) / (canvas.clientHeight - 26);
+        }""",
+        stop / (stops - 1),
+    )
+    return None if at is None else float(at)
+
+
+def assert_drawn(panel: Panel, iua: IUA, layer: str) -> None:
+    settle(panel)
+    for atol in (0.001, 0.1, 1.0):
+        result = iua.at(atol=atol, rtol=0.0).results[layer]
+        drawn = drawn_share(panel, iua.stops.index(atol), len(iua.stops))
+        assert drawn == pytest.approx(result.mean_inactive / result.units, abs=0.04), (layer, atol)
+
+
+def test_the_curve_is_drawn_of_the_layer_on_show(opened: Any, iua: IUA) -> None:
+    panel = opened()
+    for layer in iua.layers:
+        panel.row(layer).click()
+        assert_drawn(panel, iua, layer)
+
+
+def test_the_curve_is_drawn_when_figures_come_in(page: Page, iua: IUA) -> None:
+    widget = IUAWidget(sparse_layers(), background=False)
+    page.set_content(stub_page(page_state(widget, _table=b"", _units=b"")))
+    page.wait_for_function("window.ready")
+    panel = Panel(page)
+    settle(panel)
+    assert drawn_share(panel, iua.stops.index(0.1), len(iua.stops)) is None
+    page.evaluate("(state) => window.update(state)", page_state(widget))
+    assert_drawn(panel, iua, widget.layer)
 
 
 def test_the_track_of_rtol_has_the_edges_of_the_curve(opened: Any, iua: IUA) -> None:

@@ -75,6 +75,7 @@ export class ToleranceCurve {
     if (changed) this.#all = table === null ? null : allCurves(table);
     if (changed || layer !== this.#layer || deadShare !== this.#deadShare) {
       this.#curve = table === null || inForce === null ? null : layerCurve(table, layer, deadShare);
+      this.#stillFits = false;
     }
     this.#table = table;
     this.#layer = layer;
