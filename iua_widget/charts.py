@@ -108,9 +108,7 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
                 alt.Color(
                     "share:Q",
                     scale=alt.Scale(range=list(_RAMP), domain=_PLACES, interpolate="lab"),
-                    legend=alt.Legend(
-                        title=list(_LEGEND), format="%", values=[0, 0.25, 0.5, 0.75, 1]
-                    ),
+                    legend=alt.Legend(title=list(_LEGEND), format="%", values=_SHARES),
                 ),
             ),
             stroke=alt.condition(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from iua_widget.introspect import IUA
 from iua_widget.pacing import FrameCost, FrameOrder, FramePacer
+from iua_widget.recount import Recount
 from iua_widget.tolerances import Tolerances
 from iua_widget.worst_snapshot import is_ranked_at, ranked_at, worst_snapshot
 
@@ -41,7 +43,7 @@ class WorstFeed:
         self._on_show, self._send = on_show, send
         self._pacer = FramePacer(self._rank, cost_share=_COST_SHARE)
         self._several: Sequence[Tolerances] = ()
-        self._ranked: tuple[Any, ...] = ()
+        self._ranked: tuple[weakref.ref[IUA], int, Recount | None] | None = None
         self._number = 0
         self._settling: threading.Timer | None = None
 
@@ -88,16 +90,24 @@ class WorstFeed:
         iua, tolerances = self._on_show()
         with iua.lock:
             begun = time.perf_counter()
-            counted = id(iua), iua.probes, id(iua.last_recount)
-            same = counted == self._ranked and is_ranked_at(self._several, tolerances)
+            same = self._is_of(iua) and is_ranked_at(self._several, tolerances)
             if same or not iua.probes:
                 return FrameCost(0)
             tallies = {name: iua.tally(name) for name in iua.layers}
             several = ranked_at(tallies, iua.grid, tolerances)
             snapshot = worst_snapshot(tallies, several, iua.last_recount)
+            counted = weakref.ref(iua), iua.probes, iua.last_recount
             held = time.perf_counter() - begun
         if self._on_show()[0] is not iua:  # begun anew meanwhile
             return FrameCost(0, held)
         self._several, self._ranked, self._number = several, counted, order.number
         self._send(snapshot)
+        self.tolerances_changed()  # meanwhile, to what only the list before answered for
         return FrameCost(len(snapshot), held)
+
+    def _is_of(self, iua: IUA) -> bool:
+        """Whether the last list is of all that is counted."""
+        if self._ranked is None:
+            return False
+        ranked, probes, recount = self._ranked
+        return ranked() is iua and probes == iua.probes and recount is iua.last_recount

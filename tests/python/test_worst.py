@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from bisect import bisect_right
 from typing import Any
 
@@ -331,6 +332,41 @@ def test_many_counts_on_a_device_stay_there_until_the_run_is_held(
         feed.flush()
     feed.close()
     assert len(sent) == 1, "nothing more was counted before the second"
+
+
+def test_tolerances_that_change_while_units_are_ranked_are_ranked_at_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worst_feed, "_SETTLED", 0.0)
+    iua = IUA.introspect(network(), engine="reference")
+    before, between, after = (
+        iua.tolerances(atol, rtol, "layer mean")
+        for atol, rtol in ((1e-8, 0.1), (1e-3, 0.2), (1e-2, 0.1))
+    )
+    shown = [before]
+    sent: list[bytes] = []
+    thrice = threading.Event()
+
+    def send(snapshot: bytes) -> None:
+        sent.append(snapshot)
+        if len(sent) == 3:
+            thrice.set()
+
+    def rank(*of: Any) -> bytes:
+        if shown[0] is between:  # the list before answers for what is chosen now, not this one
+            shown[0] = after
+            feed.tolerances_changed()
+        return worst_snapshot(*of)
+
+    monkeypatch.setattr(worst_feed, "worst_snapshot", rank)
+    feed = WorstFeed(lambda: (iua, shown[0]), send)
+    feed.flush()
+    shown[0] = between
+    feed.flush()
+    assert thrice.wait(60)
+    feed.close()
+    meta, _ = unpack(sent[-1])
+    assert [after.rtol, after.atol] in [at[:2] for at in meta["at"]]
 
 
 @settings(deadline=None, max_examples=15)
