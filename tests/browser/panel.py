@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -129,6 +130,15 @@ class Panel:
             }""",
             position,
         )
+
+    def texts_of_picture(self) -> list[str]:
+        """Save the view as SVG: what is written in it."""
+        self.button("View").click()
+        with self.page.expect_download() as download:
+            self.button("Save SVG").click()
+        self.button("View").click()
+        picture = Path(download.value.path()).read_text("utf-8")
+        return re.findall(r"<text[^>]*>([^<]*)</text>", picture)
 
     def wait_for_status(self, word: str) -> None:
         expect(self.root).to_have_attribute("data-status", word)

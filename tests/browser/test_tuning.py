@@ -76,6 +76,21 @@ def test_presets_set_what_python_sets_and_say_which_is_in_force(opened: Any, iua
         expect(panel.preset(name)).to_have_attribute("aria-checked", "false")
 
 
+def test_a_saved_picture_has_a_word_on_counts_only_where_they_are_ranges(opened: Any) -> None:
+    panel = opened()
+
+    def rule() -> list[str]:
+        return [text for text in panel.texts_of_picture() if text.startswith("inactive: ")]
+
+    assert rule() == ["inactive: |x| ≤ 1e-8"]
+    panel.field("atol").fill("0.0551")
+    panel.field("atol").press("Enter")
+    settle(panel)
+    (ranges,) = rule()
+    assert ranges.startswith("inactive: |x| ≤ 0.0551 · a")
+    assert ranges.endswith("b holds the true number")
+
+
 def test_the_keyboard_chooses_a_preset(opened: Any) -> None:
     panel = opened()
     button, keyboard = panel.button("Presets"), panel.page.keyboard

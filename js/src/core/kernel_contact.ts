@@ -1,7 +1,7 @@
 /** Whether the kernel is there: known to be gone, or not heard from when it should have been. */
 
 /** The kernel gives a sign of life every 3 s while a run goes on or is held, and answers commands. */
-export const SILENT_AFTER_S = 9;
+const SILENT_AFTER_S = 9;
 const LOOK_EVERY_MS = 500;
 /** A page that was hidden or asleep looks late, and has not read what came meanwhile. */
 const LATE_LOOK_MS = 3000;

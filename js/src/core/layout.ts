@@ -30,7 +30,7 @@ function product(shape: readonly number[]): number {
 const NEARLY_LARGEST = 0.94;
 
 /** How many tiles to put in a row so that they are drawn large and leave few places empty. */
-export function bestAcross(
+function bestAcross(
   tiles: number,
   tileWidth: number,
   tileHeight: number,

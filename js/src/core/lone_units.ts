@@ -5,7 +5,7 @@ import { EMPTY_LEVEL, NOT_FINITE } from "./levels";
 import type { Placement } from "./placement";
 import type { UnitPainter } from "./unit_painter";
 
-export const LONE_KINDS = ["dead", "not finite", "live"] as const;
+const LONE_KINDS = ["dead", "not finite", "live"] as const;
 export type LoneKind = (typeof LONE_KINDS)[number];
 
 export interface LoneUnit {

@@ -48,7 +48,7 @@ function pathEnds(name: string): number[] {
 }
 
 /** A name without the path it is under; a slash stays, because what follows is no module. */
-export function labelUnder(path: string, name: string): string {
+function labelUnder(path: string, name: string): string {
   if (path === "") return name;
   const rest = name.slice(path.length);
   return rest.startsWith(".") ? rest.slice(1) : rest;

@@ -206,7 +206,7 @@ function nearestFigures(name: string): NumericKey[] {
 }
 
 /** The figures there are, those with names nearest to this one at the head. */
-export function nearestFirst(name: string): NumericKey[] {
+function nearestFirst(name: string): NumericKey[] {
   const near = nearestFigures(name);
   return [...near, ...FIGURES.filter((key) => !near.includes(key))];
 }

@@ -2,8 +2,8 @@
 
 import type { Scale, Threshold } from "./threshold";
 
-export const MAGIC = "IUAW";
-export const FORMAT_VERSION = 3;
+const MAGIC = "IUAW";
+const FORMAT_VERSION = 3;
 const PREAMBLE_BYTES = 16;
 
 export type NumericArray = Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;

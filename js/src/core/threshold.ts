@@ -13,7 +13,7 @@ export interface Tolerances {
   readonly tau: number;
 }
 
-export function isUnitScale(scale: Scale): boolean {
+function isUnitScale(scale: Scale): boolean {
   return scale === "unit RMS" || scale === "unit max";
 }
 

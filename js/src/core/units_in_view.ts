@@ -39,7 +39,7 @@ export function unitShortName({ units }: UnitsInView, unit: number): string {
 }
 
 /** "37 of 100 responses were NaN or infinite", or null where none was. */
-export function notFiniteWords(data: UnitsInView, unit: number): string | null {
+function notFiniteWords(data: UnitsInView, unit: number): string | null {
   const { probes } = data.units;
   const missing = probes - (data.finite?.[unit] ?? probes);
   if (missing === 0) return null;

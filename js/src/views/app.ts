@@ -23,6 +23,7 @@ import { coloursOf, savePicture } from "./save_picture";
 import { detailsText, StatusRow } from "./status";
 import { TabStrip } from "./tab_strip";
 import { widthIn } from "./text_width";
+import { followTheme } from "./theme";
 import { TolerancePanel } from "./tolerance_panel";
 import { ViewMenu } from "./view_menu";
 import { WorstUnitsList } from "./worst_units";
@@ -45,19 +46,6 @@ const WIDE_FROM = 900;
 /** Below, the rule takes one line more. */
 const ROOMY_FROM = 1166;
 const NARROW_BELOW = 700;
-const COLOUR_QUERIES = [
-  "(prefers-color-scheme: dark)",
-  "(prefers-contrast: more)",
-  "(forced-colors: active)",
-];
-const THEME_ATTRIBUTES = [
-  "class",
-  "theme",
-  "data-theme",
-  "data-bs-theme",
-  "data-jp-theme-light",
-  "style",
-];
 
 /**
  * A notebook takes single keys for commands ("x" cuts the cell): those pressed in here are not meant
@@ -192,7 +180,7 @@ export class App {
     host.subscribe("run", () => this.#contact.heard(), signal);
     this.#node.addEventListener("keydown", keepFromHost, { signal });
     this.#followSize(signal);
-    this.#followTheme(signal);
+    followTheme(() => this.#recolour(), signal);
     signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
   }
 
@@ -218,18 +206,6 @@ export class App {
   #recolour(): void {
     this.#units.heatmap.recolour();
     this.#tolerances.recolour();
-  }
-
-  #followTheme(signal: AbortSignal): void {
-    const recolour = (): void => this.#recolour();
-    const observer = new MutationObserver(recolour);
-    for (const node of [document.documentElement, document.body]) {
-      observer.observe(node, { attributes: true, attributeFilter: THEME_ATTRIBUTES });
-    }
-    for (const query of COLOUR_QUERIES) {
-      matchMedia(query).addEventListener("change", recolour, { signal });
-    }
-    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
   #ask(command: Command): void {
@@ -388,7 +364,7 @@ export class App {
       title: this.#pictureTitle(),
       text: this.#host.text,
       lines: [
-        `inactive: ${ruleInWords(this.#host.tolerances())} · ${exact ? "the counts are exact" : "a range a–b holds the true value"}`,
+        `inactive: ${ruleInWords(this.#host.tolerances())}${exact ? "" : " · a–b holds the true number"}`,
         `${plural(this.#host.run().probes, "probe")} · ${text(".iua-state-word").toLowerCase()}`,
       ],
       ...table,

@@ -111,7 +111,7 @@ export class Heatmap {
       },
       signal,
     );
-    this.#head = new HeatmapHead(this.#tools.menuNode());
+    this.#head = new HeatmapHead(this.#tools.menuNode(), signal);
     this.#box = element(
       "div",
       { class: "iua-canvas-box" },

@@ -20,9 +20,11 @@ export class HeatmapHead {
   #names = new ShortNames([]);
   #layer = "";
 
-  constructor(menu: HTMLElement) {
+  constructor(menu: HTMLElement, signal: AbortSignal) {
     this.#node = element("div", { class: "iua-heatmap-head" }, this.#title, menu);
-    new ResizeObserver(() => this.#fit()).observe(this.#title);
+    const observer = new ResizeObserver(() => this.#fit());
+    observer.observe(this.#title);
+    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
   get name(): string {

@@ -6,7 +6,7 @@ import { COLOURINGS, type Colouring, POOLINGS, type Pooling } from "../core/leve
 import { element, setAttribute } from "./dom";
 import { PaneMenu } from "./pane_menu";
 
-export const UNIT_ORDERS = ["index", "activity"] as const;
+const UNIT_ORDERS = ["index", "activity"] as const;
 export type UnitOrder = (typeof UNIT_ORDERS)[number];
 
 /** How the picture is drawn: a matter of each view, not of the model. */

@@ -39,7 +39,7 @@ function progressText(run: RunInfo): string {
 }
 
 /** What is read as the state: a kernel that is not heard from may not be counting any more. */
-export function stateWord(status: Status, contact: Contact): string {
+function stateWord(status: Status, contact: Contact): string {
   if (contact === "gone") return "Kernel gone";
   return contact === "silent" ? "No answer" : (WORDS[status] ?? status);
 }

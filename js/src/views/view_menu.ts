@@ -4,7 +4,7 @@ import { element, setText } from "./dom";
 import { Popup } from "./popup";
 import type { Presentation } from "./presentation";
 
-export const PANELS = ["tolerances", "table", "heatmap", "details"] as const;
+const PANELS = ["tolerances", "table", "heatmap", "details"] as const;
 export type Panel = (typeof PANELS)[number];
 
 export interface ViewMenuActions {
