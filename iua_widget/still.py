@@ -158,15 +158,20 @@ def rule_in_words(tolerances: Tolerances) -> str:
     Examples
     --------
     >>> rule_in_words(Tolerances(0.1, 1e-8, "layer mean", 0.99))
-    'inactive: |x| ≤ 1e-08 + 0.1 × layer mean |x| · dead: inactive on ≥ 99 % of probes'
+    'inactive: |x| ≤ 1e-8 + 0.1 × layer mean |x| · dead: inactive on ≥ 99 % of probes'
     """
-    inactive = f"inactive: |x| ≤ {tolerances.atol:g}"
+    inactive = f"inactive: |x| ≤ {_tolerance(tolerances.atol)}"
     if tolerances.rtol and tolerances.scale != "zero":
         of_what = {"layer mean": "layer mean |x|"}.get(tolerances.scale, tolerances.scale)
-        inactive += f" + {tolerances.rtol:g} × {of_what}"
+        inactive += f" + {_tolerance(tolerances.rtol)} × {of_what}"
     share = tolerances.dead_share
     probes = "all probes" if share == 1 else f"≥ {100 * share:g} % of probes"
     return f"{inactive} · dead: inactive on {probes}"
+
+
+def _tolerance(value: float) -> str:
+    """As the page writes it: "1e-8"."""
+    return f"{value:g}".replace("e-0", "e-")
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[str, ...]]:

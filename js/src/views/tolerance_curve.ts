@@ -111,7 +111,7 @@ export class ToleranceCurve {
 
   #draw(): void {
     const context = this.#node.getContext("2d");
-    if (this.#width === 0 || context === null) return;
+    if (this.#width === 0 || this.#height === 0 || context === null) return;
     const ratio = window.devicePixelRatio || 1;
     const [wide, high] = [this.#width, this.#height].map((size) => Math.round(size * ratio)) as [
       number,
