@@ -1,12 +1,16 @@
-"""What a saved notebook keeps: hidden where the widget lives, shown where it cannot."""
+"""What a saved notebook keeps: hidden where the widget lives, shown where it cannot be."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter, SlidesExporter
 from panel import Panel
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from test_lab import GATED, SETUP, until
 
 pytestmark = pytest.mark.browser
@@ -73,3 +77,34 @@ def test_the_result_is_kept_unseen_and_seen_when_the_notebook_is_opened_without_
     for place in range(2):
         expect(lost.nth(place)).to_be_hidden()
     reader.context.close()
+
+
+CONVERTED = """
+import numpy as np
+from iua_widget import IUAWidget
+maps = np.maximum(np.random.default_rng(8).normal(size=(64, 6, 8, 8)), 0)
+maps[:, 2] = 0
+w = IUAWidget({"relu": maps, "head": maps[:, :, 0, 0]}, engine="reference")
+w
+"""
+
+
+def test_converted_to_a_page_and_to_slides_it_is_seen_in_a_browser_without_a_network(
+    page: Page, tmp_path: Path
+) -> None:
+    book = nbformat.v4.new_notebook()
+    book.cells = [nbformat.v4.new_code_cell(cell) for cell in (CONVERTED, "w.wait()")]
+    NotebookClient(book, timeout=120).execute()
+    page.route("http*://**", lambda route: route.abort())
+    for exporter in (HTMLExporter(), SlidesExporter()):
+        text, _ = exporter.from_notebook_node(book)
+        path = tmp_path / f"{type(exporter).__name__}.html"
+        path.write_text(text, "utf-8")
+        page.goto(path.as_uri())
+        still = page.locator(STILL)
+        picture = still.get_by_role("img", name="Heatmap of relu")
+        expect(picture).to_be_visible()
+        assert picture.evaluate("(image) => image.naturalWidth") > 0
+        expect(still.get_by_role("cell", name="channel 2", exact=True)).to_be_visible()
+        expect(still.locator("tbody tr")).to_have_count(10 + 2 + 1)
+        assert still.evaluate("(still) => still.scrollWidth <= still.clientWidth")
