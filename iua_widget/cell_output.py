@@ -124,13 +124,13 @@ class CellOutput:
         with self._publishing:
             try:
                 data = dict(self._build())
+                data["text/html"] = _PAGE.format(name=self.name, page=data["text/html"])
+                shell.display_pub.publish(
+                    data=data, metadata={}, transient={"display_id": self.name}, update=update
+                )
             except Exception:
                 shell.log.exception("What the notebook keeps of a widget could not be made.")
                 return
-            data["text/html"] = _PAGE.format(name=self.name, page=data["text/html"])
-            shell.display_pub.publish(
-                data=data, metadata={}, transient={"display_id": self.name}, update=update
-            )
             if update:
                 self._tell_page(data)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from iua_widget.introspect import IUA
+from iua_widget.layer_names import short_names, shortened
 from iua_widget.layer_picture import DEAD, PALETTE, layer_picture
 from iua_widget.shown import layer_table
 from iua_widget.tolerances import Tolerances
@@ -99,9 +100,10 @@ def still_page(iua: IUA, on_page: OnPage) -> dict[str, str]:
     with iua.lock:
         if iua.probes:
             table = layer_table(iua, on_page.tolerances, on_page.sort, on_page.filter)
-            parts.append(_picture(iua, on_page))
-            add("Worst units of the network", _WORST_HEADS, _worst(iua, on_page.tolerances))
-            add("Layers", _HEADS, [*_rows(table.head(_ROWS_MOST)), _total(table)])
+            names = short_names(iua.layers, _NAME_MOST)
+            parts.append(_picture(iua, on_page, names))
+            add("Worst units of the network", _WORST_HEADS, _worst(iua, on_page.tolerances, names))
+            add("Layers", _HEADS, [*_rows(table.head(_ROWS_MOST), names), _total(table)])
             notes = [*_left_out(len(table), len(iua.layers), on_page.filter), _NOTE]
     facts = f"{on_page.run[:_RUN_MOST]} · {rule_in_words(on_page.tolerances)}"
     title = on_page.title[:_TITLE_MOST]
@@ -174,14 +176,15 @@ def _tolerance(value: float) -> str:
     return f"{value:g}".replace("e-0", "e-")
 
 
-def _rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
+def _rows(table: pd.DataFrame, names: Mapping[str, str]) -> list[tuple[str, ...]]:
     rows = table.itertuples(index=False, name=None)
-    return [_row(dict(zip(table.columns, row, strict=True))) for row in rows]
+    return [_row(dict(zip(table.columns, row, strict=True)), names) for row in rows]
 
 
-def _row(of: Mapping[str, Any]) -> tuple[str, ...]:
-    units, known = of["units"], bool(of["probes"])
-    name, kind = _shortened(of["response"]), _shortened(of["kind"], _KIND_MOST)
+def _row(of: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:
+    units = of["units"]
+    known = of["probes"] and (not units or of["nan"] + of["infinite"] < of["probes"] * units)
+    name, kind = names[of["response"]], shortened(of["kind"], _KIND_MOST)
     if not known or not units:
         dead = _NOTHING if not known else "0"
         return name, kind, f"{units:,}", _NOTHING, dead, _NOTHING
@@ -214,26 +217,20 @@ def _range(lower: float, upper: float, spec: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _shortened(name: str, most: int = _NAME_MOST) -> str:
-    """A name without its middle: what tells layers apart is at its ends."""
-    half = most // 2
-    return name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}"
-
-
-def _worst(iua: IUA, at: Tolerances) -> list[tuple[str, ...]]:
+def _worst(iua: IUA, at: Tolerances, names: Mapping[str, str]) -> list[tuple[str, ...]]:
     table = iua.worst(
         _WORST_MOST, atol=at.atol, rtol=at.rtol, scale=at.scale, dead_share=at.dead_share
     )
     rows = table.itertuples(index=False, name=None)
-    return [_worst_row(dict(zip(table.columns, row, strict=True))) for row in rows]
+    return [_worst_row(dict(zip(table.columns, row, strict=True)), names) for row in rows]
 
 
-def _worst_row(of: Mapping[str, Any]) -> tuple[str, ...]:
+def _worst_row(of: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:
     share, dead = of["inactive share"], of["dead"]
     share_upper, dead_upper = of.get("inactive share upper", share), of.get("dead upper", dead)
     known = not math.isnan(share)
     return (
-        _shortened(of["response"]),
+        names[of["response"]],
         f"{of['unit is']} {of['unit']}",
         _range(100 * share, 100 * share_upper, ".1f") + " %" if known else _NOTHING,
         *(f"{of[size]:.3g}" if known else _NOTHING for size in ("mean |x|", "max |x|")),
@@ -262,7 +259,7 @@ def _text_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list
     return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
 
 
-def _picture(iua: IUA, on_page: OnPage) -> str:
+def _picture(iua: IUA, on_page: OnPage, names: Mapping[str, str]) -> str:
     """The selected layer's units, with a line that says what the colours are."""
     if on_page.layer not in iua.layers:
         return ""
@@ -271,7 +268,7 @@ def _picture(iua: IUA, on_page: OnPage) -> str:
     picture = layer_picture(tally, on_page.tolerances, recount)
     if picture is None:
         return ""
-    name = _shortened(on_page.layer)
+    name = names[on_page.layer]
     encoded = base64.b64encode(picture.png).decode("ascii")
     dead = "#{:02x}{:02x}{:02x}".format(*PALETTE[DEAD])
     return (

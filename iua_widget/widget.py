@@ -929,7 +929,8 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _first_with_figures(self) -> str:
         layers = self._iua.layers
-        return next((name for name in layers if self._iua.tally(name).probes), layers[0])
+        tallies = ((name, self._iua.tally(name)) for name in layers)
+        return next((name for name, tally in tallies if tally.probes and tally.units), layers[0])
 
     def _on_status(self, run: Run) -> None:
         if run is not self._current or self._pacer is None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from panel import Panel, complaints_of
 from playwright.sync_api import Page, expect
+from stub_page import page_state, stub_page
 
 from iua_widget import IUAWidget
+
+PARTS = (".iua-curve-panel", ".iua-panes", ".iua-strip")
 
 
 def test_layers_without_figures_say_why_and_take_nothing_from_the_others(
@@ -39,4 +43,35 @@ def test_layers_without_figures_say_why_and_take_nothing_from_the_others(
     assert panel.table()["dense"]["dead"] == (2, 2)
     panel.root.get_by_role("columnheader", name="dead units").click()
     assert panel.layers()[-1] == "padding"
+    assert complaints == []
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped"])
+def test_a_run_that_ended_before_its_first_batch_leaves_no_empty_panes(
+    page: Page, status: str
+) -> None:
+    widget = IUAWidget(lambda _: iter(()))
+    with pytest.warns(match="nothing to count"):
+        widget.wait(60)
+    complaints = complaints_of(page)
+    page.set_content(stub_page(page_state(widget, status="running")))
+    page.wait_for_function("window.ready")
+    panel = Panel(page)
+    for part in PARTS:
+        expect(panel.root.locator(part)).to_be_visible()
+    tops, bottoms = (
+        panel.root.locator(".iua-panes .iua-placeholder:visible").evaluate_all(
+            f"(nodes) => nodes.map((node) => node.getBoundingClientRect().{edge})"
+        )
+        for edge in ("top", "bottom")
+    )
+    assert tops[0] == pytest.approx(tops[1], abs=1)
+    assert bottoms[0] == pytest.approx(bottoms[1], abs=1)
+    page.evaluate("(status) => window.update({ status })", status)
+    for part in PARTS:
+        expect(panel.root.locator(part)).to_be_hidden()
+    expect(panel.field("atol")).to_be_visible()
+    expect(panel.root.get_by_text("there is nothing to count")).to_be_visible()
+    page.evaluate("window.update({ status: 'running' })")
+    expect(panel.root.locator(".iua-panes")).to_be_visible()
     assert complaints == []

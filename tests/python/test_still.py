@@ -167,3 +167,45 @@ def test_the_picture_has_the_colours_of_the_page() -> None:
         colour = re.search(rf"--iua-{name}: #(\w{{6}})", signals)
         assert colour
         assert PALETTE[place] == tuple(bytes.fromhex(colour[1]))
+
+
+def first_column(page: dict[str, str], table: str) -> list[str]:
+    lines = page["text/plain"].partition(f"{table}\n")[2].partition("\n\n")[0].splitlines()
+    return [line.split("  ")[0] for line in lines[1:]]
+
+
+def test_long_names_are_told_apart_where_they_differ() -> None:
+    begin, end = "base_model.model.vision_tower.encoder.layers", "mlp.activation_wrapper.gelu_act"
+    names = [f"{begin}.{n}.{side}.{end}" for n in range(12) for side in ("left", "right")]
+    names += [f"{'x' * 400}{middle}{'x' * 300}{n}{'x' * 400}" for middle in "yz" for n in range(3)]
+    names += ["a\nb", "a\rb", "\u202eabc", "\ud800"]
+    iua = IUA.introspect(dict.fromkeys(names, np.eye(3)), engine="reference")
+    page = still_page(iua, OnPage("net", "", AT, names[3]))
+    shown = first_column(page, "Layers")[:-1]
+    assert len(set(shown)) == len(names)
+    assert max(map(len, shown)) == 72
+    assert all(f"s.{n // 2}." in shown[n] for n in range(24))
+    assert shown[-4:] == ["a�b #31", "a�b #32", "�abc", "�"]
+    assert (
+        first_column(page, "Worst units of the network")
+        == [name for name in shown[:4] for _ in range(3)][:10]
+    )
+    assert f"Heatmap of {shown[3]}" in page["text/html"]
+    "".join(page.values()).encode()
+
+
+@pytest.mark.filterwarnings("ignore:Not finite:iua_widget.IUAWarning")
+def test_a_layer_that_was_never_finite_has_no_figures() -> None:
+    data = {"lost": np.full((4, 3), np.nan), "half": np.array([[np.inf, 0.0]])}
+    iua = IUA.introspect({**data, "half": np.repeat(data["half"], 4, axis=0)})
+    page = still_page(iua, OnPage("net", "", AT, "half"))
+    rows = page["text/plain"].partition("Layers\n")[2].splitlines()[1:3]
+    assert [row.split() for row in rows] == [
+        ["lost", "array", "3", "–", "–", "–"],  # noqa: RUF001
+        ["half", "array", "2", "50.0", "%", "1", "50.0", "%"],
+    ]
+
+
+def test_the_layer_on_show_at_first_has_units() -> None:
+    widget = IUAWidget({"none": np.zeros((4, 0)), "some": np.eye(4)}, background=False)
+    assert widget.layer == "some"

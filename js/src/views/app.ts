@@ -293,6 +293,8 @@ export class App {
     });
     const { sort, filter } = this.#host.view();
     if (reading !== null) setVariable(this.#node, "--iua-layers", String(reading.layers));
+    const toCome = status === "idle" || status === "running" || status === "paused";
+    this.#node.classList.toggle("iua-nothing-counted", reading === null && !toCome);
     const within = this.#within();
     this.#table.update({ reading, layer, sort: asSort(sort), filter, within });
     this.#units.heatmap.tellFrom(reading?.table.layers.map(({ name }) => name) ?? []);
