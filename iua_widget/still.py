@@ -140,8 +140,10 @@ def run_in_words(iua: IUA, status: str, total: int | None) -> str:
     >>> iua = IUA.introspect({"relu": np.zeros((2, 3))})
     >>> run_in_words(iua, "stopped", 1000)
     'stopped after 2 of 1,000 probes'
+    >>> run_in_words(IUA.introspect({"relu": np.zeros((1, 3))}), "done", 1)
+    '1 probe'
     """
-    probes = f"{iua.probes:,} probes"
+    probes = "1 probe" if iua.probes == 1 else f"{iua.probes:,} probes"
     so_far = probes if total is None else f"{iua.probes:,} of {total:,} probes"
     if iua.failure is not None:
         return iua.failure.note if iua.probes else iua.failure.message
