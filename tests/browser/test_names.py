@@ -41,8 +41,12 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     rng = np.random.default_rng(0)
     layers = {name: np.maximum(rng.normal(size=(4, 6)), 0) for name in NAMES}
     layers[NAMES[3]][:, :4] = 0  # so much of it is dead that it has a mark
-    path = tmp_path_factory.mktemp("names") / "resnet.html"
-    return {"resnet": IUAWidget(layers, background=False).to_html(path)}
+    broken = dict.fromkeys(("a\nb\n\nc", "a\u2028b", "plain"), np.eye(4))
+    folder = tmp_path_factory.mktemp("names")
+    return {
+        name: IUAWidget(responses, background=False).to_html(folder / f"{name}.html")
+        for name, responses in (("resnet", layers), ("broken", broken))
+    }
 
 
 @pytest.mark.parametrize("width", [360, 700, 1300, 1900])
@@ -110,3 +114,11 @@ def test_the_head_of_the_picture_tells_its_layer_from_the_others(opened: Any) ->
         assert head.evaluate("(head) => head.scrollWidth <= head.clientWidth")
         seen.add(head.inner_text())
     assert len(seen) == 5
+
+
+def test_a_name_stays_on_one_line_whatever_is_in_it(opened: Any) -> None:
+    panel = opened("broken")
+    names = [name["text"] for name in panel.root.evaluate(READ)]
+    assert names == ["a�b��c", "a�b", "plain"]
+    heights = panel.rows.evaluate_all("(rows) => rows.map((row) => row.offsetHeight)")
+    assert len(set(heights)) == 1

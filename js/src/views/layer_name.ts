@@ -2,6 +2,8 @@
 
 import { element, setAttribute } from "./dom";
 
+const LINE_BREAKS = /[\n\v\f\r\u0085\u2028\u2029]/g;
+
 export interface NameShown {
   /** What there is room for: see `core/short_names.ts`. */
   readonly form: string;
@@ -21,15 +23,16 @@ export class LayerName {
     const whole = form === full && form.length > beginning.length + end.length;
     const from = whole ? beginning.length : 0;
     const to = form.length - (whole ? end.length : 0);
-    const key = JSON.stringify([form, from, to]);
+    const line = form.replace(LINE_BREAKS, "\ufffd"); // rows are of one height
+    const key = JSON.stringify([line, from, to]);
     if (key === this.#shown) return;
     this.#shown = key;
     const shared = (text: string): Node[] =>
       text === "" ? [] : [element("span", { class: "iua-name-shared", text })];
     this.#node.replaceChildren(
-      ...shared(form.slice(0, from)),
-      document.createTextNode(form.slice(from, to)),
-      ...shared(form.slice(to)),
+      ...shared(line.slice(0, from)),
+      document.createTextNode(line.slice(from, to)),
+      ...shared(line.slice(to)),
     );
   }
 
