@@ -38,6 +38,13 @@ describe("a reading of the table", () => {
     expect(reading.allExact).toBe(true);
   });
 
+  it("has a share over all layers of which something finite is known", () => {
+    expect(reading.share).toBeCloseTo(3 / 6);
+    const broken = { name: "a", units: 3, mean: [0, 0, 0, 0], dead: [0, 0, 0, 0] };
+    const lost = tableOf([{ ...broken, meta: { nan: 30, mean_abs: 0 } }]);
+    expect(new TableReading(lost).read(AT).share).toBeNaN();
+  });
+
   it("is read anew at other tolerances, with both bounds between stops", () => {
     const other = new TableReading(TABLE).read(AT).read({ ...AT, atol: 0.5 });
     expect([other.value(0, "dead", "lower"), other.value(0, "dead", "upper")]).toEqual([1, 2]);

@@ -156,12 +156,12 @@ export class TableReading {
     return this.#exact.every((exact, layer) => exact === 1 || !this.counted(layer));
   }
 
-  /** Mean inactive share of all units of all layers; NaN before the first probe. */
+  /** Mean inactive share of all units of all layers; NaN where nothing finite has come yet. */
   get share(): number {
     let inactive = 0;
     let units = 0;
     for (let layer = 0; layer < this.layers; layer++) {
-      if (!this.counted(layer)) continue;
+      if (!this.counted(layer) || this.broken(layer)) continue;
       inactive += this.#lower.mean[layer] as number;
       units += this.meta(layer).units;
     }
