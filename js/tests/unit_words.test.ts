@@ -31,7 +31,7 @@ describe("unit words", () => {
     expect(unitNote(meta({}), 71)).toBe("");
     const maps = { shape: [4, 5, 6], response_shape: [4, 5, 6] };
     expect(unitNote(meta(maps), 71)).toBe("4 × 5 × 6");
-    expect(unitSummary(meta({ ...maps, units: 120 }))).toBe("120 units (4 × 5 × 6)");
+    expect(unitSummary(meta({ ...maps, units: 120 }))).toBe("120 units");
     expect(unitSentence(meta(maps), 71)).toBe(
       "Every entry of a response is a unit. One input gives 4 × 5 × 6. 10 probes counted so far.",
     );

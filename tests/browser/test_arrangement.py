@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -273,3 +274,49 @@ def test_a_presentation_shows_the_picture_larger(show: Show) -> None:
     table, picture = box(panel, ".iua-layers"), box(panel, ".iua-heatmap")
     assert table["bottom"] == pytest.approx(picture["bottom"], abs=1)
     assert picture["bottom"] <= 900
+
+
+def cut_texts(panel: Panel, selector: str) -> list[str]:
+    """Those that do not fit their boxes."""
+    cut: list[str] = panel.root.locator(selector).evaluate_all(
+        """(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth + 1)
+            .map((node) => node.textContent)"""
+    )
+    return cut
+
+
+@pytest.mark.parametrize("width", [1250, 1900])
+def test_the_worst_units_stand_beside_their_layers(show: Show, width: int) -> None:
+    panel = show("many", width + MARGINS)
+    names = panel.root.locator(".iua-worst .iua-layer-name")
+    ends = names.evaluate_all(
+        "(names) => Math.max(...names.map((name) => name.getBoundingClientRect().right))"
+    )
+    unit, share, last = (
+        box(panel, f'.iua-worst-row [data-key="{key}"]') for key in ("unit", "inactive", "max |x|")
+    )
+    assert 0 <= unit["left"] - ends < 24
+    assert share["left"] == pytest.approx(unit["right"], abs=1), "the bars have the room"
+    assert last["right"] == pytest.approx(box(panel, ".iua-worst-row")["right"], abs=1)
+    assert unit["top"] == pytest.approx(share["top"], abs=1)
+
+
+@pytest.mark.parametrize(("width", "most"), [(360, 270), (390, 270), (560, 240), (950, 212)])
+def test_in_little_room_the_rule_is_short_and_nothing_of_it_is_cut(
+    show: Show, width: int, most: int
+) -> None:
+    panel = show("many", width)
+    dead, dormant = (box(panel, f".iua-rule-part:nth-child({part})") for part in (2, 3))
+    assert dead["top"] == pytest.approx(dormant["top"], abs=1), "in one row"
+    assert box(panel, ".iua-tolerances")["height"] < most
+    assert cut_texts(panel, ".iua-rule-part, .iua-key, .iua-legend-part > span") == []
+    figures = '.iua-worst-cell:is([data-key="unit"], [data-key="inactive"])'
+    assert cut_texts(panel, figures) == []
+
+
+@pytest.mark.parametrize("width", [390, 560, 900, 1250])
+def test_the_head_of_the_picture_says_first_how_many_units_are_dead(show: Show, width: int) -> None:
+    panel = show("many", width + MARGINS)
+    summary = panel.root.locator(".iua-heatmap-summary")
+    expect(summary).to_have_text(re.compile(r"^\d+ dead of 150 units · .*6 × 5 × 5$"))
+    assert summary.evaluate("(node) => node.clientWidth") > 120

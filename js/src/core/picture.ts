@@ -218,7 +218,7 @@ function drawCurve(
   const muted = { fill: colours.muted };
   const axis = left + 44;
   const width = TABLE - 44;
-  const heading = `inactive share of ${curve.name} over atol`;
+  const heading = `inactive share of ${curve.name} over the threshold`;
   sheet.text(fitText(heading, 12, TABLE), left, top, 12, muted);
   const box = top + 12;
   for (const [share, label] of [

@@ -3,8 +3,10 @@
 import { formatBracket, formatInteger, formatShare, formatTolerance, plural } from "./format";
 import { NAME_ROOM, type PictureCurve, type PictureRow } from "./picture";
 import { layerForms } from "./row_names";
+import { inForceAt, placeOfShare } from "./share_curves";
 import { ShortNames, type WidthOf } from "./short_names";
 import { shareCurve, type TableReading } from "./table_reading";
+import type { Tolerances } from "./threshold";
 
 const ROWS_MOST = 30;
 
@@ -55,20 +57,21 @@ export function headingName(
   return namesOf(reading).within(room, widthOf)[layer] as string;
 }
 
+/** Marked where the layer's threshold is, rtol included; of units with their own, where the share is. */
 export function pictureCurve(
   reading: TableReading,
   layer: number,
-  atol: number,
+  tolerances: Tolerances,
   name: string,
 ): PictureCurve {
   const { stops } = reading.table;
-  const shares = Array.from(shareCurve(reading.table, [layer])).slice(0, stops.length);
-  let place = stops.findIndex((stop) => stop > atol) - 1;
-  if (place === -2) place = stops.length - 1;
+  const curve = shareCurve(reading.table, [layer]).slice(0, stops.length);
+  const { inactive, threshold } = inForceAt(reading.table, layer, tolerances);
+  const place = threshold ?? placeOfShare(curve, inactive[0]);
   return {
     name,
-    shares,
-    at: stops.length > 1 && place >= 0 ? place / (stops.length - 1) : null,
+    shares: Array.from(curve),
+    at: stops.length > 1 && reading.meta(layer).probes > 0 ? place / (stops.length - 1) : null,
     from: "exact zero",
     to: `|x| ≤ ${formatTolerance(stops.at(-1) ?? 0)}`,
   };

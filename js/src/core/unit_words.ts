@@ -49,7 +49,7 @@ function whatAUnitIs(meta: LayerMeta): string {
   return `Every entry of a response is a unit. ${shape}${probes}`;
 }
 
-/** After the number of units in the heatmap's heading. */
+/** After the number of dead ones in the heatmap's heading. */
 export function unitSummary(meta: LayerMeta): string {
   if (meta.unit === "channel") {
     return `${plural(meta.units, "channel")}, inactive where every position is`;
@@ -57,8 +57,7 @@ export function unitSummary(meta: LayerMeta): string {
   if (meta.unit === "token") {
     return `${plural(meta.units, "channel")}, every token a probe`;
   }
-  const shape = meta.shape.length > 1 ? ` (${formatShape(meta.shape)})` : "";
-  return `${plural(meta.units, "unit")}${shape}`;
+  return plural(meta.units, "unit");
 }
 
 /** "of 64 channels" where what can be dormant is a channel; otherwise empty. */

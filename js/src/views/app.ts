@@ -373,7 +373,7 @@ export class App {
       curve:
         reading === null || row < 0 || without("tolerances")
           ? null
-          : pictureCurve(reading, row, this.#host.tolerances().atol, name),
+          : pictureCurve(reading, row, this.#host.tolerances(), name),
       heatmap: heatmap && { ...heatmap, name },
       colours: coloursOf(this.#node),
     });

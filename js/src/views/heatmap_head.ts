@@ -1,9 +1,9 @@
-/** Above the picture: whose units it shows, how many they are, and how many are dead. */
+/** Above the picture: whose units it shows, how many are dead, and of how many. */
 
 import { formatBracket, formatInteger } from "../core/format";
 import { ShortNames } from "../core/short_names";
 import type { ReadingSurvey } from "../core/unit_picture";
-import { deadChannels, maskedNote, unitSummary } from "../core/unit_words";
+import { deadChannels, maskedNote, shapeWords, unitSummary } from "../core/unit_words";
 import type { UnitsInView } from "../core/units_in_view";
 import { element, setAttribute, setText } from "./dom";
 import { widthIn } from "./text_width";
@@ -67,9 +67,9 @@ export class HeatmapHead {
     const dead = `${formatBracket(survey.dead, survey.deadUpper, formatInteger)} dead`;
     const channels = deadChannels(layer);
     const parts = [
-      unitSummary(layer.meta),
-      dead,
+      `${dead} of ${unitSummary(layer.meta)}`,
       channels === "" ? "" : `${channels} dead`,
+      shapeWords(layer.meta),
       maskedNote(layer.meta),
     ];
     this.#set(units.layer, parts.filter((part) => part !== "").join(" · "));

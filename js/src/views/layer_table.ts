@@ -40,6 +40,7 @@ const ROW_EM = 2.62;
 /** Where a few layers leave room in the pane, their rows take it, up to so many times their height. */
 const TALLEST = 2;
 const BOLD = 600;
+const NORMAL = 400;
 /** Lines made above and below those in view. */
 const AROUND = 6;
 const PRINTED_ROWS = 400;
@@ -82,7 +83,7 @@ export class LayerTable {
   readonly #node: HTMLElement;
   #state: TableState = { reading: null, layer: "", sort: null, filter: "", within: null };
   #digit = 0;
-  #widthOf: WidthOf = (text) => text.length;
+  #widthIn: (bold: boolean) => WidthOf = () => (text) => text.length;
   #rowHeight = 0;
   #viewHeight = 0;
   /** The box's scrollTop, kept because to ask for it makes the browser lay out the page. */
@@ -367,7 +368,7 @@ export class LayerTable {
     const { reading, sort } = this.#state;
     if (reading === null) return;
     const rows = this.#tree ? this.#list.rows : null;
-    this.#names.fit(reading.table.layers, rows, this.#columns.width("name"), this.#widthOf);
+    this.#names.fit(reading.table.layers, rows, this.#columns.width("name"), this.#widthIn);
     this.#table.classList.toggle("iua-marks-short", this.#names.marksShort);
     this.#table.classList.toggle("iua-marks-below", this.#names.marksBelow);
     this.#head.update(sort, this.#columns.shown, reading.tau, this.#names.shared);
@@ -432,7 +433,8 @@ export class LayerTable {
     const ruler = this.#ruler.getBoundingClientRect();
     if (ruler.height === 0) return;
     this.#digit = ruler.width / PROBE_DIGITS;
-    this.#widthOf = widthIn(this.#ruler, BOLD);
+    const [bold, normal] = [widthIn(this.#ruler, BOLD), widthIn(this.#ruler, NORMAL)];
+    this.#widthIn = (isBold) => (isBold ? bold : normal);
     const room = this.#scroller.clientHeight - this.#head.node().offsetHeight;
     const least = Math.round((ruler.height / PROBE_EMS) * ROW_EM);
     this.#rowHeight = this.#heightOfRows(room, least);

@@ -10,7 +10,7 @@ import { DEEPEST } from "./layer_row";
 const AROUND_NAME = 18;
 const MARK_WORD = 94;
 const MARK = 30;
-/** In a cell so narrow a mark stands below the name. */
+/** In a cell so narrow a mark stands below the name, and no name is bold. */
 const NARROW = 170;
 /** In a tree: the triangle, a level of depth, and how many layers a group has. */
 const TWISTY = 18;
@@ -48,13 +48,14 @@ export class TableNames {
     layers: readonly LayerMeta[],
     rows: readonly Row[] | null,
     width: number,
-    widthOf: WidthOf,
+    widthIn: (bold: boolean) => WidthOf,
   ): void {
     const known = this.#all.names;
     if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
       this.#all = new ShortNames(layers.map(({ name }) => name));
     }
     const room = width - AROUND_NAME - (width < NARROW ? 0 : MARK);
+    const widthOf = widthIn(width >= NARROW || rows !== null);
     const wanted = [rows ?? this.#all, room, widthOf];
     if (wanted.every((value, at) => value === this.#madeFor[at])) return;
     this.#madeFor = wanted;

@@ -34,6 +34,8 @@ export class ToleranceForm {
       signal,
     });
     const words = (text: string): HTMLElement => element("span", { text });
+    const rest = element("span", { class: "iua-share-rest", text: " of probes" });
+    const percent = element("span", {}, document.createTextNode("%"), rest);
     const part = (name: string, title: string, ...rest: Node[]): HTMLElement =>
       element(
         "span",
@@ -49,7 +51,7 @@ export class ToleranceForm {
         element("span", { class: "iua-rule-term" }, words("+"), this.#rtol.node()),
         element("span", { class: "iua-rule-term" }, words("×"), this.#scale),
       ),
-      part("dead", DEAD_SHARE.title, words("on ≥"), this.#share.node(), words("% of probes")),
+      part("dead", DEAD_SHARE.title, words("on ≥"), this.#share.node(), percent),
       part("dormant", TAU.title, words("τ"), this.#tau.node()),
     ];
   }

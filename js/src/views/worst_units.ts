@@ -193,7 +193,10 @@ export class WorstUnitsList {
     this.#formsFor = formsFor;
     this.#names = new ShortNames(names);
     this.#places = new Map(names.map((name, at) => [name, at]));
-    this.#forms = layerForms(this.#names, room, widthIn(this.#layerHead, NORMAL)).forms;
+    const widthOf = widthIn(this.#layerHead, NORMAL);
+    this.#forms = layerForms(this.#names, room, widthOf).forms;
+    const longest = Math.ceil(Math.max(...names.map(widthOf)) + padding + 1);
+    setVariable(this.#grid, "--iua-longest", `${longest}px`);
   }
 
   #nameOf(full: string): NameShown {
