@@ -271,8 +271,8 @@ def test_columns_sort_both_ways_and_back_to_the_order_of_the_network(
 ) -> None:
     _, panel = finished
     network = panel.layers()
-    values = {layer: cells["mean"][0] for layer, cells in panel.table().items()}
-    header = panel.root.get_by_role("columnheader", name="mean inactive")
+    values = {layer: cells["share"][0] for layer, cells in panel.table().items()}
+    header = panel.root.get_by_role("columnheader", name="inactive share")
     rising = sorted(network, key=values.__getitem__)
     assert network != rising
     for direction, order in (
@@ -348,7 +348,9 @@ def test_pause_resume_and_stop_from_the_page(open_notebook: Any) -> None:
     panel.wait_for_status("running")
     until(lambda: notebook.python("it = w.iua.probes") > held, "counting goes on")
     panel.button("Stop").click()
-    notebook.python("gate.release(1); it = None")
+    # It stops between two batches, and a click may come in behind what a cell does.
+    stopping = "gate.release(1); time.sleep(0.1); it = w.status"
+    until(lambda: notebook.python(stopping) == "stopped", "the run stops")
     panel.wait_for_status("stopped")
     kept = notebook.python("it = w.iua.probes")
     until(lambda: panel.probes() == kept, "the page keeps what was counted")
@@ -536,7 +538,8 @@ def test_the_page_says_what_a_unit_is_and_what_was_left_out(
     assert f"{masked} padded positions left out" in (units.get_attribute("title") or "")
     expect(panel.root).to_contain_text("Never called, so without counts: 'unused'.")
     text.click()
-    expect(panel.root).to_contain_text(f"24 channels, every token a probe · 0 dead · {masked} pad")
+    told = f"0 dead of 24 channels, every token a probe · tokens of 9 × 24 · {masked} padded"
+    expect(panel.root).to_contain_text(told)
     assert book.python("it = w.layer") == token
 
 
