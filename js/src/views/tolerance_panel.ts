@@ -1,7 +1,8 @@
 /** When a unit is inactive and when it is dead: the rule as a form, and the curve that is the slider. */
 
 import { formatTolerance } from "../core/format";
-import { inForce, RELATIVE } from "../core/presets";
+import { RELATIVE } from "../core/presets";
+import { ruleInWords } from "../core/rule_words";
 import { decades } from "../core/scale";
 import { inForceAt } from "../core/share_curves";
 import type { TableSnapshot } from "../core/snapshot";
@@ -175,7 +176,7 @@ export class TolerancePanel {
   #note(state: ToleranceState): void {
     const { exact, canRecount, opened } = state;
     const nothing = findsNothing(state);
-    const chosen = opened !== "" && inForce(RELATIVE, state.tolerances);
+    const chosen = opened.endsWith(` ${ruleInWords(state.tolerances)}.`);
     const ranges = exact ? "" : canRecount ? RANGES_AND_MORE : RANGES;
     const words = nothing ? "Hardly any zeros:" : chosen ? NO_ZEROS : ranges;
     this.#relative.hidden = !nothing;
