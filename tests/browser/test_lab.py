@@ -339,6 +339,7 @@ def test_pause_resume_and_stop_from_the_page(open_notebook: Any) -> None:
     notebook.python("gate.release(4); it = None")
     until(lambda: panel.probes() == 116, "four batches on the page")
     panel.button("Pause").click()
+    until(lambda: notebook.python("it = w._current._pause_wanted"), "the pause is asked for")
     notebook.python("gate.release(3); it = None")
     panel.wait_for_status("paused")
     held = notebook.python("it = w.iua.probes")

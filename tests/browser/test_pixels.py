@@ -166,6 +166,10 @@ def test_a_whole_layer_shows_as_much_death_as_it_has(
         assert share == pytest.approx(dead_of(widget, layer).mean(), abs=0.003)
 
 
+SETTLED = 300
+"""Milliseconds after which a new size no longer lays the picture out anew: 250, and a frame."""
+
+
 def test_columns_stay_until_asked_for(open_page: Any) -> None:
     panel = open_page(1300, "light", 1, "small")
     field = panel.open_menu("more of the picture").get_by_label("width", exact=True)
@@ -175,7 +179,7 @@ def test_columns_stay_until_asked_for(open_page: Any) -> None:
         return field.get_attribute("placeholder")
 
     first = columns()
-    panel.page.wait_for_timeout(300)
+    panel.page.wait_for_timeout(SETTLED)
     panel.canvas.click(position={"x": 60, "y": 60})
     assert columns() == first
     panel.page.set_viewport_size({"width": 400, "height": 1100})
@@ -186,6 +190,7 @@ def test_columns_stay_until_asked_for(open_page: Any) -> None:
     panel.root.get_by_role("button", name="reset zoom").click()
     reset = columns()
     assert reset != first
+    panel.page.wait_for_timeout(SETTLED)
     panel.page.set_viewport_size({"width": 1300, "height": 900})
     assert columns() == reset
     panel.open_menu("more of the picture")
