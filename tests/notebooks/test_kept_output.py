@@ -13,6 +13,7 @@ from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
 CELLS = {
     "setup": """
 import threading
+import time
 
 import numpy as np
 from IPython.display import display
@@ -24,6 +25,7 @@ def held(gate):
     def batches(batch_size):
         for _ in range(3):
             yield {"<a>": np.repeat([[0.0, 0.5, 1.0]], 32, axis=0), "b": np.zeros((32, 2, 4, 4))}
+            waiting.add(gate)
             gate.acquire(timeout=30)
     return IUAWidget(batches, engine="reference")
 
@@ -32,6 +34,7 @@ def broken(batch_size):
     raise OSError("the <i>disk</i> is gone")
 
 gates = [threading.Semaphore(0) for _ in range(4)]
+waiting = set()
 """,
     "before its end": "w = held(gates[0])\nw",
     "at its end": "gates[0].release(3)\nw.wait()",
@@ -43,7 +46,13 @@ gates = [threading.Semaphore(0) for _ in range(4)]
     "stopped": "s = held(gates[1])\ns",
     "paused": "p = held(gates[2])\np",
     "closed": "c = held(gates[3])\nc",
-    "held": "c.close()\ns._current.stop(wait=False)\np._current.pause(wait=False)",
+    "held": """
+while waiting != set(gates):  # the first batch of each is counted
+    time.sleep(0.01)
+c.close()
+s._current.stop(wait=False)
+p._current.pause(wait=False)
+""",
     "failed": "f = IUAWidget(broken, engine='reference')\nf",
     "after": """
 for gate in gates:
