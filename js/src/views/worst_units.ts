@@ -9,6 +9,7 @@ import {
 } from "../core/format";
 import { layerForms } from "../core/row_names";
 import { ShortNames } from "../core/short_names";
+import type { LayerMeta } from "../core/snapshot";
 import type { TableReading } from "../core/table_reading";
 import { rankedAtWords, type WorstList, type WorstUnit, worstUnitName } from "../core/worst_units";
 import { element, setAttribute, setText, setVariable } from "./dom";
@@ -53,6 +54,10 @@ export class WorstUnitsList {
   #names: ShortNames | null = null;
   #forms: readonly string[] = [];
   #formsFor = "";
+  #layers: readonly LayerMeta[] = [];
+  #room = 0;
+  #roomOfForms = 0;
+  #padding = 0;
   #places: ReadonlyMap<string, number> = new Map();
   #active = 0;
 
@@ -86,7 +91,12 @@ export class WorstUnitsList {
       },
       { signal },
     );
-    const observer = new ResizeObserver(() => this.#draw());
+    // What the page has laid out is read here only: in a step of the slider it would cost a layout.
+    const observer = new ResizeObserver(() => {
+      this.#padding = 2 * Number.parseFloat(getComputedStyle(this.#layerHead).paddingLeft);
+      this.#room = this.#layerHead.clientWidth - this.#padding;
+      this.#draw();
+    });
     observer.observe(this.#layerHead);
     signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
@@ -185,17 +195,19 @@ export class WorstUnitsList {
   /** In the forms of the table: told apart among all layers of the network. */
   #readNames(reading: TableReading | null): void {
     const layers = reading?.table.layers ?? [];
-    const padding = 2 * Number.parseFloat(getComputedStyle(this.#layerHead).paddingLeft);
-    const room = this.#layerHead.clientWidth - padding;
+    const room = this.#room;
+    if (room <= 0 || (layers === this.#layers && room === this.#roomOfForms)) return;
+    this.#layers = layers;
+    this.#roomOfForms = room;
     const names = layers.map(({ name }) => name);
     const formsFor = JSON.stringify([room, names]);
-    if (formsFor === this.#formsFor || room <= 0) return;
+    if (formsFor === this.#formsFor) return;
     this.#formsFor = formsFor;
     this.#names = new ShortNames(names);
     this.#places = new Map(names.map((name, at) => [name, at]));
     const widthOf = widthIn(this.#layerHead, NORMAL);
     this.#forms = layerForms(this.#names, room, widthOf).forms;
-    const longest = Math.ceil(Math.max(...names.map(widthOf)) + padding + 1);
+    const longest = Math.ceil(Math.max(...names.map(widthOf)) + this.#padding + 1);
     setVariable(this.#grid, "--iua-longest", `${longest}px`);
   }
 
