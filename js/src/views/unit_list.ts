@@ -7,6 +7,7 @@ import {
   formatThreshold,
   NOTHING,
 } from "../core/format";
+import { rowAfterKey } from "../core/row_step";
 import type { NumericArray } from "../core/snapshot";
 import type { UnitChoice } from "../core/unit_choice";
 import { MOST_INACTIVE, MOST_ROWS, type UnitKey, UnitRows } from "../core/unit_rows";
@@ -169,16 +170,8 @@ export class UnitList {
   #key(event: KeyboardEvent): void {
     if (event.target !== this.#grid || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(this.#height / ROW) - 2);
-    const steps: Readonly<Record<string, number>> = {
-      ArrowDown: 1,
-      ArrowUp: -1,
-      PageDown: page,
-      PageUp: -page,
-      Home: -this.#rows.length,
-      End: this.#rows.length,
-    };
-    const step = steps[event.key];
-    if (step !== undefined) this.#activate(this.#active + step);
+    const row = rowAfterKey(event.key, this.#active, this.#rows.length, page);
+    if (row !== null) this.#activate(row);
     else if (event.key === "Enter" || event.key === " ") {
       const [unit] = this.#rows.between(this.#active, this.#active + 1);
       if (unit !== undefined) this.#options.onPick(unit, event.key === " ");
@@ -188,7 +181,7 @@ export class UnitList {
   }
 
   #activate(row: number): void {
-    this.#active = Math.max(0, Math.min(this.#rows.length - 1, row));
+    this.#active = row;
     const grid = this.#grid;
     const room = this.#height - ROW - 1;
     const top = this.#active * ROW;

@@ -8,6 +8,7 @@ import {
   NOTHING,
 } from "../core/format";
 import { layerForms } from "../core/row_names";
+import { rowAfterKey } from "../core/row_step";
 import { ShortNames } from "../core/short_names";
 import type { LayerMeta } from "../core/snapshot";
 import type { TableReading } from "../core/table_reading";
@@ -18,6 +19,7 @@ import { widthIn } from "./text_width";
 
 const NONE = "The worst units of the network are listed here once some are counted.";
 const NORMAL = 400;
+const PAGE = 9;
 
 const COLUMNS = ["rank", "layer", "unit", "inactive", "mean |x|", "RMS", "max |x|"] as const;
 type Column = (typeof COLUMNS)[number];
@@ -120,17 +122,9 @@ export class WorstUnitsList {
 
   #key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const last = (this.#state?.list?.units.length ?? 0) - 1;
-    const steps: Readonly<Record<string, number>> = {
-      ArrowDown: 1,
-      ArrowUp: -1,
-      PageDown: 9,
-      PageUp: -9,
-      Home: -last,
-      End: last,
-    };
-    const step = steps[event.key];
-    if (step !== undefined) this.#activate(Math.max(0, Math.min(last, this.#active + step)));
+    const rows = this.#state?.list?.units.length ?? 0;
+    const row = rowAfterKey(event.key, this.#active, rows, PAGE);
+    if (row !== null) this.#activate(row);
     else if (event.key === "Enter" || event.key === " ") this.#pick(this.#active);
     else return;
     event.preventDefault();
