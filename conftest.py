@@ -1,11 +1,26 @@
 """For all tests, and before any module is collected: Triton where there is no GPU, or no Triton."""
 
 import os
+import signal
+from collections.abc import Iterator
 from importlib.util import find_spec
 
+import pytest
 import torch
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
 
-collect_ignore_glob = [] if find_spec("triton") else ["iua_widget/counting/device/triton_*.py"]
+collect_ignore = ["tests/widget/shiny_app.py"]  # a process of its own
+collect_ignore_glob = [] if find_spec("triton") else ["iua_widget/engines/device/triton_*.py"]
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a terminal has it, here and in what is started from here.
+
+    A shell without job control starts what is in the background with SIGINT ignored.
+    """
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
         ToleranceError,
         UnitsError,
     )
-    from iua_widget.introspect import IUA
-    from iua_widget.presets import PRESETS, Preset
-    from iua_widget.response_info import LayerKind, ResponseInfo
-    from iua_widget.results import LayerResult, Reading
-    from iua_widget.stages import Batch, Producer, pipeline, pool, rename, transpose
+    from iua_widget.iua import IUA
+    from iua_widget.reading.presets import PRESETS, Preset
+    from iua_widget.reading.results import LayerResult, Reading
+    from iua_widget.sources.response_info import LayerKind, ResponseInfo
+    from iua_widget.sources.stages import Batch, Producer, pipeline, pool, rename, transpose
     from iua_widget.tolerances import default_stops
-    from iua_widget.widget import IUAWidget
+    from iua_widget.widget.widget import IUAWidget
 
 __all__ = [
     "IUA",
@@ -76,34 +76,34 @@ __all__ = [
 ]
 
 _HOMES = {
-    "IUA": "introspect",
-    "PRESETS": "presets",
-    "Batch": "stages",
+    "IUA": "iua",
+    "PRESETS": "reading.presets",
+    "Batch": "sources.stages",
     "EngineError": "errors",
     "FileError": "errors",
     "IUAError": "errors",
     "IUAWarning": "errors",
-    "IUAWidget": "widget",
-    "LayerKind": "response_info",
-    "LayerResult": "results",
+    "IUAWidget": "widget.widget",
+    "LayerKind": "sources.response_info",
+    "LayerResult": "reading.results",
     "LayerSelectionError": "errors",
     "MemoryBudgetError": "errors",
     "MergeError": "errors",
     "NoProbesError": "errors",
-    "Preset": "presets",
-    "Producer": "stages",
+    "Preset": "reading.presets",
+    "Producer": "sources.stages",
     "ProducerError": "errors",
-    "Reading": "results",
-    "ResponseInfo": "response_info",
+    "Reading": "reading.results",
+    "ResponseInfo": "sources.response_info",
     "ToleranceError": "errors",
     "TorchModel": "capture.model",
     "UnitsError": "errors",
     "default_stops": "tolerances",
-    "pipeline": "stages",
-    "pool": "stages",
-    "rename": "stages",
+    "pipeline": "sources.stages",
+    "pool": "sources.stages",
+    "rename": "sources.stages",
     "response_infos": "capture.infos",
-    "transpose": "stages",
+    "transpose": "sources.stages",
 }
 
 

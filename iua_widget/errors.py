@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iua_widget.introspect import IUA
+    from iua_widget.iua import IUA
 
 
 class IUAError(Exception):

@@ -11,9 +11,9 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from iua_widget.arithmetic import as_ieee
+from iua_widget.common.arithmetic import as_ieee
+from iua_widget.common.plain_values import plain
 from iua_widget.errors import ToleranceError
-from iua_widget.options import plain
 
 Scale = Literal["zero", "layer mean", "unit RMS", "unit max"]
 """What rtol is relative to: zero as in `numpy.isclose` and DNIKit, where it has no effect; the

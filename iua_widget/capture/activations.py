@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from torch import nn
 
-from iua_widget.response_info import LIKE_AN_ACTIVATION, LayerKind
+from iua_widget.sources.response_info import LIKE_AN_ACTIVATION, LayerKind
 
 ACTIVATION_MODULES: Final[tuple[type[nn.Module], ...]] = (
     nn.ReLU,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from torch import nn
 
 from iua_widget.capture.names import ModuleNames
-from iua_widget.masks import Masks
+from iua_widget.sources.masks import Masks
 
 _NAME: Final = re.compile(
     r"(?:(?P<part>src|source|encoder|enc|memory|tgt|target|decoder|dec)_)?"

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from iua_widget.calls_option import MOST_SEPARATE, checked_calls
-from iua_widget.wording import named
+from iua_widget.common.words import named
+from iua_widget.sources.calls_option import MOST_SEPARATE, checked_calls
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import torch
 
-from iua_widget.forks import free_in_child
+from iua_widget.common.forks import free_in_child
 
 _here: Final = threading.local()
 _lock: Final = free_in_child(threading.Lock())

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from iua_widget.cell_context import plain_torch
+from iua_widget.common.cell_context import plain_torch
 
 _CHUNK: Final = 2**22
 _WHOLE: Final = 2**24

@@ -24,9 +24,9 @@ from iua_widget.capture.selection import Selection
 from iua_widget.capture.shadow import Shadow
 from iua_widget.capture.source import place
 from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
+from iua_widget.common.tensors import dtype_name
 from iua_widget.errors import IUAError, ProducerError
-from iua_widget.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
-from iua_widget.tensors import dtype_name
+from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
 
 Forward = Callable[[Any, Any], Any] | None
 

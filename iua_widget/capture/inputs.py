@@ -16,8 +16,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from iua_widget.capture.outputs import tensors
 from iua_widget.errors import ProducerError
-from iua_widget.masked_arrays import unmasked
-from iua_widget.sparse_arrays import check_dense, is_scipy_sparse
+from iua_widget.units.masked_arrays import unmasked
+from iua_widget.units.sparse_arrays import check_dense, is_scipy_sparse
 
 
 @dataclass(frozen=True, slots=True)

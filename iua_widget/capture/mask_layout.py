@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from iua_widget.capture.watch import Capture
-from iua_widget.wording import named
+from iua_widget.common.words import named
 
 _FLAT, _SEQUENCE = 2, 3
 

@@ -15,7 +15,7 @@ from iua_widget.capture.experts import (
     named_for_experts,
     number_of_experts,
 )
-from iua_widget.expert_load import ExpertLoad
+from iua_widget.units.expert_load import ExpertLoad
 
 if TYPE_CHECKING:
     from iua_widget.capture.watch import Capture

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from iua_widget.calls_option import checked_calls
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
-from iua_widget.dnikit_stages import is_dnikit_batch
 from iua_widget.errors import ProducerError
-from iua_widget.expert_load import of_both
-from iua_widget.masked_arrays import unmasked
-from iua_widget.response_info import ResponseInfos
-from iua_widget.stages import Batch, PipelineStage
-from iua_widget.units import UNKNOWN, Origin
+from iua_widget.sources.calls_option import checked_calls
+from iua_widget.sources.dnikit_stages import is_dnikit_batch
+from iua_widget.sources.response_info import ResponseInfos
+from iua_widget.sources.stages import Batch, PipelineStage
+from iua_widget.units.expert_load import of_both
+from iua_widget.units.masked_arrays import unmasked
+from iua_widget.units.rule import UNKNOWN, Origin
 
 
 class TorchModel:

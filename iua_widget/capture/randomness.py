@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from iua_widget.forks import free_in_child
+from iua_widget.common.forks import free_in_child
 
 
 class _State(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Final
 import torch
 from torch import nn
 
+from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
-from iua_widget.wording import named
 
 _SHARDED: Final = {"FullyShardedDataParallel", "FSDPModule"}
 

@@ -25,10 +25,10 @@ from iua_widget.capture.experts import may_have_experts
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.refusals import wrapped_in
 from iua_widget.capture.sequences import time_major
+from iua_widget.common.layer_names import base_of, matches
+from iua_widget.common.words import named
 from iua_widget.errors import LayerSelectionError
-from iua_widget.layer_names import base_of, matches
-from iua_widget.response_info import LayerKind
-from iua_widget.wording import named
+from iua_widget.sources.response_info import LayerKind
 
 _NAMESPACES: Final = (nn.functional, torch, torch.Tensor, torch.special)
 _NAMESPACE: Final = re.compile(r"^(torch\.)?((nn\.)?functional\.|F\.|Tensor\.|special\.)?")

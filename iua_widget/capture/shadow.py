@@ -17,10 +17,10 @@ from iua_widget.capture.copies import Copier
 from iua_widget.capture.eager import eager
 from iua_widget.capture.refusals import is_sharded, wrapped_in
 from iua_widget.capture.tensor_copies import ParameterAlias, TensorCopy, refresh
-from iua_widget.cell_context import plain_torch
+from iua_widget.common.cell_context import plain_torch
+from iua_widget.common.forks import free_in_child
+from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
-from iua_widget.forks import free_in_child
-from iua_widget.wording import named
 
 Mode = Literal["eval", "train"]
 

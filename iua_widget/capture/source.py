@@ -31,12 +31,12 @@ from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
 from iua_widget.capture.shadow import Mode, Shadow
 from iua_widget.capture.watch import Aside, Capture, Findings, LookAgain, Watch
+from iua_widget.common.words import did_you_mean, named
 from iua_widget.errors import ProducerError
-from iua_widget.masks import MaskOption, Masks, asked_masks
-from iua_widget.position import Position
-from iua_widget.producers import Record, at_most
-from iua_widget.units import Origin
-from iua_widget.wording import did_you_mean, named
+from iua_widget.sources.masks import MaskOption, Masks, asked_masks
+from iua_widget.sources.position import Position
+from iua_widget.sources.producers import Record, at_most
+from iua_widget.units.rule import Origin
 
 _END: Final = object()
 

@@ -43,11 +43,11 @@ from iua_widget.capture.outputs import responses
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
 from iua_widget.capture.shadow import Shadow
-from iua_widget.cell_context import plain_torch
+from iua_widget.common.cell_context import plain_torch
+from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
-from iua_widget.expert_load import ExpertLoad
-from iua_widget.response_info import LayerInfo
-from iua_widget.wording import named
+from iua_widget.sources.response_info import LayerInfo
+from iua_widget.units.expert_load import ExpertLoad
 
 _CHANNELS_LAST: Final = {
     "linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "bilinear", "embedding",

@@ -33,9 +33,9 @@ from servers import KERNEL_IS_READY, running_lab
 from stub_page import page_state, stub_page
 
 from iua_widget import IUA, IUAWidget
-from iua_widget.connection import LARGEST_FRAME
-from iua_widget.snapshots import units_snapshot
-from iua_widget.static_files import script, styles
+from iua_widget.widget.assets import script, styles
+from iua_widget.widget.connection import LARGEST_FRAME
+from iua_widget.widget.snapshots import units_snapshot
 
 MILLION = 1_000_000
 RESULTS = HERE / "browser_results.md"

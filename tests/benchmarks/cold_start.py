@@ -86,8 +86,8 @@ def run(
     import torch
     from torch import nn
 
-    from iua_widget.introspect import IUA
-    from iua_widget.sources import open_source
+    from iua_widget.iua import IUA
+    from iua_widget.run.open import open_source
 
     torch.manual_seed(0)
     model = nn.Sequential(

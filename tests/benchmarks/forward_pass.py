@@ -99,7 +99,7 @@ def steady(
 ) -> tuple[Any, float, Pairs]:
     """A run, seconds of its first batch, and of each batch from the third on beside a bare pass."""
     from iua_widget import IUA
-    from iua_widget.sources import open_source
+    from iua_widget.run.open import open_source
 
     iua = IUA(**options)
     steps = iua.count(open_source(model, [inputs] * (pairs + 2)))
@@ -112,7 +112,7 @@ def steady(
 
 def watched_only(model: Any, inputs: Any, bare: Callable[[], None], pairs: int) -> Pairs:
     """What taking hold of the responses costs by itself: a run that does nothing with them."""
-    from iua_widget.sources import open_source
+    from iua_widget.run.open import open_source
 
     steps = open_source(model, [inputs] * (pairs + 2)).batches(lambda *_: None)
     for _ in range(2):

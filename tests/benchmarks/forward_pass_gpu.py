@@ -35,7 +35,7 @@ def _compared(model: Any, inputs: Any, pairs: int, what: str, **options: Any) ->
     import torch
 
     from iua_widget import IUA
-    from iua_widget.sources import open_source
+    from iua_widget.run.open import open_source
 
     model, inputs = model.cuda(), inputs.cuda()
 

@@ -130,7 +130,7 @@ def side_by_side(
 
 def look_for_loops_at_once() -> None:
     """Have runs of this process look for compiled loops from their first batch on."""
-    importlib.import_module("iua_widget.counting.kernels")
+    importlib.import_module("iua_widget.engines.cpu.kernels")
 
 
 def loops_were_compiled() -> bool:
@@ -141,7 +141,7 @@ def loops_were_compiled() -> bool:
 
 def loop_compiler() -> Any:
     """What has loops compiled, where a run has looked for any; otherwise None."""
-    compiling = sys.modules.get("iua_widget.counting.compiling")
+    compiling = sys.modules.get("iua_widget.engines.compiling")
     return compiling.loop_compiler() if compiling else None
 
 

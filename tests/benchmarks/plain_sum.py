@@ -9,9 +9,9 @@ import numpy as np
 from against_dnikit import relu
 from measure import Row, side_by_side
 
-from iua_widget.counting.choice import choose_engine
-from iua_widget.counting.threads import cores
-from iua_widget.tally import Tally
+from iua_widget.engines.choice import choose_engine
+from iua_widget.engines.cpu.threads import cores
+from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
 TITLE = "Values counted a second, over values a plain sum reads a second"

@@ -46,7 +46,7 @@ def one_large_layer(*, units: int, memory: str | None = None) -> dict[str, Any]:
 
 def many_layers(*, units: int) -> dict[str, Any]:
     """So many layers of 256 units, batches of 32 probes; what the page is sent is timed, too."""
-    from iua_widget.snapshots import table_snapshot
+    from iua_widget.widget.snapshots import table_snapshot
 
     one = relu((32, 256), seed=0)
     batch = {f"layer{number}": one for number in range(units)}
@@ -87,7 +87,7 @@ def _counted(
 ) -> tuple[Any, dict[str, Any]]:
     """Count a batch again and again: seconds of the first, which allocates, and of one, or all."""
     from iua_widget import IUA
-    from iua_widget.sources import open_source
+    from iua_widget.run.open import open_source
 
     look_for_loops_at_once()
     IUA.introspect({"to compile": relu((64, 2**14), seed=0)})

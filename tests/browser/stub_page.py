@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iua_widget import IUAWidget
-from iua_widget.static_files import script, styles
+from iua_widget.widget.assets import script, styles
 
 _BYTES = "bytes:"
 

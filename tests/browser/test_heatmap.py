@@ -12,7 +12,8 @@ import pytest
 from panel import Panel, complaints_of
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from iua_widget import IUAWidget, html
+from iua_widget import IUAWidget
+from iua_widget.widget import export as html
 
 pytestmark = pytest.mark.browser
 

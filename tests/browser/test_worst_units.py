@@ -13,7 +13,8 @@ from panel import Panel
 from playwright.sync_api import Locator, Page, expect
 from stub_page import page_state, stub_page
 
-from iua_widget import IUA, IUAWidget, worst_feed
+from iua_widget import IUA, IUAWidget
+from iua_widget.widget import worst_feed
 
 pytestmark = pytest.mark.browser
 

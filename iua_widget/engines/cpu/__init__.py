@@ -1,0 +1,1 @@
+"""The engine for CPUs: compiled loops on all cores."""

@@ -1,0 +1,267 @@
+"""Loops that let go of the interpreter's lock, on all cores."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from iua_widget.common.arithmetic import as_ieee
+from iua_widget.common.forks import free_in_child, in_child
+from iua_widget.common.interrupts import interrupts_held
+from iua_widget.engines.cpu import openmp
+
+_SMALL: Final = 2**16
+"""Responses below which another thread costs more than it saves."""
+
+_WORTH_A_THREAD: Final = 2**19
+"""Responses that take several times as long as to call a thread. Threads are called one after the
+other: on 16 cores, 8 have done 4 million responses sooner than 16."""
+
+_RANGE: Final = 2**19
+"""Responses that take so long that to fetch the next range costs nothing beside it, and whose bins
+and sums still are in the cache when they are looked at again."""
+
+UNIT_ALIGNMENT: Final = 64
+"""Units of which no two threads share a line of the cache, if each has a byte at least."""
+
+_LARGE_JOBS_PER_CORE: Final = 2
+"""With all jobs smaller than that, one core is at most so much later than the others."""
+
+_Task = TypeVar("_Task")
+
+_others: list[_Other] = []
+_others_taken: Final = free_in_child(threading.Lock())
+_thread = threading.local()
+_atomics: Any = None
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_parallel(work: Callable[[int, int], object], units: int, size: int, alignment: int) -> None:
+    """Call ``work(start, stop)`` for ranges that together are all units, on all cores.
+
+    Every core takes the next range as soon as it is done with one: another program, or the threads
+    of the model's own library, may hold one of them up. Where that library has a team of threads,
+    it is these that do the work: see `openmp.team`.
+
+    Parameters
+    ----------
+    work : callable
+        Lets go of the interpreter's lock, and writes nothing another range writes.
+    units : int
+    size : int
+        Responses in all, which decides whether threads are worth it.
+    alignment : int
+        Ranges begin at its multiples, so that no two share a line of the cache.
+
+    Examples
+    --------
+    >>> in_parallel(lambda start, stop: print(start, stop), 100, 10, 64)
+    0 100
+    """
+    most = _cores_for(size)
+    ranges = max(most, size // _RANGE)
+    step = max(-(-units // (ranges * alignment)) * alignment, alignment)
+    if most == 1:
+        for start in range(0, units, step):
+            work(start, min(start + step, units))
+        return
+    last = max(units - most * step, 0) // step * step
+    small_step = max(step // (4 * alignment) * alignment, alignment)
+    starts = [*range(0, last, step), *range(last, units, small_step)]
+    _on_all_cores(
+        lambda each: work(*each), list(zip(starts, [*starts[1:], units], strict=True)), most
+    )
+
+
+def in_turns(work: Callable[[np.ndarray], object], size: int) -> None:
+    """Call ``work(taken)`` on all cores, which share the units of a layer by themselves.
+
+    Unlike those of `in_parallel`, their loops need not come back for each range: they take it from
+    `taken` in compiled code.
+
+    Parameters
+    ----------
+    work : callable
+        Given the units taken so far (uint64, shape (1,)): see `atomics.add`. Lets go of the
+        interpreter's lock, and writes nothing that belongs to units it has not taken.
+    size : int
+        Responses in all, which decides whether threads are worth it.
+
+    Examples
+    --------
+    >>> in_turns(lambda taken: print(taken), 10)
+    [0]
+    """
+    taken = np.zeros(1, np.uint64)
+    most = _cores_for(size)
+    if most == 1:
+        work(taken)
+    else:
+        _on_all_cores(lambda _: work(taken), range(most), most)
+
+
+def all_in_parallel(jobs: Sequence[tuple[int, Callable[[], object]]]) -> None:
+    """Do every one of some jobs that are independent of each other, on all cores.
+
+    A large job is done by all cores together, if it calls `in_parallel`; of the others, each is
+    done by one: several small ones in parallel cost less than one after the other.
+
+    Parameters
+    ----------
+    jobs : sequence of (int, callable)
+        The responses of each, and what is to be called.
+
+    Examples
+    --------
+    >>> all_in_parallel([(10, lambda: print("one")), (20, lambda: print("two"))])
+    one
+    two
+    """
+    size = sum(size for size, _ in jobs)
+    most = _cores_for(size)
+    if most == 1:
+        for _, job in jobs:
+            job()
+        return
+    alone = size / (_LARGE_JOBS_PER_CORE * most)
+    small = []
+    for job_size, job in sorted(jobs, key=lambda each: each[0], reverse=True):
+        if job_size > alone:
+            job()
+        else:
+            small.append(job)
+
+    def do(job: Callable[[], object]) -> None:
+        _thread.is_taken = True
+        try:
+            job()
+        finally:
+            _thread.is_taken = False
+
+    if small:
+        _on_all_cores(do, small, most)
+
+
+def _cores_for(size: int) -> int:
+    """How many cores are to do so many responses: one, where all have work of their own."""
+    if size < _SMALL or getattr(_thread, "is_taken", False):
+        return 1
+    return min(cores(), max(2, size // _WORTH_A_THREAD))
+
+
+def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most: int) -> None:
+    """Call `work` with each task, on `most` threads or those of the library's team."""
+    left = deque(tasks)
+    errors: list[BaseException] = []
+
+    @as_ieee
+    def take_tasks() -> None:
+        try:
+            while True:
+                try:
+                    task = left.popleft()
+                except IndexError:
+                    return
+                work(task)
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    alone = sys.is_finalizing()  # other threads no longer get the interpreter's lock
+    team = None if alone else openmp.team()
+    # Nothing is returned, nor raised, while another thread still writes.
+    with interrupts_held():
+        if team is not None:
+            team(take_tasks)
+        else:
+            _run_on_own(take_tasks, 1 if alone else min(most, len(tasks)))
+    if errors:
+        raise errors[0]
+
+
+def _run_on_own(work: Callable[[], None], threads: int) -> None:
+    """Call `work` on so many threads, this one among them; it must not raise."""
+    if not _others_taken.acquire(blocking=False):
+        work()  # another run has them
+        return
+    try:
+        while len(_others) < threads - 1:
+            _others.append(_Other(f"iua_widget count {len(_others) + 1}"))
+        others = _others[: threads - 1]
+        for other in others:
+            other.begin(work)
+        work()
+        for other in others:
+            other.wait()
+    finally:
+        _others_taken.release()
+
+
+class _Other:
+    """A thread that does one piece of work after the other.
+
+    It waits awake for a while between them, where there is compiled code to do so: see `atomics`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._begun, self._done = (np.zeros(1, np.uint64) for _ in range(2))
+        self._work: Callable[[], None] | None = None
+        self._turn = threading.Condition()
+        threading.Thread(target=self._serve, name=name, daemon=True).start()
+
+    def begin(self, work: Callable[[], None]) -> None:
+        with self._turn:
+            self._work = work
+            self._begun += np.uint64(1)
+            self._turn.notify_all()
+
+    def wait(self) -> None:
+        """Return once it is done."""
+        seen = self._begun[0] - np.uint64(1)
+        atomics = _atomics
+        if atomics is None or not atomics.changes(self._done, seen):
+            with self._turn:
+                self._turn.wait_for(lambda: self._done[0] != seen)
+
+    def _serve(self) -> None:
+        number = np.uint64(0)
+        while True:
+            atomics = _atomics
+            begun = atomics is not None and atomics.write_and_wait(
+                self._done, number, self._begun, number
+            )
+            if not begun:
+                with self._turn:
+                    self._done[0] = number
+                    self._turn.notify_all()
+                    while self._begun[0] == number:
+                        self._turn.wait()
+            number = self._begun[0]
+            if self._work is not None:
+                self._work()
+            self._work = None
+
+
+def wait_awake(atomics: Any) -> None:
+    """Let threads wait for each other by compiled code from now on: `counting.atomics`."""
+    global _atomics  # noqa: PLW0603
+    _atomics = atomics if atomics.AVAILABLE else None
+
+
+def _forget() -> None:
+    """A forked process has none of its parent's threads."""
+    _others.clear()
+
+
+in_child(_forget)

@@ -1,0 +1,447 @@
+"""A run as a file: what of an `IUA` is kept, and what must hold of it when it is read.
+
+See ``docs/file-format.md`` for the layout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from iua_widget.engines.engine import Engine
+from iua_widget.files.container import Container, write_container
+from iua_widget.sources.position import Position
+from iua_widget.tally.tally import Tally, TallyState
+from iua_widget.tally.unit_counts import COUNTER_DTYPES
+from iua_widget.tolerances import DEFAULT_TAU, Stops
+
+VERSION: Final = 1
+_LIMB: Final = 2**40
+_MOST_AXES: Final = 64
+_LARGEST: Final = 2**62
+_MOST_UNITS: Final = 2**31
+_MOST_WITHOUT_UNITS: Final = 2**24
+"""What the other axes of a shape may multiply to where one is 0."""
+
+_FLUSHED: Final = 1e-30
+"""What a sum may lack where threads of PyTorch's flush small numbers to zero."""
+
+_LITTLE: Final = {f"uint{8 * width}": np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
+_INT64, _FLOAT64 = np.dtype("<i8"), np.dtype("<f8")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """What a file holds of a run.
+
+    Attributes
+    ----------
+    settings : dict
+        ``rtol``, ``atol``, ``scale``, ``dead_share``, ``tau``, ``stops``, ``keep_inactive``,
+        ``units``, ``channel_axis``, ``memory``.
+    probes : int
+    notes : list of str
+    position : Position or None
+    tallies : dict of str to Tally
+    steady : bool
+        Whether every batch must give the same layers.
+    weights : sequence of str
+        Fingerprints of the models' parameters; none of producers.
+    """
+
+    settings: dict[str, Any]
+    probes: int
+    notes: list[str]
+    position: Position | None
+    tallies: dict[str, Tally]
+    steady: bool = True
+    weights: Sequence[str] = ()
+
+
+def write_run(path: Path, run: SavedRun) -> None:
+    """Write a run to a file.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written there.
+    """
+    states = [(name, tally.state()) for name, tally in run.tallies.items()]
+    position = run.position
+    facts = {
+        "format": "iua_widget run",
+        "version": VERSION,
+        "library": version("iua-widget"),
+        **run.settings,
+        "probes": run.probes,
+        "notes": run.notes,
+        "steady": run.steady,
+        "weights": list(run.weights),
+        "position": position
+        and {
+            "batches": position.batches,
+            "probes": position.probes,
+            "checksum": position.checksum,
+        },
+        "layers": [
+            {
+                "name": name,
+                **state.facts,
+                "counter": state.arrays["counts"].dtype.name,
+                "non_finite": "nan_count" in state.arrays,
+            }
+            for name, state in states
+        ],
+    }
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        for number, (_, state) in enumerate(states):
+            for key, array in state.arrays.items():
+                yield f"layers/{number}/{key}", array
+
+    write_container(path, VERSION, facts, arrays())
+
+
+def read_run(path: Path, engine: Engine) -> SavedRun:
+    """Read a run from a file.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, is no such file, is of a newer version, damaged, or holds what no run
+        can have written.
+    """
+    with Container(path, VERSION) as container:
+        facts = _Facts(container.facts, container.require, "the run")
+        stops = Stops(facts.numbers("stops"))
+        ascending = list(stops.values) == container.facts["stops"]
+        container.require(ascending, "its stops do not ascend from 0")
+        container.require(facts.number("atol") in stops.values, "its atol is none of its stops")
+        settings = {
+            "rtol": facts.number("rtol"),
+            "atol": facts.number("atol"),
+            "scale": facts.text("scale"),
+            "dead_share": facts.number_or_none("dead_share") or 1.0,
+            "tau": facts.number_or("tau", default=DEFAULT_TAU),
+            "stops": stops.values,
+            "keep_inactive": facts.flag("keep_inactive"),
+            "units": facts.option("units", str),
+            "channel_axis": facts.option("channel_axis", int),
+            "memory": facts.amount("memory"),
+        }
+        tallies: dict[str, Tally] = {}
+        expected: set[str] = set()
+        for number, layer in enumerate(facts.objects("layers")):
+            prefix = f"layers/{number}/"
+            state = _read_layer(container, layer, stops, prefix)
+            expected |= {prefix + key for key in state.arrays}
+            name = layer.text("name")
+            container.require(name not in tallies, f"layer {name!r} is there twice")
+            tallies[name] = Tally.restored(stops, state, engine)
+        strangers = sorted(container.names - expected)
+        container.require(not strangers, f"{strangers[:3]} do not belong to it")
+        run = SavedRun(
+            settings,
+            facts.whole("probes"),
+            facts.texts("notes"),
+            _position(facts.optional("position")),
+            tallies,
+            facts.flag_or("steady", default=True),
+            facts.texts_or_empty("weights"),
+        )
+        fault = _contradiction(run)
+        container.require(not fault, fault)
+        return run
+
+
+class _Facts:
+    """An object of the JSON, whose values are checked as they are taken."""
+
+    def __init__(
+        self, values: Mapping[str, Any], require: Callable[[bool, str], None], where: str
+    ) -> None:
+        self._values, self._require, self._where = values, require, where
+
+    def _take(self, key: str, fits: Callable[[Any], bool]) -> Any:
+        value = self._values.get(key)
+        self._require(fits(value), f"{key} of {self._where} is {value!r:.60}")
+        return value
+
+    def text(self, key: str) -> str:
+        return str(self._take(key, lambda value: isinstance(value, str)))
+
+    def texts(self, key: str) -> list[str]:
+        return list(self._take(key, lambda value: _is_list(value, str)))
+
+    def flag(self, key: str) -> bool:
+        return bool(self._take(key, lambda value: isinstance(value, bool)))
+
+    def flag_or(self, key: str, *, default: bool) -> bool:
+        """A flag that older files lack."""
+        return self.flag(key) if key in self._values else default
+
+    def texts_or_empty(self, key: str) -> list[str]:
+        """Texts that older files lack."""
+        return self.texts(key) if key in self._values else []
+
+    def number_or(self, key: str, *, default: float) -> float:
+        """A number that older files lack."""
+        return self.number(key) if key in self._values else default
+
+    def whole_or_none(self, key: str) -> int | None:
+        value = self._take(key, lambda value: value is None or _is_whole(value))
+        return None if value is None else int(value)
+
+    def whole(self, key: str) -> int:
+        return int(self._take(key, _is_whole))
+
+    def wholes(self, key: str) -> list[int]:
+        return list(
+            self._take(key, lambda value: _is_list(value, int) and all(map(_is_whole, value)))
+        )
+
+    def number(self, key: str) -> float:
+        return float(self._take(key, _is_number))
+
+    def number_or_none(self, key: str) -> float | None:
+        value = self._take(key, lambda value: value is None or _is_number(value))
+        return None if value is None else float(value)
+
+    def numbers(self, key: str) -> list[float]:
+        return list(
+            self._take(key, lambda value: isinstance(value, list) and all(map(_is_number, value)))
+        )
+
+    def one_of(self, key: str, choices: tuple[Any, ...]) -> Any:
+        return self._take(key, lambda value: isinstance(value, (str, int)) and value in choices)
+
+    def option(self, key: str, kind: type) -> Any:
+        """A value, None, or a mapping of layer globs to such."""
+
+        def fits(value: Any) -> bool:
+            values = value.values() if isinstance(value, dict) else [value]
+            return all(one is None or type(one) is kind for one in values)
+
+        return self._take(key, fits)
+
+    def amount(self, key: str) -> str | int | None:
+        """An amount of memory, in words or bytes, or None."""
+
+        def fits(value: Any) -> bool:
+            return value is None or isinstance(value, str) or _is_whole(value)
+
+        value: str | int | None = self._take(key, fits)
+        return value
+
+    def lengths(self, key: str) -> tuple[int | None, ...] | None:
+        """A shape, with None for lengths that vary; or None."""
+
+        def fits(value: Any) -> bool:
+            if not isinstance(value, list) or len(value) > _MOST_AXES:
+                return value is None
+            return all(one is None or _is_whole(one) for one in value)
+
+        value = self._take(key, fits)
+        return None if value is None else tuple(value)
+
+    def optional(self, key: str) -> _Facts | None:
+        value = self._take(key, lambda value: value is None or isinstance(value, dict))
+        return None if value is None else _Facts(value, self._require, key)
+
+    def objects(self, key: str) -> list[_Facts]:
+        values = self._take(key, lambda value: _is_list(value, dict))
+        return [_Facts(value, self._require, f"layer {n}") for n, value in enumerate(values)]
+
+
+def _position(facts: _Facts | None) -> Position | None:
+    if facts is None:
+        return None
+    return Position(facts.whole("batches"), facts.whole("probes"), facts.whole("checksum"))
+
+
+def _contradiction(run: SavedRun) -> str:
+    """How the layers, the position and the run contradict each other; empty where they do not."""
+    position, probes = run.position, run.probes
+    if position is not None and position.probes != probes:
+        return f"its position is at {position.probes} probes, and it has {probes}"
+    if position is not None and probes and not position.batches:
+        return f"it has {probes} probes of no batch"
+    # A model may give a layer other probes than it has inputs; arrays are all of one length.
+    arrays = all(tally.kind == "array" for tally in run.tallies.values())
+    for name, tally in run.tallies.items():
+        differs = arrays and tally.plan.choice != "token" and tally.probes != probes
+        if differs or (tally.probes and not probes):
+            return f"layer {name!r} has {tally.probes} probes, and the run has {probes}"
+    return ""
+
+
+def _can_be(load: Mapping[str, Any] | None) -> bool:
+    return load is None or (load["expert"] < load["experts"] and load["tokens"] <= load["routed"])
+
+
+def _load(facts: _Facts | None) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    names = ("expert", "experts", "tokens", "routed")
+    return {"module": facts.text("module"), **{name: facts.whole(name) for name in names}}
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and 0 <= value < float("inf"))
+
+
+def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) -> TallyState:
+    top = len(stops)
+    shape = tuple(layer.wholes("unit_shape"))
+    units = math.prod(shape)
+    columns = tuple(layer.wholes("columns"))
+    inactive_at = layer.number_or_none("inactive_at")
+    facts: dict[str, Any] = {
+        "kind": layer.text("kind"),
+        "unit": layer.one_of("unit", ("element", "channel", "token")),
+        "channel_axis": layer.option("channel_axis", int),
+        "unit_shape": shape,
+        "response_shape": layer.lengths("response_shape"),
+        "dtypes": layer.texts("dtypes"),
+        "probes": layer.whole("probes"),
+        "entries": layer.whole("entries"),
+        "masked": layer.whole("masked"),
+        "mask_missed": layer.flag("mask_missed"),
+        "merged_calls": layer.flag_or("merged_calls", default=False),
+        "many_passes": layer.flag_or("many_passes", default=False),
+        "load": _load(layer.optional("load")),
+        "columns": columns,
+        "inactive_at": inactive_at,
+        "first_non_finite": layer.whole_or_none("first_non_finite"),
+    }
+    axis = facts["channel_axis"]
+    known_axis = axis is None or (isinstance(axis, int) and 1 <= axis <= _MOST_AXES)
+    ascending = list(columns) == sorted({0, *columns, top})
+    element = facts["unit"] == "element"
+    response_shape = facts["response_shape"]
+    most = _MOST_UNITS if units else _MOST_WITHOUT_UNITS
+    for what, holds in (
+        ("unit_shape", math.prod(filter(None, shape)) < most and len(shape) <= _MOST_AXES),
+        ("unit_shape", element or len(shape) == 1),
+        ("response_shape", not element or response_shape in (None, shape)),
+        ("load", _can_be(facts["load"])),
+        ("columns", ascending and columns[-1] == top),
+        ("inactive_at", inactive_at is None or inactive_at in stops.values),
+        ("channel_axis", known_axis and (axis is None or not element or axis <= len(shape))),
+    ):
+        container.require(holds, f"{what} of layer {layer.text('name')!r} cannot be")
+
+    counter = _LITTLE[layer.one_of("counter", tuple(np.dtype(d).name for d in COUNTER_DTYPES))]
+    read = container.array
+    arrays = {"counts": read(prefix + "counts", counter, (units, len(columns)))}
+    for key in ("abs_sum", "square_sum", "abs_max"):
+        arrays[key] = read(prefix + key, _FLOAT64, (units,))
+    bins = _LITTLE[np.min_scalar_type(top + 1).name]
+    arrays["highest_bin"] = read(prefix + "highest_bin", bins, (units,))
+    for key in ("inactive_sum", "square_low", "square_high"):
+        arrays[key] = read(prefix + key, _INT64, (top + 1,))
+    if layer.flag("non_finite"):
+        for key in ("nan_count", "infinite_count"):
+            arrays[key] = read(prefix + key, _INT64, (units,))
+    if inactive_at is not None:
+        arrays["inactive"] = read(prefix + "inactive", _INT64, (facts["probes"],))
+    state = TallyState(facts, {key: _native(array) for key, array in arrays.items()})
+    kept_at = None if inactive_at is None else stops.values.index(inactive_at)
+    fault = _fault(state, units, kept_at)
+    container.require(not fault, f"{fault} of layer {layer.text('name')!r} cannot be")
+    return state
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _fault(state: TallyState, units: int, kept_at: int | None) -> str:
+    """Which array contradicts the others; empty where none does.
+
+    `kept_at` is the column at which the inactive units of each probe are kept.
+    """
+    arrays, probes = state.arrays, state.facts["probes"]
+    entries, columns = state.facts["entries"], list(state.facts["columns"])
+    counts, inactive_sum = arrays["counts"], arrays["inactive_sum"]
+    low, high = arrays["square_low"], arrays["square_high"]
+    none = np.zeros(units, np.int64)
+    odd = [arrays.get(key, none) for key in ("nan_count", "infinite_count")]
+    if not (_within(odd[0], entries) and _within(odd[1], entries)):
+        return "nan_count"
+    if (odd[0] > entries - odd[1]).any():
+        return "infinite_count"
+    by_column = [int(column.sum(dtype=np.uint64)) for column in counts.T]
+    unit_totals = counts.sum(axis=1, dtype=np.float64)
+    sums = inactive_sum.astype(object)
+    squares = high.astype(object) * _LIMB + low
+    held = np.cumsum(np.array(by_column, dtype=object))
+    finite = (odd[0] == 0) & (odd[1] == 0)
+    wide_enough = probes <= np.iinfo(counts.dtype).max and unit_totals.max(initial=0) <= probes
+    moments = (squares >= sums) & (squares <= units * sums) & (probes * squares >= sums * sums)
+    one_by_one = state.facts["unit"] != "channel"  # a channel has positions, or none at all
+    checks = {
+        "counts": wide_enough
+        and (unit_totals[finite] == probes).all()
+        and (sums[columns] == held).all(),
+        "inactive_sum": inactive_sum[0] >= 0 and (np.diff(inactive_sum) >= 0).all(),
+        "square_low": _within(low, _LIMB - 1) and (high >= 0).all(),
+        "square_high": moments.all() and (np.diff(squares) >= 0).all(),
+        "highest_bin": _is_highest(arrays["highest_bin"], counts, columns, probes),
+        "entries": entries == probes or not one_by_one,
+        "inactive": kept_at is None
+        or _adds_up(arrays["inactive"], units, int(sums[kept_at]), int(squares[kept_at])),
+        "abs_sum": (arrays["abs_sum"] >= arrays["abs_max"] - _FLUSHED).all(),
+        "square_sum": (arrays["square_sum"] >= 0).all(),
+        "abs_max": (arrays["abs_max"] >= 0).all(),
+    }
+    zero = finite & (arrays["highest_bin"] == 0)
+    for key in ("abs_sum", "square_sum", "abs_max"):
+        checks[key] = checks[key] and not arrays[key][zero].any()
+    return next((name for name, holds in checks.items() if not holds), "")
+
+
+def _is_highest(highest: np.ndarray, counts: np.ndarray, columns: list[int], probes: int) -> bool:
+    """Whether these can be the highest bins of units with such counts.
+
+    That of a NaN or an infinity is above all columns; it may stand for the unit, or the highest of
+    its finite probes may.
+    """
+    top = columns[-1]
+    if not _within(highest, top + 1):
+        return False
+    occurs = counts > 0
+    last = len(columns) - 1 - np.argmax(occurs[:, ::-1], axis=1)
+    place = np.searchsorted(columns, highest)
+    any_finite = occurs.any(axis=1)
+    fits = np.where(any_finite, place == last, highest == 0)
+    not_finite = (highest == top + 1) & (counts.sum(axis=1, dtype=np.float64) < probes)
+    return bool((fits | not_finite).all())
+
+
+def _adds_up(inactive: np.ndarray, units: int, total: int, squares: int) -> bool:
+    """Whether these can be the inactive units of each probe, with this sum and sum of squares."""
+    wide = inactive.astype(np.float64)
+    return (
+        _within(inactive, units)
+        and int(inactive.sum(dtype=np.uint64)) == total
+        and math.isclose(float(wide @ wide), squares, rel_tol=1e-9)
+    )
+
+
+def _within(array: np.ndarray, most: int) -> bool:
+    return bool((array >= 0).all() and (array <= most).all())

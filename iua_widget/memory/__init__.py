@@ -1,0 +1,1 @@
+"""Amounts of memory, and which counts there is room for."""

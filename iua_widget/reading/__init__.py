@@ -1,0 +1,1 @@
+"""What tallies say: results, bounds, tables, charts and notes at any tolerance."""

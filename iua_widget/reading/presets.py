@@ -1,0 +1,109 @@
+"""Tolerances by name: the thresholds that papers and tools use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from iua_widget.common.words import did_you_mean
+from iua_widget.errors import ToleranceError
+from iua_widget.tolerances import Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Tolerances with a name.
+
+    Attributes
+    ----------
+    name : str
+    formula : str
+        What it calls inactive, dead or dormant.
+    source : str
+        Where it comes from.
+    rtol, atol, scale, dead_share, tau
+        What it sets; None where it leaves what is there.
+    """
+
+    name: str
+    formula: str
+    source: str
+    rtol: float | None = None
+    atol: float | None = None
+    scale: Scale | None = None
+    dead_share: float | None = None
+    tau: float | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it sets, by name, as keyword arguments of `IUA.at`."""
+        values = {
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "scale": self.scale,
+            "dead_share": self.dead_share,
+            "tau": self.tau,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _absolute(name: str, formula: str, source: str, atol: float) -> Preset:
+    return Preset(name, formula, source, rtol=0.0, atol=atol)
+
+
+def _relative(name: str, formula: str, source: str, rtol: float) -> Preset:
+    return Preset(name, formula, source, rtol=rtol, atol=0.0, scale="layer mean")
+
+
+def _dormant(tau: float) -> Preset:
+    formula = f"mean |x| of the unit ≤ {tau:g} × mean |x| of the layer" if tau else "mean |x| = 0"
+    source = "Sokar et al. 2023: the column “dormant”; in maps, of channels"
+    return Preset(f"tau-dormant {tau:g}", formula, source, tau=tau)
+
+
+_ALL: Final = (
+    _absolute("exact zero", "x = 0", "APoZ, Hu et al. 2016", 0.0),
+    _absolute("DNIKit", "|x| ≤ 1e-8", "DNIKit's Inactive Unit Analysis, 2023", 1e-8),
+    _absolute("SAE", "|x| ≤ 1e-6", "dashboards of sparse autoencoders", 1e-6),
+    _absolute("near zero", "|x| ≤ 0.05", "fastai's ActivationStats, unsigned", 0.05),
+    _relative(
+        "relative",
+        "|x| ≤ 0.05 × layer mean |x|",
+        "for nets without exact zeros: GELU, SiLU, tanh",
+        0.05,
+    ),
+    _dormant(0.0),
+    _dormant(0.025),
+    _dormant(0.1),
+    Preset(
+        "rarely active",
+        "dead from 99 % of probes",
+        "SageMaker Debugger; Dohare et al. 2024",
+        dead_share=0.99,
+    ),
+)
+
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({preset.name: preset for preset in _ALL})
+"""All presets by name, in the order of the page."""
+
+
+def find_preset(name: object) -> Preset:
+    """The preset of a name.
+
+    Raises
+    ------
+    ToleranceError
+        If there is none.
+
+    Examples
+    --------
+    >>> find_preset("near zero").settings
+    {'rtol': 0.0, 'atol': 0.05}
+    """
+    if isinstance(name, str) and name in PRESETS:
+        return PRESETS[name]
+    hint = did_you_mean(name, PRESETS)
+    message = f"no preset is called {name!r}: there are {', '.join(map(repr, PRESETS))}.{hint}"
+    raise ToleranceError(message)

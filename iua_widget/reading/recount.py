@@ -1,0 +1,195 @@
+"""Counts at one set of tolerances, exact in every layer: what a second run gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from iua_widget.common.arithmetic import as_ieee
+from iua_widget.errors import ProducerError
+from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
+from iua_widget.tally.tally import Tally
+from iua_widget.tolerances import Tolerances
+from iua_widget.units.response import as_response
+from iua_widget.units.rule import UNKNOWN, Origin, arrange
+
+_BLOCK_VALUES: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecount:
+    """What one batch adds to a layer: counts of each unit, and inactive units of each probe."""
+
+    counts: np.ndarray
+    per_probe: np.ndarray
+
+
+@dataclass
+class LayerRecount:
+    """One layer's counts at thresholds that need not be stops.
+
+    Attributes
+    ----------
+    thresholds : numpy.ndarray of float64, shape (units,)
+    counts : numpy.ndarray of int64, shape (units,)
+        Probes on which each unit was inactive.
+    probes : int
+    inactive_sum, inactive_square_sum : int
+        Sums over the probes of the number of inactive units, and of its square.
+    """
+
+    thresholds: np.ndarray
+    counts: np.ndarray
+    probes: int = 0
+    inactive_sum: int = 0
+    inactive_square_sum: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Mean number of inactive units on one probe; NaN without one."""
+        return self.inactive_sum / (self.probes or np.nan)
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation of it."""
+        spread = self.probes * self.inactive_square_sum - self.inactive_sum**2
+        return float(np.sqrt(float(spread))) / (self.probes or np.nan)
+
+    def classify(self, values: np.ndarray) -> BatchRecount:
+        """Count a batch, arranged as `arrange` does it, without adding it yet."""
+        positions = values if values.ndim == 3 else values[:, None, :]  # noqa: PLR2004
+        probes, depth, units = positions.shape
+        counts, per_probe = np.zeros(units, np.int64), np.zeros(probes, np.int64)
+        dtype = np.empty(0, values.dtype).real.dtype
+        with np.errstate(over="ignore", under="ignore"):
+            thresholds = self.thresholds.astype(dtype)
+        step = max(1, _BLOCK_VALUES // max(probes * depth, 1))
+        for start in range(0, units, step):
+            block = slice(start, start + step)
+            inactive = (np.abs(positions[:, :, block]) <= thresholds[block]).all(axis=1)
+            counts[block] = inactive.sum(axis=0)
+            per_probe += inactive.sum(axis=1)
+        return BatchRecount(counts, per_probe)
+
+    def add(self, batch: BatchRecount) -> None:
+        """Add a batch that was classified."""
+        self.counts += batch.counts
+        self.probes += len(batch.per_probe)
+        self.inactive_sum += int(batch.per_probe.sum())
+        self.inactive_square_sum += sum(count * count for count in batch.per_probe.tolist())
+
+
+@dataclass
+class Recount:
+    """All layers, counted again at one set of tolerances.
+
+    Attributes
+    ----------
+    tolerances : Tolerances
+    layers : dict of str to LayerRecount
+    """
+
+    tolerances: Tolerances
+    layers: dict[str, LayerRecount] = field(default_factory=dict)
+
+    @classmethod
+    @as_ieee
+    def of(cls, tallies: Mapping[str, Tally], tolerances: Tolerances) -> Recount:
+        """A recount that is to begin: its thresholds are those of the tallies."""
+        return cls(
+            tolerances,
+            {
+                name: LayerRecount(
+                    unit_thresholds(tally, tolerances), np.zeros(tally.units, np.int64)
+                )
+                for name, tally in tallies.items()
+            },
+        )
+
+    def answers(self, tolerances: Tolerances) -> bool:
+        """Whether it was made for these tolerances, whatever their `dead_share`."""
+        return self.tolerances.same_thresholds(tolerances)
+
+    @as_ieee
+    def check(self, tallies: Mapping[str, Tally], *, same: bool) -> None:
+        """Check that the stream was the same again, and that no more was counted meanwhile.
+
+        Raises
+        ------
+        ProducerError
+            If it had other probes, or a count lies outside what the first run allows.
+        """
+        if not same:
+            message = "more was counted while it was counted again: recount once that has ended."
+            raise ProducerError(message)
+        for name, tally in tallies.items():
+            layer = self.layers[name]
+            if layer.probes != tally.probes:
+                message = (
+                    f"layer {name!r} gave {layer.probes:,} probes, and {tally.probes:,} when it "
+                    f"was counted first. {SAME_DATA}"
+                )
+                raise ProducerError(message, layer=name)
+            lower, upper = _bounds(tally, self.tolerances)
+            outside = int(((layer.counts < lower) | (layer.counts > upper)).sum())
+            if outside:
+                message = (
+                    f"{outside:,} units of layer {name!r} were inactive on other numbers of probes "
+                    f"than when they were counted first. {SAME_DATA}"
+                )
+                raise ProducerError(message, layer=name)
+
+
+SAME_DATA: Final = (
+    "A recount needs the same data, the same weights and no randomness (dropout, augmentation): "
+    "count anew where they have changed."
+)
+
+
+class RecountBatch:
+    """Collects the responses of one batch, which count as a whole or not at all."""
+
+    def __init__(self, number: int, tallies: Mapping[str, Tally], recount: Recount) -> None:
+        self._number = number
+        self._tallies = tallies
+        self._recount = recount
+        self._parts: list[tuple[str, BatchRecount]] = []
+
+    @as_ieee
+    def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
+        """Take in one layer's response.
+
+        Raises
+        ------
+        ProducerError
+            If it has another shape than before.
+        """
+        tally = self._tallies.get(layer)
+        if tally is None:
+            return
+        response = as_response(value, layer=layer, batch=self._number)
+        arranged = arrange(response.values, tally.plan, origin.mask)
+        if arranged.unit_shape != tally.unit_shape:
+            message = (
+                f"layer {layer!r} has the shape {response.values.shape[1:]} in batch "
+                f"{self._number}, and had another when it was counted first. {SAME_DATA}"
+            )
+            raise ProducerError(message, layer=layer, batch=self._number)
+        self._parts.append(
+            (layer, self._recount.layers[layer].classify(np.asarray(arranged.values)))
+        )
+
+    def commit(self) -> None:
+        """Count the batch."""
+        for layer, counts in self._parts:
+            self._recount.layers[layer].add(counts)
+
+
+def _bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.ndarray]:
+    if tolerances.per_unit:
+        return unit_bounds(tally, tolerances)
+    held = tally.locate_counts(threshold_of(tally, tolerances))
+    return tally.unit_counts(held.lower).ravel(), tally.unit_counts(held.upper).ravel()

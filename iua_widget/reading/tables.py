@@ -1,0 +1,88 @@
+"""One layer's units as a DataFrame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from iua_widget.common.arithmetic import as_ieee
+from iua_widget.reading.bounds import read_bounds
+from iua_widget.reading.recount import LayerRecount
+from iua_widget.reading.results import shares
+from iua_widget.tally.tally import Tally
+from iua_widget.tolerances import Tolerances
+
+
+@as_ieee
+def unit_table(
+    tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+) -> pd.DataFrame:
+    """One row a unit, in C order; columns as `IUA.units` says."""
+    bounds = read_bounds(tally, tolerances, recount)
+    mean_abs = tally.unit_mean_abs
+    columns: dict[str, np.ndarray] = {"unit": np.arange(tally.units)}
+    columns |= _axes(tally)
+    columns |= {
+        "inactive count": bounds.lower,
+        "inactive share": shares(bounds.lower, tally.probes),
+        "dead": bounds.dead,
+        "dormant": tally.dormant_units(tolerances.tau),
+        "mean |x|": mean_abs,
+        "rms": tally.unit_rms,
+        "max |x|": np.where(np.isnan(mean_abs), np.nan, tally.abs_max),
+        "nan": tally.nan_count.copy(),
+        "infinite": tally.infinite_count.copy(),
+    }
+    if bounds.thresholds is not None:
+        columns["threshold"] = bounds.thresholds
+    if not bounds.exact:
+        columns["inactive count upper"] = bounds.upper
+        columns["dead upper"] = bounds.dead_upper
+    return pd.DataFrame(columns)
+
+
+@as_ieee
+def channel_table(
+    tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+) -> pd.DataFrame:
+    """One row a channel; columns as `IUA.channels` says."""
+    bounds = read_bounds(tally, tolerances, recount)
+    dead, dead_upper = bounds.dead_channels(tally), bounds.dead_channels_upper(tally)
+    axis = tally.channel_axis
+    if dead is None or dead_upper is None or axis is None:
+        units = unit_table(tally, tolerances, recount)
+        return units.rename(columns={"unit": "channel"})
+
+    def by_channel(units: np.ndarray) -> np.ndarray:
+        by_entry = units.reshape(tally.unit_shape)
+        return np.moveaxis(by_entry, axis, 0).reshape(len(dead), units.size // max(len(dead), 1))
+
+    unit_dead = by_channel(bounds.dead)
+    columns = {
+        "channel": np.arange(len(dead)),
+        "units": np.full(len(dead), unit_dead.shape[1]),
+        "dead units": unit_dead.sum(axis=1),
+        "inactive share": shares(_mean(by_channel(bounds.lower)), tally.probes),
+        "dead": dead,
+        "dormant": tally.dormant_neurons(tolerances.tau),
+        "mean |x|": tally.neuron_mean_abs,
+    }
+    if not bounds.exact:
+        columns["dead upper"] = dead_upper
+    return pd.DataFrame(columns)
+
+
+def _mean(by_channel: np.ndarray) -> np.ndarray:
+    """Of each row; NaN where it is empty."""
+    return np.asarray(by_channel.sum(axis=1) / (by_channel.shape[1] or np.nan))
+
+
+def _axes(tally: Tally) -> dict[str, np.ndarray]:
+    shape = tally.unit_shape
+    if len(shape) <= 1:
+        return {}
+    names = [f"axis {axis}" for axis in range(len(shape))]
+    if len(shape) == 3 and tally.plan.channel_axis is not None:  # noqa: PLR2004
+        names = ["row", "column"]
+        names.insert(tally.plan.channel_axis - 1, "channel")
+    return dict(zip(names, (index.ravel() for index in np.indices(shape)), strict=True))

@@ -1,0 +1,1 @@
+"""One run: its stream opened, its batches counted."""

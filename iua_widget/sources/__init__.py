@@ -1,0 +1,1 @@
+"""Streams of responses: producers, stages, masks and positions."""

@@ -1,0 +1,144 @@
+"""Padding masks: which positions of a batch are real."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from iua_widget.common.layer_names import matches
+from iua_widget.common.words import named
+from iua_widget.errors import ProducerError
+from iua_widget.units.masked_arrays import unmasked
+
+MaskOption = Callable[[Any], Any]
+"""Takes a batch as the loader gave it; returns an array of shape (items, positions), zero where
+there is padding (or one to be added to scores, below zero there), a mapping of layer glob to such
+arrays, or None."""
+
+
+class Masks:
+    """The masks of one batch, by layer.
+
+    Parameters
+    ----------
+    by_glob : mapping of str to array_like or torch.Tensor
+        The first name or glob that matches a layer decides; None means no mask.
+    batch : int
+        For the errors.
+
+    Raises
+    ------
+    ProducerError
+        If one is not an array of shape (items, positions).
+
+    Examples
+    --------
+    >>> masks = Masks({"decoder.*": None, "*": [[1, 1, 0]]}, batch=0)
+    >>> masks.of("encoder.0.relu"), masks.of("decoder.0.relu")
+    (array([[ True,  True, False]]), None)
+    """
+
+    def __init__(self, by_glob: Mapping[str, Any], *, batch: int) -> None:
+        self._by_glob = {
+            glob: None if mask is None else _as_mask(mask, batch) for glob, mask in by_glob.items()
+        }
+
+    def of(self, layer: str) -> np.ndarray | None:
+        """The mask of a layer: bool, shape (items, positions), or None."""
+        for glob, mask in self._by_glob.items():
+            if matches(glob, layer):
+                return mask
+        return None
+
+    def check_used(self, layers: Iterable[str], *, batch: int) -> None:
+        """Check that every name and glob of the user's matches a layer.
+
+        Raises
+        ------
+        ProducerError
+            If one matches none.
+        """
+        layers = list(layers)
+        for glob in self._by_glob:
+            if glob != "*" and not any(matches(glob, layer) for layer in layers):
+                near = difflib.get_close_matches(glob, layers, n=5, cutoff=0.4) or layers
+                message = f"mask= names {glob!r}, which matches no layer. There are: {named(near)}."
+                raise ProducerError(message, batch=batch)
+
+    @property
+    def shapes(self) -> set[tuple[int, ...]]:
+        """Their shapes: (items, positions)."""
+        return {mask.shape for mask in self._by_glob.values() if mask is not None}
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether one fits both ways round, and would say something else the other way."""
+        masks = [mask for mask in self._by_glob.values() if mask is not None]
+        return any(len(mask) == mask.shape[1] and (mask != mask.T).any() for mask in masks)
+
+    def rows(self, count: int) -> Masks:
+        """The masks of the first items of the batch."""
+        first = Masks({}, batch=0)
+        first._by_glob = {
+            glob: None if mask is None else mask[:count] for glob, mask in self._by_glob.items()
+        }
+        return first
+
+
+def asked_masks(option: MaskOption, batch: Any, number: int) -> Masks:
+    """What the user's `mask=` says of a batch.
+
+    Raises
+    ------
+    ProducerError
+        If it raises, or gives no mask.
+    """
+    try:
+        masks = option(batch)
+    except Exception as error:
+        message = (
+            f"mask= raised {type(error).__name__} on batch {number}, which is "
+            f"{type(batch).__name__}: {error}. It is called with the batch as the loader gives it."
+        )
+        raise ProducerError(message, batch=number) from error
+    return Masks(masks if isinstance(masks, Mapping) else {"*": masks}, batch=number)
+
+
+def check_mask_option(option: Any) -> None:
+    """Check that `mask=` is a callable or left out.
+
+    Raises
+    ------
+    ProducerError
+        Otherwise.
+    """
+    if option is not None and not callable(option):
+        message = (
+            f"mask= is {type(option).__name__}, and must be a callable on the batch, such as "
+            "mask=lambda batch: batch['attention_mask']."
+        )
+        raise ProducerError(message)
+
+
+def _as_mask(value: Any, batch: int) -> np.ndarray:
+    value = unmasked(value, f"the mask of batch {batch}", batch=batch)
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().numpy()
+        mask = np.asarray(value)
+        real: np.ndarray = mask.astype(bool)
+    except (TypeError, ValueError) as error:
+        message = f"the mask of batch {batch} is no array: {error}"
+        raise ProducerError(message, batch=batch) from error
+    if real.ndim != 2 or mask.dtype.kind not in "biuf":  # noqa: PLR2004
+        message = (
+            f"the mask of batch {batch} has shape {mask.shape} and dtype {mask.dtype}. Give one of "
+            "shape (items, positions): 1 where a token is real, 0 where it is padding."
+        )
+        raise ProducerError(message, batch=batch)
+    if mask.dtype.kind == "f" and (mask < 0).any():  # to be added to scores: -inf for padding
+        real = mask == 0
+    return real

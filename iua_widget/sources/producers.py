@@ -1,0 +1,398 @@
+"""Anything that gives responses, made into one kind of stream: batches of layer and response."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
+from dataclasses import replace
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+
+from iua_widget.common.plain_values import plain
+from iua_widget.errors import ProducerError
+from iua_widget.sources.masks import MaskOption, asked_masks
+from iua_widget.sources.position import Position
+from iua_widget.sources.stages import Pipeline, told
+from iua_widget.units.rule import UNKNOWN, Origin
+from iua_widget.units.sparse_arrays import check_dense, is_scipy_sparse
+
+
+class Record(Protocol):
+    """Takes a layer's response for the batch at hand, and is done with it when it returns."""
+
+    def __call__(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
+        """Take one response: a model may overwrite it next."""
+        ...
+
+
+class Source(Protocol):
+    """A stream of batches, whatever it comes from.
+
+    Attributes
+    ----------
+    label : str
+        What it is, in a few words, for display.
+    restartable : bool
+        Whether `batches` can be called again for the same stream from its beginning.
+    steady : bool
+        Whether every batch gives the same layers.
+    whole_batches : bool
+        Whether the responses of a batch are there all at once, and stay as they are until the
+        batch is yielded; a model's may be written over as soon as they are recorded.
+    """
+
+    label: str
+    restartable: bool
+    steady: bool
+    whole_batches: bool
+
+    @property
+    def total(self) -> int | None:
+        """Probes it will give, where known: perhaps only after the first batch."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the figures should know about the stream so far."""
+        ...
+
+    @property
+    def weights(self) -> str | None:
+        """A fingerprint of the model's parameters as they are now; None where none is known."""
+        ...
+
+    def batches(
+        self, record: Record, restart: Callable[[], None] = ..., position: Position | None = ...
+    ) -> Generator[int]:
+        """Stream once: `record` every response of a batch, then yield its number of probes.
+
+        A source that has to begin a batch again calls `restart`, which forgets what was recorded
+        of it. Batches before `position` are passed over.
+
+        Raises
+        ------
+        ProducerError
+            If a batch is not what was promised.
+        """
+        ...
+
+
+class MappingSource:
+    """Batches that are mappings of layer to array, or objects with such a mapping as `fields`.
+
+    Parameters
+    ----------
+    open_stream : callable
+        Gives a new iterator over the batches.
+    label : str
+    total : int, optional
+        Probes, where known.
+    restartable : bool
+        Whether `open_stream` can be called again.
+    max_probes : int, optional
+        Where to end; the batch that goes beyond is cut.
+    mask : callable, optional
+        Given a batch, says which positions are real: see `iua_widget.sources.masks`.
+    steady : bool
+        Whether every batch gives the same layers.
+    notes : callable, optional
+        What the reader of the figures should know.
+    """
+
+    whole_batches = True
+
+    def __init__(
+        self,
+        open_stream: Callable[[], Iterable[Any]],
+        *,
+        label: str,
+        total: int | None = None,
+        restartable: bool = True,
+        max_probes: int | None = None,
+        mask: MaskOption | None = None,
+        steady: bool = True,
+        notes: Callable[[], list[str]] = list,
+    ) -> None:
+        self._notes = notes
+        self.label = label
+        self.steady = steady
+        self.restartable = restartable
+        self._total = total
+        self._open_stream = open_stream
+        self._max_probes = max_probes
+        self._mask = mask
+
+    @property
+    def total(self) -> int | None:
+        """Probes it will give, where known."""
+        return at_most(self._total, self._max_probes)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the producer says, such as a pipeline with a model in it."""
+        return list(self._notes())
+
+    @property
+    def weights(self) -> str | None:
+        """None: arrays do not tell what made them."""
+        return None
+
+    def batches(
+        self,
+        record: Record,
+        restart: Callable[[], None] = lambda: None,  # noqa: ARG002  (arrays come once)
+        position: Position | None = None,
+    ) -> Generator[int]:
+        """Stream once; see `Source.batches`."""
+        position = position or Position()
+        first = position.batches
+        left = None if self._max_probes is None else self._max_probes - position.probes
+        if left is not None and left <= 0:
+            return
+        stream = position.onward(_iterate(self._open_stream(), self.label))
+        try:
+            for number, batch in enumerate(stream, start=first):
+                fields = _fields(batch, number)
+                origins, counted = told(batch)
+                probes = _probes(fields, number) if counted is None else counted
+                masks = None if self._mask is None else asked_masks(self._mask, batch, number)
+                if left is not None and probes > left:
+                    fields = {layer: response[:left] for layer, response in fields.items()}
+                    masks = masks.rows(left) if masks else None
+                    probes = left
+                for layer, response in fields.items():
+                    origin = origins.get(layer, UNKNOWN)
+                    mask = masks.of(layer) if masks else origin.mask
+                    record(layer, response, replace(origin, mask=mask))
+                if masks and number == first:
+                    masks.check_used(list(fields), batch=number)
+                yield probes
+                if left is not None:
+                    left -= probes
+                    if not left:
+                        return
+        finally:
+            stream.close()
+
+
+def at_most(total: int | None, most: int | None) -> int | None:
+    """The smaller of two numbers of probes, of which None is one not known or not set."""
+    return min(total, most) if total is not None and most is not None else total
+
+
+def as_source(
+    producer: Any,
+    batch_size: int,
+    *,
+    max_probes: int | None = None,
+    mask: MaskOption | None = None,
+) -> Source:
+    """Make a source of any producer that is not a model.
+
+    Parameters
+    ----------
+    producer : mapping, callable or iterable
+        One mapping of layer to array, cut into batches of `batch_size`; a callable given
+        `batch_size` (DNIKit's protocol), or taking nothing, that returns an iterable of batches; or
+        such an iterable itself. A batch is a mapping of layer to array, or an object whose
+        `fields` is one.
+    batch_size : int
+        Probes a batch, where we cut or ask.
+    max_probes : int, optional
+        Where to end.
+    mask : callable, optional
+        Given a batch, says which positions are real: see `iua_widget.sources.masks`.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ProducerError
+        If `producer` is none of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = as_source({"relu": np.zeros((100, 8))}, batch_size=32)
+    >>> source.total, list(source.batches(lambda layer, value, origin: None))
+    (100, [32, 32, 32, 4])
+    """
+    label = type(producer).__name__
+    if isinstance(producer, Mapping):
+        return _mapping_source(producer, batch_size, max_probes, mask)
+    if callable(producer):
+        return MappingSource(
+            _opener(producer, batch_size),
+            label=_callable_label(producer),
+            max_probes=max_probes,
+            mask=mask,
+            steady=getattr(producer, "steady", True) is True,
+            notes=(lambda: producer.notes) if isinstance(producer, Pipeline) else list,
+        )
+    if isinstance(producer, (np.ndarray, str, bytes)) or not isinstance(producer, Iterable):
+        message = (
+            f"a producer of responses was expected, and {label} is none. Give a mapping "
+            "{layer: array}, an iterable of such mappings (one a batch), a callable "
+            "producer(batch_size) that yields them, or a torch.nn.Module with its loader."
+        )
+        raise ProducerError(message)
+    return MappingSource(
+        lambda: producer,
+        label=label,
+        total=_sequence_total(producer),
+        restartable=not isinstance(producer, Iterator),
+        max_probes=max_probes,
+        mask=mask,
+    )
+
+
+def check_count(name: str, value: object, example: int = 32) -> int:
+    """Return `value` if it is a whole number above 0.
+
+    Raises
+    ------
+    ProducerError
+        Otherwise.
+    """
+    number = plain(value)
+    if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= sys.maxsize:
+        return number
+    message = f"{name} must be a whole number above 0, and is {value!r}: try {name}={example}."
+    raise ProducerError(message)
+
+
+def _mapping_source(
+    mapping: Mapping[str, Any], batch_size: int, max_probes: int | None, mask: MaskOption | None
+) -> Source:
+    if not mapping:
+        message = "the mapping of layer to array is empty: there is nothing to count."
+        raise ProducerError(message)
+    lengths = {layer: _length(layer, response) for layer, response in mapping.items()}
+    total = _one_length(lengths, where="the mapping")
+
+    def cut() -> Iterator[Mapping[str, Any]]:
+        # An empty array still tells its layer and shape: one batch of no probes.
+        for start in range(0, max(total, 1), batch_size):
+            rows = slice(start, start + batch_size)
+            yield {layer: response[rows] for layer, response in mapping.items()}
+
+    label = f"{len(mapping)} array{'' if len(mapping) == 1 else 's'}"
+    return MappingSource(cut, label=label, total=total, max_probes=max_probes, mask=mask)
+
+
+def _opener(producer: Callable[..., Any], batch_size: int) -> Callable[[], Any]:
+    """How to call a producer: with the batch size where it has a parameter for it, or bare."""
+    try:
+        signature = inspect.signature(producer)
+    except (TypeError, ValueError):
+        return lambda: producer(batch_size)
+    keywords = {"batch_size": batch_size}
+    parameter = signature.parameters.get("batch_size")
+    if parameter is not None and parameter.kind is parameter.KEYWORD_ONLY:
+        return lambda: producer(**keywords)
+    if parameter is None and _binds(signature):
+        return producer
+    if _binds(signature, 1):
+        return lambda: producer(batch_size)
+    message = (
+        f"{_callable_label(producer)}{signature} cannot be called as producer(batch_size) "
+        "nor as producer(). Give it one parameter, the batch size, or none."
+    )
+    raise ProducerError(message)
+
+
+def _binds(signature: inspect.Signature, *args: object) -> bool:
+    try:
+        signature.bind(*args)
+    except TypeError:
+        return False
+    return True
+
+
+def _callable_label(producer: Callable[..., Any]) -> str:
+    return getattr(producer, "__name__", type(producer).__name__)
+
+
+def _iterate(stream: Iterable[Any], label: str) -> Iterator[Any]:
+    if isinstance(stream, Mapping):
+        # A producer that returns all its responses at once means one batch.
+        return iter((stream,))
+    try:
+        return iter(stream)
+    except TypeError:
+        message = (
+            f"{label} gave {type(stream).__name__}, which cannot be iterated over: a producer "
+            "yields batches, each a mapping {layer: array}."
+        )
+        raise ProducerError(message) from None
+
+
+def _fields(batch: Any, number: int) -> Mapping[str, Any]:
+    fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)
+    if not isinstance(fields, Mapping):
+        message = (
+            f"batch {number} is {_describe(batch)}, not a mapping {{layer: array}} nor an object "
+            "with `fields`. If these are inputs of a model, pass the model first: "
+            "IUAWidget(model, loader) or IUA.introspect(model, loader)."
+        )
+        raise ProducerError(message, batch=number)
+    for layer in fields:
+        if not isinstance(layer, str):
+            message = f"batch {number}: layers are named by strings, and {layer!r} is not one."
+            raise ProducerError(message, batch=number)
+    return fields
+
+
+def _describe(batch: Any) -> str:
+    kind = type(batch).__name__
+    if isinstance(batch, (tuple, list)):
+        inside = ", ".join(type(item).__name__ for item in batch[:4])
+        return f"a {kind} of ({inside}{', ...' if len(batch) > 4 else ''})"  # noqa: PLR2004
+    return f"a {kind}"
+
+
+def _probes(fields: Mapping[str, Any], number: int) -> int:
+    lengths = {layer: _length(layer, response, number) for layer, response in fields.items()}
+    return _one_length(lengths, where=f"batch {number}", batch=number) if lengths else 0
+
+
+def _length(layer: str, response: Any, batch: int = 0) -> int:
+    check_dense(response, f"layer {layer!r}, batch {batch}: the response", layer=layer, batch=batch)
+    try:
+        return len(response)
+    except TypeError:
+        message = (
+            f"layer {layer!r}, batch {batch}: the response is {type(response).__name__} and has "
+            "no batch axis. Give an array whose first axis counts the probes."
+        )
+        raise ProducerError(message, layer=layer, batch=batch) from None
+
+
+def _one_length(lengths: Mapping[str, int], *, where: str, batch: int | None = None) -> int:
+    first, length = next(iter(lengths.items()))
+    for layer, other in lengths.items():
+        if other != length:
+            message = (
+                f"{where}: layer {first!r} has {length} probes and layer {layer!r} has {other}. "
+                "All layers of a batch answer the same probes: their first axes must agree."
+            )
+            raise ProducerError(message, layer=layer, batch=batch)
+    return length
+
+
+def _sequence_total(producer: Iterable[Any]) -> int | None:
+    if not isinstance(producer, (list, tuple)):
+        return None  # to look into another sequence may be to compute it
+    total = 0
+    for batch in producer:
+        fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)
+        first = next(chain(fields.values() if isinstance(fields, Mapping) else (), [None]))
+        if not isinstance(first, Sized) or is_scipy_sparse(first):
+            return None
+        total += len(first)
+    return total

@@ -1,0 +1,1 @@
+"""The mergeable counts of one layer."""

@@ -1,0 +1,49 @@
+"""When a unit is dead: on how many of its finite probes it must be inactive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from iua_widget.tolerances import Tolerances
+
+if TYPE_CHECKING:
+    from iua_widget.tally.tally import Tally
+
+_MANY: Final = 2**24
+"""Probes from which on it is not their numbers that are gone through, but the units."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRule:
+    """When a unit of a layer is dead: `dead_share` of its finite probes, rounded up.
+
+    Attributes
+    ----------
+    needed : int, or numpy.ndarray of int64, shape (units,)
+        Probes on which a dead unit is inactive: at least one. One number where all units were
+        finite on all probes.
+    all_finite_probes : bool
+        Whether these are all of each unit's finite probes.
+    """
+
+    needed: int | np.ndarray
+    all_finite_probes: bool
+
+    @classmethod
+    def of(cls, tally: Tally, tolerances: Tolerances) -> DeadRule:
+        """The rule of a layer at tolerances."""
+        finite = tally.finite_probes
+        if isinstance(finite, int):
+            needed = tolerances.probes_needed(finite)
+            return cls(needed, needed == max(finite, 1))
+        one_at_least = np.maximum(finite, 1)
+        if tolerances.dead_share == 1:
+            return cls(one_at_least, all_finite_probes=True)
+        few = int(finite.max(initial=0)) < _MANY
+        distinct = np.flatnonzero(np.bincount(finite)) if few else np.unique(finite)
+        by_number = [tolerances.probes_needed(int(probes)) for probes in distinct]
+        by_unit = np.array(by_number, np.int64)[np.searchsorted(distinct, finite)]
+        return cls(by_unit, bool((by_unit == one_at_least).all()))

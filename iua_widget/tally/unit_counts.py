@@ -1,0 +1,278 @@
+"""How often every unit of one layer fell between one stop and the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+
+from iua_widget.engines.cpu import pages
+from iua_widget.engines.cpu.threads import UNIT_ALIGNMENT, in_parallel
+from iua_widget.engines.engine import Engine, LayerBins
+
+COUNTER_DTYPES: Final = (np.uint8, np.uint16, np.uint32, np.uint64)
+"""What counters begin with, and what they are widened to before they could wrap."""
+
+_MOST: Final[dict[np.dtype[np.unsignedinteger], int]] = {
+    np.dtype(dtype): int(np.iinfo(dtype).max) for dtype in COUNTER_DTYPES
+}
+
+_BLOCK_UNITS: Final = 2**14
+
+
+def counter_dtype(probes: int) -> np.dtype[np.unsignedinteger]:
+    """The narrowest counters that can hold this many probes.
+
+    Examples
+    --------
+    >>> counter_dtype(255), counter_dtype(256), counter_dtype(65_536)
+    (dtype('uint8'), dtype('uint16'), dtype('uint32'))
+    """
+    for dtype, most in _MOST.items():
+        if probes <= most:
+            return dtype
+    message = f"{probes} probes are more than 64 bits can count."
+    raise OverflowError(message)
+
+
+def counter_bytes(probes: int) -> int:
+    """What one counter takes once so many probes are counted.
+
+    Examples
+    --------
+    >>> counter_bytes(255), counter_bytes(256), counter_bytes(65_536)
+    (1, 2, 4)
+    """
+    return counter_dtype(probes).itemsize
+
+
+class UnitCounts:
+    """Counters of every unit, at the stops that are held.
+
+    The columns of a tally are its stops and, last, "any finite value". A counter is held for each
+    column, or for some of them only where memory is short: then it counts everything since the
+    column held before it, so that sums up to a held column stay exact.
+
+    Every counter is fetched from memory and put back whenever it is counted in, so classified
+    batches wait and are counted together: when whoever adds them thinks fit, and at the latest
+    when the counters are read. Counters are widened before they could wrap.
+
+    Parameters
+    ----------
+    units : int
+    columns : sequence of int
+        Those held: ascending, the last of all among them.
+    engine : Engine
+        What counts.
+    probes : int
+        How many are to come, as far as that is known: then nothing need be widened.
+
+    Attributes
+    ----------
+    columns : tuple of int
+        Those held.
+    engine : Engine
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iua_widget.engines.reference import ReferenceEngine
+    >>> held = UnitCounts(2, [0, 1, 2], ReferenceEngine())
+    >>> held.add(np.array([[0, 1], [0, 2]], np.uint8))
+    >>> held.up_to(1)
+    array([2, 1])
+    >>> held.thin([0, 2])
+    >>> held.counts
+    array([[2, 0],
+           [0, 2]], dtype=uint8)
+    """
+
+    def __init__(
+        self, units: int, columns: Sequence[int], engine: Engine, *, probes: int = 0
+    ) -> None:
+        self.columns = tuple(columns)
+        self.engine = engine
+        # Not wider than that: most of what is widened later on never comes to it.
+        dtype = counter_dtype(min(probes, np.iinfo(COUNTER_DTYPES[1]).max))
+        self._counts = pages.zeros((units, len(self.columns)), dtype)
+        self._counted = 0
+        self._waiting: list[np.ndarray] = []
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Probes on which the unit fell into each bin.
+
+        Returns
+        -------
+        numpy.ndarray of unsigned integers, shape (units, len(columns))
+            Wide enough for the probes.
+        """
+        self.count_waiting()
+        return self._counts
+
+    @property
+    def waiting(self) -> int:
+        """Probes that wait to be counted."""
+        return sum(map(len, self._waiting))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the counters take, and what waits."""
+        return self._counts.nbytes + sum(bins.nbytes for bins in self._waiting)
+
+    def reserve(self, probes: int) -> None:
+        """Make room for this many probes in all: adding them then needs no more memory."""
+        dtype = counter_dtype(probes)
+        if dtype.itemsize <= self._counts.dtype.itemsize:
+            return
+        narrow = self._counts
+        if not self._counted:
+            self._counts = pages.zeros(narrow.shape, dtype)
+            return
+        wide = pages.empty(narrow.shape, dtype)
+
+        def widen(start: int, stop: int) -> None:
+            wide[start:stop] = narrow[start:stop]
+
+        in_parallel(widen, len(wide), wide.size, UNIT_ALIGNMENT)
+        self._counts = wide
+
+    def restore(self, counts: np.ndarray, probes: int) -> None:
+        """Take counters of so many probes as its own."""
+        self._counts, self._counted, self._waiting = counts, probes, []
+
+    def thin(self, columns: Sequence[int]) -> None:
+        """Hold these columns only, some of those held until now, the last of them among them."""
+        counts = self.thinned(columns).counts
+        self.columns = tuple(columns)
+        self.restore(counts, self._counted)
+
+    def thinned(self, columns: Sequence[int]) -> UnitCounts:
+        """The same counts held at these columns only; itself where these are its own."""
+        columns = tuple(columns)
+        if columns == self.columns:
+            return self
+        starts = [0, *(self.columns.index(column) + 1 for column in columns[:-1])]
+        counts = self.counts
+        thinner = np.empty((len(counts), len(columns)), counts.dtype)
+        for start in range(0, len(counts), _BLOCK_UNITS):
+            block = slice(start, start + _BLOCK_UNITS)
+            thinner[block] = np.add.reduceat(counts[block], starts, axis=1, dtype=counts.dtype)
+        result = UnitCounts(0, columns, self.engine)
+        result.restore(thinner, self._counted)
+        return result
+
+    def add(self, bins: np.ndarray) -> None:
+        """Take in a classified batch, whose bins are those of all columns.
+
+        Parameters
+        ----------
+        bins : numpy.ndarray of uint8 or uint16, shape (probes, units)
+            Kept as it is until it is counted. See `iua_widget.engines.engine.BatchCounts`.
+        """
+        self._waiting.append(bins)
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether there are columns that are not held."""
+        return len(self.columns) <= self.columns[-1]
+
+    @property
+    def to_count(self) -> LayerBins:
+        """What waits, as an engine takes it where nothing is thinned; say when it is `counted`."""
+        return LayerBins(self._waiting, self._counts)
+
+    def counted(self) -> None:
+        """Take note that what waited was counted."""
+        self._counted += self.waiting
+        self._waiting = []
+
+    def count_waiting(self) -> None:
+        """Count all that waits, on all cores."""
+        if self.is_thinned:
+            for bins in self._waiting:
+                self._count_thinned(bins)
+        elif self._waiting:
+            self.engine.accumulate(self._waiting, self._counts)
+        self.counted()
+
+    def _count_thinned(self, bins: np.ndarray) -> None:
+        place = np.searchsorted(self.columns, np.arange(self.columns[-1] + 2)).astype(bins.dtype)
+        for start in range(0, bins.shape[1], _BLOCK_UNITS):
+            block = slice(start, start + _BLOCK_UNITS)
+            self.engine.accumulate([place[bins[:, block]]], self._counts[block])
+
+    def add_counted(self, parts: Iterable[np.ndarray], probes: int) -> None:
+        """Add what was counted elsewhere, once there is room for it.
+
+        Parameters
+        ----------
+        parts : iterable of numpy.ndarray of integers, shape (some units, len(columns))
+            Together all units, in order.
+        probes : int
+            Counted there.
+        """
+        counts, start = self.counts, 0
+        for part in parts:
+            block = counts[start : start + len(part)]
+            np.add(block, part, out=block, casting="unsafe")
+            start += len(part)
+        self._counted += probes
+
+    def absorb(self, other: UnitCounts) -> None:
+        """Add counters of the same columns, once there is room for both."""
+        counts = self.counts
+        np.add(counts, other.counts, out=counts, casting="unsafe")
+        self._counted += other._counted
+
+    def up_to(self, column: int) -> np.ndarray:
+        """Probes on which each unit fell into a bin up to a held column.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (units,)
+        """
+        held = self.columns.index(column) + 1
+        total: np.ndarray = self.counts[:, :held].sum(axis=1, dtype=np.int64)
+        return total
+
+    def cumulative(self, columns: Sequence[int]) -> np.ndarray:
+        """What `up_to` gives for several columns at once.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            Ascending, and held.
+
+        Returns
+        -------
+        numpy.ndarray of the counters' dtype, shape (len(columns), units), C-contiguous
+        """
+        places = [self.columns.index(column) for column in columns]
+        counts = self.counts
+        result = np.empty((len(places), len(counts)), counts.dtype)
+        for start in range(0, len(counts), _BLOCK_UNITS):
+            block = slice(start, start + _BLOCK_UNITS)
+            by_column = np.ascontiguousarray(counts[block].T)
+            total, begin = np.zeros_like(by_column[0]), 0
+            for row, place in enumerate(places):
+                for added in by_column[begin : place + 1]:
+                    total += added
+                result[row, block] = total
+                begin = place + 1
+        return result
+
+
+def count_all_waiting(held: Iterable[UnitCounts]) -> None:
+    """Count all that waits in several layers, on all cores."""
+    by_engine: dict[int, list[UnitCounts]] = {}
+    for counts in held:
+        if counts.is_thinned:
+            counts.count_waiting()
+        elif counts.waiting:
+            by_engine.setdefault(id(counts.engine), []).append(counts)
+    for alike in by_engine.values():
+        alike[0].engine.accumulate_all([counts.to_count for counts in alike])
+        for counts in alike:
+            counts.counted()

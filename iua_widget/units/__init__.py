@@ -1,0 +1,1 @@
+"""What a unit is, and responses arranged by units."""

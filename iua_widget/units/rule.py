@@ -1,0 +1,344 @@
+"""What a unit is, layer by layer: as the user says, or by a written rule."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import numpy as np
+
+from iua_widget.common.layer_names import matches
+from iua_widget.common.plain_values import plain
+from iua_widget.common.words import did_you_mean
+from iua_widget.errors import UnitsError
+from iua_widget.units.expert_load import ExpertLoad
+from iua_widget.units.masking import ON_HOST, Masking
+
+if TYPE_CHECKING:
+    import torch
+
+UnitChoice = Literal["element", "channel", "token"]
+"""`element`: every entry of a probe's response. `channel`: the channel, inactive on a probe only
+where it is inactive at every position. `token`: the channel, every position being a probe."""
+
+CHOICES: Final = ("element", "channel", "token", "auto")
+_SEQUENCE_AXES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a response besides its values.
+
+    Attributes
+    ----------
+    kind : str
+        What made it, such as ``"ReLU"``; ``"array"`` where nothing is known.
+    traced : bool
+        Whether a model's forward pass was watched, so that ``"auto"`` may take sequences by token.
+    channel_axis : int or None
+        The axis of the response that counts the channels, where the producer knows it.
+    mask : numpy.ndarray of bool, shape (items, positions), or None
+        Which positions are real, and not padding.
+    tokens : bool
+        Whether the rows of the response are known to be tokens.
+    length : int or None
+        Positions of each item, where the model was given text.
+    merged_calls : bool
+        Whether it is of one of several calls in a pass that are one layer.
+    many_passes : bool
+        Whether it is of a further pass over one batch, as `model.generate` makes.
+    settled : UnitPlan or None
+        What ``"auto"`` decided while the axes were as the model has them, where something was done
+        to them since.
+    load : ExpertLoad or None
+        What the expert of a mixture whose layer it is got of the batch's tokens.
+    """
+
+    kind: str = "array"
+    traced: bool = False
+    channel_axis: int | None = None
+    mask: np.ndarray | None = None
+    tokens: bool = False
+    length: int | None = None
+    merged_calls: bool = False
+    many_passes: bool = False
+    settled: UnitPlan | None = None
+    load: ExpertLoad | None = None
+
+
+UNKNOWN: Final = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPlan:
+    """What is a unit in one layer.
+
+    Attributes
+    ----------
+    choice : {"element", "channel", "token"}
+    channel_axis : int or None
+        The axis of the channels in the response, batch axis included; None where a probe's
+        response is a single number.
+    """
+
+    choice: UnitChoice
+    channel_axis: int | None
+
+    def __str__(self) -> str:
+        axis = "" if self.channel_axis is None else f" (channels on axis {self.channel_axis})"
+        return f"units={self.choice!r}{axis}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrangedResponse:
+    """A response in the order in which it is counted.
+
+    Attributes
+    ----------
+    values : numpy.ndarray or torch.Tensor, shape (probes, units) or (probes, positions, units)
+        With positions, a unit is inactive on a probe where it is so at every one of them.
+    unit_shape : tuple of int
+        Of the units of one probe.
+    masked : int
+        Positions that the mask says are padding.
+    zeroed : int
+        Those of them that are still among the values, as zeros.
+    fits_mask : bool
+        False where there is a mask and it cannot belong to this response.
+    """
+
+    values: np.ndarray | torch.Tensor
+    unit_shape: tuple[int, ...]
+    masked: int = 0
+    zeroed: int = 0
+    fits_mask: bool = True
+
+
+class UnitRule:
+    """Decides what a unit is, from the user's choice.
+
+    With ``"auto"`` every entry is a unit, but for sequences inside a model (three axes, channels
+    last, or second where the third is as long as the text; or rows that are known to be tokens),
+    where the channel is, and every token is a probe; and for maps over the positions of a text
+    (four axes: attention), whose size changes with its length, where the channel is, too. The
+    channel axis is the user's, or the second where the last, and not it, is as long as the text, or
+    what the model tells (the last convolution, linear layer or the like before), or by
+    convention: the second for responses of four axes and more, otherwise the last.
+
+    Parameters
+    ----------
+    units : {"element", "channel", "token", "auto"} or mapping of str to these
+        For all layers, or by the name or glob of a layer.
+    channel_axis : int, or mapping of str to int, optional
+        The axis of the channels, batch axis included: 1 for PyTorch's images, -1 where channels
+        come last.
+
+    Raises
+    ------
+    UnitsError
+        If a choice is unknown, or the axis no axis.
+
+    Examples
+    --------
+    >>> rule = UnitRule({"conv*": "channel"})
+    >>> rule.plan("conv1", (32, 8, 14, 14), UNKNOWN)
+    UnitPlan(choice='channel', channel_axis=1)
+    >>> rule.plan("fc", (32, 10), UNKNOWN)
+    UnitPlan(choice='element', channel_axis=1)
+    """
+
+    def __init__(
+        self,
+        units: str | Mapping[str, str] = "auto",
+        channel_axis: int | Mapping[str, int] | None = None,
+    ) -> None:
+        units, channel_axis = plain(units), plain(channel_axis)
+        self.units, self.channel_axis = units, channel_axis
+        self._units = units if isinstance(units, Mapping) else {"*": units}
+        self._axes = channel_axis if isinstance(channel_axis, Mapping) else {"*": channel_axis}
+        for pattern in (*self._units, *self._axes):
+            if not isinstance(pattern, str):
+                message = f"layers are named by strings, and {pattern!r} in units= is not one."
+                raise UnitsError(message)
+        for choice in self._units.values():
+            if not isinstance(choice, str) or choice not in CHOICES:
+                hint = did_you_mean(choice, CHOICES)
+                message = f"units must be one of {', '.join(CHOICES)}, and is {choice!r}.{hint}"
+                raise UnitsError(message)
+        for axis in self._axes.values():
+            whole = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)
+            if axis is not None and (not whole or axis == 0):
+                message = (
+                    f"channel_axis is {axis!r}: it is the whole number of the axis that counts the "
+                    "channels, such as 1 (PyTorch's images) or -1 (channels last). Axis 0 counts "
+                    "the probes."
+                )
+                raise UnitsError(message)
+
+    def plan(self, layer: str, shape: tuple[int, ...], origin: Origin) -> UnitPlan:
+        """Decide for one layer.
+
+        Parameters
+        ----------
+        layer : str
+        shape : tuple of int
+            Of its response, batch axis included.
+        origin : Origin
+
+        Raises
+        ------
+        UnitsError
+            If the response has no such channel axis.
+        """
+        axis = self._axis(layer, shape, origin)
+        choice = _of(self._units, layer, "auto")
+        if choice == "auto":
+            choice = _automatic(shape, axis, origin)
+        return UnitPlan(cast("UnitChoice", choice), axis)
+
+    def check_used(self, layers: Iterable[str]) -> None:
+        """Check that every name and glob of the user's matches a layer.
+
+        Raises
+        ------
+        UnitsError
+            If one matches none.
+        """
+        layers = list(layers)
+        for option, choices in (("units", self._units), ("channel_axis", self._axes)):
+            for pattern in choices:
+                if pattern != "*" and not any(matches(pattern, layer) for layer in layers):
+                    near = difflib.get_close_matches(str(pattern), layers, n=5, cutoff=0.4)
+                    message = (
+                        f"{option}={{{pattern!r}: ...}} matches no layer. "
+                        f"Layers there are: {', '.join(map(repr, near or layers[:8]))}."
+                    )
+                    raise UnitsError(message)
+
+    def _axis(self, layer: str, shape: tuple[int, ...], origin: Origin) -> int | None:
+        ndim = len(shape)
+        if ndim <= 2:  # noqa: PLR2004  (one unit a probe, or one axis that can count channels)
+            return ndim - 1 or None
+        axis = _of(self._axes, layer, None)
+        if axis is None and origin.settled is not None:
+            axis = origin.settled.channel_axis
+        elif axis is None and shape[-1] == origin.length != shape[1]:
+            axis = 1  # a product of matrices may have been taken for a linear layer
+        if axis is None:
+            axis = origin.channel_axis
+        if axis is None:
+            axis = 1 if ndim > _SEQUENCE_AXES else -1
+        if not -ndim < axis < ndim or axis == 0:
+            message = (
+                f"layer {layer!r}: channel_axis={axis} and the response has {ndim} axes, of which "
+                "the first counts the probes."
+            )
+            raise UnitsError(message)
+        return int(axis % ndim)
+
+
+def arrange(
+    values: np.ndarray | torch.Tensor,
+    plan: UnitPlan,
+    mask: np.ndarray | None = None,
+    masking: Masking = ON_HOST,
+) -> ArrangedResponse:
+    """Bring a response into the order in which it is counted; a view of it where possible.
+
+    Parameters
+    ----------
+    values : numpy.ndarray or torch.Tensor, shape (probes, ...)
+    plan : UnitPlan
+    mask : numpy.ndarray of bool, shape (probes, positions), optional
+    masking : Masking
+        For `values` of this sort.
+
+    Returns
+    -------
+    ArrangedResponse
+
+    Examples
+    --------
+    >>> tokens = np.arange(12.0).reshape(2, 3, 2)
+    >>> mask = np.array([[True, True, False], [True, False, False]])
+    >>> arranged = arrange(tokens, UnitPlan("token", 2), mask)
+    >>> arranged.values.tolist(), arranged.masked
+    ([[0.0, 1.0], [2.0, 3.0], [6.0, 7.0]], 3)
+    """
+    probes, unit_shape = len(values), tuple(values.shape[1:])
+    if plan.choice == "element" or plan.channel_axis is None:
+        flat = values.reshape(probes, math.prod(unit_shape))
+        return ArrangedResponse(flat, unit_shape)
+    channels = values.shape[plan.channel_axis]
+    last = _with_last(values, plan.channel_axis)
+    real, fits_mask = _fitted(mask, tuple(last.shape[:-1]))
+    if plan.choice == "token":
+        rows = last.reshape(math.prod(last.shape[:-1]), channels)
+        if real is not None:
+            rows = masking.rows(rows, real)
+        masked = 0 if real is None else int(real.size - real.sum())
+        return ArrangedResponse(rows, (channels,), masked, fits_mask=fits_mask)
+    positions = last.reshape(probes, math.prod(last.shape[1:-1]), channels)
+    if not positions.shape[1]:  # no response at all, as where all are padding
+        return ArrangedResponse(positions[:0], (channels,), fits_mask=fits_mask)
+    if real is None or real.ndim == 1:
+        return ArrangedResponse(positions, (channels,), fits_mask=fits_mask)
+    # A zero makes no channel active and adds to no sum.
+    kept = masking.items(positions, real)
+    return ArrangedResponse(
+        kept,
+        (channels,),
+        masked=int(real.size - real.sum()),
+        zeroed=int(real[real.any(axis=1)].size - real.sum()),
+    )
+
+
+def _with_last(values: Any, axis: int) -> Any:
+    return (
+        np.moveaxis(values, axis, -1)
+        if isinstance(values, np.ndarray)
+        else values.movedim(axis, -1)
+    )
+
+
+def _fitted(mask: np.ndarray | None, positions: tuple[int, ...]) -> tuple[np.ndarray | None, bool]:
+    """The mask in the shape of a response's positions, and whether it fits there."""
+    if mask is None:
+        return None, True
+    if mask.shape == positions:
+        return mask, True
+    if positions == (mask.size,):
+        return mask.ravel(), True
+    pooled = len(positions) == 1 and positions[0] == len(mask)
+    images = len(positions) > mask.ndim
+    return None, pooled or images
+
+
+def _automatic(shape: tuple[int, ...], axis: int | None, origin: Origin) -> UnitChoice:
+    if origin.settled is not None:
+        return origin.settled.choice
+    ndim = len(shape)
+    if ndim == _SEQUENCE_AXES - 1:
+        return "token" if _rows_are_tokens(shape[0], origin) else "element"
+    if not origin.traced or axis is None:
+        return "element"
+    positions = [size for place, size in enumerate(shape) if place not in (0, axis)]
+    of_text = origin.length is not None and origin.length in positions
+    if ndim == _SEQUENCE_AXES:
+        return "token" if axis == ndim - 1 or of_text else "element"
+    return "channel" if of_text else "element"
+
+
+def _rows_are_tokens(rows: int, origin: Origin) -> bool:
+    mask = origin.mask
+    return origin.tokens or (mask is not None and rows == mask.size != len(mask))
+
+
+def _of(choices: Mapping[str, Any], layer: str, default: Any) -> Any:
+    if layer in choices:
+        return choices[layer]
+    found = (value for pattern, value in choices.items() if matches(pattern, layer))
+    return next(found, default)

@@ -1,0 +1,1 @@
+"""The widget: what the page shows, and how it gets there."""

@@ -1,0 +1,167 @@
+"""The widget as one HTML file that works offline, without a kernel."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from iua_widget.common.atomic_write import as_path, replacing
+from iua_widget.errors import IUAWarning
+from iua_widget.memory.amounts import format_bytes
+from iua_widget.widget.assets import script, styles
+
+PAYLOAD_VERSION: Final = 3
+PART_BYTES: Final = 3 * 2**22
+"""Packed bytes in one element: browsers bound the length of a text. A multiple of 3."""
+LARGEST_PAGE: Final = 2**30
+"""Bytes of the largest page that is sure to open: Chromium has opened somewhat larger ones."""
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{styles}</style>
+</head>
+<body>
+<div id="widget"><noscript>This page needs JavaScript, which is switched off.</noscript></div>
+<script type="application/json" id="payload">{payload}</script>
+{data}
+<script type="application/octet-stream" id="bundle">{bundle}</script>
+<script type="module">{start}</script>
+</body>
+</html>
+"""
+
+_STYLES: Final = """
+body { margin: 0 auto; max-width: 1600px; padding: 16px; background: Canvas; color: CanvasText; }
+"""
+
+_START: Final = """
+const text = (id) => document.getElementById(id).textContent;
+const bytes = Uint8Array.from(atob(text("bundle")), (character) => character.charCodeAt(0));
+const address = URL.createObjectURL(new Blob([bytes], { type: "text/javascript" }));
+const { renderStatic } = await import(address);
+await renderStatic(document.getElementById("widget"), JSON.parse(text("payload")), text);
+"""
+
+_POLICY: Final = (
+    "default-src 'none'; script-src {start} blob:; style-src {styles}; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""What the page may do: run the one script that is in it, and the bundle that this has unpacked to
+a blob; use its own styles; show and save pictures it has drawn. Nothing is fetched or sent."""
+
+
+def render_page(
+    title: str,
+    text: str,
+    state: Mapping[str, Any],
+    *,
+    table: bytes,
+    units: Mapping[str, bytes],
+    worst: bytes,
+) -> str:
+    """A self-contained page: the bundle, the layer table, every layer's units, and the worst.
+
+    Parameters
+    ----------
+    title, text : str
+        The heading, and what stands under it.
+    state : mapping
+        The widget's synced state, as JSON.
+    table : bytes
+        The table snapshot.
+    units : mapping of str to bytes
+        The units snapshot of each layer.
+    worst : bytes
+        The snapshot of the worst units of the network.
+
+    Returns
+    -------
+    str
+    """
+    parts: list[str] = []
+
+    def add(data: bytes) -> list[str]:
+        first = len(parts)
+        parts.extend(_packed(data))
+        return [_id(number) for number in range(first, len(parts))]
+
+    payload = {
+        "version": PAYLOAD_VERSION,
+        "title": title,
+        "text": text,
+        "state": dict(state),
+        "table": add(table),
+        "worst": add(worst),
+        "units": {layer: add(snapshot) for layer, snapshot in units.items()},
+    }
+    sheet = f"{_STYLES}{styles()}\n"
+    return _PAGE.format(
+        policy=_POLICY.format(start=_source(_START), styles=_source(sheet)),
+        title=html.escape(title),
+        styles=sheet,
+        start=_START,
+        payload=json.dumps(payload, allow_nan=False).replace("<", "\\u003c"),
+        data="\n".join(
+            f'<script type="application/octet-stream" id="{_id(number)}">{part}</script>'
+            for number, part in enumerate(parts)
+        ),
+        bundle=base64.b64encode(script().encode()).decode(),
+    )
+
+
+def _source(text: str) -> str:
+    """What a policy calls an element of this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _id(part: int) -> str:
+    return f"data-{part}"
+
+
+def write_page(path: str | Path, page: str) -> Path:
+    """Write a page so that a failure leaves no half of it, and return where it is.
+
+    Raises
+    ------
+    FileError
+        If the path is none, there is something that is no regular file, or the folder is not there
+        or cannot be written to.
+
+    Warns
+    -----
+    IUAWarning
+        If the page is so large that a browser may not open it.
+    """
+    target = as_path(path)
+    with replacing(target) as file:
+        size = file.write(page.encode(errors="replace"))
+    if size > LARGEST_PAGE:
+        message = (
+            f"{target.name} takes {format_bytes(size)}, and a browser may not open a page above "
+            f"{format_bytes(LARGEST_PAGE)}. Write it again with a smaller limit=, which leaves out "
+            "stops of large layers, or from a run of fewer layers (layers=)."
+        )
+        warnings.warn(message, IUAWarning, stacklevel=3)
+    return target.resolve()
+
+
+def _packed(data: bytes) -> list[str]:
+    """Compressed, as base64, in parts that can each be decoded alone."""
+    packed = gzip.compress(data, compresslevel=6, mtime=0)
+    return [
+        base64.b64encode(packed[start : start + PART_BYTES]).decode()
+        for start in range(0, len(packed), PART_BYTES)
+    ]

@@ -1,0 +1,272 @@
+"""Order and filter of the layer table, by the rules of the page.
+
+They are told in ``js/src/reading/row_order.ts`` and ``js/src/table/row_filter.ts``; both sides are
+tested on the cases of ``tests/fixtures/table_rules.json``.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from iua_widget.reading.table_columns import COLUMNS, Column, find_column, nearest_first
+
+Row = Mapping[str, Any]
+"""A text for each column of texts; every other column a number, or None where there is none."""
+
+_TOKEN: Final = re.compile(
+    r'"(?P<quoted>[^"]*)"?'
+    r"|(?P<comparison>!?[<>=≤≥≠]+)"
+    r'|(?P<bare>(?:[^ \t\r\n"<>=≤≥≠!]|!(?![<>=≤≥≠]))+)'
+)
+_NUMBER: Final = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(%?)")
+_COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "≤": operator.le,
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "≠": operator.ne,
+    ">=": operator.ge,
+    "≥": operator.ge,
+    ">": operator.gt,
+}
+_FOR_TEXTS: Final = ("=", "==", "!=", "≠")
+_KIND: Final = "kind:"
+_WORDS_OF_A_HEADING: Final = 3
+_SMALL: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+def shown_rows(rows: Sequence[Row], sort: Mapping[str, Any] | None, text: str) -> list[int]:
+    """Which rows are shown, in which order.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        In the order of the network.
+    sort : mapping or None
+        As the widget's `sort`.
+    text : str
+        As the widget's `filter`.
+
+    Returns
+    -------
+    list of int
+        Indices into `rows`.
+
+    Raises
+    ------
+    ValueError
+        If the text compares what cannot be compared.
+
+    Examples
+    --------
+    >>> rows = [{"name": f"conv{n}", "kind": "ReLU", "dead": n % 3} for n in (10, 9, 8)]
+    >>> shown_rows(rows, {"column": "name", "ascending": True}, "dead<2")
+    [1, 0]
+    """
+    row_filter = RowFilter.parsed(text)
+    shown = [index for index, row in enumerate(rows) if row_filter.passes(row)]
+    if sort is None:
+        return shown
+    column, ascending = sort["column"], sort["ascending"]
+    values = {index: _sort_value(rows[index], column) for index in shown}
+    with_value = [index for index in shown if values[index] is not None]
+    without = [index for index in shown if values[index] is None]
+    # Equal rows keep the order of the network both ways: reverse=True does that, too.
+    with_value.sort(key=lambda index: values[index], reverse=not ascending)
+    return with_value + without
+
+
+def _sort_value(row: Row, column: str) -> Any:
+    if COLUMNS[column].is_text:
+        # By UTF-16 code units, as JavaScript compares: the bytes of big-endian ones sort the same.
+        return text_key(row[column]).encode("utf-16-be", "surrogatepass")
+    return _number(row, column)
+
+
+def _number(row: Row, column: str) -> float | None:
+    value = row.get(column)
+    return None if value is None or value != value else value  # noqa: PLR0124  (NaN)
+
+
+def text_key(text: str) -> str:
+    """A text as it sorts: "conv2" before "conv10", whatever the case of ASCII letters.
+
+    Examples
+    --------
+    >>> text_key("Conv2") < text_key("conv10")
+    True
+    """
+
+    def counted(run: re.Match[str]) -> str:
+        digits = run[0].lstrip("0") or "0"
+        return f"0{len(digits):05}{digits}"
+
+    return re.sub("[0-9]+", counted, text.translate(_SMALL))
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """What a line of filter text asks for.
+
+    Attributes
+    ----------
+    words, kinds : tuple of str
+        Their ASCII letters small.
+    tests : tuple of (column, comparison, value)
+        Figures compared with numbers, and columns of texts with texts.
+    """
+
+    words: tuple[str, ...]
+    kinds: tuple[str, ...]
+    tests: tuple[tuple[str, str, float | str], ...]
+
+    @classmethod
+    def parsed(cls, text: str) -> RowFilter:
+        """Take a line of text apart.
+
+        Raises
+        ------
+        ValueError
+            If it compares what is no figure, or a figure with what is no number; with the figures
+            there are.
+
+        Examples
+        --------
+        >>> RowFilter.parsed('encoder kind:ReLU "dead channels" > 0').tests
+        (('dead-channels', '>', 0.0),)
+        """
+        return _Parser(text).parse()
+
+    def passes(self, row: Row) -> bool:
+        """Whether a row is shown."""
+        name, kind = row["name"].translate(_SMALL), row["kind"].translate(_SMALL)
+        if self.kinds and kind not in self.kinds:
+            return False
+        if not all(word in name or word in kind for word in self.words):
+            return False
+        for column, comparison, value in self.tests:
+            figure = (
+                _as_compared(column, row.get(column) or "")
+                if isinstance(value, str)
+                else _number(row, column)
+            )
+            if figure is None or not _COMPARE[comparison](figure, value):
+                return False
+        return True
+
+
+class _Parser:
+    """Takes one line of filter text apart: words, kinds, and comparisons with what is around."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(_TOKEN.finditer(text))
+        self._words: list[re.Match[str]] = []
+        self._behind: list[re.Match[str]] = []  # words that nothing else has followed yet
+        self._kinds: list[str] = []
+        self._tests: list[tuple[str, str, float | str]] = []
+
+    def parse(self) -> RowFilter:
+        at = 0
+        while at < len(self._tokens):
+            token = self._tokens[at]
+            following = self._tokens[at + 1] if at + 1 < len(self._tokens) else None
+            if token["comparison"] is not None:
+                value = None if following is None or following["comparison"] else following
+                self._compare(token, value)
+                at += value is not None
+            elif token["bare"] is None or not token["bare"].startswith(_KIND):
+                self._behind.append(token)
+            elif token["bare"] != _KIND:
+                self._kind(token["bare"].removeprefix(_KIND))
+            elif following and following["quoted"] is not None and following.start() == token.end():
+                self._kind(_content(following))
+                at += 1
+            else:
+                self._behind.append(token)
+            at += 1
+        self._settle()
+        words = [_content(token).translate(_SMALL) for token in self._words]
+        kinds = [kind.translate(_SMALL) for kind in self._kinds]
+        return RowFilter(
+            tuple(word for word in words if word),
+            tuple(kind for kind in kinds if kind),
+            tuple(self._tests),
+        )
+
+    def _settle(self) -> None:
+        self._words += self._behind
+        self._behind.clear()
+
+    def _kind(self, kind: str) -> None:
+        self._settle()
+        self._kinds.append(kind)
+
+    def _compare(self, sign: re.Match[str], value: re.Match[str] | None) -> None:
+        column, subject = self._subject()
+        end = sign.end() if value is None else value.end()
+        start = sign.start() if subject is None else subject.start()
+        source = self._text[start:end]
+        name = "" if subject is None else _content(subject)
+        if column is None:
+            what = f"no figure is called {name!r}" if name else "nothing is compared"
+            raise _refusal(source, what, name)
+        written, comparison = ("" if value is None else _content(value)), sign["comparison"]
+        if comparison not in _COMPARE:
+            raise _refusal(source, f"{comparison!r} is no comparison", name)
+        if column.is_text:
+            if comparison not in _FOR_TEXTS or not written:
+                what = f"{column.key} is a text: write {column.key}=… for those that are so"
+                raise _refusal(source, what, name)
+            self._tests.append((column.key, comparison, _as_compared(column.key, written)))
+            return
+        number = _NUMBER.fullmatch(written)
+        if number is None:
+            with_what = f"with {written!r}, which is no number" if written else "with nothing"
+            raise _refusal(source, f"{column.key} is compared {with_what}", name)
+        if number[2] and not column.is_share:
+            what = f"{column.key} is no share, and is compared with {written}"
+            raise _refusal(source, what, f"{column.key}-share")
+        self._tests.append((column.key, comparison, float(number[1]) / (100 if number[2] else 1)))
+
+    def _subject(self) -> tuple[Column | None, re.Match[str] | None]:
+        """What is compared: the heading of a column, in several words, or the last word."""
+        words = self._behind
+        for several in range(min(_WORDS_OF_A_HEADING, len(words)), 0, -1):
+            if several > 1 and any(word["bare"] is None for word in words[-several:]):
+                continue
+            column = find_column(" ".join(_content(word) for word in words[-several:]))
+            if column is not None or several == 1:
+                subject = words[-several]
+                del words[-several:]
+                self._settle()
+                return column, subject
+        return None, None
+
+
+def _content(token: re.Match[str]) -> str:
+    return str(token["bare"] if token["quoted"] is None else token["quoted"])
+
+
+def _as_compared(column: str, text: str) -> str:
+    """A text, small; a shape as "64x56x56", also where it is written "(64, 56, 56)"."""
+    small = text.translate(_SMALL)
+    if column != "shape":
+        return small
+    return re.sub("[×,]", "x", re.sub("[ ()]", "", small)).strip("x")
+
+
+def _refusal(source: str, what: str, name: str) -> ValueError:
+    figures = nearest_first(name, (column.key for column in COLUMNS.values() if not column.is_text))
+    return ValueError(
+        f"the filter {source!r} cannot be: {what}. Figures are {', '.join(figures)}; they are "
+        "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage: dead>0, "
+        "dead-share>=50%. What is looked for in names goes into double quotes: "
+        f"'\"{source}\"'."
+    )

@@ -1,0 +1,363 @@
+"""What crosses to the browser: packed, versioned, binary snapshots of the tallies.
+
+A snapshot is the bytes ``IUAW``, the format version and the length of a JSON header (little-endian
+uint32 each), four zero bytes, the header, and the arrays, each beginning at a multiple of 8 bytes.
+The header holds ``meta`` and, for each array, its dtype, shape and offset.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+
+from iua_widget.common.arithmetic import as_ieee
+from iua_widget.reading.bounds import read_bounds
+from iua_widget.reading.curves import dead_curves, rtol_curves
+from iua_widget.reading.recount import Recount
+from iua_widget.reading.thresholds import threshold_of, unit_thresholds
+from iua_widget.tally.tally import Tally
+from iua_widget.tolerances import Bracket, Scale, Stops, Tolerances, default_stops
+
+FORMAT_VERSION: Final = 3
+_MAGIC: Final = b"IUAW"
+_ALIGNMENT: Final = 8
+_PREFIX: Final = 16
+_MOSAIC_AXES: Final = 3
+_FEWEST_COLUMNS: Final = 4
+_MAGNITUDES: Final = 3
+
+
+def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Pack arrays with their description into one snapshot.
+
+    Parameters
+    ----------
+    meta : mapping
+        Goes into the header as JSON.
+    arrays : mapping of str to numpy.ndarray
+        Of dtype uint8, uint16, uint32, float32 or float64.
+
+    Returns
+    -------
+    bytes
+    """
+    sizes = [_aligned(array.nbytes) for array in arrays.values()]
+    starts = list(accumulate(sizes, initial=0))
+    header_size = 0
+    # Offsets count from the snapshot's start, so they depend on the header's own length.
+    while True:
+        entries = {
+            name: {
+                "dtype": array.dtype.str[1:],
+                "shape": array.shape,
+                "offset": _PREFIX + header_size + start,
+            }
+            for (name, array), start in zip(arrays.items(), starts, strict=False)
+        }
+        header = json.dumps({"meta": meta, "arrays": entries}, allow_nan=False).encode()
+        if len(header) <= header_size:
+            break
+        header_size = _aligned(len(header))
+    prefix = struct.pack("<4sIII", _MAGIC, FORMAT_VERSION, header_size, 0)
+    parts = [prefix, header.ljust(header_size)]
+    for array, size in zip(arrays.values(), sizes, strict=True):
+        data = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).tobytes()
+        parts.append(data.ljust(size, b"\0"))
+    return b"".join(parts)
+
+
+@as_ieee
+def table_snapshot(
+    tallies: Mapping[str, Tally],
+    stops: Stops,
+    tolerances: Tolerances,
+    *,
+    unit_scales: Sequence[Scale] = (),
+    recount: Recount | None = None,
+) -> bytes:
+    """The layer table at every stop: what the browser needs to answer any tolerance.
+
+    Parameters
+    ----------
+    tallies : mapping of str to Tally
+        In the order of the network.
+    stops : Stops
+    tolerances : Tolerances
+        Those on show. What is dead is told for their `dead_share`; their rtol and tau become
+        stops.
+    unit_scales : sequence of str
+        Scales of the units to tell curves over rtol for, at the atol of the tolerances.
+    recount : Recount, optional
+
+    Returns
+    -------
+    bytes
+        Arrays ``mean`` and ``std`` (float64) and ``dead`` (uint32), each of shape
+        (layers, K + 1): a column for each stop, then one for "any finite value";
+        ``dead_channels`` likewise, zero for layers without ``channels`` in their meta;
+        ``dead_upper`` and ``dead_channels_upper`` where bounds differ; ``dormant`` (uint32), of
+        shape (layers, stops of tau); ``unit_mean`` (float64), ``unit_dead`` and
+        ``unit_dead_channels`` (uint32), of shape (unit scales, 2 bounds, layers, stops of rtol);
+        and of a recount ``recount_mean``, ``recount_std``, ``recount_dead`` and
+        ``recount_dead_channels``, of shape (layers,).
+    """
+    layers, columns = len(tallies), len(stops) + 1
+    rtol_stops, tau_stops = default_stops(tolerances.rtol), default_stops(tolerances.tau)
+    over_rtol = (len(unit_scales), 2, layers, len(rtol_stops))
+    arrays: dict[str, np.ndarray] = {
+        **{name: np.zeros((layers, columns)) for name in ("mean", "std")},
+        **{
+            name: np.zeros((layers, columns), np.uint32)
+            for name in ("dead", "dead_channels", "dead_upper", "dead_channels_upper")
+        },
+        "dormant": np.zeros((layers, len(tau_stops)), np.uint32),
+        "unit_mean": np.zeros(over_rtol),
+        "unit_dead": np.zeros(over_rtol, np.uint32),
+        "unit_dead_channels": np.zeros(over_rtol, np.uint32),
+    }
+    for row, tally in enumerate(tallies.values()):
+        if not tally.probes:
+            continue
+        curves, dead = tally.curves(), dead_curves(tally, tolerances)
+        arrays["mean"][row], arrays["std"][row] = curves.mean, curves.std
+        arrays["dead"][row], arrays["dead_upper"][row] = dead.units, dead.units_upper
+        if dead.channels is not None:
+            arrays["dead_channels"][row] = dead.channels
+            arrays["dead_channels_upper"][row] = dead.channels_upper
+        arrays["dormant"][row] = tally.dormant(tau_stops)
+        for number, scale in enumerate(unit_scales):
+            over = rtol_curves(tally, replace(tolerances, scale=scale), rtol_stops)
+            arrays["unit_mean"][number, :, row] = over.mean
+            arrays["unit_dead"][number, :, row] = over.dead
+            if over.channels is not None:
+                arrays["unit_dead_channels"][number, :, row] = over.channels
+    for name in ("dead", "dead_channels"):
+        if np.array_equal(arrays[name], arrays[f"{name}_upper"]):
+            del arrays[f"{name}_upper"]
+    meta = {
+        "kind": "table",
+        "stops": stops.values,
+        "rtol_stops": rtol_stops,
+        "tau_stops": tau_stops,
+        "dead_share": tolerances.dead_share,
+        "unit_scales": list(unit_scales),
+        "unit_atol": tolerances.atol,
+        "recounted": None if recount is None else _thresholds_of(recount.tolerances),
+        "probes": max((tally.probes for tally in tallies.values()), default=0),
+        "layers": [_layer_meta(name, tally) for name, tally in tallies.items()],
+    }
+    if recount is not None:
+        arrays |= _recounted(tallies, recount, tolerances)
+    return pack(meta, arrays)
+
+
+def _recounted(
+    tallies: Mapping[str, Tally], recount: Recount, tolerances: Tolerances
+) -> dict[str, np.ndarray]:
+    mean, std = np.zeros((2, len(tallies)))
+    dead, dead_channels = np.zeros((2, len(tallies)), np.uint32)
+    at = replace(recount.tolerances, dead_share=tolerances.dead_share)
+    for row, (name, tally) in enumerate(tallies.items()):
+        bounds = read_bounds(tally, at, recount.layers[name])
+        mean[row], std[row], dead[row] = bounds.mean, bounds.std, bounds.dead.sum()
+        channels = bounds.dead_channels(tally)
+        dead_channels[row] = 0 if channels is None else channels.sum()
+    return {
+        "recount_mean": mean,
+        "recount_std": std,
+        "recount_dead": dead,
+        "recount_dead_channels": dead_channels,
+    }
+
+
+def _thresholds_of(tolerances: Tolerances) -> dict[str, Any]:
+    return {"rtol": tolerances.rtol, "atol": tolerances.atol, "scale": tolerances.scale}
+
+
+@as_ieee
+def units_snapshot(
+    layer: str,
+    tally: Tally,
+    tolerances: Tolerances,
+    budget: int,
+    recount: Recount | None = None,
+) -> bytes:
+    """One layer's unit counts, cumulative and stop-major: a slider position is one slice.
+
+    Parameters
+    ----------
+    layer : str
+    tally : Tally
+    tolerances : Tolerances
+        Those on show: columns near their threshold are kept when not all fit the budget.
+    budget : int
+        Bytes the counts may take; at least four columns are sent whatever it is. Magnitudes are
+        sent where they take no more than this.
+    recount : Recount, optional
+
+    Returns
+    -------
+    bytes
+        ``counts`` of shape (columns, units), and ``mean_abs``, ``rms`` and ``max_abs`` (float32),
+        of shape (units,); and of a recount ``recount``, its counts, likewise. Units of three axes
+        and more come channel by channel, as they are drawn; ``channel_axis`` says where that axis
+        is in the layer.
+    """
+    dtype = _counts_dtype(tally.probes)
+    most = _columns_within(budget, tally)
+    bracket = tally.locate_counts(_typical_threshold(tally, tolerances))
+    in_view = Bracket(*(tally.columns.index(column) for column in (bracket.lower, bracket.upper)))
+    places = choose_columns(len(tally.columns), most, in_view)
+    columns = [tally.columns[place] for place in places]
+    counts = tally.cumulative(columns).astype(dtype, copy=False)
+    axis = tally.channel_axis if len(tally.unit_shape) >= _MOSAIC_AXES else None
+    arrays = {"counts": counts}
+    if _MAGNITUDES * tally.units * np.float32().nbytes <= budget:
+        arrays |= _magnitudes(tally)
+    if recount is not None:
+        arrays["recount"] = recount.layers[layer].counts.astype(dtype)
+    shape = tally.unit_shape
+    if axis:
+        shape = (shape[axis], *shape[:axis], *shape[axis + 1 :])
+        arrays = {
+            name: _channels_first(array, tally.unit_shape, axis) for name, array in arrays.items()
+        }
+    meta = {
+        "kind": "units",
+        "layer": layer,
+        "shape": shape,
+        "channel_axis": axis or 0,
+        "units": tally.units,
+        "probes": tally.probes,
+        "stops": tally.stops.values,
+        "columns": columns,
+        "recounted": None if recount is None else _thresholds_of(recount.tolerances),
+    }
+    return pack(meta, arrays)
+
+
+def _typical_threshold(tally: Tally, tolerances: Tolerances) -> float:
+    threshold = threshold_of(tally, tolerances)
+    if math.isnan(threshold) and tally.units:
+        return float(np.median(unit_thresholds(tally, tolerances)))
+    return threshold
+
+
+def _channels_first(array: np.ndarray, unit_shape: tuple[int, ...], axis: int) -> np.ndarray:
+    by_unit = array.reshape(-1, *unit_shape)
+    return np.moveaxis(by_unit, axis + 1, 1).reshape(array.shape)
+
+
+def _magnitudes(tally: Tally) -> dict[str, np.ndarray]:
+    """What is known of each unit besides its counts, in single precision."""
+    largest = np.finfo(np.float32).max
+    return {
+        name: np.minimum(values, largest).astype(np.float32)
+        for name, values in (
+            ("mean_abs", tally.unit_mean_abs),
+            ("rms", tally.unit_rms),
+            ("max_abs", tally.abs_max),
+        )
+    }
+
+
+def sends_all_columns(tally: Tally, budget: int) -> bool:
+    """Whether `units_snapshot` sends every column within `budget` bytes."""
+    return _columns_within(budget, tally) >= len(tally.columns)
+
+
+def choose_columns(columns: int, most: int, bracket: Bracket) -> list[int]:
+    """Which columns to send when not all fit: the ends, those in view, those near, and a spread.
+
+    Parameters
+    ----------
+    columns : int
+        How many there are.
+    most : int
+        How many may be sent; four are sent even where this is less.
+    bracket : Bracket
+        The columns in view.
+
+    Returns
+    -------
+    list of int
+        Ascending.
+
+    Examples
+    --------
+    >>> choose_columns(71, 100, Bracket(5, 5)) == list(range(71))
+    True
+    >>> choose_columns(71, 8, Bracket(30, 30))
+    [0, 23, 28, 29, 30, 31, 47, 70]
+    """
+    if most >= columns:
+        return list(range(columns))
+    most = max(most, _FEWEST_COLUMNS)
+    chosen = {0, columns - 1, bracket.lower, bracket.upper}
+    near = sorted(range(columns), key=lambda column: abs(column - bracket.lower))
+    for column in near[: most // 2]:
+        if len(chosen) < most:
+            chosen.add(column)
+    free = most - len(chosen)
+    spread = np.linspace(0, columns - 1, free + 2).round().astype(int)[1:-1]
+    for column in (*spread.tolist(), *near):
+        if len(chosen) < most:
+            chosen.add(column)
+    return sorted(chosen)
+
+
+def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": tally.kind,
+        "dtype": ", ".join(sorted(tally.dtypes)),
+        "shape": tally.unit_shape,
+        "response_shape": tally.response_shape or tally.unit_shape,
+        "unit": tally.plan.choice,
+        "channels": tally.channels,
+        "load": None if tally.load is None or not tally.load.routed else tally.load.share,
+        "masked": tally.masked,
+        "stops": len(tally.columns) - 1,
+        "units": tally.units,
+        "probes": tally.probes,
+        "nan": tally.nan_total,
+        "infinite": tally.infinite_total,
+        "finite_probes": _least_finite(tally),
+        "mean_abs": _finite(tally.mean_abs),
+    }
+
+
+def _least_finite(tally: Tally) -> int:
+    """The least probes on which a unit was finite, of those that ever were; 0 where none was."""
+    finite = tally.finite_probes
+    if isinstance(finite, int):
+        return finite
+    return int(finite[finite > 0].min(initial=tally.probes)) if finite.any() else 0
+
+
+def _finite(value: float) -> float:
+    """JSON has no infinity: a sum of float64 responses may overflow."""
+    return value if math.isfinite(value) else sys.float_info.max
+
+
+def _columns_within(budget: int, tally: Tally) -> int:
+    return budget // max(tally.units * _counts_dtype(tally.probes).itemsize, 1)
+
+
+def _counts_dtype(probes: int) -> np.dtype[Any]:
+    for dtype in (np.uint8, np.uint16, np.uint32):
+        if probes <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    return np.dtype(np.float64)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,131 @@
+"""What the page may show besides tolerances and the layer: checked, and said how to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from iua_widget.reading.table_columns import COLUMNS, find_column, nearest_first
+from iua_widget.widget.shown_rows import RowFilter
+
+SORT_COLUMNS: Final = tuple(COLUMNS)
+"""What the layer table can be sorted by."""
+
+COLOURS: Final = ("share", "count", "mean |x|", "dead")
+"""What the colours of the heatmap can stand for."""
+
+
+def check_sort(value: object) -> dict[str, Any] | None:
+    """Return `value` if it is an order of the layer table, its column named as on the page.
+
+    Parameters
+    ----------
+    value : mapping or None
+        ``{"column": "dead channels", "ascending": False}``, the column named as in DataFrames or as
+        in filters; None for the order of the network.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or of an unknown column.
+
+    Examples
+    --------
+    >>> check_sort({"column": "dead channels", "ascending": False})
+    {'column': 'dead-channels', 'ascending': False}
+    """
+    if value is None:
+        return None
+    name = value.get("column") if isinstance(value, Mapping) else None
+    column = find_column(name) if isinstance(name, str) else None
+    if (
+        isinstance(value, Mapping)
+        and set(value) == {"column", "ascending"}
+        and column is not None
+        and isinstance(value["ascending"], bool)
+    ):
+        return {"column": column.key, "ascending": value["ascending"]}
+    columns = nearest_first(name if isinstance(name, str) else "", SORT_COLUMNS)
+    message = (
+        f"sort is {value!r}, and must be None, for the order of the network, or such as "
+        '{"column": "dead", "ascending": False}, with a column of '
+        f"{', '.join(map(repr, columns))}."
+    )
+    raise ValueError(message)
+
+
+def check_filter(value: str) -> str:
+    """Return `value` if the layer table can be filtered by it.
+
+    Raises
+    ------
+    ValueError
+        If it compares what is no figure, or a figure with what is no number; with the figures
+        there are.
+    """
+    RowFilter.parsed(value)
+    return value
+
+
+def check_colour(value: object) -> str:
+    """Return `value` if it is something that colours can stand for.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `COLOURS`.
+    """
+    for colour in COLOURS:
+        if value == colour:
+            return colour
+    message = f"colour must be one of {', '.join(map(repr, COLOURS))}, and is {value!r}."
+    raise ValueError(message)
+
+
+def check_units(value: object, *, layer: str, units: int | None) -> list[int]:
+    """Return a selection of units, ascending and without repeats.
+
+    Parameters
+    ----------
+    value : iterable of int
+        Indices in the layer's C order.
+    layer : str
+        For the error.
+    units : int or None
+        How many there are; None where that is not known yet.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no list, or one of it is no unit of the layer.
+
+    Examples
+    --------
+    >>> check_units([7, 3, 3], layer="relu", units=8)
+    [3, 7]
+    """
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        message = f"units must be a list of unit indices, such as [3, 17], and is {value!r}."
+        raise TypeError(message)
+    chosen = set()
+    for unit in value:
+        index = _whole(unit)
+        if index is None or not 0 <= index < (index + 1 if units is None else units):
+            known = "0 or more" if units is None else f"from 0 to {units - 1:,}"
+            message = (
+                f"{unit!r} is no unit of layer {layer!r}: units are whole numbers {known}, in the "
+                "C order of one probe's response."
+            )
+            raise ValueError(message)
+        chosen.add(index)
+    return sorted(chosen)
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number == value else None

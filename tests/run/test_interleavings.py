@@ -1,0 +1,150 @@
+"""What is read, kept or left behind is of whole batches, whatever comes when."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from iua_widget import IUA
+from iua_widget.sources.producers import MappingSource
+from iua_widget.widget.background import Run
+
+BATCH = 4
+BATCHES = 12
+LAYERS = ("first", "second", "third")
+VALUES = np.where(
+    np.random.default_rng(0).random((BATCHES * BATCH, 6)) < 0.5, 0.0, 1.0
+)  # the same for all layers
+EXPECTED = [(VALUES[: n * BATCH] == 0).sum(axis=0).tolist() for n in range(BATCHES + 1)]
+
+
+def check_whole(iua: IUA) -> int:
+    """Check that a result is that of the first so many batches, and return how many."""
+    with iua.lock:
+        number, rest = divmod(iua.probes, BATCH)
+        assert rest == 0
+        if number:
+            assert iua.layers == list(LAYERS)
+        for layer in iua.layers:
+            tally = iua.tally(layer)
+            assert tally.probes == iua.probes
+            assert tally.unit_counts(0).tolist() == EXPECTED[number]
+            assert tally.curves().mean[0] * tally.probes == sum(EXPECTED[number])
+    return number
+
+
+def batches(chance: random.Random) -> Iterator[dict[str, np.ndarray]]:
+    for start in range(0, len(VALUES), BATCH):
+        if chance.random() < 0.1:
+            threading.Event().wait(chance.random() * 1e-3)
+        yield dict.fromkeys(LAYERS, VALUES[start : start + BATCH])
+
+
+@pytest.fixture
+def busy_switching() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("busy_switching")
+@pytest.mark.parametrize(("engine", "rounds"), [("auto", 1000), ("device", 200)])
+def test_a_thousand_interleavings_of_counting_reading_pausing_and_stopping(
+    engine: str, rounds: int
+) -> None:
+    seen = set()
+    stopped = 0
+    for seed in range(rounds):
+        chance = random.Random(seed)
+        iua = IUA(keep_inactive=False, engine=engine)
+        source = MappingSource(lambda chance=chance: batches(chance), label="batches")
+        run = Run(lambda iua=iua, source=source: iua.count(source))
+        failures: list[BaseException] = []
+
+        def read(iua: IUA = iua, run: Run = run, failures: list[BaseException] = failures) -> None:
+            try:
+                while run.active:
+                    seen.add(check_whole(iua))
+                    if iua.probes:
+                        shares = {r.mean_inactive for r in iua.at().results.values()}
+                        assert len(shares) == 1
+            except BaseException as error:  # noqa: BLE001  (raised below)
+                failures.append(error)
+
+        run.start()
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        for _ in range(chance.randrange(4)):
+            threading.Event().wait(chance.random() * 1e-3)
+            action = chance.choice([run.pause, run.resume, run.stop])
+            action(wait=chance.random() < 0.5)
+        run.resume(wait=False)
+        assert run.wait(30)
+        for reader in readers:
+            reader.join(30)
+            assert not reader.is_alive()
+        assert run.error is None, run.error
+        assert not failures, failures
+        number = check_whole(iua)
+        assert run.progress.probes == number * BATCH
+        assert number == BATCHES or run.status == "stopped"
+        stopped += number < BATCHES
+    assert len(seen) > BATCHES // 2, "the readers hardly ever met the run"
+    assert rounds * 0.02 < stopped < rounds * 0.98
+
+
+INTERRUPTED = """
+import os, random, signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+from test_interleavings import BATCH, BATCHES, LAYERS, VALUES, check_whole
+from iua_widget import IUA
+
+chance = random.Random(0)
+ends = []
+for _ in range(300):
+    iua = IUA()
+    armed = threading.Event()
+
+    def strike(delay):
+        armed.wait()
+        threading.Event().wait(delay)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def batches():
+        armed.set()
+        for start in range(0, len(VALUES), BATCH):
+            yield dict.fromkeys(LAYERS, VALUES[start : start + BATCH])
+
+    striker = threading.Thread(target=strike, args=(chance.random() * 8e-3,))
+    striker.start()
+    try:
+        try:
+            iua = IUA.introspect(batches())
+        except KeyboardInterrupt as error:
+            iua = error.partial
+        striker.join()
+        threading.Event().wait(1e-3)
+    except KeyboardInterrupt:  # came when all was counted
+        pass
+    ends.append(check_whole(iua))
+print(sorted(set(ends)))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals to send")
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_at_any_moment_leaves_whole_batches() -> None:
+    here = __file__.rpartition("/")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, here], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(done.stdout.split(",")) > 3, f"always interrupted at the same place: {done.stdout}"

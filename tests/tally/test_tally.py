@@ -1,0 +1,276 @@
+"""Tallies merge, in any order, to the tally of all their streams."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from iua_widget.engines.cpu import pages
+from iua_widget.errors import MergeError
+from iua_widget.tally.probe_moments import ProbeMoments
+from iua_widget.tally.tally import Tally, count_waiting
+from iua_widget.tolerances import Stops, default_stops
+
+parts = st.lists(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(0, 5), st.just(4)),
+        elements=st.sampled_from([0.0, 1e-8, 1e-3, -0.02, 1.0, np.nan, np.inf]),
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+def tally_of(values: np.ndarray, stops: Stops, inactive_at: float | None = 1e-8) -> Tally:
+    tally = Tally(stops, values.shape[1:], inactive_at=inactive_at)
+    tally.add(tally.classify(values))
+    return tally
+
+
+def assert_equal(one: Tally, other: Tally) -> None:
+    assert one.probes == other.probes
+    np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_array_equal(one.nan_count, other.nan_count)
+    np.testing.assert_array_equal(one.infinite_count, other.infinite_count)
+    np.testing.assert_array_equal(one.abs_max, other.abs_max)
+    np.testing.assert_allclose(one.abs_sum, other.abs_sum, rtol=1e-12)
+    np.testing.assert_allclose(one.square_sum, other.square_sum, rtol=1e-12)
+    assert one.inactive == other.inactive
+    if one.probes:
+        for field in ("mean", "std", "dead"):
+            np.testing.assert_array_equal(
+                getattr(one.curves(), field), getattr(other.curves(), field)
+            )
+
+
+@settings(max_examples=100, deadline=None)
+@given(parts)
+def test_merged_parts_equal_the_whole(arrays: list[np.ndarray]) -> None:
+    stops = Stops(default_stops())
+    whole = tally_of(np.concatenate(arrays), stops)
+    tallies = [tally_of(array, stops) for array in arrays]
+    from_left = tallies[0]
+    for tally in tallies[1:]:
+        from_left = from_left.merged(tally)
+    from_right = tallies[-1]
+    for tally in tallies[-2::-1]:
+        from_right = tally.merged(from_right)
+    assert_equal(from_left, whole)
+    assert_equal(from_right, whole)
+
+
+def test_merging_leaves_both_parts_as_they_were() -> None:
+    stops = Stops([0, 1])
+    one, other = tally_of(np.zeros((2, 3)), stops), tally_of(np.ones((4, 3)), stops)
+    one.merged(other)
+    assert (one.probes, other.probes) == (2, 4)
+    assert one.unit_counts(0).tolist() == [2, 2, 2]
+    assert other.unit_counts(0).tolist() == [0, 0, 0]
+
+
+def test_tallies_that_do_not_match_are_refused_saying_how() -> None:
+    tally = tally_of(np.zeros((2, 3)), Stops([0, 1]))
+    with pytest.raises(MergeError, match=r"stops differ: 2 here and 3 there, first at 0.5"):
+        tally.merged(tally_of(np.zeros((2, 3)), Stops([0, 0.5, 1])))
+    with pytest.raises(MergeError, match=r"units differ: shape \(3,\) here, \(4,\) there"):
+        tally.merged(tally_of(np.zeros((2, 4)), Stops([0, 1])))
+
+
+def test_the_list_of_each_probe_is_kept_only_where_both_have_it() -> None:
+    stops = Stops([0, 1e-8])
+    kept = tally_of(np.zeros((2, 3)), stops)
+    unkept = tally_of(np.zeros((2, 3)), stops, inactive_at=None)
+    assert kept.merged(kept).inactive == [3, 3, 3, 3]
+    assert kept.merged(unkept).inactive is None
+
+
+def test_without_a_probe_there_are_no_figures() -> None:
+    tally = tally_of(np.zeros((0, 3)), Stops([0]))
+    assert tally.mean_abs == 0
+    curves = tally.curves()
+    assert np.isnan([*curves.mean, *curves.std]).all()
+    assert not curves.dead.any()
+    assert not tally.unit_dead(1).any()
+
+
+def test_unit_statistics_leave_out_what_is_not_finite() -> None:
+    values = np.array([[1.0, np.nan], [-3.0, 2.0], [np.inf, -2.0]])
+    tally = tally_of(values, Stops([0]))
+    assert tally.abs_sum.tolist() == [4, 4]
+    assert tally.square_sum.tolist() == [10, 8]
+    assert tally.abs_max.tolist() == [3, 2]
+    assert tally.nan_count.tolist() == [0, 1]
+    assert tally.infinite_count.tolist() == [1, 0]
+    assert tally.mean_abs == 2
+
+
+def test_memory_does_not_grow_with_probes_unless_the_list_is_kept() -> None:
+    stops = Stops(default_stops())
+    tally = Tally(stops, (50,))
+    batch = tally.classify(np.zeros((64, 50), np.float32))
+    tally.add(batch)
+    size = sum(value.nbytes for value in vars(tally).values() if isinstance(value, np.ndarray))
+    for _ in range(200):
+        tally.add(batch)
+    after = sum(value.nbytes for value in vars(tally).values() if isinstance(value, np.ndarray))
+    assert after == size
+    assert tally.inactive is None
+
+
+magnitudes = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.just(5)),
+    elements=st.sampled_from([0.0, 1e-8, 2e-4, -0.02, 0.5, 1.0, 99.0, np.nan, np.inf]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_batches_that_wait_are_counted_whenever_they_are_read(data: st.DataObject) -> None:
+    stops = Stops(default_stops())
+    waiting, plain = Tally(stops, (5,)), Tally(stops, (5,))
+    waiting.most_waiting = data.draw(st.integers(0, 400))
+    for _ in range(data.draw(st.integers(1, 8))):
+        values = np.resize(data.draw(magnitudes), (data.draw(st.integers(1, 150)), 5))
+        for tally in (waiting, plain):
+            tally.reserve(len(values))
+            tally.add(tally.classify(values, running=tally is waiting))
+        assert waiting.waiting <= waiting.most_waiting
+        assert not plain.waiting
+        match data.draw(st.sampled_from(["read", "thin", "merge", "state", "wait less", "go on"])):
+            case "read":
+                column = waiting.columns[len(waiting.columns) // 2]
+                counts = (tally.unit_counts(column) for tally in (waiting, plain))
+                np.testing.assert_array_equal(*counts)
+                assert not waiting.waiting
+            case "thin":
+                columns = [*waiting.columns[:: data.draw(st.integers(1, 3))], len(stops)]
+                for tally in (waiting, plain):
+                    tally.thin(sorted({0, *columns}))
+            case "merge":
+                waiting, plain = (one.merged(one) for one in (waiting, plain))
+                waiting.most_waiting = 200
+            case "state":
+                waiting = Tally.restored(stops, copy.deepcopy(waiting.state()))
+                waiting.most_waiting = 90
+            case "wait less":
+                waiting.most_waiting //= 2
+                count_waiting([waiting])
+    assert waiting.columns == plain.columns
+    assert waiting.counts.dtype == plain.counts.dtype
+    np.testing.assert_array_equal(waiting.counts, plain.counts)
+    np.testing.assert_array_equal(waiting.abs_sum, plain.abs_sum)
+
+
+def test_threads_that_add_the_first_batch_add_to_the_same_sums() -> None:
+    values = np.ones((4, 200_000))
+    stops = Stops([0.0, 0.5])
+    pages.keep_at_most(2**27)  # memory that must be cleared, which takes a while
+    try:
+        for _ in range(40):
+            tally = Tally(stops, (200_000,))
+            tally.add(tally.classify(values))
+            assert (tally.abs_sum == 4).all()
+            assert (tally.abs_max == 1).all()
+    finally:
+        pages.keep_at_most(0)
+
+
+def test_cumulative_columns_are_the_unit_counts() -> None:
+    rng = np.random.default_rng(0)
+    tally = tally_of(np.maximum(rng.normal(size=(40, 20_000)), 0), Stops(default_stops()))
+    columns = [0, 1, 30, 31, 69, 70]
+    cumulative = tally.cumulative(columns)
+    for row, column in enumerate(columns):
+        np.testing.assert_array_equal(cumulative[row], tally.unit_counts(column))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_thinned_counts_are_exact_where_they_are_held_and_bounds_elsewhere(
+    data: st.DataObject,
+) -> None:
+    stops = Stops(default_stops())
+    before, after = data.draw(magnitudes), data.draw(magnitudes)
+    full, thinned = tally_of(before, stops), tally_of(before, stops)
+    top = len(stops)
+    inner = data.draw(st.sets(st.integers(1, top - 1), max_size=8))
+    thinned.thin([0, *sorted(inner), top])
+    for tally in (full, thinned):
+        tally.add(tally.classify(after))
+    for threshold in (*stops.values, 1.5e-7, 0.77, 50.0):
+        bracket, held = stops.locate(threshold), thinned.locate_counts(threshold)
+        assert held.lower <= bracket.lower <= bracket.upper <= held.upper
+        assert (full.unit_counts(bracket.lower) >= thinned.unit_counts(held.lower)).all()
+        assert (full.unit_counts(bracket.upper) <= thinned.unit_counts(held.upper)).all()
+    for column in thinned.columns:
+        np.testing.assert_array_equal(thinned.unit_counts(column), full.unit_counts(column))
+    for field in ("mean", "std", "dead"):
+        np.testing.assert_array_equal(
+            getattr(full.curves(), field), getattr(thinned.curves(), field)
+        )
+
+
+def test_tallies_held_at_different_stops_merge_to_those_they_share() -> None:
+    stops = Stops([0, 1, 2, 3])
+    one, other = tally_of(np.eye(3) * 2.5, stops), tally_of(np.ones((2, 3)), stops)
+    one.thin([0, 1, 3, 4])
+    other.thin([0, 2, 3, 4])
+    merged = one.merged(other)
+    assert merged.columns == (0, 3, 4)
+    assert merged.unit_counts(3).tolist() == [5, 5, 5]
+    assert one.columns == (0, 1, 3, 4)
+
+
+@pytest.mark.parametrize("last", [2**16, 2**32, 2**40])
+def test_counters_are_wide_enough_at_every_boundary(last: int) -> None:
+    tally = tally_of(np.array([[0.0, 0.5]]), Stops([0, 1]), inactive_at=None)
+    doubles = [tally]
+    while doubles[-1].probes < last:
+        doubles.append(doubles[-1].merged(doubles[-1]))
+    below = doubles[0]
+    for part in doubles[1:-1]:
+        below = below.merged(part)
+    assert below.probes == last - 1
+    for whole in (below, doubles[-1], below.merged(tally), doubles[-1].merged(tally)):
+        assert whole.unit_counts(0).tolist() == [whole.probes, 0]
+        assert whole.unit_counts(1).tolist() == [whole.probes, whole.probes]
+    continued = below.merged(Tally(Stops([0, 1]), (2,)))
+    continued.add(continued.classify(np.zeros((3, 2))))
+    assert continued.unit_counts(0).tolist() == [last + 2, 3]
+
+
+@settings(max_examples=50, deadline=None)
+@given(magnitudes, magnitudes)
+def test_a_tally_goes_on_from_its_state(before: np.ndarray, after: np.ndarray) -> None:
+    stops = Stops(default_stops())
+    tally = tally_of(before, stops)
+    tally.saw((5,), "float32")
+    restored = Tally.restored(stops, copy.deepcopy(tally.state()))
+    for one in (tally, restored):
+        one.add(one.classify(after))
+    assert_equal(restored, tally)
+    assert restored.state().facts == tally.state().facts
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6),
+    st.sampled_from([0, 1, 20, 23, 28]),
+)
+def test_the_deviation_is_exact_whatever_the_integers_take(counts: list[int], doubled: int) -> None:
+    moments = ProbeMoments(1)
+    moments.add(np.array(counts)[:, None])
+    for _ in range(doubled):
+        moments.absorb(copy.deepcopy(moments))
+    times = 2**doubled
+    total, squares = sum(counts) * times, sum(count**2 for count in counts) * times
+    probes = len(counts) * times
+    variance = float(probes * squares - total**2)
+    assert moments.std() == np.sqrt(variance) / probes
