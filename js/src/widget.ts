@@ -1,13 +1,13 @@
 /** The entry: what anywidget calls, and what an exported file calls. */
 
-import { AnywidgetHost, type Host, type WidgetModel } from "./host";
-import { followKernel } from "./kernel_watch";
-import { type ReadPart, StaticHost, type StaticPayload } from "./static_host";
-import { hideStill, keepInNotebook } from "./still_output";
+import { AnywidgetHost, type Host, type WidgetModel } from "./host/host";
+import { followKernel } from "./host/kernel_watch";
+import { type ReadPart, StaticHost, type StaticPayload } from "./host/static_host";
+import { hideStill, keepInNotebook } from "./page/still_output";
 import "./styles.css";
-import { Alert } from "./views/alert";
-import { App } from "./views/app";
-import { element } from "./views/dom";
+import { App } from "./page/app";
+import { Alert } from "./ui/alert";
+import { element } from "./ui/dom";
 
 interface RenderContext {
   readonly model: WidgetModel;

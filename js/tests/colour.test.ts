@@ -16,7 +16,7 @@ import {
   themeOf,
   toOklab,
   unpackColour,
-} from "../src/core/colour";
+} from "../src/canvas/colour";
 import {
   DEAD,
   EMPTY_LEVEL,
@@ -25,7 +25,7 @@ import {
   NOT_FINITE,
   POOLINGS,
   SHADES,
-} from "../src/core/levels";
+} from "../src/canvas/levels";
 
 /** As base.css has them. */
 const PAGE: Readonly<Record<Theme, Signals>> = {

@@ -1,9 +1,9 @@
 /** What is dead is told from the probes on which a unit was finite. */
 
 import { describe, expect, it } from "vitest";
-import { DeadRule } from "../src/core/dead_rule";
-import { PerUnitReader } from "../src/core/per_unit_reader";
-import { summariseSelection } from "../src/core/unit_selection";
+import { DeadRule } from "../src/reading/dead_rule";
+import { PerUnitReader } from "../src/reading/per_unit_reader";
+import { summariseSelection } from "../src/reading/unit_selection";
 import { unitsSnapshot } from "./units";
 
 describe("a dead unit", () => {

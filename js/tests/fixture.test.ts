@@ -2,11 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { readLayer, readUnitsAt } from "../src/core/layers";
-import { inForce, PRESETS, type Preset } from "../src/core/presets";
-import { decodeTable, decodeUnits } from "../src/core/snapshot";
-import { probesNeeded, type Tolerances } from "../src/core/threshold";
-import { UnitFacts } from "../src/core/unit_picture";
+import { readLayer, readUnitsAt } from "../src/reading/layers";
+import { decodeTable, decodeUnits } from "../src/reading/snapshot";
+import { probesNeeded, type Tolerances } from "../src/reading/threshold";
+import { inForce, PRESETS, type Preset } from "../src/tolerances/presets";
+import { UnitFacts } from "../src/units/unit_picture";
 
 interface Expected {
   readonly mean: number;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { AnywidgetHost, type WidgetModel } from "../src/host";
+import { AnywidgetHost, type WidgetModel } from "../src/host/host";
 
 class FakeModel implements WidgetModel {
   readonly state: Record<string, unknown> = { rtol: 0, atol: 1e-8, scale: "layer mean", layer: "" };

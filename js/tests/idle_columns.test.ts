@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { columnWidths, fitColumns } from "../src/core/column_fit";
-import type { ColumnKey } from "../src/core/columns";
-import { idleColumns } from "../src/core/idle_columns";
-import { TableReading } from "../src/core/table_reading";
+import type { ColumnKey } from "../src/reading/columns";
+import { TableReading } from "../src/reading/table_reading";
+import { columnWidths, fitColumns } from "../src/table/column_fit";
+import { idleColumns } from "../src/table/idle_columns";
 import { type LayerWords, tableOf } from "./tables";
 
 const EXACT = { rtol: 0, atol: 0, scale: "zero", dead_share: 1, tau: 0 } as const;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { KernelContact } from "../src/core/kernel_contact";
-import { AnywidgetHost, type WidgetModel } from "../src/host";
-import { followKernel } from "../src/kernel_watch";
+import { AnywidgetHost, type WidgetModel } from "../src/host/host";
+import { followKernel } from "../src/host/kernel_watch";
+import { KernelContact } from "../src/page/kernel_contact";
 
 class Signal<Value> {
   readonly slots = new Set<(sender: unknown, value: Value) => void>();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readLayer, readUnitsAt } from "../src/core/layers";
-import { decodeTable, decodeUnits } from "../src/core/snapshot";
+import { readLayer, readUnitsAt } from "../src/reading/layers";
+import { decodeTable, decodeUnits } from "../src/reading/snapshot";
 import { layerMeta, pack } from "./pack";
 
 const STOPS = [0, 0.1, 1];

@@ -6,7 +6,7 @@ import {
   indexOf,
   layoutUnits,
   unitAt,
-} from "../src/core/layout";
+} from "../src/reading/layout";
 
 const SHAPES: readonly (readonly number[])[] = [
   [],

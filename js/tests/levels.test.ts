@@ -18,8 +18,8 @@ import {
   SHADES,
   shadeAt,
   surveyCounts,
-} from "../src/core/levels";
-import { sameCounts, UnitFacts } from "../src/core/unit_picture";
+} from "../src/canvas/levels";
+import { sameCounts, UnitFacts } from "../src/units/unit_picture";
 import { unitsSnapshot } from "./units";
 
 const ENDS = { from: 0, to: 10 };

@@ -1,12 +1,12 @@
 /** Rings: a lone unit among a million is found, and a busy picture has none. */
 
 import { describe, expect, it } from "vitest";
-import { fitLayout, placeCells, scaledPlacement } from "../src/core/cell_placement";
-import { layoutUnits } from "../src/core/layout";
-import { DEAD, NOT_FINITE } from "../src/core/levels";
-import { LONE_MOST, type LoneUnit, loneUnits } from "../src/core/lone_units";
-import { Pyramid } from "../src/core/pooling";
-import { UnitPainter } from "../src/core/unit_painter";
+import { fitLayout, placeCells, scaledPlacement } from "../src/canvas/cell_placement";
+import { DEAD, NOT_FINITE } from "../src/canvas/levels";
+import { LONE_MOST, type LoneUnit, loneUnits } from "../src/canvas/lone_units";
+import { Pyramid } from "../src/canvas/pooling";
+import { UnitPainter } from "../src/canvas/unit_painter";
+import { layoutUnits } from "../src/reading/layout";
 import { numbers } from "./random";
 
 const VIEW = { width: 640, height: 320 };

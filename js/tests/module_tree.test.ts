@@ -6,7 +6,7 @@ import {
   openAtFirst,
   type Row,
   treeRows,
-} from "../src/core/module_tree";
+} from "../src/names/module_tree";
 
 const NAMES = [
   "stem.relu",

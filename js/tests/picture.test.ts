@@ -5,8 +5,7 @@ import {
   placeCells,
   scaledPlacement,
   showsTiles,
-} from "../src/core/cell_placement";
-import { cellOf, layoutUnits, tileCell } from "../src/core/layout";
+} from "../src/canvas/cell_placement";
 import {
   DEAD,
   EMPTY_LEVEL,
@@ -15,10 +14,11 @@ import {
   POOLINGS,
   type Pooling,
   SHADES,
-} from "../src/core/levels";
-import { pixelExtent } from "../src/core/placement";
-import { halve, meanLevel, Pyramid } from "../src/core/pooling";
-import { depthFor, GRID_LINE_FROM, rasterise, rasteriseTiles } from "../src/core/raster";
+} from "../src/canvas/levels";
+import { halve, meanLevel, Pyramid } from "../src/canvas/pooling";
+import { depthFor, GRID_LINE_FROM, rasterise, rasteriseTiles } from "../src/canvas/raster";
+import { cellOf, layoutUnits, tileCell } from "../src/reading/layout";
+import { pixelExtent } from "../src/ui/placement";
 import { numbers } from "./random";
 
 function randomLevels(units: number, pooling: Pooling, seed: number): Uint8Array {

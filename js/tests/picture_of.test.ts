@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { pictureCurve } from "../src/core/picture_of";
-import { TableReading } from "../src/core/table_reading";
+import { pictureCurve } from "../src/page/picture_of";
+import { TableReading } from "../src/reading/table_reading";
 import { tableOf } from "./tables";
 
 const AT = { rtol: 0, atol: 0.1, scale: "layer mean", dead_share: 1, tau: 0.1 } as const;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type ListChoice, RowList } from "../src/core/row_list";
-import { TableReading } from "../src/core/table_reading";
+import { TableReading } from "../src/reading/table_reading";
+import { type ListChoice, RowList } from "../src/table/row_list";
 import { tableOf } from "./tables";
 
 const LAYERS = [

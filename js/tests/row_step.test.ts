@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { rowAfterKey } from "../src/core/row_step";
+import { rowAfterKey } from "../src/ui/row_step";
 
 describe("the row that a key goes to", () => {
   test.each([

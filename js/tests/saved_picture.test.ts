@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { drawPicture, fitText, type Picture, textWidth, wrapText } from "../src/core/picture";
+import { drawPicture, fitText, type Picture, textWidth, wrapText } from "../src/picture/picture";
 
 const COLOURS = {
   ground: "rgb(255, 255, 255)",

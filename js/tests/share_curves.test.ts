@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { readLayer } from "../src/core/layers";
-import { allCurves, inForceAt, layerCurve, placeOfShare } from "../src/core/share_curves";
-import { decodeTable } from "../src/core/snapshot";
+import { readLayer } from "../src/reading/layers";
+import { decodeTable } from "../src/reading/snapshot";
+import { allCurves, inForceAt, layerCurve, placeOfShare } from "../src/tolerances/share_curves";
 import { layerMeta, pack } from "./pack";
 
 const fixture = JSON.parse(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { textWidth } from "../src/core/picture";
-import { ShortNames } from "../src/core/short_names";
+import { ShortNames } from "../src/names/short_names";
+import { textWidth } from "../src/picture/picture";
 
 const letters = (text: string): number => [...text].length;
 const WIDTHS = Array.from({ length: 25 }, (_, at) => 8 + 3 * at);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decode, decodeTable, decodeUnits, SnapshotError } from "../src/core/snapshot";
+import { decode, decodeTable, decodeUnits, SnapshotError } from "../src/reading/snapshot";
 import { layerMeta, pack } from "./pack";
 
 const ARRAYS = {

@@ -1,8 +1,8 @@
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { decodeBase64 } from "../src/core/base64";
-import { EMPTY_RUN } from "../src/host";
-import { StaticHost, type StaticPayload } from "../src/static_host";
+import { decodeBase64 } from "../src/host/base64";
+import { EMPTY_RUN } from "../src/host/host";
+import { StaticHost, type StaticPayload } from "../src/host/static_host";
 
 const BYTES = Uint8Array.from({ length: 4096 }, (_, index) => (index * index) % 251);
 

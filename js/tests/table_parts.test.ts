@@ -1,15 +1,15 @@
 /** The smaller parts of the layer table: widths, the window of rows, words, text to copy. */
 
 import { describe, expect, it } from "vitest";
-import { type ColumnWidths, columnWidths, fitColumns } from "../src/core/column_fit";
-import { COLUMNS, type ColumnKey } from "../src/core/columns";
-import { layerWarnings } from "../src/core/layer_warnings";
-import { RowList } from "../src/core/row_list";
-import { rowsToMake, rowWindow, scrollFor } from "../src/core/row_window";
-import type { LayerMeta } from "../src/core/snapshot";
-import { TableReading } from "../src/core/table_reading";
-import { tableText } from "../src/core/table_text";
-import { TypeToFind } from "../src/core/type_to_find";
+import { COLUMNS, type ColumnKey } from "../src/reading/columns";
+import type { LayerMeta } from "../src/reading/snapshot";
+import { TableReading } from "../src/reading/table_reading";
+import { type ColumnWidths, columnWidths, fitColumns } from "../src/table/column_fit";
+import { layerWarnings } from "../src/table/layer_warnings";
+import { RowList } from "../src/table/row_list";
+import { rowsToMake, rowWindow, scrollFor } from "../src/table/row_window";
+import { tableText } from "../src/table/table_text";
+import { TypeToFind } from "../src/table/type_to_find";
 import { layerMeta } from "./pack";
 import { tableOf } from "./tables";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readLayer } from "../src/core/layers";
-import { shareCurve, TableReading } from "../src/core/table_reading";
+import { readLayer } from "../src/reading/layers";
+import { shareCurve, TableReading } from "../src/reading/table_reading";
 import { tableOf } from "./tables";
 
 const TABLE = tableOf([

@@ -2,7 +2,15 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { FIGURE_KEYS, type FigureKey, findFigure, isText } from "../src/core/columns";
+import { FIGURE_KEYS, type FigureKey, findFigure, isText } from "../src/reading/columns";
+import {
+  asSort,
+  nextSort,
+  type Sort,
+  type SortValues,
+  sortRows,
+  textKey,
+} from "../src/reading/row_order";
 import {
   filteredKind,
   HAS_DEAD,
@@ -11,15 +19,7 @@ import {
   passes,
   withKind,
   withTest,
-} from "../src/core/row_filter";
-import {
-  asSort,
-  nextSort,
-  type Sort,
-  type SortValues,
-  sortRows,
-  textKey,
-} from "../src/core/row_order";
+} from "../src/table/row_filter";
 
 type Row = Readonly<Partial<Record<FigureKey, string | number | null>>>;
 

@@ -1,6 +1,6 @@
 /** Table snapshots for tests, from a few words on each layer. */
 
-import { decodeTable, type TableSnapshot } from "../src/core/snapshot";
+import { decodeTable, type TableSnapshot } from "../src/reading/snapshot";
 import { layerMeta, pack } from "./pack";
 
 export const STOPS = [0, 0.1, 1];

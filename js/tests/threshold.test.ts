@@ -5,7 +5,7 @@ import {
   locateLayer,
   positionAmong,
   thresholdOf,
-} from "../src/core/threshold";
+} from "../src/reading/threshold";
 
 const STOPS = [0, 1e-8, 1e-4, 0.1, 10];
 

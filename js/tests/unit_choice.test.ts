@@ -1,9 +1,9 @@
 /** Which units are chosen: picked one by one, added, pinned, let go of. */
 
 import { describe, expect, it } from "vitest";
-import { UnitChoice } from "../src/core/unit_choice";
-import { UnitRows } from "../src/core/unit_rows";
-import { MOST_SELECTED } from "../src/core/unit_selection";
+import { MOST_SELECTED } from "../src/reading/unit_selection";
+import { UnitChoice } from "../src/units/unit_choice";
+import { UnitRows } from "../src/units/unit_rows";
 
 const chosen = (choice: UnitChoice) => [choice.selected, choice.pinned, choice.anchor];
 

@@ -1,7 +1,7 @@
 /** The histogram of one unit, its axis, and the threshold that is dragged along it. */
 
 import { describe, expect, it } from "vitest";
-import type { LayerMeta } from "../src/core/snapshot";
+import type { LayerMeta } from "../src/reading/snapshot";
 import {
   barsOf,
   magnitudeAxis,
@@ -10,8 +10,8 @@ import {
   SLOT,
   unitHistogram,
   valueAt,
-} from "../src/core/unit_histogram";
-import { scaleOfUnit, tolerancesAt, unitThreshold } from "../src/core/unit_threshold";
+} from "../src/units/unit_histogram";
+import { scaleOfUnit, tolerancesAt, unitThreshold } from "../src/units/unit_threshold";
 import { layerMeta } from "./pack";
 import { unitsSnapshot } from "./units";
 

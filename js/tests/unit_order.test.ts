@@ -1,8 +1,8 @@
 /** Orders of units, and the rows of a list. */
 
 import { describe, expect, it } from "vitest";
-import { orderUnits, ranksOf } from "../src/core/unit_order";
-import { MOST_ROWS, UnitRows } from "../src/core/unit_rows";
+import { orderUnits, ranksOf } from "../src/canvas/unit_order";
+import { MOST_ROWS, UnitRows } from "../src/units/unit_rows";
 
 function draws(length: number, most: number): number[] {
   let state = 7;

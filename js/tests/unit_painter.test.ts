@@ -1,9 +1,8 @@
 /** Pixels counted: of death in every tile and part as much as there is, where it is. */
 
 import { describe, expect, it } from "vitest";
-import { Apportionment } from "../src/core/apportion";
-import { fitLayout, placeCells, scaledPlacement } from "../src/core/cell_placement";
-import { type Layout, layoutUnits, tileCell } from "../src/core/layout";
+import { Apportionment } from "../src/canvas/apportion";
+import { fitLayout, placeCells, scaledPlacement } from "../src/canvas/cell_placement";
 import {
   DEAD,
   EMPTY_LEVEL,
@@ -11,11 +10,12 @@ import {
   NOT_FINITE,
   POOLINGS,
   type Pooling,
-} from "../src/core/levels";
-import { type Placement, pixelExtent } from "../src/core/placement";
-import { Pyramid } from "../src/core/pooling";
-import { GRID_LINE_FROM } from "../src/core/raster";
-import { UnitPainter } from "../src/core/unit_painter";
+} from "../src/canvas/levels";
+import { Pyramid } from "../src/canvas/pooling";
+import { GRID_LINE_FROM } from "../src/canvas/raster";
+import { UnitPainter } from "../src/canvas/unit_painter";
+import { type Layout, layoutUnits, tileCell } from "../src/reading/layout";
+import { type Placement, pixelExtent } from "../src/ui/placement";
 import { numbers } from "./random";
 
 const VIEW = { width: 201, height: 130 };

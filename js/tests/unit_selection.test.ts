@@ -1,10 +1,10 @@
 /** Selecting units: by a rectangle, one by one, and what they come to; and their outlines. */
 
 import { describe, expect, it } from "vitest";
-import { type Box, clearMarks, drawContour, markUnits } from "../src/core/contour";
-import { DeadRule } from "../src/core/dead_rule";
-import { cellOf, fromOwnIndex, layoutUnits, ownIndex, unitsIn } from "../src/core/layout";
-import { summariseSelection, toggled, united } from "../src/core/unit_selection";
+import { type Box, clearMarks, drawContour, markUnits } from "../src/canvas/contour";
+import { DeadRule } from "../src/reading/dead_rule";
+import { cellOf, fromOwnIndex, layoutUnits, ownIndex, unitsIn } from "../src/reading/layout";
+import { summariseSelection, toggled, united } from "../src/reading/unit_selection";
 
 describe("unitsIn", () => {
   const rectangles = [

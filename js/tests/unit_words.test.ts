@@ -1,16 +1,16 @@
 /** What the page says of the units of a layer. */
 
 import { describe, expect, it } from "vitest";
-import type { LayerReading } from "../src/core/layers";
-import { describeUnit, ownIndex } from "../src/core/layout";
-import type { LayerMeta } from "../src/core/snapshot";
+import type { LayerReading } from "../src/reading/layers";
+import { describeUnit, ownIndex } from "../src/reading/layout";
+import type { LayerMeta } from "../src/reading/snapshot";
 import {
   deadChannels,
   maskedNote,
   unitNote,
   unitSentence,
   unitSummary,
-} from "../src/core/unit_words";
+} from "../src/reading/unit_words";
 import { layerMeta } from "./pack";
 
 function meta(changes: object): LayerMeta {

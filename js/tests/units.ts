@@ -1,6 +1,6 @@
 /** Snapshots of units, for tests. */
 
-import type { UnitsSnapshot } from "../src/core/snapshot";
+import type { UnitsSnapshot } from "../src/reading/snapshot";
 
 /** `columns` are cumulative counts: one list a stop, then one for any finite value. */
 export function unitsSnapshot(

@@ -10,7 +10,7 @@ import {
   WHOLE,
   wheelFactor,
   zoomAbout,
-} from "../src/core/viewport";
+} from "../src/canvas/viewport";
 
 const SIZE = { width: 400, height: 200 };
 

@@ -9,8 +9,8 @@ import {
   formatShare,
   formatTolerance,
   plural,
-} from "../src/core/format";
-import { nearestStop, parseTolerance, ticks } from "../src/core/scale";
+} from "../src/reading/format";
+import { nearestStop, parseTolerance, ticks } from "../src/reading/scale";
 
 describe("formats", () => {
   it("write tolerances as a person types them, and read them back", () => {

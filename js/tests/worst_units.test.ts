@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeTable, SnapshotError } from "../src/core/snapshot";
-import type { Tolerances } from "../src/core/threshold";
-import { MOST_SELECTED } from "../src/core/unit_selection";
+import { decodeTable, SnapshotError } from "../src/reading/snapshot";
+import type { Tolerances } from "../src/reading/threshold";
+import { MOST_SELECTED } from "../src/reading/unit_selection";
 import {
   isSelection,
   rankedAtWords,
@@ -12,7 +12,7 @@ import {
   type WorstUnit,
   WorstUnits,
   worstUnitName,
-} from "../src/core/worst_units";
+} from "../src/worst/worst_reading";
 
 interface ByHand {
   readonly layer: string;

@@ -1,0 +1,99 @@
+/** Hands a picture to the user as a file: SVG as drawn, PNG at twice its size. */
+
+import type { DrawnPicture, LegendMark, PictureColours } from "./picture";
+
+const PNG_SCALE = 2;
+const RELEASE_AFTER_MS = 60_000;
+
+function download(blob: Blob, name: string): void {
+  const address = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), RELEASE_AFTER_MS);
+}
+
+function svgBlob({ svg }: DrawnPicture): Blob {
+  return new Blob([svg], { type: "image/svg+xml" });
+}
+
+async function pngBlob(picture: DrawnPicture): Promise<Blob> {
+  const image = new Image(picture.width, picture.height);
+  const address = URL.createObjectURL(svgBlob(picture));
+  try {
+    image.src = address;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = picture.width * PNG_SCALE;
+    canvas.height = picture.height * PNG_SCALE;
+    canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+    return await new Promise((resolve, reject) => {
+      canvas.toBlob((blob) => {
+        if (blob === null) reject(new Error("The browser could not write the picture as PNG"));
+        else resolve(blob);
+      });
+    });
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}
+
+export async function savePicture(
+  picture: DrawnPicture,
+  kind: "svg" | "png",
+  name: string,
+): Promise<void> {
+  const file = name.replace(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 80) || "iua";
+  download(kind === "svg" ? svgBlob(picture) : await pngBlob(picture), `${file}.${kind}`);
+}
+
+export function coloursOf(node: Element): PictureColours {
+  const style = getComputedStyle(node);
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  node.append(probe);
+  // Asked for as a colour of an element: a variable may stand for another, or for a system colour.
+  const colour = (name: string): string => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const colours = {
+    ground: colour("--iua-ground"),
+    text: colour("--iua-text"),
+    muted: colour("--iua-muted"),
+    line: colour("--iua-line"),
+    bar: colour("--iua-bar"),
+    barUpper: colour("--iua-bar-upper"),
+    barRest: colour("--iua-bar-rest"),
+    accent: colour("--iua-accent"),
+    dead: colour("--iua-dead-text"),
+    font: style.fontFamily,
+  };
+  probe.remove();
+  return colours;
+}
+
+/** The legend as it stands on the page: its words, swatches and ramp in their order. */
+export function readLegend(legend: Element | null): LegendMark[][] {
+  const parts = legend?.querySelectorAll<HTMLElement>(".iua-legend-part") ?? [];
+  return [...parts]
+    .filter((part) => !part.hidden)
+    .map((part) =>
+      [...part.children].map((child): LegendMark => {
+        const style = getComputedStyle(child);
+        if (child.classList.contains("iua-ramp")) {
+          return { kind: "ramp", colours: style.backgroundImage.match(/rgba?\([^)]*\)/g) ?? [] };
+        }
+        if (child.classList.contains("iua-ring")) {
+          return { kind: "ring", colour: style.borderTopColor };
+        }
+        if (child.classList.contains("iua-swatch")) {
+          return { kind: "swatch", colour: style.backgroundColor };
+        }
+        return { kind: "text", text: child.textContent ?? "" };
+      }),
+    );
+}

@@ -1,0 +1,59 @@
+/** Which columns are shown: a button that opens a list to tick. */
+
+import { COLUMNS, type ColumnKey } from "../reading/columns";
+import { element } from "../ui/dom";
+import { PaneMenu } from "../ui/pane_menu";
+
+export interface ColumnsActions {
+  onShow(key: ColumnKey, shown: boolean): void;
+  /** As room allows again, each as wide as it needs. */
+  onReset(): void;
+}
+
+export class ColumnsMenu {
+  readonly #boxes = new Map<ColumnKey, HTMLInputElement>();
+  readonly #menu: PaneMenu;
+
+  constructor(actions: ColumnsActions, signal: AbortSignal) {
+    const content: HTMLElement[] = [];
+    for (const { key, heading, menu = heading } of COLUMNS) {
+      if (key === "name") continue;
+      const box = element("input", { attributes: { type: "checkbox" } });
+      box.addEventListener("change", () => actions.onShow(key, box.checked), { signal });
+      this.#boxes.set(key, box);
+      content.push(element("label", { class: "iua-choice" }, box, element("span", { text: menu })));
+    }
+    const reset = element("button", {
+      class: "iua-button iua-tool",
+      text: "As room allows",
+      title: "Show the columns there is room for, each as wide as it needs",
+      attributes: { type: "button" },
+    });
+    reset.addEventListener("click", () => actions.onReset(), { signal });
+    content.push(reset);
+    this.#menu = new PaneMenu(
+      { text: "Columns", label: "columns shown", class: "iua-menu-columns" },
+      content,
+      signal,
+    );
+  }
+
+  /** `absent` are columns of what no layer has. */
+  update(
+    shown: ReadonlySet<ColumnKey>,
+    squeezed: number,
+    absent: (key: ColumnKey) => boolean = () => false,
+  ): void {
+    this.#menu.setTitle(
+      squeezed > 0 ? `${squeezed} more than there is room for` : "All columns are shown",
+    );
+    for (const [key, box] of this.#boxes) {
+      box.checked = shown.has(key);
+      (box.parentElement as HTMLElement).hidden = absent(key);
+    }
+  }
+
+  node(): HTMLElement {
+    return this.#menu.node();
+  }
+}

@@ -1,0 +1,83 @@
+/** A right-aligned number, or a range, with a bar below where it is a share. */
+
+import type { NumberKey } from "../reading/columns";
+import { formatBracket, formatInteger, formatMean, formatShare, NOTHING } from "../reading/format";
+import { element, setAttribute, setText, setVariable } from "../ui/dom";
+
+/** Others are whole numbers. */
+const FORMATS: Partial<Record<NumberKey, (value: number) => string>> = {
+  mean: formatMean,
+  share: formatShare,
+  std: formatMean,
+  "dead-share": formatShare,
+  load: formatMean,
+};
+
+const FITS = 9;
+
+/** A deviation between two stops is not bounded by theirs, so it is not shown as a range. */
+function formatDeviations(lower: number, upper: number): string {
+  const low = formatMean(lower);
+  return low === formatMean(upper) ? low : `≈ ${low}`;
+}
+
+export class NumberCell {
+  readonly #key: NumberKey;
+  readonly #number = element("span", { class: "iua-number" });
+  readonly #aside = element("span", { class: "iua-aside" });
+  readonly #bar: HTMLElement | null;
+  readonly #node: HTMLTableCellElement;
+  #lower = Number.POSITIVE_INFINITY;
+  #upper = Number.POSITIVE_INFINITY;
+
+  constructor(key: NumberKey) {
+    this.#key = key;
+    this.#node = element(
+      "td",
+      { class: "iua-numeric", attributes: { "data-column": key } },
+      element("span", { class: "iua-figure" }, this.#number, this.#aside),
+    );
+    this.#bar = key.endsWith("share")
+      ? element("span", { class: "iua-bar", attributes: { "aria-hidden": "true" } })
+      : null;
+    if (this.#bar !== null) this.#node.append(this.#bar);
+  }
+
+  /** Show a number or the bounds on it; NaN for none. */
+  update(lower: number, upper: number, exact: boolean): void {
+    const high = exact ? lower : upper;
+    if (Object.is(lower, this.#lower) && Object.is(high, this.#upper)) return;
+    this.#lower = lower;
+    this.#upper = high;
+    const known = !Number.isNaN(lower);
+    const between = known && lower !== high;
+    setAttribute(this.#node, "data-value", known ? String(lower) : null);
+    setAttribute(this.#node, "data-upper", between ? String(high) : null);
+    if (this.#bar !== null) {
+      this.#bar.hidden = !known;
+      setVariable(this.#bar, "--lower", known ? lower.toFixed(4) : "0");
+      setVariable(this.#bar, "--upper", known ? high.toFixed(4) : "0");
+    }
+    const text = this.#text(lower, high);
+    setText(this.#number, text);
+    this.#node.classList.toggle("iua-between", between && text.length > FITS);
+    this.#node.classList.toggle("iua-is-zero", !(high > 0));
+    this.#node.classList.toggle("iua-some", known && lower > 0);
+  }
+
+  #text(lower: number, upper: number): string {
+    if (Number.isNaN(lower)) return NOTHING;
+    if (this.#key === "std") return formatDeviations(lower, upper);
+    return formatBracket(lower, upper, FORMATS[this.#key] ?? formatInteger);
+  }
+
+  /** A quiet word below the number, or none; and what the cell says when pointed at. */
+  setAside(text: string, title: string | null): void {
+    setText(this.#aside, text);
+    setAttribute(this.#node, "title", title);
+  }
+
+  node(): HTMLTableCellElement {
+    return this.#node;
+  }
+}

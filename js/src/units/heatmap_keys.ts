@@ -1,0 +1,97 @@
+/** The picture by keyboard: a cursor that walks from unit to unit, pan, zoom, and what it picks. */
+
+import type { UnitCanvas } from "../canvas/unit_canvas";
+import type { Point } from "../canvas/viewport";
+import type { UnitChoice } from "./unit_choice";
+
+export const ZOOM_STEP = 1.6;
+const PAN_STEP = 48;
+const MOVES: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+const HELP =
+  "Plus and minus zoom, arrows pan, 0 resets. Shift and arrows walk, Enter pins, Space selects, " +
+  "Shift and Space selects up to here, Escape lets go. The list of units says the same.";
+
+export interface HeatmapKeysActions {
+  onPick(unit: number, adds: boolean): void;
+  onRegion(corners: readonly [Point, Point]): void;
+  onLetGo(): void;
+  /** The cursor has moved or gone, or the picture has. */
+  onMove(): void;
+}
+
+export class HeatmapKeys {
+  readonly #picture: UnitCanvas;
+  readonly #choice: UnitChoice;
+  readonly #actions: HeatmapKeysActions;
+  /** The unit the keyboard is at. */
+  cursor: number | null = null;
+
+  constructor(
+    picture: UnitCanvas,
+    choice: UnitChoice,
+    actions: HeatmapKeysActions,
+    signal: AbortSignal,
+  ) {
+    this.#picture = picture;
+    this.#choice = choice;
+    this.#actions = actions;
+    const canvas = picture.node();
+    canvas.setAttribute("aria-description", HELP);
+    canvas.addEventListener("keydown", (event) => this.#key(event), { signal });
+    const left = (): void => {
+      this.cursor = null;
+      actions.onMove();
+    };
+    canvas.addEventListener("blur", left, { signal });
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const move = MOVES[event.key];
+    if (move !== undefined && event.shiftKey) this.#walk(move[0], move[1]);
+    else if (move !== undefined) this.#picture.panBy(-move[0] * PAN_STEP, -move[1] * PAN_STEP);
+    else if (event.key === "+" || event.key === "=") this.#picture.zoomBy(ZOOM_STEP);
+    else if (event.key === "-" || event.key === "_") this.#picture.zoomBy(1 / ZOOM_STEP);
+    else if (event.key === "0") this.#picture.reset();
+    else if (event.key === "Enter" && !event.shiftKey) this.#pick(false);
+    else if (event.key === " " && event.shiftKey) this.#selectToCursor();
+    else if (event.key === " ") this.#pick(true);
+    else if (event.key !== "Escape" || !this.#letGo()) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#actions.onMove();
+  }
+
+  #letGo(): boolean {
+    if (this.cursor === null && this.#choice.selected.length === 0) return false;
+    this.cursor = null;
+    this.#actions.onLetGo();
+    return true;
+  }
+
+  #walk(dx: number, dy: number): void {
+    this.cursor =
+      this.cursor === null
+        ? (this.#choice.pinned ?? this.#picture.firstInView())
+        : this.#picture.neighbour(this.cursor, dx, dy);
+    this.#picture.reveal(this.cursor);
+  }
+
+  #pick(adds: boolean): void {
+    if (this.cursor === null) this.#walk(0, 0);
+    if (this.cursor !== null) this.#actions.onPick(this.cursor, adds);
+  }
+
+  #selectToCursor(): void {
+    const { anchor } = this.#choice;
+    const from = anchor === null ? null : this.#picture.centreOf(anchor);
+    const to = this.cursor === null ? null : this.#picture.centreOf(this.cursor);
+    if (from !== null && to !== null) this.#actions.onRegion([from, to]);
+    else this.#pick(true);
+  }
+}

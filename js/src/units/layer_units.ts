@@ -1,0 +1,205 @@
+/** The units of the selected layer: picture, lists and card, kept in step, and what is chosen. */
+
+import type { Colouring } from "../canvas/levels";
+import { formatInteger } from "../reading/format";
+import type { LayerReading, UnitsReading } from "../reading/layers";
+import { fromOwnIndex, ownIndex } from "../reading/layout";
+import type { UnitsSnapshot } from "../reading/snapshot";
+import type { Tolerances } from "../reading/threshold";
+import { MOST_SELECTED } from "../reading/unit_selection";
+import { mostInactive, type UnitsInView } from "../reading/units_in_view";
+import { SelectedUnits } from "./selected_units";
+import { UnitCard } from "./unit_card";
+import { UnitChoice } from "./unit_choice";
+import { UnitList } from "./unit_list";
+import { type ReadingSurvey, sameCounts, UnitFacts } from "./unit_picture";
+import { Heatmap } from "./units_panel";
+
+export type UnitsState =
+  | { readonly kind: "message"; readonly layer: string; readonly text: string }
+  | {
+      readonly kind: "units";
+      readonly units: UnitsSnapshot;
+      readonly reading: UnitsReading;
+      readonly layer: LayerReading;
+      readonly tolerances: Tolerances;
+      readonly rtolStops: readonly number[];
+      readonly colouring: Colouring;
+      /** Indices in the layer's own order. */
+      readonly selected: readonly number[];
+    };
+
+type KnownUnits = Extract<UnitsState, { kind: "units" }>;
+
+export interface LayerUnitsActions {
+  onTolerances(changes: Partial<Tolerances>): void;
+  onSettle(): void;
+  onColouring(colour: Colouring): void;
+  /** These units of the layer's own order are selected. */
+  onSelect(units: readonly number[]): void;
+}
+
+export class LayerUnits {
+  readonly heatmap: Heatmap;
+  readonly list: UnitList;
+  readonly selected: SelectedUnits;
+  readonly card: UnitCard;
+  readonly #actions: LayerUnitsActions;
+  readonly #choice = new UnitChoice();
+  #facts: UnitFacts | null = null;
+  #data: UnitsInView | null = null;
+  #survey: ReadingSurvey | null = null;
+  #colouring: Colouring = "share";
+  #own: readonly number[] = [];
+  /** Chosen from outside, of a layer whose units may yet have to come. */
+  #wanted: { readonly layer: string; readonly own: readonly number[] } | null = null;
+
+  constructor(actions: LayerUnitsActions, signal: AbortSignal) {
+    this.#actions = actions;
+    this.heatmap = new Heatmap(
+      this.#choice,
+      {
+        onColouring: (colour) => actions.onColouring(colour),
+        onPick: (unit, adds) => this.#choose(() => this.#choice.pick(unit, adds)),
+        onTake: (units) => this.#choose(() => this.#choice.take(units)),
+        onRegion: (units, total) => this.#addRegion(units, total),
+      },
+      signal,
+    );
+    const onPoint = (unit: number | null): void => this.heatmap.pointFromList(unit);
+    const pick = (unit: number, change: () => void): void => {
+      this.#choose(change);
+      this.heatmap.reveal(unit);
+    };
+    this.list = new UnitList(
+      { onPoint, onPick: (unit, adds) => pick(unit, () => this.#choice.pick(unit, adds)) },
+      signal,
+    );
+    const letGo = (): void => this.#choose(() => this.#choice.take([]));
+    this.selected = new SelectedUnits(
+      {
+        onPoint,
+        onPick: (unit, adds) =>
+          pick(unit, () => (adds ? this.#choice.pick(unit, true) : this.#choice.pin(unit))),
+        onClear: letGo,
+      },
+      signal,
+    );
+    this.card = new UnitCard(
+      {
+        onTolerances: (changes) => actions.onTolerances(changes),
+        onSettle: () => actions.onSettle(),
+        onClose: letGo,
+      },
+      signal,
+    );
+  }
+
+  #addRegion(units: readonly number[], total: number): void {
+    this.#choose(() => this.#choice.add(units));
+    if (total <= units.length) return;
+    this.selected.tell(
+      `A selection holds ${formatInteger(MOST_SELECTED)} units at most: of ${formatInteger(total)} the first were taken.`,
+    );
+  }
+
+  /** Change the choice, show it, and tell the host. */
+  #choose(change: () => void): void {
+    const data = this.#data;
+    if (data === null) return;
+    change();
+    const { shape, channel_axis: axis } = data.units;
+    const own = this.#choice.selected.map((unit) => ownIndex(shape, axis, unit));
+    if (axis !== 0) own.sort((a, b) => a - b);
+    this.#own = own;
+    this.selected.tell("");
+    this.#showChoice(data);
+    this.#actions.onSelect(own);
+  }
+
+  /** Select these units of a layer, and show the first of them as soon as they are there. */
+  present(layer: string, own: readonly number[]): void {
+    this.#wanted = { layer, own };
+    this.#actions.onSelect(own);
+  }
+
+  #showWanted(layer: string): void {
+    const wanted = this.#wanted;
+    if (wanted === null || wanted.layer !== layer || !sameUnits(wanted.own, this.#own)) return;
+    this.#wanted = null;
+    const [first] = this.#choice.selected;
+    if (first === undefined) return;
+    this.#choice.pin(first);
+    this.heatmap.reveal(first);
+  }
+
+  update(state: UnitsState): void {
+    if (state.kind === "units") this.#showUnits(state);
+    else this.#showMessage(state.layer, state.text);
+  }
+
+  #showMessage(layer: string, text: string): void {
+    this.#facts = null;
+    this.#data = null;
+    this.#survey = null;
+    this.#own = [];
+    this.#choice.forget();
+    this.heatmap.showMessage(layer, text);
+    this.list.clear();
+    this.selected.clear();
+    this.card.clear();
+  }
+
+  #showUnits(state: KnownUnits): void {
+    const { units, reading, layer, tolerances, rtolStops } = state;
+    const before = this.#data;
+    const sameLayer = before?.units.layer === units.layer;
+    if (this.#facts?.units !== units) this.#facts = new UnitFacts(units);
+    const facts = this.#facts;
+    const dead = facts.rule(tolerances.dead_share);
+    const sameNumbers =
+      before?.units === units &&
+      sameCounts(before.reading, reading) &&
+      before.dead.share === dead.share;
+    const colouring = facts.possible(state.colouring);
+    const sameColours = sameNumbers && colouring === this.#colouring;
+    const { finite } = facts;
+    const data = { units, reading, layer, tolerances, rtolStops, dead, finite };
+    this.#data = data;
+    this.#colouring = colouring;
+    if (!sameLayer) {
+      this.#choice.forget();
+      this.#own = [];
+    }
+    if (!sameNumbers || this.#survey === null) this.#survey = facts.survey(reading, dead);
+    this.#readSelection(data, state.selected);
+    this.heatmap.show(
+      { data, facts, survey: this.#survey, colouring, wanted: state.colouring },
+      { sameLayer, sameColours },
+    );
+    this.#showWanted(units.layer);
+    this.#showChoice(data);
+  }
+
+  #readSelection({ units }: UnitsInView, own: readonly number[]): void {
+    if (sameUnits(own, this.#own)) return;
+    const { shape, channel_axis: axis } = units;
+    const inRange = own.filter((unit) => unit < units.units);
+    const selected = inRange.map((unit) => fromOwnIndex(shape, axis, unit));
+    if (axis !== 0) selected.sort((a, b) => a - b);
+    this.#own = own;
+    this.#choice.take(selected);
+  }
+
+  #showChoice(data: UnitsInView): void {
+    const { pinned } = this.#choice;
+    this.heatmap.showChoice();
+    this.card.update(data, pinned ?? mostInactive(data), pinned !== null);
+    this.list.update(data, this.#choice);
+    this.selected.update(data, this.#choice);
+  }
+}
+
+function sameUnits(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((unit, index) => unit === other[index]);
+}

@@ -1,0 +1,159 @@
+/** What the colours of the heatmap mean, in words and numbers. */
+
+import {
+  type ColourMap,
+  cssColour,
+  deadColour,
+  mapColour,
+  type Signals,
+  themeOf,
+} from "../canvas/colour";
+import type { Colouring, Range } from "../canvas/levels";
+import type { LoneUnit } from "../canvas/lone_units";
+import { formatInteger, formatThreshold, plural } from "../reading/format";
+import { element, setAttribute, setText } from "../ui/dom";
+
+const GRADIENT_STEPS = 16;
+const RINGED = "A ring is around a unit too small to be seen among many that are not like it.";
+const IN_PROPORTION = "Where units share pixels, the share of dead pixels is that of dead units.";
+
+export interface LegendState {
+  readonly colouring: Colouring;
+  readonly probes: number;
+  /** "probe" or "token". */
+  readonly probe: string;
+  /** Ends of the ramp where they are numbers of this layer: counts, or magnitudes. */
+  readonly range: Range | null;
+  readonly deadRule: string;
+  readonly dead: string;
+  readonly notFinite: number;
+}
+
+interface RampWords {
+  readonly light: string;
+  readonly dark: string;
+  readonly meaning: string;
+}
+
+function rampWords({ colouring, probes, probe, range }: LegendState): RampWords {
+  switch (colouring) {
+    case "share":
+      return { light: "0 %", dark: "100 %", meaning: `of ${probe}s inactive` };
+    case "count":
+      return {
+        light: range === null ? "0" : formatInteger(range.from),
+        dark: formatInteger(range === null ? probes : range.to),
+        meaning: `of ${plural(probes, probe)} inactive`,
+      };
+    case "mean |x|":
+      return {
+        light: range === null ? "" : formatThreshold(range.to),
+        dark: range === null ? "0" : `≤ ${formatThreshold(range.from)}`,
+        meaning: "mean |x|, by its logarithm",
+      };
+    case "dead":
+      return { light: "", dark: "", meaning: "not dead" };
+  }
+}
+
+function part(mark: HTMLElement, ...rest: HTMLElement[]): HTMLElement {
+  mark.setAttribute("aria-hidden", "true");
+  return element("span", { class: "iua-legend-part" }, mark, ...rest);
+}
+
+export class Legend {
+  readonly #ramp = element("span", { class: "iua-ramp", attributes: { "aria-hidden": "true" } });
+  readonly #light = element("span");
+  readonly #dark = element("span");
+  readonly #meaning = element("span");
+  readonly #dead = element("span");
+  readonly #deadSwatch = element("span", { class: "iua-swatch" });
+  readonly #ring = element("span", { class: "iua-ring" });
+  readonly #lone = element("span");
+  readonly #deadPart: HTMLElement;
+  readonly #lonePart: HTMLElement;
+  readonly #notFinite = element("span");
+  readonly #notFinitePart: HTMLElement;
+  readonly #node: HTMLElement;
+  #colours: { readonly map: ColourMap; readonly signals: Signals } | null = null;
+  #plain = false;
+  #painted = "";
+
+  constructor() {
+    this.#notFinitePart = part(
+      element("span", { class: "iua-swatch iua-swatch-not-finite" }),
+      this.#notFinite,
+    );
+    this.#lonePart = part(this.#ring, this.#lone);
+    this.#lonePart.hidden = true;
+    this.#lonePart.classList.add("iua-legend-lone");
+    this.#lonePart.title = RINGED;
+    this.#deadPart = part(this.#deadSwatch, this.#dead);
+    this.#node = element(
+      "div",
+      { class: "iua-legend" },
+      element(
+        "span",
+        { class: "iua-legend-part" },
+        this.#light,
+        this.#ramp,
+        this.#dark,
+        this.#meaning,
+      ),
+      this.#deadPart,
+      this.#lonePart,
+      this.#notFinitePart,
+    );
+  }
+
+  update(state: LegendState): void {
+    const words = rampWords(state);
+    setText(this.#light, words.light);
+    setText(this.#dark, words.dark);
+    setText(this.#meaning, words.meaning);
+    const dead = `${state.dead} dead: ${state.deadRule}`;
+    setText(this.#dead, dead);
+    setAttribute(this.#deadPart, "title", `${dead}. ${IN_PROPORTION}`);
+    this.#notFinitePart.hidden = state.notFinite === 0;
+    setText(this.#notFinite, `NaN or infinite at least once (${plural(state.notFinite, "unit")})`);
+    this.#plain = state.colouring === "dead";
+    this.#paint();
+  }
+
+  recolour(map: ColourMap, signals: Signals): void {
+    this.#colours = { map, signals };
+    this.#paint();
+  }
+
+  /** What the rings in the picture are around. */
+  ring(lone: readonly LoneUnit[]): void {
+    const kinds = new Set(lone.map(({ kind }) => kind));
+    const [kind] = kinds.size === 1 ? kinds : [];
+    this.#lonePart.hidden = kinds.size === 0;
+    setText(this.#lone, kind === undefined ? "lone units" : `lone ${kind} unit`);
+    setAttribute(this.#ring, "data-kind", kind ?? null);
+  }
+
+  #paint(): void {
+    if (this.#colours === null) return;
+    const { map, signals } = this.#colours;
+    const theme = themeOf(signals.ground);
+    const dead = cssColour(deadColour(map, theme, signals.dead));
+    const key = `${map} ${theme} ${this.#plain} ${dead}`;
+    if (this.#painted === key) return;
+    this.#painted = key;
+    this.#deadSwatch.style.background = dead;
+    this.#ring.style.setProperty("--iua-ring", dead);
+    this.#ring.style.setProperty("--iua-ring-live", cssColour(mapColour(map, theme, 0)));
+    this.#ramp.classList.toggle("iua-ramp-plain", this.#plain);
+    const last = this.#plain ? 0 : 1;
+    const colours = Array.from({ length: GRADIENT_STEPS + 1 }, (_, step) =>
+      cssColour(mapColour(map, theme, (last * step) / GRADIENT_STEPS)),
+    );
+    this.#ramp.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+}

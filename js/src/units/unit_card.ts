@@ -1,0 +1,145 @@
+/** All that is known of one unit: figures, and a histogram with the threshold on it. */
+
+import {
+  formatBracket,
+  formatInteger,
+  formatShare,
+  formatThreshold,
+  plural,
+} from "../reading/format";
+import type { Tolerances } from "../reading/threshold";
+import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
+import { element, setText } from "../ui/dom";
+import { MagnitudePlot } from "./magnitude_plot";
+import { unitHistogram } from "./unit_histogram";
+import { scaleOfUnit, tolerancesAt, unitThreshold } from "./unit_threshold";
+
+export interface UnitCardOptions {
+  readonly onTolerances: (changes: Partial<Tolerances>) => void;
+  readonly onSettle: () => void;
+  readonly onClose: () => void;
+}
+
+const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold"] as const;
+type Figure = (typeof FIGURES)[number];
+
+export class UnitCard {
+  readonly #title = element("span", { class: "iua-card-title" });
+  readonly #index = element("span", { class: "iua-card-index" });
+  /** Why this unit is on show. */
+  readonly #why = element("span", { class: "iua-card-index" });
+  readonly #alarm = element("span", { class: "iua-card-alarm" });
+  readonly #values = new Map<Figure, HTMLElement>();
+  readonly #plot: MagnitudePlot;
+  readonly #close: HTMLButtonElement;
+  readonly #body: HTMLElement;
+  readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
+  readonly #node: HTMLElement;
+  #data: UnitsInView | null = null;
+  #unit = 0;
+
+  constructor(options: UnitCardOptions, signal: AbortSignal) {
+    this.#plot = new MagnitudePlot(
+      {
+        onInput: (threshold) => {
+          const data = this.#data;
+          if (data === null) return;
+          const scale = scaleOfUnit(data.tolerances, data.layer.meta, data.units, this.#unit);
+          const { stops } = data.units;
+          options.onTolerances(
+            tolerancesAt(threshold, data.tolerances, scale, stops, data.rtolStops),
+          );
+        },
+        onSettle: options.onSettle,
+      },
+      signal,
+    );
+    this.#close = element("button", {
+      class: "iua-button iua-tool iua-let-go",
+      text: "×",
+      title: "Let go of this unit",
+      attributes: { type: "button", "aria-label": "let go of the unit" },
+    });
+    this.#close.addEventListener("click", options.onClose, { signal });
+    const figures = element("div", { class: "iua-figures" });
+    for (const name of FIGURES) {
+      const value = element("span", { class: "iua-figure-value" });
+      this.#values.set(name, value);
+      const label = element("span", { class: "iua-figure-name", text: name });
+      figures.append(element("div", {}, label, document.createTextNode(" "), value));
+    }
+    this.#body = element(
+      "div",
+      { class: "iua-card-body" },
+      element(
+        "div",
+        { class: "iua-card-head" },
+        element(
+          "div",
+          { class: "iua-card-name" },
+          element("div", { class: "iua-card-line" }, this.#title, this.#index),
+          element("div", { class: "iua-card-line" }, this.#why, this.#alarm),
+        ),
+        this.#close,
+      ),
+      figures,
+      this.#plot.node(),
+    );
+    this.#node = element(
+      "section",
+      { class: "iua-unit-card", attributes: { "aria-label": "unit card" } },
+      this.#body,
+      this.#nothing,
+    );
+    this.clear();
+  }
+
+  update(data: UnitsInView, unit: number, pinned: boolean): void {
+    this.#data = data;
+    this.#unit = unit;
+    const { units, reading, layer, tolerances } = data;
+    const { probes } = units;
+    const lower = reading.lower[unit] as number;
+    const upper = reading.upper[unit] as number;
+    const histogram = unitHistogram(units, unit);
+    const threshold = unitThreshold(tolerances, scaleOfUnit(tolerances, layer.meta, units, unit));
+    const words = unitTitle(data, unit);
+    setText(this.#title, words.title);
+    this.#title.title = words.title;
+    setText(this.#index, words.index);
+    setText(this.#alarm, words.alarm ?? "");
+    this.#alarm.title = words.alarm ?? "";
+    const figure = (array: Float32Array | null): string => {
+      const value = array?.[unit];
+      if (value === undefined) return "not sent";
+      // Of no finite response nothing is known, though the largest of none is sent as zero.
+      const known = Number.isFinite(value) && data.finite?.[unit] !== 0;
+      return known ? formatThreshold(value) : "NaN";
+    };
+    const set = (name: Figure, text: string): void =>
+      setText(this.#values.get(name) as HTMLElement, text);
+    const count = formatBracket(lower, upper, formatInteger);
+    const share = formatBracket(lower / probes, upper / probes, formatShare);
+    set("inactive", `${count} of ${plural(probes, probeWord(data))}: ${share}`);
+    set("mean |x|", figure(units.mean_abs));
+    set("RMS", figure(units.rms));
+    set("max |x|", figure(units.max_abs));
+    set("threshold", Number.isNaN(threshold) ? "unknown" : formatThreshold(threshold));
+    this.#plot.update(histogram, units.stops, threshold);
+    setText(this.#why, pinned ? "pinned" : "most inactive");
+    this.#close.hidden = !pinned;
+    this.#body.hidden = false;
+    this.#nothing.hidden = true;
+  }
+
+  /** There is no unit to tell of. */
+  clear(): void {
+    this.#body.hidden = true;
+    this.#nothing.hidden = false;
+    this.#data = null;
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+}

@@ -1,0 +1,128 @@
+/** From the counts in view to the levels of a picture, with what can be kept from step to step. */
+
+import {
+  aliveRange,
+  type Colouring,
+  countLevels,
+  DEAD,
+  encodeCounts,
+  encodeShades,
+  magnitudeRange,
+  magnitudeShades,
+  NOT_FINITE,
+  notFiniteUnits,
+  type Pooling,
+  type Range,
+  type Survey,
+  surveyCounts,
+} from "../canvas/levels";
+import { DeadRule } from "../reading/dead_rule";
+import type { UnitsReading } from "../reading/layers";
+import type { NumericArray, UnitsSnapshot } from "../reading/snapshot";
+
+export interface ReadingSurvey extends Survey {
+  readonly deadUpper: number;
+}
+
+/** What does not depend on tolerances: made once for each snapshot. */
+export class UnitFacts {
+  readonly units: UnitsSnapshot;
+  /** Finite responses of each unit; null where that was not sent. */
+  readonly finite: NumericArray | null;
+  readonly notFinite: readonly number[];
+  readonly #levels: Uint8Array;
+  /** By where a column begins: a drag comes back to columns, and to the upper one as the lower. */
+  readonly #surveys = new Map<number, Survey>();
+  #surveyedFor = 0;
+  #magnitudes: { readonly range: Range | null; readonly shades: Uint8Array } | null = null;
+
+  constructor(units: UnitsSnapshot) {
+    this.units = units;
+    const { columns, stops, counts, probes } = units;
+    const last = columns.length - 1;
+    const whole = columns[last] === stops.length;
+    this.finite = whole ? counts.subarray(last * units.units, (last + 1) * units.units) : null;
+    this.notFinite = notFiniteUnits(this.finite, probes);
+    this.#levels = new Uint8Array(units.units);
+  }
+
+  rule(deadShare: number): DeadRule {
+    return new DeadRule(deadShare, this.units.probes, this.finite);
+  }
+
+  survey(reading: UnitsReading, rule: DeadRule): ReadingSurvey {
+    if (this.#surveyedFor !== rule.share) this.#surveys.clear();
+    this.#surveyedFor = rule.share;
+    const survey = this.#surveyed(reading.lower, rule);
+    const { dead } = reading.exact ? survey : this.#surveyed(reading.upper, rule);
+    return { ...survey, deadUpper: dead };
+  }
+
+  #surveyed(counts: NumericArray, rule: DeadRule): Survey {
+    // What was read unit by unit is written over at the next step.
+    if (counts.buffer !== this.units.counts.buffer) return this.#pass(counts, rule);
+    let survey = this.#surveys.get(counts.byteOffset);
+    if (survey === undefined) {
+      survey = this.#pass(counts, rule);
+      this.#surveys.set(counts.byteOffset, survey);
+    }
+    return survey;
+  }
+
+  #pass(counts: NumericArray, rule: DeadRule): Survey {
+    const { dead, inactive } = surveyCounts(counts, rule.from);
+    return { dead: dead + rule.missed(counts, this.notFinite), inactive };
+  }
+
+  /** The colouring asked for, or the share where there is nothing to colour by. */
+  possible(colouring: Colouring): Colouring {
+    return colouring === "mean |x|" && this.units.mean_abs === null ? "share" : colouring;
+  }
+
+  #shaded(): { readonly range: Range | null; readonly shades: Uint8Array } {
+    const values = this.units.mean_abs ?? new Float32Array(this.units.units);
+    if (this.#magnitudes === null) {
+      const range = magnitudeRange(values);
+      this.#magnitudes = { range, shades: magnitudeShades(values, range) };
+    }
+    return this.#magnitudes;
+  }
+
+  /** Ends of the ramp, where they are numbers of this layer. */
+  range(colouring: Colouring, reading: UnitsReading, deadFrom: number): Range | null {
+    if (colouring === "mean |x|") return this.#shaded().range;
+    return colouring === "count" ? aliveRange(reading.lower, deadFrom) : null;
+  }
+
+  /** Levels of all units, in the same array every time. */
+  levels(
+    reading: UnitsReading,
+    colouring: Colouring,
+    dead: DeadRule,
+    range: Range | null,
+    pooling: Pooling,
+  ): Uint8Array {
+    const { lower } = reading;
+    const out = this.#levels;
+    if (colouring === "mean |x|") {
+      encodeShades(this.#shaded().shades, lower, dead.from, pooling, out);
+    } else {
+      const { probes } = this.units;
+      const ends = range ?? { from: 0, to: probes };
+      const levelOf = countLevels(colouring, probes, dead.from, ends, pooling);
+      encodeCounts(lower, probes, levelOf, out);
+    }
+    for (const unit of this.notFinite) {
+      const isDead = (lower[unit] as number) >= dead.fromOf(unit);
+      out[unit] = isDead ? DEAD : NOT_FINITE;
+    }
+    return out;
+  }
+}
+
+/** Whether two readings are the same numbers, as far as can be told without comparing them. */
+export function sameCounts(a: UnitsReading | null, b: UnitsReading): boolean {
+  const same = (x: NumericArray, y: NumericArray): boolean =>
+    x.buffer === y.buffer && x.byteOffset === y.byteOffset;
+  return a !== null && same(a.lower, b.lower) && (a.exact ? b.exact : same(a.upper, b.upper));
+}
