@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from iua_widget.iua import IUA
+from typing import Any
 
 
 class IUAError(Exception):
@@ -18,7 +15,7 @@ class IUAError(Exception):
         read.
     """
 
-    partial: IUA | None = None
+    partial: Any = None
 
 
 class ToleranceError(IUAError, ValueError):

@@ -13,7 +13,7 @@ import numpy as np
 
 from iua_widget.common.forks import no_fork_within
 from iua_widget.common.tensors import is_tensor
-from iua_widget.engines.device.batch import DeviceBatch
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import (
     BatchCounts,
     Engine,

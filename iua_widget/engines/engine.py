@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from iua_widget.engines.device.batch import DeviceBatch
+from iua_widget.engines.device_batch import DeviceBatch
 
 CHUNK: Final = 512
 PROBE_LANES: Final = 4
@@ -19,6 +19,10 @@ each probe, and these sums over the probes. A sum of n entries is cut into chunk
 each, entry ``s`` goes into partial sum ``s % LANES``, in order; these are then folded: the second
 half of them is added to the first, until one is left. So are the chunks' sums, of which there are
 taken to be a power of two, the missing ones zero."""
+
+LIMB_BITS: Final = 40
+LIMB_MASK: Final = (1 << LIMB_BITS) - 1
+"""Sums of squares are held in two integers, the lower of this many bits: they never wrap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from iua_widget.engines.cpu.threads import all_in_parallel
-from iua_widget.engines.device.batch import DeviceBatch
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
+from iua_widget.engines.threads import all_in_parallel
 
 
 class LayerByLayer(ABC):

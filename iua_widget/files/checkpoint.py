@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 from iua_widget.common.atomic_write import as_path, file_to_replace
 from iua_widget.errors import FileError
 from iua_widget.sources.producers import check_count
 
-if TYPE_CHECKING:
-    from iua_widget.iua import IUA
-
 _LEAST_SECONDS: Final = 10.0
 _SAVING_SHARE: Final = 20
+
+
+class _Saved(Protocol):
+    """What can be saved: an `IUA`."""
+
+    def kept_notes(self) -> list[str]: ...
+
+    def save(self, path: Path) -> Any: ...
 
 
 class Checkpoint:
@@ -49,11 +54,11 @@ class Checkpoint:
         self._wait = _LEAST_SECONDS
         self._last = time.monotonic()
 
-    def went_on(self, iua: IUA) -> None:
+    def went_on(self, iua: _Saved) -> None:
         """Take what was read from the file for what is in it."""
         self._notes = iua.kept_notes()
 
-    def counted(self, iua: IUA) -> None:
+    def counted(self, iua: _Saved) -> None:
         """Save, where it is time to, after a batch has been counted."""
         self._unsaved += 1
         if self._every is None:
@@ -63,7 +68,7 @@ class Checkpoint:
         if due:
             self.save(iua)
 
-    def save(self, iua: IUA) -> None:
+    def save(self, iua: _Saved) -> None:
         """Save what has not been saved yet."""
         notes = iua.kept_notes()
         if not self._unsaved and notes == self._notes:
@@ -76,7 +81,7 @@ class Checkpoint:
         self._wait = max(_LEAST_SECONDS, _SAVING_SHARE * (self._last - start))
         self._unsaved, self._notes = 0, notes
 
-    def save_after(self, error: BaseException, iua: IUA) -> None:
+    def save_after(self, error: BaseException, iua: _Saved) -> None:
         """Save what an error left unsaved; where that fails, the error is told so."""
         if self._failed or not self._unsaved:
             return  # it is that error, or the file has all that was counted

@@ -11,9 +11,9 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.tensors import address, is_tensor
-from iua_widget.engines.cpu.threads import cores
-from iua_widget.engines.device.batch import DeviceBatch
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import BatchCounts, Engine
+from iua_widget.engines.threads import cores
 from iua_widget.errors import ProducerError
 from iua_widget.memory.budget import Coming, MemoryBudget
 from iua_widget.memory.plan import batch_bytes

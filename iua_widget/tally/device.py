@@ -13,9 +13,9 @@ import torch
 
 from iua_widget.common.forks import free_in_child
 from iua_widget.common.interrupts import interrupts_held
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.choice import kernels_for
 from iua_widget.engines.device.counters import NO_BATCH, DeviceCounters
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.unit_counts import UnitCounts
 from iua_widget.tally.unit_magnitudes import UnitMagnitudes

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-LIMB_BITS: Final = 40
-LIMB_MASK: Final = (1 << LIMB_BITS) - 1
+from iua_widget.engines.engine import LIMB_BITS, LIMB_MASK
 
 
 class ProbeMoments:

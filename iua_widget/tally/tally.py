@@ -12,7 +12,7 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.tensors import is_tensor, magnitude_dtype
-from iua_widget.engines.device.batch import DeviceBatch
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import BatchCounts, Engine, LayerResponses
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.errors import MergeError

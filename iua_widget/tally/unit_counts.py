@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from iua_widget.engines.cpu import pages
-from iua_widget.engines.cpu.threads import UNIT_ALIGNMENT, in_parallel
 from iua_widget.engines.engine import Engine, LayerBins
+from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel
 
 COUNTER_DTYPES: Final = (np.uint8, np.uint16, np.uint32, np.uint64)
 """What counters begin with, and what they are widened to before they could wrap."""

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from iua_widget.engines.cpu import pages
-from iua_widget.engines.cpu.threads import UNIT_ALIGNMENT, in_parallel
 from iua_widget.engines.engine import BatchCounts, RunningSums
+from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel
 
 BYTES_PER_UNIT: Final = 5 * 8 + 2
 """At the most: three sums and two counts of 8 bytes, and a bin of up to 2."""

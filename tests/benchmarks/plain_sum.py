@@ -10,7 +10,7 @@ from against_dnikit import relu
 from measure import Row, side_by_side
 
 from iua_widget.engines.choice import choose_engine
-from iua_widget.engines.cpu.threads import cores
+from iua_widget.engines.threads import cores
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 

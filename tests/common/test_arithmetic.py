@@ -16,7 +16,7 @@ import pytest
 from iua_widget import IUA, IUAWidget
 from iua_widget.common import arithmetic
 from iua_widget.common.arithmetic import as_ieee, flushes
-from iua_widget.engines.cpu import openmp, threads
+from iua_widget.engines import openmp, threads
 
 torch = pytest.importorskip("torch")
 

@@ -19,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from iua_widget import IUA
 from iua_widget.engines.choice import AutoEngine
 from iua_widget.engines.device import counters, engine, torch_kernels
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.engine import DeviceEngine, can_count_on
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally

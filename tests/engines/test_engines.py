@@ -22,8 +22,8 @@ from iua_widget.engines.compiling import LoopCompiler
 from iua_widget.engines.cpu import avx512, avx512_kernels
 from iua_widget.engines.cpu import engine as cpu
 from iua_widget.engines.cpu.engine import CPUEngine
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.engine import DeviceEngine
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import (
     BatchCounts,
     Engine,

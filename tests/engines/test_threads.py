@@ -17,8 +17,9 @@ import numba
 import numpy as np
 import pytest
 
-from iua_widget.engines.cpu import atomics, openmp, threads
-from iua_widget.engines.cpu.threads import all_in_parallel, in_parallel, in_turns
+from iua_widget.engines import openmp, threads
+from iua_widget.engines.cpu import atomics
+from iua_widget.engines.threads import all_in_parallel, in_parallel, in_turns
 
 SIZE = 2**22
 
@@ -383,7 +384,7 @@ def test_a_process_ends_though_a_run_was_left_half_way(modules: str) -> None:
 {modules}
 import numpy as np
 from iua_widget import IUA
-from iua_widget.engines.cpu import threads
+from iua_widget.engines import threads
 from iua_widget.run.open import open_source
 
 threads.cores = lambda: 2

@@ -21,13 +21,13 @@ from test_engines import GRIDS, assert_same, assert_same_tally, check, on_host
 
 from iua_widget import IUAWarning
 from iua_widget.engines.device import choice, engine, triton_launch
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.counters import DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device.engine import DeviceEngine
 from iua_widget.engines.device.fallback import KernelsWithFallback
 from iua_widget.engines.device.kernels import DeviceKernels
 from iua_widget.engines.device.torch_kernels import TorchKernels
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.tally import device as device_tally
 from iua_widget.tally.tally import Tally

@@ -329,7 +329,7 @@ def rows(taken: np.ndarray, layers: np.ndarray, grid: np.ndarray, histogram: np.
     Parameters
     ----------
     taken : numpy.ndarray of uint64, shape (1,)
-        See `iua_widget.engines.cpu.threads.in_turns`.
+        See `iua_widget.engines.threads.in_turns`.
     layers : numpy.ndarray of `ROWS`, shape (layers,)
         With their `turns`.
     grid : numpy.ndarray of uint32
@@ -565,7 +565,7 @@ def count_bins(
     Parameters
     ----------
     taken : numpy.ndarray of uint64, shape (1,)
-        See `iua_widget.engines.cpu.threads.in_turns`.
+        See `iua_widget.engines.threads.in_turns`.
     layers : numpy.ndarray of `COUNTED`, shape (layers,)
         With their `turns`.
     places : numpy.ndarray of uint64, shape (n,)

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from iua_widget.common.forks import free_in_child, in_child
-from iua_widget.engines.cpu.threads import in_parallel
+from iua_widget.engines.threads import in_parallel
 
 _SMALL: Final = 2**15
 """Bytes below which an array is left to NumPy."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from iua_widget.tally.probe_moments import LIMB_BITS, LIMB_MASK
+from iua_widget.engines.engine import LIMB_BITS, LIMB_MASK
 
 NO_BATCH: Final = 2**31 - 1
 """Above the number of every batch."""

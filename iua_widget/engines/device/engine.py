@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.choice import kernels_for
 from iua_widget.engines.device.edges import DeviceEdges
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import BatchCounts, RunningSums
 from iua_widget.engines.layer_by_layer import LayerByLayer
 from iua_widget.engines.reference import ReferenceEngine

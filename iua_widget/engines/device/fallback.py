@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.kernels import DeviceKernels
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.errors import IUAWarning
 
 if TYPE_CHECKING:

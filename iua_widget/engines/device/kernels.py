@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from iua_widget.engines.device.batch import DeviceBatch
+from iua_widget.engines.device_batch import DeviceBatch
 
 if TYPE_CHECKING:
     import torch

@@ -11,13 +11,12 @@ from typing import Final
 
 import torch
 
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.bits import INTEGERS, infinity_bits, magnitude_mask
 from iua_widget.engines.device.counters import MOST_SQUARES, NO_BATCH, DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device.sums import ordered_sum, padded_length
-from iua_widget.engines.engine import POSITION_LANES, PROBE_LANES
-from iua_widget.tally.probe_moments import LIMB_BITS, LIMB_MASK
+from iua_widget.engines.device_batch import DeviceBatch
+from iua_widget.engines.engine import LIMB_BITS, LIMB_MASK, POSITION_LANES, PROBE_LANES
 
 _BLOCK_VALUES: Final = {"cpu": 2**18}
 _DEVICE_BLOCK_VALUES: Final = 2**22

@@ -10,8 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from iua_widget.engines.engine import CHUNK, POSITION_LANES, PROBE_LANES
-from iua_widget.tally.probe_moments import LIMB_BITS, LIMB_MASK
+from iua_widget.engines.engine import CHUNK, LIMB_BITS, LIMB_MASK, POSITION_LANES, PROBE_LANES
 
 _CHUNK = tl.constexpr(CHUNK)
 _POSITION_LANES = tl.constexpr(POSITION_LANES)

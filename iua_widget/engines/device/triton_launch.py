@@ -15,11 +15,11 @@ import triton
 import triton.language as tl
 
 from iua_widget.engines.device import triton_kernels as kernels
-from iua_widget.engines.device.batch import DeviceBatch
 from iua_widget.engines.device.bits import INTEGERS, infinity_bits, magnitude_mask
 from iua_widget.engines.device.counters import MOST_SQUARES, DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device.torch_kernels import TorchKernels
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import CHUNK, POSITION_LANES, PROBE_LANES
 
 _FLOATING: Final = {

@@ -14,7 +14,7 @@ import numpy as np
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.forks import free_in_child, in_child
 from iua_widget.common.interrupts import interrupts_held
-from iua_widget.engines.cpu import openmp
+from iua_widget.engines import openmp
 
 _SMALL: Final = 2**16
 """Responses below which another thread costs more than it saves."""
