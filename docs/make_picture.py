@@ -96,7 +96,7 @@ class Film:
             self.durations.append(times * FRAME_MS)
 
     def move(self, x: float, y: float, steps: int = 6) -> None:
-        """Move the mouse there, slower towards the end."""
+        """Move the mouse there, slower toward the end."""
         from_x, from_y = self.hand
         for step in range(1, steps + 1):
             along = 1 - (1 - step / steps) ** 2

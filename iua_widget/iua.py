@@ -252,7 +252,7 @@ class IUA:
             Inputs to stop after; the batch that goes beyond is cut.
         mode : {"eval", "train"}
             The mode the model runs in. ``"train"`` counts what dropout silences, too, and
-            normalises by the batch; the model's own buffers stay as they are.
+            normalizes by the batch; the model's own buffers stay as they are.
         calls : {"auto", "separate", "merge"}
             Whether each call of a module in a pass is a layer, ``cell``, ``cell:1``, or those of
             one shape are one, as for a cell in a loop over time steps. Then each call's responses

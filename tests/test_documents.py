@@ -59,7 +59,7 @@ def stand_ins(folder: Path) -> dict[str, Any]:
         "loader": DataLoader(TensorDataset(IMAGES), batch_size=8),
         "batch": IMAGES[:8],
         "images": IMAGES,
-        "normalise": lambda images: images / 2,
+        "normalize": lambda images: images / 2,
         "producer": responses,
         "shards": shards,
     }

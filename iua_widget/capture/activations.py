@@ -61,7 +61,7 @@ ACTIVATION_FUNCTIONS: Final = frozenset(
         "softshrink",
         "hardshrink",
         "tanhshrink",
-        # Fused with what is before them, of quantised nets.
+        # Fused with what is before them, of quantized nets.
         "add_relu",
         "add_scalar_relu",
         "mul_relu",
@@ -176,7 +176,7 @@ _NAMED_KINDS: Final = (
 def is_activation(module: nn.Module) -> bool:
     """Whether a module's output is the output of an activation.
 
-    PyTorch's activation modules; those it has fused with a layer before them, quantised or not
+    PyTorch's activation modules; those it has fused with a layer before them, quantized or not
     (``LinearReLU``); those of `transformers.activations`; and modules without children and without
     weights whose class is named like one (timm's, or the user's ``Swish``). Gated products (GLU and
     its kin) are not: what they multiply is.
@@ -199,7 +199,7 @@ def is_activation(module: nn.Module) -> bool:
 
 
 def is_recurrent(module: nn.Module) -> bool:
-    """Whether a module is one of PyTorch's recurrent layers or cells, quantised or not.
+    """Whether a module is one of PyTorch's recurrent layers or cells, quantized or not.
 
     Examples
     --------

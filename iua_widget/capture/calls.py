@@ -104,7 +104,7 @@ class Calls:
                 self.uses(arg)
 
     def enters(self, module: nn.Module) -> None:
-        """A module is called, which may have weights that are no parameters, as quantised ones."""
+        """A module is called, which may have weights that are no parameters, as quantized ones."""
         self._weights.add(id(module))
 
     def number(self, base: str) -> int:

@@ -17,7 +17,7 @@ _SHARDED: Final = {"FullyShardedDataParallel", "FSDPModule"}
 def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
     """The module that the user wrote, out of `torch.compile`'s or DistributedDataParallel's hands.
 
-    What a DistributedDataParallel model counts is its own rank's share; nothing is synchronised.
+    What a DistributedDataParallel model counts is its own rank's share; nothing is synchronized.
     A model on the meta device is refused where `values` are needed.
 
     Raises

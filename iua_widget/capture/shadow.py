@@ -197,7 +197,7 @@ class Shadow:
         for module in self._original.modules():
             if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None:
                 alias = self._parameters.get(id(module.weight))
-                if alias is not None:  # and not a parametrisation's product
+                if alias is not None:  # and not a parametrization's product
                     alias.always_copied = True
 
     def _hold_itself(self, exits: ExitStack) -> None:

@@ -137,7 +137,7 @@ class TorchSource:
         if self._mode == "train":
             notes.append(
                 "Counted in training mode: what dropout drops counts as inactive, and BatchNorm "
-                "normalises by each batch, so figures depend on the batches."
+                "normalizes by each batch, so figures depend on the batches."
             )
         if findings.together:
             notes.append(

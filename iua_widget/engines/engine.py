@@ -1,4 +1,4 @@
-"""The contract every counting engine fulfils."""
+"""The contract every counting engine fulfills."""
 
 from __future__ import annotations
 

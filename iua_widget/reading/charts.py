@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_CELLS: Final = 4900
 """Cells a chart may have: Altair refuses a table of more than 5,000 rows."""
-# As on the page in its light theme: js/src/canvas/colour.ts and js/src/page/base.css.
+# As on the page in its light theme: js/src/canvas/color.ts and js/src/page/base.css.
 _RAMP: Final = ("#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b")
 _PLACES: Final = [place / (len(_RAMP) - 1) for place in range(len(_RAMP))]
 _SHARES: Final = [0, 0.25, 0.5, 0.75, 1]
@@ -49,7 +49,7 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
     feature maps as a mosaic of channels. Lighter units have been active more
     often, as DNIKit's documentation has it; dead ones are red. A layer of more units than a chart
     can hold is pooled: each cell shows the mean of a square of units, one with a dead unit among
-    others is outlined in red, and the title says so. Colours are those of the widget's page, on a
+    others is outlined in red, and the title says so. Colors are those of the widget's page, on a
     ground of their own that any theme may surround.
 
     How a chart is displayed is Altair's choice (``altair.renderers``): by default it fetches its

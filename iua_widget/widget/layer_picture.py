@@ -31,13 +31,13 @@ NOT_FINITE: Final = _SHADES + 1
 DEAD: Final = _SHADES + 2
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour)
+def _rgb(color: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(color)
     return red, green, blue
 
 
 def _shades() -> list[tuple[int, int, int]]:
-    """The page's colours from always active to always inactive."""
+    """The page's colors from always active to always inactive."""
     anchors = np.array([_rgb(anchor) for anchor in _ANCHORS.split()])
     places = np.linspace(0, len(anchors) - 1, _SHADES)
     channels = [np.interp(places, range(len(anchors)), channel) for channel in anchors.T]
@@ -62,7 +62,7 @@ def layer_picture(
 ) -> LayerPicture | None:
     """A layer's units as the page lays them out, within 420 x 240 pixels and 64 kB.
 
-    A pixel of several units has the colour of their mean share of inactive probes, or that of dead
+    A pixel of several units has the color of their mean share of inactive probes, or that of dead
     units: in every channel as many pixels are that as units are dead, to a pixel.
 
     Returns
@@ -151,7 +151,7 @@ def _across(tiles: int, high: int, wide: int, gap: int) -> tuple[int, float]:
 
 
 def _mean_shades(share: np.ndarray, state: np.ndarray, high: int, wide: int) -> np.ndarray:
-    """The colours of tiles of high x wide pixels, each of several units or of one."""
+    """The colors of tiles of high x wide pixels, each of several units or of one."""
 
     def pooled(values: np.ndarray) -> np.ndarray:
         rows, columns = (

@@ -1,4 +1,4 @@
-"""Pictures as PNG files: of at most sixteen colours, four bits a pixel."""
+"""Pictures as PNG files: of at most sixteen colors, four bits a pixel."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Final
 import numpy as np
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_MOST_COLOURS: Final = 16
+_MOST_COLORS: Final = 16
 
 
 def indexed_png(pixels: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> bytes:
-    """A picture of few colours: no larger than half a byte a pixel, and a byte a row.
+    """A picture of few colors: no larger than half a byte a pixel, and a byte a row.
 
     Parameters
     ----------
     pixels : numpy.ndarray of uint8, shape (height, width)
-        The place of each pixel's colour in the palette.
+        The place of each pixel's color in the palette.
     palette : sequence of (red, green, blue)
         At most sixteen, 0 to 255. The first is transparent.
 
@@ -30,7 +30,7 @@ def indexed_png(pixels: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> 
     Raises
     ------
     ValueError
-        If there are more colours.
+        If there are more colors.
 
     Examples
     --------
@@ -38,8 +38,8 @@ def indexed_png(pixels: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> 
     >>> file[1:4]
     b'PNG'
     """
-    if len(palette) > _MOST_COLOURS:
-        message = f"expected at most {_MOST_COLOURS} colours, and there are {len(palette)}."
+    if len(palette) > _MOST_COLORS:
+        message = f"expected at most {_MOST_COLORS} colors, and there are {len(palette)}."
         raise ValueError(message)
     height, width = pixels.shape
     even = np.zeros((height, width + width % 2), np.uint8)

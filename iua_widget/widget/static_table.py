@@ -262,7 +262,7 @@ def _text_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list
 
 
 def _picture(iua: IUA, on_page: OnPage, names: Mapping[str, str]) -> str:
-    """The selected layer's units, with a line that says what the colours are."""
+    """The selected layer's units, with a line that says what the colors are."""
     if on_page.layer not in iua.layers:
         return ""
     tally = iua.tally(on_page.layer)

@@ -11,8 +11,8 @@ from iua_widget.widget.shown_rows import RowFilter
 SORT_COLUMNS: Final = tuple(COLUMNS)
 """What the layer table can be sorted by."""
 
-COLOURS: Final = ("share", "count", "mean |x|", "dead")
-"""What the colours of the heatmap can stand for."""
+COLORS: Final = ("share", "count", "mean |x|", "dead")
+"""What the colors of the heatmap can stand for."""
 
 
 def check_sort(value: object) -> dict[str, Any] | None:
@@ -67,18 +67,18 @@ def check_filter(value: str) -> str:
     return value
 
 
-def check_colour(value: object) -> str:
-    """Return `value` if it is something that colours can stand for.
+def check_color(value: object) -> str:
+    """Return `value` if it is something that colors can stand for.
 
     Raises
     ------
     ValueError
-        If it is none of `COLOURS`.
+        If it is none of `COLORS`.
     """
-    for colour in COLOURS:
-        if value == colour:
-            return colour
-    message = f"colour must be one of {', '.join(map(repr, COLOURS))}, and is {value!r}."
+    for color in COLORS:
+        if value == color:
+            return color
+    message = f"color must be one of {', '.join(map(repr, COLORS))}, and is {value!r}."
     raise ValueError(message)
 
 

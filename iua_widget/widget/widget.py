@@ -50,7 +50,7 @@ from iua_widget.widget.shiny_session import SessionObserver, ShinySession, curre
 from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.widget.static_table import OnPage, run_in_words, still_page
 from iua_widget.widget.tables import layer_table, selected_units
-from iua_widget.widget.view_state import check_colour, check_filter, check_sort, check_units
+from iua_widget.widget.view_state import check_color, check_filter, check_sort, check_units
 from iua_widget.widget.worst_feed import WorstFeed
 from iua_widget.widget.worst_snapshot import BOUNDED_IN_A_FILE, ranked_at, worst_snapshot
 
@@ -141,8 +141,8 @@ class IUAWidget(anywidget.AnyWidget):
         Which rows of the table are shown, such as ``"encoder kind:ReLU dead-channels>0"``: words in
         the name or the kind, a kind, and figures compared, all of which must hold. What compares no
         figure, or compares it with no number, is refused; in double quotes it is a word.
-    colour : {"share", "count", "mean |x|", "dead"}
-        What the colours of the heatmap stand for.
+    color : {"share", "count", "mean |x|", "dead"}
+        What the colors of the heatmap stand for.
     status : {"idle", "running", "paused", "stopped", "done", "failed"}
         Where the run stands. Read only.
 
@@ -155,7 +155,7 @@ class IUAWidget(anywidget.AnyWidget):
     Notes
     -----
     When a notebook's cell is run again, its widget takes over what was chosen in the one that it
-    replaces, on the page or in another cell: tolerances, layer, units, sort, filter and colour.
+    replaces, on the page or in another cell: tolerances, layer, units, sort, filter and color.
     What the cell's own code sets, here or afterwards, wins; what there is not any more is let go
     of. Several widgets of a cell replace those before in the order in which they are made.
 
@@ -182,7 +182,7 @@ class IUAWidget(anywidget.AnyWidget):
     units = traitlets.List(traitlets.Int()).tag(sync=True)
     sort = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     filter = traitlets.Unicode("").tag(sync=True)
-    colour = traitlets.Unicode("share").tag(sync=True)
+    color = traitlets.Unicode("share").tag(sync=True)
     status = traitlets.Unicode("idle", read_only=True).tag(sync=True)
     _run = traitlets.Dict(read_only=True).tag(sync=True)
     _table = traitlets.Bytes(b"", read_only=True).tag(sync=True)
@@ -638,7 +638,7 @@ class IUAWidget(anywidget.AnyWidget):
             "units": self.units,
             "sort": self.sort,
             "filter": self.filter,
-            "colour": self.colour,
+            "color": self.color,
             "layer": self.layer or self._first_with_figures(),
             "status": self.status,
             "_run": self._run_info(),
@@ -686,10 +686,10 @@ class IUAWidget(anywidget.AnyWidget):
         with _as_trait_error(ValueError):
             return check_filter(proposal["value"])
 
-    @traitlets.validate("colour")
-    def _check_colour(self, proposal: Any) -> str:
+    @traitlets.validate("color")
+    def _check_color(self, proposal: Any) -> str:
         with _as_trait_error(ValueError):
-            return check_colour(proposal["value"])
+            return check_color(proposal["value"])
 
     @traitlets.validate("units")
     def _check_units(self, proposal: Any) -> list[int]:
@@ -758,7 +758,7 @@ class IUAWidget(anywidget.AnyWidget):
     def _take_over(self, kept: Mapping[str, Any]) -> None:
         """Set what was chosen in the widget that this one replaces, where there is such a thing."""
         with self._by_itself():
-            for name in ("sort", "filter", "colour"):
+            for name in ("sort", "filter", "color"):
                 if name in kept:
                     setattr(self, name, kept[name])
             layer, known = kept.get("layer", ""), self._iua.layers or self._layers_known

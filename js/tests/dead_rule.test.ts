@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { DeadRule } from "../src/reading/dead_rule";
 import { PerUnitReader } from "../src/reading/per_unit_reader";
-import { summariseSelection } from "../src/reading/unit_selection";
+import { summarizeSelection } from "../src/reading/unit_selection";
 import { unitsSnapshot } from "./units";
 
 describe("a dead unit", () => {
@@ -30,7 +30,7 @@ describe("a dead unit", () => {
   it("is one in a selection, too", () => {
     const counts = Uint16Array.from([9, 9, 1, 0]);
     const rule = new DeadRule(1, 10, finite);
-    const { dead, deadUpper } = summariseSelection([0, 1, 2, 3], counts, counts, 10, rule);
+    const { dead, deadUpper } = summarizeSelection([0, 1, 2, 3], counts, counts, 10, rule);
     expect([dead, deadUpper]).toEqual([2, 2]);
   });
 });

@@ -190,7 +190,7 @@ function channelsFirst(_shape: readonly number[], axis: number, counts: readonly
   return [...counts];
 }
 
-test("with thresholds of the units, and no other atol, only neighbouring stops are apart", () => {
+test("with thresholds of the units, and no other atol, only neighboring stops are apart", () => {
   const at = { rtol: 0.3, atol: 1e-8, scale: "unit RMS", dead_share: 1, tau: 0.025 } as const;
   const { lower, upper } = readLayer(table, 0, at);
   const rows = fixture.between.find((each) => each.rtol === 0.3 && each.atol === 1e-8);

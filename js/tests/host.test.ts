@@ -60,7 +60,7 @@ describe("AnywidgetHost", () => {
     expect([...model.listeners.values()].every((set) => set.size === 0)).toBe(true);
   });
 
-  it("takes empty bytes for none and honours a view's offset", () => {
+  it("takes empty bytes for none and honors a view's offset", () => {
     const model = new FakeModel();
     const host = new AnywidgetHost(model, new AbortController().signal);
     model.state._table = new DataView(new ArrayBuffer(0));
@@ -77,9 +77,9 @@ describe("the view's state", () => {
     const model = new FakeModel();
     const view = new AbortController();
     const host = new AnywidgetHost(model, view.signal);
-    expect(host.view()).toEqual({ units: [], sort: null, filter: "", colour: "share" });
+    expect(host.view()).toEqual({ units: [], sort: null, filter: "", color: "share" });
     const heard: string[] = [];
-    for (const topic of ["units-selected", "sort", "filter", "colour"] as const)
+    for (const topic of ["units-selected", "sort", "filter", "color"] as const)
       host.subscribe(topic, () => heard.push(topic), view.signal);
     host.setView({ units: [3, 4], sort: { column: "dead", ascending: false } });
     host.setView({ filter: "conv" });
@@ -88,7 +88,7 @@ describe("the view's state", () => {
       units: [3, 4],
       sort: { column: "dead", ascending: false },
       filter: "conv",
-      colour: "share",
+      color: "share",
     });
     host.setLayer("other");
     expect(host.view().units).toEqual([]);

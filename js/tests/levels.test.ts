@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import {
   aliveRange,
-  COLOURINGS,
+  COLORINGS,
   countLevels,
   DEAD,
   EMPTY_LEVEL,
@@ -26,11 +26,11 @@ const ENDS = { from: 0, to: 10 };
 
 function levels(
   counts: readonly number[],
-  colouring: "share" | "count" | "dead",
+  coloring: "share" | "count" | "dead",
   probes = 10,
   deadFrom = probes,
 ): number[] {
-  const levelOf = countLevels(colouring, probes, deadFrom, ENDS, "mean");
+  const levelOf = countLevels(coloring, probes, deadFrom, ENDS, "mean");
   const out = new Uint8Array(counts.length);
   encodeCounts(Float64Array.from(counts), probes, levelOf, out);
   return Array.from(out);
@@ -48,9 +48,9 @@ describe("levels", () => {
 
   it("are the same through a table and one by one", () => {
     const counts = Uint16Array.from({ length: 300 }, (_, unit) => (unit * 7) % 301);
-    for (const colouring of ["share", "count", "dead"] as const) {
+    for (const coloring of ["share", "count", "dead"] as const) {
       for (const pooling of POOLINGS) {
-        const levelOf = countLevels(colouring, 300, 290, { from: 20, to: 280 }, pooling);
+        const levelOf = countLevels(coloring, 300, 290, { from: 20, to: 280 }, pooling);
         const out = new Uint8Array(300);
         encodeCounts(counts, 300, levelOf, out);
         expect(Array.from(out)).toEqual(Array.from(counts, levelOf));
@@ -120,7 +120,7 @@ describe("surveyCounts", () => {
 });
 
 describe("what is not finite", () => {
-  it("is found by the column of finite values, and marked whatever is coloured, unless it is dead", () => {
+  it("is found by the column of finite values, and marked whatever is colored, unless it is dead", () => {
     const snapshot = unitsSnapshot(
       [4],
       10,
@@ -139,9 +139,9 @@ describe("what is not finite", () => {
       exact: true,
       lowerColumn: 0,
     };
-    for (const colouring of COLOURINGS) {
+    for (const coloring of COLORINGS) {
       for (const pooling of POOLINGS) {
-        const out = facts.levels(reading, facts.possible(colouring), facts.rule(1), null, pooling);
+        const out = facts.levels(reading, facts.possible(coloring), facts.rule(1), null, pooling);
         expect(out[1]).toBe(NOT_FINITE);
         expect(out[3]).toBe(DEAD);
       }

@@ -77,7 +77,7 @@ describe("the tree of modules", () => {
     ]);
   });
 
-  it("sorts neighbours among themselves", () => {
+  it("sorts neighbors among themselves", () => {
     const values = Float64Array.from([3, 1, 2, 9, 9, 4, 5, Number.NaN, 0]);
     const rows = treeRows(tree, NAMES, () => true, {
       values,

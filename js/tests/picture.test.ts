@@ -16,7 +16,7 @@ import {
   SHADES,
 } from "../src/canvas/levels";
 import { halve, meanLevel, Pyramid } from "../src/canvas/pooling";
-import { depthFor, GRID_LINE_FROM, rasterise, rasteriseTiles } from "../src/canvas/raster";
+import { depthFor, GRID_LINE_FROM, rasterize, rasterizeTiles } from "../src/canvas/raster";
 import { cellOf, layoutUnits, tileCell } from "../src/reading/layout";
 import { pixelExtent } from "../src/ui/placement";
 import { numbers } from "./random";
@@ -114,13 +114,13 @@ describe("pooling", () => {
   });
 });
 
-/** The pixel under the centre of a cell of a tile that has whole pixels, on one axis. */
+/** The pixel under the center of a cell of a tile that has whole pixels, on one axis. */
 function pixelOf(origin: number, scale: number, tile: number, cells: number, cell: number): number {
   const { from, to } = pixelExtent(origin, scale, tile, cells);
   return from + Math.floor(((cell - tile + 0.5) * (to - from)) / cells);
 }
 
-describe("rasterise", () => {
+describe("rasterize", () => {
   it("pools exactly the units under each pixel", () => {
     const width = 23;
     const height = 17;
@@ -136,7 +136,7 @@ describe("rasterise", () => {
         ]) {
           if (placement.scaleX >= 1) continue;
           const out = new Uint8Array(width * height);
-          rasterise(pyramid, placement, width, height, out);
+          rasterize(pyramid, placement, width, height, out);
           const under: number[][] = Array.from(out, () => []);
           for (let unit = 0; unit < layout.units; unit++) {
             const { x, y } = cellOf(layout, unit);
@@ -164,7 +164,7 @@ describe("rasterise", () => {
         const side = Math.floor(100 * scale);
         const out = new Uint8Array(side * side);
         const placement = { originX: 0, originY: 0, scaleX: scale, scaleY: scale };
-        rasterise(pyramid, placement, side, side, out);
+        rasterize(pyramid, placement, side, side, out);
         expect(out.every((level) => level === 7)).toBe(true);
       }
     }
@@ -175,7 +175,7 @@ describe("rasterise", () => {
     const pyramid = new Pyramid(layout, Uint8Array.from([10, 20, 30, 40]), "mean");
     const scale = GRID_LINE_FROM + 1;
     const out = new Uint8Array(24 * 24);
-    rasterise(pyramid, { originX: 4, originY: 4, scaleX: scale, scaleY: scale }, 24, 24, out);
+    rasterize(pyramid, { originX: 4, originY: 4, scaleX: scale, scaleY: scale }, 24, 24, out);
     const at = (x: number, y: number): number | undefined => out[y * 24 + x];
     expect([at(5, 5), at(13, 5), at(5, 13), at(13, 13)]).toEqual([10, 20, 30, 40]);
     expect([at(11, 5), at(5, 11), at(1, 1), at(22, 5)]).toEqual([0, 0, 0, 0]);
@@ -187,7 +187,7 @@ describe("rasterise", () => {
     levels[399] = 255;
     const out = new Uint8Array(20 * 20);
     const placement = { originX: 0, originY: 0, scaleX: 0.05, scaleY: 10 };
-    rasterise(new Pyramid(layout, levels, "least active"), placement, 20, 20, out);
+    rasterize(new Pyramid(layout, levels, "least active"), placement, 20, 20, out);
     const column = Array.from({ length: 20 }, (_, y) => out[y * 20 + 19]);
     expect(column).toEqual([...Array(10).fill(255), ...Array(10).fill(3)]);
   });
@@ -215,7 +215,7 @@ describe("tiles in one patch", () => {
     const placement = { originX: 0, originY: 0, scaleX: 0.2, scaleY: 0.2 };
     const side = Math.ceil(Math.max(layout.width, layout.height) * 0.2);
     const out = new Uint8Array(side * side);
-    rasteriseTiles(pyramid, placement, side, side, out);
+    rasterizeTiles(pyramid, placement, side, side, out);
     for (let tile = 0; tile < 30; tile++) {
       const { x, y } = tileCell(layout, tile);
       const middle = Math.floor((y + 20) * 0.2) * side + Math.floor((x + 20) * 0.2);

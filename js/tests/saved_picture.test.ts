@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { drawPicture, fitText, type Picture, textWidth, wrapText } from "../src/picture/picture";
 
-const COLOURS = {
+const COLORS = {
   ground: "rgb(255, 255, 255)",
   text: "rgb(20, 20, 20)",
   muted: "rgb(90, 90, 90)",
@@ -42,20 +42,20 @@ const PICTURE: Picture = {
     legend: [
       [
         { kind: "text", text: "0 %" },
-        { kind: "ramp", colours: ["rgb(1, 2, 3)", "rgb(4, 5, 6)"] },
+        { kind: "ramp", colors: ["rgb(1, 2, 3)", "rgb(4, 5, 6)"] },
         { kind: "text", text: "100 %" },
       ],
       [
-        { kind: "swatch", colour: "rgb(232, 64, 42)" },
+        { kind: "swatch", color: "rgb(232, 64, 42)" },
         { kind: "text", text: "dead" },
       ],
       [
-        { kind: "ring", colour: "rgb(232, 64, 42)" },
+        { kind: "ring", color: "rgb(232, 64, 42)" },
         { kind: "text", text: "lone dead unit" },
       ],
     ],
   },
-  colours: COLOURS,
+  colors: COLORS,
 };
 
 /** Every tag is closed in its turn, and nothing is left bare that XML forbids. */

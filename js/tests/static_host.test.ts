@@ -33,7 +33,7 @@ const PAYLOAD: StaticPayload = {
     units: [],
     sort: null,
     filter: "",
-    colour: "share",
+    color: "share",
     layer: "",
     status: "done",
     _run: EMPTY_RUN,

@@ -78,7 +78,7 @@ describe("the axis of magnitudes", () => {
     expect(placeOf(axis, 50)).toBe(1);
   });
 
-  it("is labelled with few powers of ten", () => {
+  it("is labeled with few powers of ten", () => {
     expect(powersOn(axis)).toEqual([1e-4, 1e-3, 1e-2, 1e-1, 1]);
     expect(powersOn({ first: 1e-9, last: 10 }).length).toBeLessThanOrEqual(6);
   });

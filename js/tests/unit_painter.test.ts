@@ -219,7 +219,7 @@ describe("a pixel", () => {
     }
   });
 
-  it("keeps its colour while others change: a slider does not make the picture flicker", () => {
+  it("keeps its color while others change: a slider does not make the picture flicker", () => {
     const random = numbers(9);
     const levels = levelsOf(layout, PATTERNS["here and there"] as Pattern, "mean", 5);
     const before = painted(layout, levels, "mean", 1, 1).painter;

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type Box, clearMarks, drawContour, markUnits } from "../src/canvas/contour";
 import { DeadRule } from "../src/reading/dead_rule";
 import { cellOf, fromOwnIndex, layoutUnits, ownIndex, unitsIn } from "../src/reading/layout";
-import { summariseSelection, toggled, united } from "../src/reading/unit_selection";
+import { summarizeSelection, toggled, united } from "../src/reading/unit_selection";
 
 describe("unitsIn", () => {
   const rectangles = [
@@ -50,7 +50,7 @@ describe("selections", () => {
   it("come to a sum", () => {
     const lower = Uint8Array.from([0, 5, 10, 9, 10]);
     const upper = Uint8Array.from([2, 5, 10, 10, 10]);
-    expect(summariseSelection([0, 2, 3], lower, upper, 10, new DeadRule(1, 10))).toEqual({
+    expect(summarizeSelection([0, 2, 3], lower, upper, 10, new DeadRule(1, 10))).toEqual({
       units: 3,
       dead: 1,
       deadUpper: 2,
@@ -99,7 +99,7 @@ describe("outlines", () => {
     expect(markUnits(layout, [11], outside, 60, 60, 3, new Uint8Array(3600))).toBeNull();
   });
 
-  it("go around neighbours together, inside in ink and outside in the halo", () => {
+  it("go around neighbors together, inside in ink and outside in the halo", () => {
     const mask = new Uint8Array(400);
     const at = { originX: 0, originY: 0, scaleX: 4, scaleY: 4 };
     const box = markUnits(layout, [11, 12], at, 20, 20, 1, mask) as Box;

@@ -95,7 +95,7 @@ describe("stops", () => {
     expect(nearestStop([], 1)).toBe(0);
   });
 
-  it("are labelled at both ends and at powers of ten between", () => {
+  it("are labeled at both ends and at powers of ten between", () => {
     const labels = ticks(stops, 0.2).map((tick) => tick.stop);
     expect(labels[0]).toBe(0);
     expect(labels[labels.length - 1]).toBe(10);

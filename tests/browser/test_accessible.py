@@ -184,7 +184,7 @@ def test_an_error_anywhere_in_the_view_is_shown_in_it(stub: Page) -> None:
     expect(alert).to_contain_text("Update iua_widget")
 
 
-def test_colours_forced_by_the_user_keep_the_picture_and_the_rest_readable(
+def test_colors_forced_by_the_user_keep_the_picture_and_the_rest_readable(
     stub: Page,
 ) -> None:
     stub.emulate_media(forced_colors="active", reduced_motion="reduce")
@@ -223,7 +223,7 @@ SHOW_BEFORE_IT_IS_IN_THE_PAGE = """
 """
 
 
-def test_colours_are_those_of_the_page_even_where_it_gets_the_widget_late(stub: Page) -> None:
+def test_colors_are_those_of_the_page_even_where_it_gets_the_widget_late(stub: Page) -> None:
     """Hosts build the widget first and put it into the page when they like."""
     stub.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
     stub.evaluate(SHOW_BEFORE_IT_IS_IN_THE_PAGE)

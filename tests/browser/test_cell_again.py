@@ -26,7 +26,7 @@ SEEN = "it = w.atol, w.layer, w.sort, w.filter, w.tau, id(w)"
 
 
 def test_a_cell_run_again_keeps_what_was_chosen_on_the_page(open_notebook: Any) -> None:
-    notebook = open_notebook(CELL, "w.colour = 'dead'")
+    notebook = open_notebook(CELL, "w.color = 'dead'")
     notebook.run_all()
     panel = Panel(notebook.page)
     panel.wait_for_status("done")
@@ -44,6 +44,6 @@ def test_a_cell_run_again_keeps_what_was_chosen_on_the_page(open_notebook: Any) 
     until(lambda: notebook.python(SEEN)[-1] != chosen[-1], "there is another widget")
     panel.wait_for_status("done")
     assert notebook.python(SEEN)[:4] == chosen[:4]
-    assert notebook.python("it = w.tau, w.colour") == [0.5, "dead"]
+    assert notebook.python("it = w.tau, w.color") == [0.5, "dead"]
     until(lambda: panel.heatmap()["layer"] == "layer2", "the page shows it")
     expect(panel.slider("atol")).to_have_value("50")

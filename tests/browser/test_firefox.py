@@ -76,7 +76,7 @@ def test_the_table_has_pythons_figures_and_follows_the_slider(
 def test_a_layer_is_chosen_and_drawn_and_units_are_listed(opened: FirefoxPage) -> None:
     opened.click(".iua-row[data-layer=maps]")
     opened.until("document.querySelector('canvas[data-layer=maps]')")
-    colours = opened.evaluate(
+    colors = opened.evaluate(
         """(() => {
             const canvas = document.querySelector("canvas[data-layer]");
             const { width, height } = canvas;
@@ -84,7 +84,7 @@ def test_a_layer_is_chosen_and_drawn_and_units_are_listed(opened: FirefoxPage) -
             return new Set(new Uint32Array(data.buffer)).size;
         })()"""
     )
-    assert colours > 5
+    assert colors > 5
     opened.click(".iua-row[data-layer=dense]")
     opened.until("document.querySelectorAll('.iua-worst-row').length > 5")
     opened.click(".iua-tab:nth-child(2)")

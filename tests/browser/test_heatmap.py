@@ -262,7 +262,7 @@ def test_the_threshold_on_the_card_is_the_slider(dense: Panel, widget: IUAWidget
     expect(dense.field("atol")).to_have_value("1e-8")
 
 
-def test_colours_order_and_width_are_choices(dense: Panel) -> None:
+def test_colors_order_and_width_are_choices(dense: Panel) -> None:
     def pixels() -> str:
         dense.page.wait_for_timeout(200)
         return str(dense.canvas.evaluate("(canvas) => canvas.toDataURL()"))
@@ -274,11 +274,11 @@ def test_colours_order_and_width_are_choices(dense: Panel) -> None:
 
     seen = [pixels()]
     for name, value in (
-        ("colour", "count"),
-        ("colour", "mean |x|"),
-        ("colour", "dead"),
-        ("colour", "share"),
-        ("palette", "grey"),
+        ("color", "count"),
+        ("color", "mean |x|"),
+        ("color", "dead"),
+        ("color", "share"),
+        ("palette", "gray"),
         ("order", "activity"),
     ):
         choose(name, value)
@@ -295,8 +295,8 @@ def test_colours_order_and_width_are_choices(dense: Panel) -> None:
     tooltip = dense.root.locator(".iua-heatmap .iua-tooltip")
     expect(tooltip).to_be_visible()
     assert "60 of 60" in tooltip.inner_text() or pixels() != seen[-1]
-    dense.root.get_by_label("colour", exact=True).select_option("dead")
-    expect(dense.canvas).to_have_attribute("data-colouring", "dead")
+    dense.root.get_by_label("color", exact=True).select_option("dead")
+    expect(dense.canvas).to_have_attribute("data-coloring", "dead")
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -68,7 +68,7 @@ def test_no_two_rows_read_alike(opened: Any, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1300])
-def test_no_two_neighbours_in_a_tree_read_alike(opened: Any, width: int) -> None:
+def test_no_two_neighbors_in_a_tree_read_alike(opened: Any, width: int) -> None:
     panel = opened(width=width)
     panel.button("Tree").click()
     rows = panel.root.evaluate(

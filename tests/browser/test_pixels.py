@@ -1,4 +1,4 @@
-"""Pixels counted on the page: as much dead colour in each tile as there are dead units."""
+"""Pixels counted on the page: as much dead color in each tile as there are dead units."""
 
 from __future__ import annotations
 
@@ -98,13 +98,13 @@ def classes(panel: Panel) -> np.ndarray:
                 const value = parseInt(style.getPropertyValue(name).trim().slice(1), 16);
                 return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
             };
-            const colours = [rgb("--iua-picture-ground"), rgb("--iua-dead")];
+            const colors = [rgb("--iua-picture-ground"), rgb("--iua-dead")];
             const { width, height } = canvas;
             const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
             let text = "";
             for (let pixel = 0; pixel < width * height; pixel++) {
-                const found = colours.findIndex((colour) =>
-                    colour.every((channel, at) => channel === data[4 * pixel + at]));
+                const found = colors.findIndex((color) =>
+                    color.every((channel, at) => channel === data[4 * pixel + at]));
                 text += found < 0 ? "2" : String(found);
             }
             return { width, height, text };

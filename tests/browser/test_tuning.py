@@ -221,8 +221,8 @@ def drawn_share(panel: Panel, stop: int, stops: int) -> float | None:
     """Where the line of the layer on show is drawn at a stop: at 1 on top; None if it is not."""
     at = panel.root.locator(".iua-curve-canvas").evaluate(
         """(canvas, place) => {
-            const colour = getComputedStyle(canvas).getPropertyValue("--iua-accent").trim();
-            const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+            const color = getComputedStyle(canvas).getPropertyValue("--iua-accent").trim();
+            const wanted = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
             const ratio = devicePixelRatio;
             const x = Math.round((44 + place * (canvas.clientWidth - 60)) * ratio);
             const { data } = canvas.getContext("2d").getImageData(x, 0, 1, canvas.height);

@@ -274,17 +274,17 @@ def test_a_distributed_model_counts_its_own_rank() -> None:
 @pytest.mark.filterwarnings("ignore:.*quant:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*quant:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:torch.ao.quantization")
-def test_quantised_tensors_count_as_the_numbers_they_stand_for() -> None:
+def test_quantized_tensors_count_as_the_numbers_they_stand_for() -> None:
     class Net(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.relu(torch.quantize_per_tensor(x, 0.1, 5, torch.quint8))
 
     x = torch.randn(9, 6) * 0.2
-    quantised = Net()(x)
-    assert zeros(quantised.int_repr()) != zeros(quantised.dequantize()), "the trap"
+    quantized = Net()(x)
+    assert zeros(quantized.int_repr()) != zeros(quantized.dequantize()), "the trap"
     iua = IUA.introspect(Net(), x)
     assert iua.tally("Net/relu").dtypes == {"quint8"}
-    assert_counts(iua, "Net/relu", quantised.dequantize().numpy(), 1e-8)
+    assert_counts(iua, "Net/relu", quantized.dequantize().numpy(), 1e-8)
 
 
 def test_a_smaller_last_batch_counts_as_many_probes_as_it_has() -> None:

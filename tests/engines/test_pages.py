@@ -63,7 +63,7 @@ def test_no_two_arrays_share_memory_and_views_keep_theirs(kept: int) -> None:
 
 
 @ON_LINUX
-def test_what_is_not_referred_to_is_given_back_though_neighbours_live() -> None:
+def test_what_is_not_referred_to_is_given_back_though_neighbors_live() -> None:
     before = resident()
     arrays = [pages.zeros((MIB,), np.uint8) for _ in range(64)]
     for array in arrays:

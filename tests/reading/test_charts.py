@@ -102,13 +102,13 @@ def test_lighter_is_active_more_often_and_the_legend_says_so() -> None:
     assert color["legend"]["title"] == ["inactive share", "lighter: more active", "red: dead"]
 
 
-def test_colours_are_those_of_the_page_on_a_ground_of_their_own() -> None:
+def test_colors_are_those_of_the_page_on_a_ground_of_their_own() -> None:
     sources = Path(__file__).parents[2] / "js" / "src"
-    colours = (sources / "canvas" / "colour.ts").read_text("utf-8")
+    colors = (sources / "canvas" / "color.ts").read_text("utf-8")
     styles = (sources / "page" / "base.css").read_text("utf-8")
     chart = chart_of(np.zeros((1, 4)))
     color = chart["encoding"]["color"]
-    (ramp,) = re.findall(r"blue: {\s*light: {\s*anchors: \[([^\]]*)\]", colours)
+    (ramp,) = re.findall(r"blue: {\s*light: {\s*anchors: \[([^\]]*)\]", colors)
     assert color["scale"]["range"] == re.findall(r'"(#\w+)"', ramp)
     assert f"--iua-dead: {color['condition']['value']};" in styles
     assert f"--iua-picture-ground: {chart['view']['fill']};" in styles

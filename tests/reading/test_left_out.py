@@ -150,7 +150,7 @@ def test_a_net_that_is_only_recurrent_says_what_to_ask_for() -> None:
         IUA.introspect(model, [torch.randn(3, 6, 4)])
 
 
-class Quantised(nn.Module):
+class Quantized(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.quant, self.dequant = quantization.QuantStub(), quantization.DeQuantStub()
@@ -164,10 +164,10 @@ class Quantised(nn.Module):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch")
 @pytest.mark.parametrize("aware", [False, True], ids=["after training", "aware"])
-def test_fused_activations_are_counted_whether_quantised_or_not(*, aware: bool) -> None:
+def test_fused_activations_are_counted_whether_quantized_or_not(*, aware: bool) -> None:
     torch.manual_seed(0)
     pairs = [["conv", "conv_relu"], ["linear", "linear_relu"]]
-    model, x = Quantised().train(aware), torch.randn(16, 1, 6, 6)
+    model, x = Quantized().train(aware), torch.randn(16, 1, 6, 6)
     if aware:
         model.qconfig = quantization.get_default_qat_qconfig()
         model = quantization.prepare_qat(quantization.fuse_modules_qat(model, pairs))

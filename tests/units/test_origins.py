@@ -77,7 +77,7 @@ MOVES = {
     "both": [rename({"1": "relu"}), transpose((0, 3, 1, 2), names="relu")],
     "its own name": fields(lambda field: field),
     "another name": lambda batch: {"relu": batch.fields["1"]},
-    "normalised": fields(lambda field: field * 2.0),
+    "normalized": fields(lambda field: field * 2.0),
     "permuted": fields(lambda field: field.permute(0, 2, 3, 1)),
     "permuted and copied": fields(lambda field: field.permute(0, 2, 3, 1).contiguous()),
     "permuted and doubled": fields(lambda field: field.permute(0, 2, 3, 1) * 2),
@@ -87,7 +87,7 @@ MOVES = {
     "ours in a function": lambda batch: transpose((0, 2, 3, 1))(batch),  # noqa: PLW0108
     "DNIKit's": processors.Transposer(dim=[0, 2, 3, 1]),
     "DNIKit's twice": [processors.Transposer(dim=[0, 2, 3, 1]), transpose((0, 2, 1, 3))],
-    "DNIKit's, normalised": [
+    "DNIKit's, normalized": [
         processors.Transposer(dim=[0, 2, 3, 1]),
         processors.MeanStdNormalizer(mean=0, std=2),
     ],

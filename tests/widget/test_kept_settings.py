@@ -26,7 +26,7 @@ CHOSEN: dict[str, Any] = {
     "units": [2, 5],
     "sort": {"column": "dead", "ascending": False},
     "filter": "b dead>0",
-    "colour": "dead",
+    "color": "dead",
 }
 DEFAULTS: dict[str, Any] = {name: getattr(IUAWidget, name).default() for name in SETTINGS}
 
@@ -92,13 +92,13 @@ def test_a_finished_run_shown_again_keeps_its_settings_too(book: Book) -> None:
 def test_the_code_of_the_cell_wins_and_is_kept_only_while_it_says_so(book: Book) -> None:
     def coded() -> IUAWidget:
         widget = shown(atol=0.5, dead_share=0.75)
-        widget.colour = "count"
+        widget.color = "count"
         return widget
 
     first = book.run(coded)
-    from_page(first, atol=0.01, layer="c", colour="dead")
+    from_page(first, atol=0.01, layer="c", color="dead")
     again = book.run(coded)
-    assert (again.atol, again.dead_share, again.layer, again.colour) == (0.5, 0.75, "c", "count")
+    assert (again.atol, again.dead_share, again.layer, again.color) == (0.5, 0.75, "c", "count")
     plain = book.run(shown)
     assert (plain.atol, plain.dead_share, plain.layer) == (1e-8, 1.0, "c")
 
@@ -164,9 +164,9 @@ def test_units_that_there_are_not_any_more_are_let_go_of(book: Book) -> None:
 def test_where_the_page_opened_by_itself_it_does_so_anew(book: Book) -> None:
     first = book.run(smooth)
     assert first.rtol > 0, "opened at a relative tolerance"
-    from_page(first, colour="dead")
+    from_page(first, color="dead")
     plain = book.run(shown)
-    assert (plain.rtol, plain.colour) == (0.0, "dead")
+    assert (plain.rtol, plain.color) == (0.0, "dead")
     assert book.run(smooth).rtol > 0
 
 

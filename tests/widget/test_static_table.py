@@ -156,17 +156,17 @@ def test_outside_of_a_notebook_the_page_comes_with_the_widget() -> None:
     assert "3 probes" in bundle["text/html"]
 
 
-def test_the_picture_has_the_colours_of_the_page() -> None:
-    source = (ROOT / "js/src/canvas/colour.ts").read_text(encoding="utf-8")
+def test_the_picture_has_the_colors_of_the_page() -> None:
+    source = (ROOT / "js/src/canvas/color.ts").read_text(encoding="utf-8")
     anchors = re.search(r"blue: \{.*?dark: \{\s*anchors: \[(.*?)\]", source, re.DOTALL)
     assert anchors
-    page = [tuple(bytes.fromhex(colour)) for colour in re.findall(r"#(\w{6})", anchors[1])]
+    page = [tuple(bytes.fromhex(color)) for color in re.findall(r"#(\w{6})", anchors[1])]
     assert PALETTE[LIVE : NOT_FINITE : (NOT_FINITE - LIVE) // (len(page) - 1)] == page
     signals = (ROOT / "js/src/page/base.css").read_text(encoding="utf-8")
     for name, place in (("dead", DEAD), ("not-finite", NOT_FINITE)):
-        colour = re.search(rf"--iua-{name}: #(\w{{6}})", signals)
-        assert colour
-        assert PALETTE[place] == tuple(bytes.fromhex(colour[1]))
+        color = re.search(rf"--iua-{name}: #(\w{{6}})", signals)
+        assert color
+        assert PALETTE[place] == tuple(bytes.fromhex(color[1]))
 
 
 def first_column(page: dict[str, str], table: str) -> list[str]:

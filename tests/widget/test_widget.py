@@ -629,7 +629,7 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
     widget = done_widget()
     widget.sort = {"column": "dead", "ascending": False}
     widget.filter = "maps"
-    widget.colour = "mean |x|"
+    widget.color = "mean |x|"
     widget.dead_share = 0.5
     widget.units = [5, 2, 2]
     assert widget.units == [2, 5]
@@ -639,7 +639,7 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
         ("sort", {"column": "dead-chanels", "ascending": True}, "a column of 'dead-channels'"),
         ("filter", "dead-chanels>0", "Figures are dead-channels,"),
         ("filter", "dead>x", "'x', which is no number"),
-        ("colour", "red", "mean |x|"),
+        ("color", "red", "mean |x|"),
         ("dead_share", 0, "above 0 and at most 1"),
         ("dead_share", 1.5, "above 0 and at most 1"),
         ("tau", -1, "tau must be a finite number, zero or more"),

@@ -39,7 +39,7 @@ def plain() -> tuple[nn.Module, Any]:
 
 
 def drawing() -> tuple[nn.Module, Any]:
-    """Normalised and dropped out, while the widget's loader shuffles and augments."""
+    """Normalized and dropped out, while the widget's loader shuffles and augments."""
     model = nn.Sequential(
         nn.Linear(16, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, 32)
     )

@@ -43,7 +43,7 @@ def compiled(loop: Loop) -> Loop:
     """Compile without the interpreter's lock; from disk where a cache can be written.
 
     In the loops, arrays are made one by one: those unpacked from a larger one are not known to be
-    contiguous, and loops over them are not vectorised.
+    contiguous, and loops over them are not vectorized.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
@@ -640,7 +640,7 @@ def _count_block(  # noqa: PLR0917
 @compiled
 def spill(narrow: np.ndarray, wide: np.ndarray, size: int) -> None:
     """Add the first so many of narrow counters, of shape (n,), to wide ones, and clear them."""
-    for first in range(0, size, _SPILL_BLOCK):  # a slice: loops over one are vectorised
+    for first in range(0, size, _SPILL_BLOCK):  # a slice: loops over one are vectorized
         last = min(first + _SPILL_BLOCK, size)
         held, into = narrow[first:last], wide[first:last]
         for i in range(len(held)):

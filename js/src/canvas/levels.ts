@@ -2,9 +2,9 @@
 
 import type { NumericArray } from "../reading/snapshot";
 
-/** What of a unit is coloured; a trait of the widget. */
-export type Colouring = "share" | "count" | "mean |x|" | "dead";
-export const COLOURINGS: readonly Colouring[] = ["share", "count", "mean |x|", "dead"];
+/** What of a unit is colored; a trait of the widget. */
+export type Coloring = "share" | "count" | "mean |x|" | "dead";
+export const COLORINGS: readonly Coloring[] = ["share", "count", "mean |x|", "dead"];
 
 /** What a pixel shows of those of its units that are neither dead nor not finite. */
 export type Pooling = "mean" | "least active" | "most active";
@@ -90,18 +90,18 @@ export interface Range {
 
 /** What a level says of a unit, by its count alone. */
 export function countLevels(
-  colouring: "share" | "count" | "dead",
+  coloring: "share" | "count" | "dead",
   probes: number,
   deadFrom: number,
   range: Range,
   pooling: Pooling,
 ): (count: number) => number {
   const plain = levelOfShade(1, pooling);
-  const from = colouring === "count" ? range.from : 0;
-  const width = colouring === "count" ? range.to - range.from : probes;
+  const from = coloring === "count" ? range.from : 0;
+  const width = coloring === "count" ? range.to - range.from : probes;
   return (count) => {
     if (count >= deadFrom) return DEAD;
-    if (colouring === "dead") return plain;
+    if (coloring === "dead") return plain;
     return levelOfShade(shadeAt(width > 0 ? (count - from) / width : 0), pooling);
   };
 }

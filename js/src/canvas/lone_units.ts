@@ -14,12 +14,12 @@ export interface LoneUnit {
   readonly place: number;
 }
 
-/** A neighbourhood is a block and so many others on each side, of so many CSS pixels at first. */
+/** A neighborhood is a block and so many others on each side, of so many CSS pixels at first. */
 const REACH = 2;
 const BLOCK = 8;
-/** What has this many CSS pixels in its neighbourhood is seen without a mark. */
+/** What has this many CSS pixels in its neighborhood is seen without a mark. */
 const SEEN_FROM = 4;
-/** Where there are more, larger neighbourhoods are looked at. */
+/** Where there are more, larger neighborhoods are looked at. */
 export const LONE_MOST = 64;
 /** Less of a pixel than this is what sums in binary leave. */
 const NOTHING = 1e-3;
@@ -155,13 +155,13 @@ function unitUnder(
   x: number,
   y: number,
 ): number | null {
-  const centre = { x: (x + 0.5 - at.originX) / at.scaleX, y: (y + 0.5 - at.originY) / at.scaleY };
+  const center = { x: (x + 0.5 - at.originX) / at.scaleX, y: (y + 0.5 - at.originY) / at.scaleY };
   const reach = { x: Math.ceil(1 / at.scaleX), y: Math.ceil(1 / at.scaleY) };
   let best: number | null = null;
   let nearest = Number.POSITIVE_INFINITY;
   for (let dy = -reach.y; dy <= reach.y; dy++) {
     for (let dx = -reach.x; dx <= reach.x; dx++) {
-      const place = unitAt(layout, centre.x + dx, centre.y + dy);
+      const place = unitAt(layout, center.x + dx, center.y + dy);
       if (place === null || kindOf(levels[place] as number) !== kind) continue;
       const distance = dx * dx + dy * dy;
       if (distance < nearest) [best, nearest] = [place, distance];

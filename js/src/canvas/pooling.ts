@@ -3,7 +3,7 @@
 import type { Layout } from "../reading/layout";
 import { EMPTY_LEVEL, NOT_FINITE, type Pooling } from "./levels";
 
-/** Tiles of pooled cells, tile after tile; a tile is never pooled with its neighbour. */
+/** Tiles of pooled cells, tile after tile; a tile is never pooled with its neighbor. */
 export interface PooledTiles {
   readonly data: Uint8Array;
   readonly tileWidth: number;
@@ -16,7 +16,7 @@ export function meanLevel(sum: number, shades: number, others: number): number {
   return Math.min(others, NOT_FINITE);
 }
 
-/** Where the cells of each pixel begin among those of a row: the cells of a pixel are neighbours. */
+/** Where the cells of each pixel begin among those of a row: the cells of a pixel are neighbors. */
 export interface Runs {
   readonly first: number;
   readonly last: number;

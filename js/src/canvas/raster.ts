@@ -29,7 +29,7 @@ interface Spans {
 }
 
 /**
- * A tile has whole pixels. Cells wider than a pixel: each pixel shows the cell under its centre;
+ * A tile has whole pixels. Cells wider than a pixel: each pixel shows the cell under its center;
  * narrower: each pooled cell goes to the pixel under its own.
  */
 function spans(axis: Axis): Spans {
@@ -58,8 +58,8 @@ function spans(axis: Axis): Spans {
       }
     } else {
       for (let cell = 0; cell < pooledCells; cell++) {
-        const centre = (cell * step + Math.min((cell + 1) * step, tileCells)) / 2;
-        const at = from + Math.floor(centre / perPixel);
+        const center = (cell * step + Math.min((cell + 1) * step, tileCells)) / 2;
+        const at = from + Math.floor(center / perPixel);
         if (at >= 0 && at < axis.pixels) add(at, tile, cell);
       }
     }
@@ -82,7 +82,7 @@ export function depthFor(layout: Layout, at: Placement, width: number, height: n
 }
 
 /** Fill `out` (width by height) with levels; EMPTY_LEVEL where no unit lies. */
-export function rasterise(
+export function rasterize(
   pyramid: Pyramid,
   placement: Placement,
   width: number,
@@ -198,7 +198,7 @@ function drawMeans(
 }
 
 /** Fill `out` with each tile in one level, where its units would be too small to be told apart. */
-export function rasteriseTiles(
+export function rasterizeTiles(
   pyramid: Pyramid,
   placement: Placement,
   width: number,

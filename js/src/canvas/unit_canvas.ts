@@ -6,12 +6,12 @@ import type { Placement } from "../ui/placement";
 import { fitLayout, mostZoom, placeCells, scaledPlacement, showsTiles } from "./cell_placement";
 import {
   buildPalette,
-  type ColourMap,
-  cssColour,
-  packColour,
+  type ColorMap,
+  cssColor,
+  packColor,
   type Signals,
-  unpackColour,
-} from "./colour";
+  unpackColor,
+} from "./color";
 import { type Box, clearMarks, drawContour, markUnits } from "./contour";
 import { type Click, Gestures } from "./gestures";
 import { DEAD, NOT_FINITE, type Pooling } from "./levels";
@@ -54,7 +54,7 @@ export interface UnitPicture {
 }
 
 export interface Inks {
-  readonly map: ColourMap;
+  readonly map: ColorMap;
   readonly signals: Signals;
   readonly text: string;
   readonly outline: Signals["ground"];
@@ -269,7 +269,7 @@ export class UnitCanvas {
     return this.#layout.kind === "mosaic" ? this.#layout.across : this.#layout.width;
   }
 
-  /** What one patch of colour stands for. */
+  /** What one patch of color stands for. */
   grain(): "unit" | "pixel" | "channel" {
     if (this.#layout === null) return "unit";
     const at = this.#placement();
@@ -316,7 +316,7 @@ export class UnitCanvas {
     return this.#places?.between(from, to, most) ?? { units: [], total: 0 };
   }
 
-  centreOf(unit: number): Point | null {
+  centerOf(unit: number): Point | null {
     if (this.#places === null) return null;
     const { originX, originY, scaleX, scaleY } = this.#placement();
     const cell = this.#places.cellOf(unit);
@@ -324,8 +324,8 @@ export class UnitCanvas {
   }
 
   /** The unit next to one in a direction, across gaps; itself at the edge. */
-  neighbour(unit: number, dx: number, dy: number): number {
-    return this.#places?.neighbour(unit, dx, dy) ?? unit;
+  neighbor(unit: number, dx: number, dy: number): number {
+    return this.#places?.neighbor(unit, dx, dy) ?? unit;
   }
 
   /** Where the keyboard begins: the unit in the middle, or the first while all are shown. */
@@ -336,7 +336,7 @@ export class UnitCanvas {
   }
 
   reveal(unit: number): void {
-    const at = this.centreOf(unit);
+    const at = this.centerOf(unit);
     if (at === null) return;
     const out = (value: number, size: number): number =>
       value < 0 ? -value + size / 4 : value > size ? size - value - size / 4 : 0;
@@ -352,7 +352,7 @@ export class UnitCanvas {
   }
 
   #placeHovered(): void {
-    const at = this.#outlined === null ? null : this.centreOf(this.#outlined);
+    const at = this.#outlined === null ? null : this.centerOf(this.#outlined);
     this.#hovered.hidden = at === null;
     if (at === null) return;
     const { scaleX, scaleY } = this.#placement();
@@ -425,17 +425,17 @@ export class UnitCanvas {
     this.#mark(context, places, at, inks);
     this.#rings.draw(this.#painter, places, at, this.#ratio, {
       palette,
-      dark: cssColour(inks.outline),
-      light: cssColour(inks.halo),
+      dark: cssColor(inks.outline),
+      light: cssColor(inks.halo),
     });
     setAttribute(this.#canvas, "data-rings", String(this.#rings.lone.length));
     this.#options.onPaint();
   }
 
-  /** Not finite is a pattern, so that it is told apart without its colour too. */
+  /** Not finite is a pattern, so that it is told apart without its color too. */
   #hatch(pixels: Uint32Array, width: number, ground: Signals["ground"]): void {
     const drawn = (this.#painter as UnitPainter).levels;
-    const other = packColour(ground);
+    const other = packColor(ground);
     const step = Math.max(1, Math.round(2 * this.#ratio));
     for (let pixel = 0; pixel < pixels.length; pixel++) {
       if (drawn[pixel] !== NOT_FINITE) continue;
@@ -467,8 +467,8 @@ export class UnitCanvas {
     );
     if (box === null) return;
     const thick = Math.max(1, Math.round(1.5 * this.#ratio));
-    const ink = packColour(inks.outline);
-    const halo = packColour(inks.halo);
+    const ink = packColor(inks.outline);
+    const halo = packColor(inks.halo);
     drawContour(this.#mask, box, width, height, thick, ink, halo, pixels);
     clearMarks(this.#mask, box, width);
   }
@@ -481,13 +481,13 @@ export class UnitCanvas {
     crossOut(context, marked, DEAD);
     const unitOf = (place: number): number => places.unitIn(place);
     const inkOf = (level: number): string => inkOn(palette[level] as number);
-    const hatched = { level: NOT_FINITE, colour: cssColour(inks.signals.notFinite) };
+    const hatched = { level: NOT_FINITE, color: cssColor(inks.signals.notFinite) };
     numberUnits(context, marked, inks.font, unitOf, inkOf, hatched);
   }
 }
 
-/** Black or white, whichever is legible on a packed colour. */
+/** Black or white, whichever is legible on a packed color. */
 function inkOn(packed: number): string {
-  const [red, green, blue] = unpackColour(packed);
+  const [red, green, blue] = unpackColor(packed);
   return 0.3 * red + 0.59 * green + 0.11 * blue > 140 ? "#11161d" : "#ffffff";
 }

@@ -1,4 +1,4 @@
-/** What is drawn over the colours: crosses, and numbers of units and channels. */
+/** What is drawn over the colors: crosses, and numbers of units and channels. */
 
 import { type Layout, tileCell, unitAt } from "../reading/layout";
 import type { Placement } from "../ui/placement";
@@ -42,7 +42,7 @@ function eachInView(
   }
 }
 
-/** A second sign of death beside colour, once cells are large enough to carry it. */
+/** A second sign of death beside color, once cells are large enough to carry it. */
 export function crossOut(
   context: CanvasRenderingContext2D,
   picture: MarkedPicture,
@@ -73,14 +73,14 @@ function numbersFit({ layout, at, ratio }: MarkedPicture): boolean {
   return layout.kind === "grid" && at.scaleX >= width && at.scaleY >= NUMBER_FROM * ratio;
 }
 
-/** The index of each unit of a grid in its cell; `inkOf` gives the colour legible on a level. */
+/** The index of each unit of a grid in its cell; `inkOf` gives the color legible on a level. */
 export function numberUnits(
   context: CanvasRenderingContext2D,
   picture: MarkedPicture,
   font: string,
   unitOf: (place: number) => number,
   inkOf: (level: number) => string,
-  hatched: { readonly level: number; readonly colour: string },
+  hatched: { readonly level: number; readonly color: string },
 ): void {
   if (!numbersFit(picture)) return;
   const { at, ratio, levels } = picture;
@@ -92,7 +92,7 @@ export function numberUnits(
     const base = y + at.scaleY / 2 - 4 * ratio;
     if (levels[place] === hatched.level) {
       context.lineWidth = 4 * ratio;
-      context.strokeStyle = hatched.colour;
+      context.strokeStyle = hatched.color;
       context.strokeText(text, x, base);
     }
     context.fillStyle = inkOf(levels[place] as number);

@@ -8,7 +8,7 @@ import { showsTiles } from "./cell_placement";
 import { DEAD, EMPTY_LEVEL, levelOfShade, NOT_FINITE, SHADES } from "./levels";
 import { settleOwn } from "./own_pixels";
 import type { Pyramid } from "./pooling";
-import { GRID_LINE_FROM, rasterise, rasteriseTiles } from "./raster";
+import { GRID_LINE_FROM, rasterize, rasterizeTiles } from "./raster";
 
 export interface Counts {
   readonly dead: number;
@@ -40,7 +40,7 @@ export class UnitPainter {
   paint(pyramid: Pyramid, css: Placement, at: Placement, counts: Counts): void {
     const { layout } = pyramid;
     const patches = showsTiles(layout, css);
-    const draw = patches ? rasteriseTiles : rasterise;
+    const draw = patches ? rasterizeTiles : rasterize;
     draw(pyramid, at, this.width, this.height, this.levels);
     this.dead = null;
     this.notFinite = null;

@@ -77,13 +77,13 @@ export class UnitPlaces {
     return place === null ? null : this.unitIn(place);
   }
 
-  /** How many units have their centre within a rectangle, and how many of them are dead. */
+  /** How many units have their center within a rectangle, and how many of them are dead. */
   shared(from: Cell, to: Cell): SharedPixel {
-    const centre = (value: number): number => Math.ceil(value - 0.5);
+    const center = (value: number): number => Math.ceil(value - 0.5);
     const { units } = unitsIn(
       this.layout,
-      { x: centre(from.x), y: centre(from.y) },
-      { x: centre(to.x), y: centre(to.y) },
+      { x: center(from.x), y: center(from.y) },
+      { x: center(to.x), y: center(to.y) },
       Number.POSITIVE_INFINITY,
     );
     const dead = units.filter((place) => this.levels[place] === DEAD).length;
@@ -97,7 +97,7 @@ export class UnitPlaces {
   }
 
   /** The unit next to one in a direction, across gaps; itself at the edge. */
-  neighbour(unit: number, dx: number, dy: number): number {
+  neighbor(unit: number, dx: number, dy: number): number {
     const cell = this.cellOf(unit);
     const most = Math.max(this.layout.gap, this.layout.rowGap) + 1;
     for (let step = 1; step <= most; step++) {

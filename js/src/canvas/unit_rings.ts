@@ -2,7 +2,7 @@
 
 import { element } from "../ui/dom";
 import type { Placement } from "../ui/placement";
-import { cssColour, unpackColour } from "./colour";
+import { cssColor, unpackColor } from "./color";
 import { type LoneUnit, loneUnits } from "./lone_units";
 import type { UnitPainter } from "./unit_painter";
 import type { UnitPlaces } from "./unit_places";
@@ -13,7 +13,7 @@ const HALO_WIDTH = 4;
 
 export interface RingInks {
   readonly palette: Uint32Array;
-  /** Around rings of light colours, and of others. */
+  /** Around rings of light colors, and of others. */
   readonly dark: string;
   readonly light: string;
 }
@@ -45,10 +45,10 @@ export class UnitRings {
       const cell = places.cellOf(places.unitIn(place));
       const x = at.originX + (cell.x + 0.5) * at.scaleX;
       const y = at.originY + (cell.y + 0.5) * at.scaleY;
-      const colour = cssColour(unpackColour(palette[levels[place] as number] as number));
+      const color = cssColor(unpackColor(palette[levels[place] as number] as number));
       for (const [width, ink] of [
         [HALO_WIDTH, kind === "live" ? dark : light],
-        [WIDTH, colour],
+        [WIDTH, color],
       ] as const) {
         context.beginPath();
         context.arc(x, y, RADIUS * ratio, 0, 2 * Math.PI);

@@ -6,7 +6,7 @@ import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view
 export interface TipText {
   readonly title: string;
   readonly lines: readonly string[];
-  /** Said in the colour of alarm. */
+  /** Said in the color of alarm. */
   readonly alarm: string | null;
 }
 

@@ -16,7 +16,7 @@ export type Topic =
   | "units-selected"
   | "sort"
   | "filter"
-  | "colour";
+  | "color";
 
 export interface RunInfo {
   readonly probes: number;
@@ -44,7 +44,7 @@ export interface SortChoice {
   readonly ascending: boolean;
 }
 
-export type Colour = "share" | "count" | "mean |x|" | "dead";
+export type Color = "share" | "count" | "mean |x|" | "dead";
 
 /** What is on show besides the layer, as Python sees and sets it. */
 export interface View {
@@ -53,17 +53,17 @@ export interface View {
   readonly sort: SortChoice | null;
   /** Text that the rows of the table are filtered by; empty for all rows. */
   readonly filter: string;
-  /** What the heatmap's colours stand for. */
-  readonly colour: Colour;
+  /** What the heatmap's colors stand for. */
+  readonly color: Color;
 }
 
-export const EMPTY_VIEW: View = { units: [], sort: null, filter: "", colour: "share" };
+export const EMPTY_VIEW: View = { units: [], sort: null, filter: "", color: "share" };
 
 export const VIEW_TOPICS: Readonly<Record<keyof View, Topic>> = {
   units: "units-selected",
   sort: "sort",
   filter: "filter",
-  colour: "colour",
+  color: "color",
 };
 
 export interface Host {
@@ -137,7 +137,7 @@ const TRAITS: Readonly<Record<Topic, readonly string[]>> = {
   "units-selected": ["units"],
   sort: ["sort"],
   filter: ["filter"],
-  colour: ["colour"],
+  color: ["color"],
 };
 
 const SAVE_EVERY_MS = 100;
@@ -217,7 +217,7 @@ export class AnywidgetHost implements Host {
       units: state("units") as View["units"],
       sort: state("sort") as View["sort"],
       filter: state("filter") as string,
-      colour: state("colour") as Colour,
+      color: state("color") as Color,
     };
   }
 

@@ -63,8 +63,8 @@ export class StaticHost implements Host {
     this.#worst = worst;
     const { rtol, atol, scale, dead_share, tau } = payload.state;
     this.#tolerances = { rtol, atol, scale, dead_share, tau };
-    const { units, sort, filter, colour } = payload.state;
-    this.#view = { units, sort, filter, colour };
+    const { units, sort, filter, color } = payload.state;
+    this.#view = { units, sort, filter, color };
   }
 
   static async open(payload: StaticPayload, read: ReadPart): Promise<StaticHost> {

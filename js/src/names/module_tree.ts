@@ -128,11 +128,11 @@ export function groupsOf(root: Group, layer: number): string[] {
 export interface TreeOrder {
   readonly values: SortValues;
   readonly ascending: boolean;
-  /** What a group is sorted by among its neighbours. */
+  /** What a group is sorted by among its neighbors. */
   groupValue(group: Group): number | string;
 }
 
-/** The rows on show: groups, and what is in the open ones, neighbours sorted among themselves. */
+/** The rows on show: groups, and what is in the open ones, neighbors sorted among themselves. */
 export function treeRows(
   root: Group,
   names: readonly string[],

@@ -51,7 +51,7 @@ export function flatNames(names: ShortNames, room: number, widthOf: WidthOf): Ro
   };
 }
 
-/** Names of rows in a tree, which says what they share: each is told from its neighbours. */
+/** Names of rows in a tree, which says what they share: each is told from its neighbors. */
 export function treeNames(rows: readonly Row[], given: NameRoom, widthOf: WidthOf): RowNames {
   const forms = new Map<string, string>();
   let widest = 0;

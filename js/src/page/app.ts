@@ -3,7 +3,7 @@
 import type { Command, Host, Topic } from "../host/host";
 import { widthIn } from "../names/text_width";
 import { type DrawnPicture, drawPicture, HEADING_ROOM, NAME_SIZE } from "../picture/picture";
-import { coloursOf, savePicture } from "../picture/save_picture";
+import { colorsOf, savePicture } from "../picture/save_picture";
 import { formatInteger, plural } from "../reading/format";
 import { UnitReader } from "../reading/layers";
 import { asSort } from "../reading/row_order";
@@ -39,7 +39,7 @@ const TOPICS: readonly Topic[] = [
   "units-selected",
   "sort",
   "filter",
-  "colour",
+  "color",
 ];
 /** From here on table and picture stand side by side. */
 const WIDE_FROM = 900;
@@ -131,9 +131,9 @@ export class App {
           this.#invalidate("tolerances");
         },
         onSettle: () => host.settle(),
-        onColouring: (colour) => {
-          host.setView({ colour });
-          this.#invalidate("colour");
+        onColoring: (color) => {
+          host.setView({ color });
+          this.#invalidate("color");
         },
         onSelect: (selected) => {
           host.setView({ units: selected });
@@ -180,7 +180,7 @@ export class App {
     host.subscribe("run", () => this.#contact.heard(), signal);
     this.#node.addEventListener("keydown", keepFromHost, { signal });
     this.#followSize(signal);
-    followTheme(() => this.#recolour(), signal);
+    followTheme(() => this.#recolor(), signal);
     signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
   }
 
@@ -202,10 +202,10 @@ export class App {
     this.#node.classList.toggle("iua-narrow", width < NARROW_BELOW);
   }
 
-  /** What is drawn takes its colours and its size of type from the style sheet once. */
-  #recolour(): void {
-    this.#units.heatmap.recolour();
-    this.#tolerances.recolour();
+  /** What is drawn takes its colors and its size of type from the style sheet once. */
+  #recolor(): void {
+    this.#units.heatmap.recolor();
+    this.#tolerances.recolor();
   }
 
   #ask(command: Command): void {
@@ -231,7 +231,7 @@ export class App {
   paint(): void {
     this.#fitWidth();
     this.#update();
-    this.#units.heatmap.recolour();
+    this.#units.heatmap.recolor();
   }
 
   #update(): void {
@@ -335,7 +335,7 @@ export class App {
 
   #presented(): void {
     this.#menu.presented();
-    this.#recolour();
+    this.#recolor();
   }
 
   #pictureTitle(): string {
@@ -375,7 +375,7 @@ export class App {
           ? null
           : pictureCurve(reading, row, this.#host.tolerances(), name),
       heatmap: heatmap && { ...heatmap, name },
-      colours: coloursOf(this.#node),
+      colors: colorsOf(this.#node),
     });
   }
 
@@ -413,7 +413,7 @@ export class App {
     if (units.units === 0) return message(`${layer} has no units: its responses have no entries.`);
     const tolerances = this.#host.tolerances();
     const reading = this.#unitReader.read(table.table, units, tolerances);
-    const { colour, units: selected } = this.#host.view();
+    const { color, units: selected } = this.#host.view();
     return {
       kind: "units",
       units,
@@ -421,7 +421,7 @@ export class App {
       layer: table.layer(row),
       tolerances,
       rtolStops: table.table.rtolStops,
-      colouring: colour,
+      coloring: color,
       selected,
     };
   }

@@ -24,9 +24,9 @@ export interface PictureCurve {
 
 export type LegendMark =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "swatch"; readonly colour: string }
-  | { readonly kind: "ring"; readonly colour: string }
-  | { readonly kind: "ramp"; readonly colours: readonly string[] };
+  | { readonly kind: "swatch"; readonly color: string }
+  | { readonly kind: "ring"; readonly color: string }
+  | { readonly kind: "ramp"; readonly colors: readonly string[] };
 
 export interface PictureHeatmap {
   readonly name: string;
@@ -38,7 +38,7 @@ export interface PictureHeatmap {
   readonly legend: readonly (readonly LegendMark[])[];
 }
 
-export interface PictureColours {
+export interface PictureColors {
   readonly ground: string;
   readonly text: string;
   readonly muted: string;
@@ -63,7 +63,7 @@ export interface Picture {
   readonly more: string;
   readonly curve: PictureCurve | null;
   readonly heatmap: PictureHeatmap | null;
-  readonly colours: PictureColours;
+  readonly colors: PictureColors;
 }
 
 export interface DrawnPicture {
@@ -148,10 +148,10 @@ function tag(name: string, attributes: Attributes, content = ""): string {
 
 class Sheet {
   readonly #parts: string[] = [];
-  readonly #colours: PictureColours;
+  readonly #colors: PictureColors;
 
-  constructor(colours: PictureColours) {
-    this.#colours = colours;
+  constructor(colors: PictureColors) {
+    this.#colors = colors;
   }
 
   add(name: string, attributes: Attributes): void {
@@ -164,7 +164,7 @@ class Sheet {
 
   text(text: string, x: number, y: number, size = 13, more: Attributes = {}): void {
     if (text === "") return;
-    const attributes = { x, y, "font-size": size, fill: this.#colours.text, ...more };
+    const attributes = { x, y, "font-size": size, fill: this.#colors.text, ...more };
     this.#parts.push(tag("text", attributes, escapeXml(text)));
   }
 
@@ -174,10 +174,10 @@ class Sheet {
 }
 
 function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): number {
-  const { colours, rows } = picture;
+  const { colors, rows } = picture;
   const right = { "text-anchor": "end" };
   const columns = { units: left + 330, bar: left + 346, share: left + 506, dead: left + TABLE };
-  const muted = { fill: colours.muted };
+  const muted = { fill: colors.muted };
   const heading = picture.shared === "" ? "layer" : `layer: ${picture.shared}`;
   sheet.text(fitText(heading, 12, NAME_ROOM), left, top, 12, muted);
   sheet.text("units", columns.units, top, 12, { ...right, ...muted });
@@ -185,22 +185,22 @@ function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): n
   sheet.text("dead", columns.dead, top, 12, { ...right, ...muted });
   let y = top + 8;
   for (const row of rows) {
-    sheet.add("line", { x1: left, x2: left + TABLE, y1: y, y2: y, stroke: colours.line });
+    sheet.add("line", { x1: left, x2: left + TABLE, y1: y, y2: y, stroke: colors.line });
     const base = y + ROW * 0.68;
-    if (row.selected) sheet.box(left - 8, y + 3, 3, ROW - 6, colours.accent);
+    if (row.selected) sheet.box(left - 8, y + 3, 3, ROW - 6, colors.accent);
     const weight = row.selected ? { "font-weight": 600 } : {};
     sheet.text(row.name, left, base, NAME_SIZE, weight);
     sheet.text(row.units, columns.units, base, 13, right);
     const bar = { rx: 2 };
-    sheet.box(columns.bar, y + 8, 76, ROW - 16, colours.barRest, bar);
-    sheet.box(columns.bar, y + 8, 76 * row.upper, ROW - 16, colours.barUpper, bar);
-    sheet.box(columns.bar, y + 8, 76 * row.lower, ROW - 16, colours.bar, bar);
+    sheet.box(columns.bar, y + 8, 76, ROW - 16, colors.barRest, bar);
+    sheet.box(columns.bar, y + 8, 76 * row.upper, ROW - 16, colors.barUpper, bar);
+    sheet.box(columns.bar, y + 8, 76 * row.lower, ROW - 16, colors.bar, bar);
     sheet.text(row.share, columns.share, base, 13, right);
-    const alarm = row.alarm ? { fill: colours.dead, "font-weight": 600 } : {};
+    const alarm = row.alarm ? { fill: colors.dead, "font-weight": 600 } : {};
     sheet.text(row.dead, columns.dead, base, 13, { ...right, ...alarm });
     y += ROW;
   }
-  sheet.add("line", { x1: left, x2: left + TABLE, y1: y, y2: y, stroke: colours.line });
+  sheet.add("line", { x1: left, x2: left + TABLE, y1: y, y2: y, stroke: colors.line });
   if (picture.more !== "") {
     sheet.text(picture.more, left, y + 18, 12, muted);
     y += ROW;
@@ -211,11 +211,11 @@ function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): n
 function drawCurve(
   sheet: Sheet,
   curve: PictureCurve,
-  colours: PictureColours,
+  colors: PictureColors,
   left: number,
   top: number,
 ): number {
-  const muted = { fill: colours.muted };
+  const muted = { fill: colors.muted };
   const axis = left + 44;
   const width = TABLE - 44;
   const heading = `inactive share of ${curve.name} over the threshold`;
@@ -227,7 +227,7 @@ function drawCurve(
     [1, "100 %"],
   ] as const) {
     const y = box + (1 - share) * CURVE;
-    sheet.add("line", { x1: axis, x2: axis + width, y1: y, y2: y, stroke: colours.line });
+    sheet.add("line", { x1: axis, x2: axis + width, y1: y, y2: y, stroke: colors.line });
     sheet.text(label, axis - 8, y + 4, 11, { "text-anchor": "end", ...muted });
   }
   const step = width / Math.max(1, curve.shares.length - 1);
@@ -237,12 +237,12 @@ function drawCurve(
   sheet.add("polyline", {
     points: points.join(" "),
     fill: "none",
-    stroke: colours.bar,
+    stroke: colors.bar,
     "stroke-width": 2,
   });
   if (curve.at !== null) {
     const x = axis + curve.at * width;
-    sheet.add("line", { x1: x, x2: x, y1: box, y2: box + CURVE, stroke: colours.accent });
+    sheet.add("line", { x1: x, x2: x, y1: box, y2: box + CURVE, stroke: colors.accent });
   }
   sheet.text(curve.from, axis, box + CURVE + 16, 11, muted);
   sheet.text(curve.to, axis + width, box + CURVE + 16, 11, { "text-anchor": "end", ...muted });
@@ -252,7 +252,7 @@ function drawCurve(
 function drawLegend(
   sheet: Sheet,
   legend: PictureHeatmap["legend"],
-  colours: PictureColours,
+  colors: PictureColors,
   left: number,
   top: number,
 ): number {
@@ -264,17 +264,17 @@ function drawLegend(
         sheet.text(mark.text, x, y, 12);
         x += textWidth(mark.text, 12) + 8;
       } else if (mark.kind === "swatch") {
-        sheet.box(x, y - 10, 12, 12, mark.colour, { rx: 2, stroke: colours.line });
+        sheet.box(x, y - 10, 12, 12, mark.color, { rx: 2, stroke: colors.line });
         x += 20;
       } else if (mark.kind === "ring") {
-        const stroke = { stroke: mark.colour, "stroke-width": 2 };
+        const stroke = { stroke: mark.color, "stroke-width": 2 };
         sheet.add("circle", { cx: x + 6, cy: y - 4, r: 4.5, fill: "none", ...stroke });
         x += 20;
       } else {
         const id = `ramp${index}`;
-        const last = Math.max(1, mark.colours.length - 1);
-        for (const [at, colour] of mark.colours.entries()) {
-          sheet.box(x + (at * 116) / (last + 1), y - 10, 116 / (last + 1) + 0.5, 11, colour, {
+        const last = Math.max(1, mark.colors.length - 1);
+        for (const [at, color] of mark.colors.entries()) {
+          sheet.box(x + (at * 116) / (last + 1), y - 10, 116 / (last + 1) + 0.5, 11, color, {
             class: id,
           });
         }
@@ -289,22 +289,22 @@ function drawLegend(
 function drawHeatmap(
   sheet: Sheet,
   heatmap: PictureHeatmap,
-  colours: PictureColours,
+  colors: PictureColors,
   left: number,
   top: number,
 ): number {
   sheet.text(fitText(heatmap.name, 14, HEATMAP), left, top, 14, { "font-weight": 600 });
-  sheet.text(fitText(heatmap.summary, 12, HEATMAP), left, top + 18, 12, { fill: colours.muted });
+  sheet.text(fitText(heatmap.summary, 12, HEATMAP), left, top + 18, 12, { fill: colors.muted });
   const scale = Math.min(HEATMAP / heatmap.width, HEATMAP / heatmap.height);
   const width = heatmap.width * scale;
   const height = heatmap.height * scale;
   sheet.add("image", { x: left, y: top + 30, width, height, href: heatmap.image });
-  return drawLegend(sheet, heatmap.legend, colours, left, top + 30 + height + 20);
+  return drawLegend(sheet, heatmap.legend, colors, left, top + 30 + height + 20);
 }
 
 export function drawPicture(picture: Picture): DrawnPicture {
-  const { colours, heatmap, curve, rows } = picture;
-  const sheet = new Sheet(colours);
+  const { colors, heatmap, curve, rows } = picture;
+  const sheet = new Sheet(colors);
   const hasTable = rows.length > 0 || curve !== null;
   const columns =
     (hasTable ? TABLE : 0) + (hasTable && heatmap ? GAP : 0) + (heatmap ? HEATMAP : 0);
@@ -317,18 +317,18 @@ export function drawPicture(picture: Picture): DrawnPicture {
   }
   for (const line of picture.lines) {
     top += 21;
-    sheet.text(fitText(line, 13, content), MARGIN, top, 13, { fill: colours.muted });
+    sheet.text(fitText(line, 13, content), MARGIN, top, 13, { fill: colors.muted });
   }
   top += 38;
   let bottom = top;
   if (hasTable) {
     let y = rows.length > 0 ? drawTable(sheet, picture, MARGIN, top) + 34 : top;
-    if (curve !== null) y = drawCurve(sheet, curve, colours, MARGIN, y);
+    if (curve !== null) y = drawCurve(sheet, curve, colors, MARGIN, y);
     bottom = y;
   }
   if (heatmap !== null) {
     const left = MARGIN + (hasTable ? TABLE + GAP : 0);
-    bottom = Math.max(bottom, drawHeatmap(sheet, heatmap, colours, left, top));
+    bottom = Math.max(bottom, drawHeatmap(sheet, heatmap, colors, left, top));
   }
   const width = content + 2 * MARGIN;
   const height = Math.ceil(bottom + MARGIN);
@@ -339,9 +339,9 @@ export function drawPicture(picture: Picture): DrawnPicture {
       width,
       height,
       viewBox: `0 0 ${width} ${height}`,
-      "font-family": colours.font,
+      "font-family": colors.font,
     },
-    `\n<title>${escapeXml(picture.title)}</title>\n${tag("rect", { width, height, fill: colours.ground })}\n${sheet}\n`,
+    `\n<title>${escapeXml(picture.title)}</title>\n${tag("rect", { width, height, fill: colors.ground })}\n${sheet}\n`,
   );
   return { svg, width, height };
 }

@@ -1,6 +1,6 @@
 /** Hands a picture to the user as a file: SVG as drawn, PNG at twice its size. */
 
-import type { DrawnPicture, LegendMark, PictureColours } from "./picture";
+import type { DrawnPicture, LegendMark, PictureColors } from "./picture";
 
 const PNG_SCALE = 2;
 const RELEASE_AFTER_MS = 60_000;
@@ -50,30 +50,30 @@ export async function savePicture(
   download(kind === "svg" ? svgBlob(picture) : await pngBlob(picture), `${file}.${kind}`);
 }
 
-export function coloursOf(node: Element): PictureColours {
+export function colorsOf(node: Element): PictureColors {
   const style = getComputedStyle(node);
   const probe = document.createElement("span");
   probe.hidden = true;
   node.append(probe);
-  // Asked for as a colour of an element: a variable may stand for another, or for a system colour.
-  const colour = (name: string): string => {
+  // Asked for as a color of an element: a variable may stand for another, or for a system color.
+  const color = (name: string): string => {
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const colours = {
-    ground: colour("--iua-ground"),
-    text: colour("--iua-text"),
-    muted: colour("--iua-muted"),
-    line: colour("--iua-line"),
-    bar: colour("--iua-bar"),
-    barUpper: colour("--iua-bar-upper"),
-    barRest: colour("--iua-bar-rest"),
-    accent: colour("--iua-accent"),
-    dead: colour("--iua-dead-text"),
+  const colors = {
+    ground: color("--iua-ground"),
+    text: color("--iua-text"),
+    muted: color("--iua-muted"),
+    line: color("--iua-line"),
+    bar: color("--iua-bar"),
+    barUpper: color("--iua-bar-upper"),
+    barRest: color("--iua-bar-rest"),
+    accent: color("--iua-accent"),
+    dead: color("--iua-dead-text"),
     font: style.fontFamily,
   };
   probe.remove();
-  return colours;
+  return colors;
 }
 
 /** The legend as it stands on the page: its words, swatches and ramp in their order. */
@@ -85,13 +85,13 @@ export function readLegend(legend: Element | null): LegendMark[][] {
       [...part.children].map((child): LegendMark => {
         const style = getComputedStyle(child);
         if (child.classList.contains("iua-ramp")) {
-          return { kind: "ramp", colours: style.backgroundImage.match(/rgba?\([^)]*\)/g) ?? [] };
+          return { kind: "ramp", colors: style.backgroundImage.match(/rgba?\([^)]*\)/g) ?? [] };
         }
         if (child.classList.contains("iua-ring")) {
-          return { kind: "ring", colour: style.borderTopColor };
+          return { kind: "ring", color: style.borderTopColor };
         }
         if (child.classList.contains("iua-swatch")) {
-          return { kind: "swatch", colour: style.backgroundColor };
+          return { kind: "swatch", color: style.backgroundColor };
         }
         return { kind: "text", text: child.textContent ?? "" };
       }),

@@ -27,7 +27,7 @@ export interface SelectionSummary {
   readonly shareUpper: number;
 }
 
-export function summariseSelection(
+export function summarizeSelection(
   selection: readonly number[],
   lower: NumericArray,
   upper: NumericArray,

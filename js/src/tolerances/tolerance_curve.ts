@@ -84,8 +84,8 @@ export class ToleranceCurve {
     this.#draw();
   }
 
-  /** Draw again with the colours of the page as they are now. */
-  recolour(): void {
+  /** Draw again with the colors of the page as they are now. */
+  recolor(): void {
     this.#style = null;
     this.#stillFits = false;
     this.#draw();
@@ -94,16 +94,16 @@ export class ToleranceCurve {
   #styles(): Style {
     if (this.#style === null) {
       const style = getComputedStyle(this.#node);
-      const colour = (name: string): string => style.getPropertyValue(`--iua-${name}`).trim();
+      const color = (name: string): string => style.getPropertyValue(`--iua-${name}`).trim();
       this.#style = {
-        font: `${Math.min(LARGEST_TYPE, 11 * (Number(colour("type")) || 1))}px ${style.fontFamily}`,
-        text: colour("text"),
-        muted: colour("muted"),
-        line: colour("line"),
-        ground: colour("ground"),
-        accent: colour("accent"),
-        bar: colour("bar"),
-        dead: colour("dead"),
+        font: `${Math.min(LARGEST_TYPE, 11 * (Number(color("type")) || 1))}px ${style.fontFamily}`,
+        text: color("text"),
+        muted: color("muted"),
+        line: color("line"),
+        ground: color("ground"),
+        accent: color("accent"),
+        bar: color("bar"),
+        dead: color("dead"),
       };
     }
     return this.#style;

@@ -185,9 +185,9 @@ export class TolerancePanel {
     this.#words.title = chosen ? `${opened} ${exact ? "" : RANGES}.` : words;
   }
 
-  /** Draw again with the colours of the page as they are now. */
-  recolour(): void {
-    this.#curve.recolour();
+  /** Draw again with the colors of the page as they are now. */
+  recolor(): void {
+    this.#curve.recolor();
   }
 
   node(): HTMLElement {

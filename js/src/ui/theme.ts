@@ -1,4 +1,4 @@
-/** Hears when the page may have taken other colours: another theme, contrast or forced colours. */
+/** Hears when the page may have taken other colors: another theme, contrast or forced colors. */
 
 const QUERIES = [
   "(prefers-color-scheme: dark)",

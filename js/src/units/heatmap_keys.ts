@@ -78,7 +78,7 @@ export class HeatmapKeys {
     this.cursor =
       this.cursor === null
         ? (this.#choice.pinned ?? this.#picture.firstInView())
-        : this.#picture.neighbour(this.cursor, dx, dy);
+        : this.#picture.neighbor(this.cursor, dx, dy);
     this.#picture.reveal(this.cursor);
   }
 
@@ -89,8 +89,8 @@ export class HeatmapKeys {
 
   #selectToCursor(): void {
     const { anchor } = this.#choice;
-    const from = anchor === null ? null : this.#picture.centreOf(anchor);
-    const to = this.cursor === null ? null : this.#picture.centreOf(this.cursor);
+    const from = anchor === null ? null : this.#picture.centerOf(anchor);
+    const to = this.cursor === null ? null : this.#picture.centerOf(this.cursor);
     if (from !== null && to !== null) this.#actions.onRegion([from, to]);
     else this.#pick(true);
   }

@@ -1,7 +1,7 @@
-/** The controls of the heatmap: what is coloured and how, in which order, and zoom. */
+/** The controls of the heatmap: what is colored and how, in which order, and zoom. */
 
-import { COLOUR_MAPS, type ColourMap } from "../canvas/colour";
-import { COLOURINGS, type Colouring, POOLINGS, type Pooling } from "../canvas/levels";
+import { COLOR_MAPS, type ColorMap } from "../canvas/color";
+import { COLORINGS, type Coloring, POOLINGS, type Pooling } from "../canvas/levels";
 import type { Layout } from "../reading/layout";
 import { element, setAttribute } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
@@ -12,7 +12,7 @@ export type UnitOrder = (typeof UNIT_ORDERS)[number];
 /** How the picture is drawn: a matter of each view, not of the model. */
 export interface PictureChoices {
   readonly pooling: Pooling;
-  readonly map: ColourMap;
+  readonly map: ColorMap;
   readonly order: UnitOrder;
   /** Units or channels a row; null for as many as fit best. */
   readonly across: number | null;
@@ -26,22 +26,22 @@ export const FIRST_CHOICES: PictureChoices = {
 };
 
 export interface HeatmapToolsOptions {
-  readonly onColouring: (colouring: Colouring) => void;
+  readonly onColoring: (coloring: Coloring) => void;
   readonly onChoices: (changes: Partial<PictureChoices>) => void;
   readonly onZoom: (way: "in" | "out" | "reset") => void;
 }
 
 export interface ToolsState {
   readonly kind: Layout["kind"];
-  readonly colouring: Colouring;
+  readonly coloring: Coloring;
   readonly choices: PictureChoices;
-  /** Why mean |x| cannot be coloured, or null where it can. */
+  /** Why mean |x| cannot be colored, or null where it can. */
   readonly meanAbsent: string | null;
   /** Units or channels a row as drawn now. */
   readonly across: number | null;
 }
 
-const COLOURING_WORDS: Readonly<Record<Colouring, string>> = {
+const COLORING_WORDS: Readonly<Record<Coloring, string>> = {
   share: "inactive share",
   count: "inactive count",
   "mean |x|": "mean |x|",
@@ -76,7 +76,7 @@ function choice<Value extends string>(
 }
 
 export class HeatmapTools {
-  readonly #colouring: ReturnType<typeof choice>;
+  readonly #coloring: ReturnType<typeof choice>;
   readonly #pooling: ReturnType<typeof choice>;
   readonly #map: ReturnType<typeof choice>;
   readonly #order: ReturnType<typeof choice>;
@@ -91,11 +91,11 @@ export class HeatmapTools {
   constructor(options: HeatmapToolsOptions, signal: AbortSignal) {
     const { onChoices, onZoom } = options;
     const same = (value: string): string => value;
-    this.#colouring = choice(
-      "colour",
-      COLOURINGS,
-      (value) => COLOURING_WORDS[value],
-      options.onColouring,
+    this.#coloring = choice(
+      "color",
+      COLORINGS,
+      (value) => COLORING_WORDS[value],
+      options.onColoring,
       signal,
     );
     this.#pooling = choice(
@@ -105,10 +105,10 @@ export class HeatmapTools {
       (pooling) => onChoices({ pooling }),
       signal,
     );
-    this.#map = choice("palette", COLOUR_MAPS, same, (map) => onChoices({ map }), signal);
+    this.#map = choice("palette", COLOR_MAPS, same, (map) => onChoices({ map }), signal);
     this.#order = choice("order", UNIT_ORDERS, same, (order) => onChoices({ order }), signal);
     this.#pooling.node.title = "where several units share a pixel";
-    this.#map.node.title = "grey prints without colours";
+    this.#map.node.title = "gray prints without colors";
     this.#acrossLabel = element(
       "label",
       { class: "iua-choice" },
@@ -131,7 +131,7 @@ export class HeatmapTools {
     this.#node = element(
       "div",
       { class: "iua-heatmap-tools" },
-      this.#colouring.node,
+      this.#coloring.node,
       this.#order.node,
       zoom,
     );
@@ -147,13 +147,13 @@ export class HeatmapTools {
     const show = ({ select }: ReturnType<typeof choice>, value: string): void => {
       if (select.value !== value) select.value = value;
     };
-    show(this.#colouring, state.colouring);
+    show(this.#coloring, state.coloring);
     show(this.#pooling, choices.pooling);
     show(this.#map, choices.map);
     show(this.#order, choices.order);
-    const mean = this.#colouring.select.options[COLOURINGS.indexOf("mean |x|")];
+    const mean = this.#coloring.select.options[COLORINGS.indexOf("mean |x|")];
     if (mean !== undefined) mean.disabled = state.meanAbsent !== null;
-    this.#colouring.node.title = state.meanAbsent ?? "what the colours stand for";
+    this.#coloring.node.title = state.meanAbsent ?? "what the colors stand for";
     this.#order.node.hidden = kind !== "grid";
     this.#acrossLabel.hidden = kind === "matrix";
     this.#acrossLabel.title = `${kind === "grid" ? "units" : "channels"} a row; empty to fit`;

@@ -1,6 +1,6 @@
 /** The units of the selected layer: picture, lists and card, kept in step, and what is chosen. */
 
-import type { Colouring } from "../canvas/levels";
+import type { Coloring } from "../canvas/levels";
 import { formatInteger } from "../reading/format";
 import type { LayerReading, UnitsReading } from "../reading/layers";
 import { fromOwnIndex, ownIndex } from "../reading/layout";
@@ -24,7 +24,7 @@ export type UnitsState =
       readonly layer: LayerReading;
       readonly tolerances: Tolerances;
       readonly rtolStops: readonly number[];
-      readonly colouring: Colouring;
+      readonly coloring: Coloring;
       /** Indices in the layer's own order. */
       readonly selected: readonly number[];
     };
@@ -34,7 +34,7 @@ type KnownUnits = Extract<UnitsState, { kind: "units" }>;
 export interface LayerUnitsActions {
   onTolerances(changes: Partial<Tolerances>): void;
   onSettle(): void;
-  onColouring(colour: Colouring): void;
+  onColoring(color: Coloring): void;
   /** These units of the layer's own order are selected. */
   onSelect(units: readonly number[]): void;
 }
@@ -49,7 +49,7 @@ export class LayerUnits {
   #facts: UnitFacts | null = null;
   #data: UnitsInView | null = null;
   #survey: ReadingSurvey | null = null;
-  #colouring: Colouring = "share";
+  #coloring: Coloring = "share";
   #own: readonly number[] = [];
   /** Chosen from outside, of a layer whose units may yet have to come. */
   #wanted: { readonly layer: string; readonly own: readonly number[] } | null = null;
@@ -59,7 +59,7 @@ export class LayerUnits {
     this.heatmap = new Heatmap(
       this.#choice,
       {
-        onColouring: (colour) => actions.onColouring(colour),
+        onColoring: (color) => actions.onColoring(color),
         onPick: (unit, adds) => this.#choose(() => this.#choice.pick(unit, adds)),
         onTake: (units) => this.#choose(() => this.#choice.take(units)),
         onRegion: (units, total) => this.#addRegion(units, total),
@@ -161,12 +161,12 @@ export class LayerUnits {
       before?.units === units &&
       sameCounts(before.reading, reading) &&
       before.dead.share === dead.share;
-    const colouring = facts.possible(state.colouring);
-    const sameColours = sameNumbers && colouring === this.#colouring;
+    const coloring = facts.possible(state.coloring);
+    const sameColors = sameNumbers && coloring === this.#coloring;
     const { finite } = facts;
     const data = { units, reading, layer, tolerances, rtolStops, dead, finite };
     this.#data = data;
-    this.#colouring = colouring;
+    this.#coloring = coloring;
     if (!sameLayer) {
       this.#choice.forget();
       this.#own = [];
@@ -174,8 +174,8 @@ export class LayerUnits {
     if (!sameNumbers || this.#survey === null) this.#survey = facts.survey(reading, dead);
     this.#readSelection(data, state.selected);
     this.heatmap.show(
-      { data, facts, survey: this.#survey, colouring, wanted: state.colouring },
-      { sameLayer, sameColours },
+      { data, facts, survey: this.#survey, coloring, wanted: state.coloring },
+      { sameLayer, sameColors },
     );
     this.#showWanted(units.layer);
     this.#showChoice(data);

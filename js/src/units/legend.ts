@@ -1,14 +1,14 @@
-/** What the colours of the heatmap mean, in words and numbers. */
+/** What the colors of the heatmap mean, in words and numbers. */
 
 import {
-  type ColourMap,
-  cssColour,
-  deadColour,
-  mapColour,
+  type ColorMap,
+  cssColor,
+  deadColor,
+  mapColor,
   type Signals,
   themeOf,
-} from "../canvas/colour";
-import type { Colouring, Range } from "../canvas/levels";
+} from "../canvas/color";
+import type { Coloring, Range } from "../canvas/levels";
 import type { LoneUnit } from "../canvas/lone_units";
 import { formatInteger, formatThreshold, plural } from "../reading/format";
 import { element, setAttribute, setText } from "../ui/dom";
@@ -18,7 +18,7 @@ const RINGED = "A ring is around a unit too small to be seen among many that are
 const IN_PROPORTION = "Where units share pixels, the share of dead pixels is that of dead units.";
 
 export interface LegendState {
-  readonly colouring: Colouring;
+  readonly coloring: Coloring;
   readonly probes: number;
   /** "probe" or "token". */
   readonly probe: string;
@@ -35,8 +35,8 @@ interface RampWords {
   readonly meaning: string;
 }
 
-function rampWords({ colouring, probes, probe, range }: LegendState): RampWords {
-  switch (colouring) {
+function rampWords({ coloring, probes, probe, range }: LegendState): RampWords {
+  switch (coloring) {
     case "share":
       return { light: "0 %", dark: "100 %", meaning: `of ${probe}s inactive` };
     case "count":
@@ -75,7 +75,7 @@ export class Legend {
   readonly #notFinite = element("span");
   readonly #notFinitePart: HTMLElement;
   readonly #node: HTMLElement;
-  #colours: { readonly map: ColourMap; readonly signals: Signals } | null = null;
+  #colors: { readonly map: ColorMap; readonly signals: Signals } | null = null;
   #plain = false;
   #painted = "";
 
@@ -116,12 +116,12 @@ export class Legend {
     setAttribute(this.#deadPart, "title", `${dead}. ${IN_PROPORTION}`);
     this.#notFinitePart.hidden = state.notFinite === 0;
     setText(this.#notFinite, `NaN or infinite at least once (${plural(state.notFinite, "unit")})`);
-    this.#plain = state.colouring === "dead";
+    this.#plain = state.coloring === "dead";
     this.#paint();
   }
 
-  recolour(map: ColourMap, signals: Signals): void {
-    this.#colours = { map, signals };
+  recolor(map: ColorMap, signals: Signals): void {
+    this.#colors = { map, signals };
     this.#paint();
   }
 
@@ -135,22 +135,22 @@ export class Legend {
   }
 
   #paint(): void {
-    if (this.#colours === null) return;
-    const { map, signals } = this.#colours;
+    if (this.#colors === null) return;
+    const { map, signals } = this.#colors;
     const theme = themeOf(signals.ground);
-    const dead = cssColour(deadColour(map, theme, signals.dead));
+    const dead = cssColor(deadColor(map, theme, signals.dead));
     const key = `${map} ${theme} ${this.#plain} ${dead}`;
     if (this.#painted === key) return;
     this.#painted = key;
     this.#deadSwatch.style.background = dead;
     this.#ring.style.setProperty("--iua-ring", dead);
-    this.#ring.style.setProperty("--iua-ring-live", cssColour(mapColour(map, theme, 0)));
+    this.#ring.style.setProperty("--iua-ring-live", cssColor(mapColor(map, theme, 0)));
     this.#ramp.classList.toggle("iua-ramp-plain", this.#plain);
     const last = this.#plain ? 0 : 1;
-    const colours = Array.from({ length: GRADIENT_STEPS + 1 }, (_, step) =>
-      cssColour(mapColour(map, theme, (last * step) / GRADIENT_STEPS)),
+    const colors = Array.from({ length: GRADIENT_STEPS + 1 }, (_, step) =>
+      cssColor(mapColor(map, theme, (last * step) / GRADIENT_STEPS)),
     );
-    this.#ramp.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
+    this.#ramp.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
   }
 
   node(): HTMLElement {

@@ -1,4 +1,4 @@
-/** The line below the picture: what a patch of colour stands for, and how to get nearer. */
+/** The line below the picture: what a patch of color stands for, and how to get nearer. */
 
 import { element, setText } from "../ui/dom";
 

@@ -1,7 +1,7 @@
 /** The units that are selected: what they come to, in a line, and each of them in a list. */
 
 import { formatBracket, formatInteger, formatShare, plural } from "../reading/format";
-import { summariseSelection } from "../reading/unit_selection";
+import { summarizeSelection } from "../reading/unit_selection";
 import type { UnitsInView } from "../reading/units_in_view";
 import { element, setText } from "../ui/dom";
 import type { UnitChoice } from "./unit_choice";
@@ -61,7 +61,7 @@ export class SelectedUnits {
     this.#toggle(selected.length > 0);
     if (selected.length === 0) return;
     const { reading, units } = data;
-    const all = summariseSelection(selected, reading.lower, reading.upper, units.probes, data.dead);
+    const all = summarizeSelection(selected, reading.lower, reading.upper, units.probes, data.dead);
     const dead = formatBracket(all.dead, all.deadUpper, formatInteger);
     const share = formatBracket(all.share, all.shareUpper, formatShare);
     const average = all.units > 1 ? "on average " : "";

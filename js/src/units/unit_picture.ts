@@ -2,7 +2,7 @@
 
 import {
   aliveRange,
-  type Colouring,
+  type Coloring,
   countLevels,
   DEAD,
   encodeCounts,
@@ -74,9 +74,9 @@ export class UnitFacts {
     return { dead: dead + rule.missed(counts, this.notFinite), inactive };
   }
 
-  /** The colouring asked for, or the share where there is nothing to colour by. */
-  possible(colouring: Colouring): Colouring {
-    return colouring === "mean |x|" && this.units.mean_abs === null ? "share" : colouring;
+  /** The coloring asked for, or the share where there is nothing to color by. */
+  possible(coloring: Coloring): Coloring {
+    return coloring === "mean |x|" && this.units.mean_abs === null ? "share" : coloring;
   }
 
   #shaded(): { readonly range: Range | null; readonly shades: Uint8Array } {
@@ -89,27 +89,27 @@ export class UnitFacts {
   }
 
   /** Ends of the ramp, where they are numbers of this layer. */
-  range(colouring: Colouring, reading: UnitsReading, deadFrom: number): Range | null {
-    if (colouring === "mean |x|") return this.#shaded().range;
-    return colouring === "count" ? aliveRange(reading.lower, deadFrom) : null;
+  range(coloring: Coloring, reading: UnitsReading, deadFrom: number): Range | null {
+    if (coloring === "mean |x|") return this.#shaded().range;
+    return coloring === "count" ? aliveRange(reading.lower, deadFrom) : null;
   }
 
   /** Levels of all units, in the same array every time. */
   levels(
     reading: UnitsReading,
-    colouring: Colouring,
+    coloring: Coloring,
     dead: DeadRule,
     range: Range | null,
     pooling: Pooling,
   ): Uint8Array {
     const { lower } = reading;
     const out = this.#levels;
-    if (colouring === "mean |x|") {
+    if (coloring === "mean |x|") {
       encodeShades(this.#shaded().shades, lower, dead.from, pooling, out);
     } else {
       const { probes } = this.units;
       const ends = range ?? { from: 0, to: probes };
-      const levelOf = countLevels(colouring, probes, dead.from, ends, pooling);
+      const levelOf = countLevels(coloring, probes, dead.from, ends, pooling);
       encodeCounts(lower, probes, levelOf, out);
     }
     for (const unit of this.notFinite) {

@@ -1,8 +1,8 @@
 /** The pane of the picture: heading, picture, legend and controls, and the unit pointed at. */
 
-import { parseHex, type Rgb } from "../canvas/colour";
+import { parseHex, type Rgb } from "../canvas/color";
 import type { Click } from "../canvas/gestures";
-import type { Colouring } from "../canvas/levels";
+import type { Coloring } from "../canvas/levels";
 import { UnitCanvas } from "../canvas/unit_canvas";
 import { orderUnits } from "../canvas/unit_order";
 import { channelTip, type TipText, unitTip } from "../canvas/unit_tips";
@@ -32,13 +32,13 @@ export interface ShownUnits {
   readonly data: UnitsInView;
   readonly facts: UnitFacts;
   readonly survey: ReadingSurvey;
-  readonly colouring: Colouring;
-  /** The colouring asked for, which there may be nothing to colour by. */
-  readonly wanted: Colouring;
+  readonly coloring: Coloring;
+  /** The coloring asked for, which there may be nothing to color by. */
+  readonly wanted: Coloring;
 }
 
 export interface HeatmapActions {
-  onColouring(colouring: Colouring): void;
+  onColoring(coloring: Coloring): void;
   onPick(unit: number, adds: boolean): void;
   /** Select these and no others. */
   onTake(units: readonly number[]): void;
@@ -67,7 +67,7 @@ export class Heatmap {
   #listed: number | null = null;
   /** Of the picture, as last laid out: to ask for it during a step would lay out the page. */
   #size: Size = { width: 0, height: 0 };
-  #coloured = false;
+  #colored = false;
 
   constructor(choice: UnitChoice, actions: HeatmapActions, signal: AbortSignal) {
     this.#choice = choice;
@@ -102,7 +102,7 @@ export class Heatmap {
     );
     this.#tools = new HeatmapTools(
       {
-        onColouring: (colouring) => actions.onColouring(colouring),
+        onColoring: (coloring) => actions.onColoring(coloring),
         onChoices: (changes) => this.#choose(changes),
         onZoom: (way) => {
           if (way === "reset") this.#picture.reset();
@@ -138,7 +138,7 @@ export class Heatmap {
 
   #choose(changes: Partial<PictureChoices>): void {
     this.#choices = { ...this.#choices, ...changes };
-    if (changes.map !== undefined) this.recolour();
+    if (changes.map !== undefined) this.recolor();
     this.#repaint(changes.across === undefined && changes.order === undefined);
   }
 
@@ -166,7 +166,7 @@ export class Heatmap {
   #resize(): void {
     const { clientWidth, clientHeight } = this.#box;
     if (clientWidth === 0 || clientHeight === 0) return;
-    if (!this.#coloured) this.recolour();
+    if (!this.#colored) this.recolor();
     this.#size = { width: clientWidth, height: clientHeight };
     this.#picture.resize(clientWidth, clientHeight, window.devicePixelRatio || 1);
     this.#showTools();
@@ -214,7 +214,7 @@ export class Heatmap {
     const unit = cursor ?? pointed ?? this.#listed;
     this.#picture.outline(unit);
     const text = unit === null || unit === this.#listed ? null : this.#describe(unit);
-    const at = cursor === null ? this.#pointer : this.#picture.centreOf(cursor);
+    const at = cursor === null ? this.#pointer : this.#picture.centerOf(cursor);
     if (text === null || at === null) this.#tooltip.hide();
     else this.#tooltip.show(text, at.x, at.y, this.#size.width, this.#size.height);
   }
@@ -250,7 +250,7 @@ export class Heatmap {
   /** Show units: those of another layer from afar, the same ones where they are looked at. */
   show(
     shown: ShownUnits,
-    same: { readonly sameLayer: boolean; readonly sameColours: boolean },
+    same: { readonly sameLayer: boolean; readonly sameColors: boolean },
   ): void {
     this.#shown = shown;
     if (!same.sameLayer) {
@@ -260,9 +260,9 @@ export class Heatmap {
     }
     this.#toggle(true);
     this.#head.update(shown.data, shown.survey);
-    this.#hint.note([stopsNote(shown.data), colourNote(shown)].join(" ").trim());
+    this.#hint.note([stopsNote(shown.data), colorNote(shown)].join(" ").trim());
     this.#writeFigures(shown);
-    if (!same.sameColours || !same.sameLayer) this.#repaint(same.sameLayer);
+    if (!same.sameColors || !same.sameLayer) this.#repaint(same.sameLayer);
     this.#showTools();
     this.#point();
   }
@@ -280,16 +280,16 @@ export class Heatmap {
   #repaint(keepView: boolean): void {
     const shown = this.#shown;
     if (shown === null) return;
-    const { data, facts, survey, colouring } = shown;
+    const { data, facts, survey, coloring } = shown;
     const { reading, units } = data;
     const { pooling, across, order } = this.#choices;
-    const range = facts.range(colouring, reading, data.dead.from);
+    const range = facts.range(coloring, reading, data.dead.from);
     const sorted = order === "activity" && layoutKind(units.shape) === "grid";
     this.#picture.show(
       {
         layer: units.layer,
         shape: units.shape,
-        levels: facts.levels(reading, colouring, data.dead, range, pooling),
+        levels: facts.levels(reading, coloring, data.dead, range, pooling),
         pooling,
         order: sorted ? orderUnits(reading.lower, true) : null,
         across,
@@ -301,7 +301,7 @@ export class Heatmap {
     const probe = probeWord(data);
     const told = facts.notFinite.length > 0 ? `finite ${probe}` : probe;
     this.#legend.update({
-      colouring,
+      coloring,
       probes: units.probes,
       probe,
       range,
@@ -309,7 +309,7 @@ export class Heatmap {
       dead: formatBracket(survey.dead, survey.deadUpper, formatInteger),
       notFinite: facts.notFinite.length,
     });
-    setAttribute(this.#picture.node(), "data-colouring", colouring);
+    setAttribute(this.#picture.node(), "data-coloring", coloring);
     this.#showTools();
   }
 
@@ -318,7 +318,7 @@ export class Heatmap {
     const { shape, mean_abs } = this.#shown.data.units;
     this.#tools.update({
       kind: layoutKind(shape),
-      colouring: this.#shown.colouring,
+      coloring: this.#shown.coloring,
       choices: this.#choices,
       meanAbsent: mean_abs === null ? MEAN_ABSENT : null,
       across: this.#picture.across(),
@@ -348,9 +348,9 @@ export class Heatmap {
     this.#picture.reveal(unit);
   }
 
-  /** Read the theme's colours again; a host may put the node into its page later than it says. */
-  recolour(): void {
-    this.#coloured = this.#box.isConnected;
+  /** Read the theme's colors again; a host may put the node into its page later than it says. */
+  recolor(): void {
+    this.#colored = this.#box.isConnected;
     const style = getComputedStyle(this.#box);
     const text = (name: string): string => style.getPropertyValue(name).trim();
     const rgb = (name: string, fallback: Rgb): Rgb =>
@@ -361,7 +361,7 @@ export class Heatmap {
       dead: rgb("--iua-dead", [232, 64, 42]),
       notFinite: rgb("--iua-not-finite", [168, 37, 195]),
     };
-    this.#legend.recolour(map, signals);
+    this.#legend.recolor(map, signals);
     this.#picture.setInks({
       map,
       signals,
@@ -406,6 +406,6 @@ function stopsNote({ units, reading }: UnitsInView): string {
   return `This layer is large: ${here} of ${units.stops.length} tolerances are on this page.${at}`;
 }
 
-function colourNote({ colouring, wanted }: ShownUnits): string {
-  return wanted === colouring ? "" : `${MEAN_ABSENT} Inactive share is shown.`;
+function colorNote({ coloring, wanted }: ShownUnits): string {
+  return wanted === coloring ? "" : `${MEAN_ABSENT} Inactive share is shown.`;
 }

@@ -1,13 +1,13 @@
-/** Colour maps of both themes: even, and apart from what is dead, for every kind of eye and in print. */
+/** Color maps of both themes: even, and apart from what is dead, for every kind of eye and in print. */
 
 import { describe, expect, it } from "vitest";
 import {
   buildPalette,
-  COLOUR_MAPS,
-  type ColourMap,
-  deadColour,
-  mapColour,
-  packColour,
+  COLOR_MAPS,
+  type ColorMap,
+  deadColor,
+  mapColor,
+  packColor,
   parseHex,
   type Rgb,
   type Signals,
@@ -15,8 +15,8 @@ import {
   type Theme,
   themeOf,
   toOklab,
-  unpackColour,
-} from "../src/canvas/colour";
+  unpackColor,
+} from "../src/canvas/color";
 import {
   DEAD,
   EMPTY_LEVEL,
@@ -73,8 +73,8 @@ function encoded(light: number): number {
   return 255 * (c <= 0.0031308 ? c * 12.92 : 1.055 * c ** (1 / 2.4) - 0.055);
 }
 
-function seen(colour: Rgb, eye: Matrix): Rgb {
-  const light = colour.map(linear);
+function seen(color: Rgb, eye: Matrix): Rgb {
+  const light = color.map(linear);
   const [red = 0, green = 0, blue = 0] = eye.map((row) =>
     encoded(row.reduce((sum, part, at) => sum + part * (light[at] as number), 0)),
   );
@@ -86,8 +86,8 @@ function difference(one: Rgb, other: Rgb): number {
   return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
 }
 
-function luminance(colour: Rgb): number {
-  const [red = 0, green = 0, blue = 0] = colour.map(linear);
+function luminance(color: Rgb): number {
+  const [red = 0, green = 0, blue = 0] = color.map(linear);
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
@@ -96,22 +96,22 @@ function contrast(one: Rgb, other: Rgb): number {
   return (high + 0.05) / (low + 0.05);
 }
 
-function shades(map: ColourMap, theme: Theme): Rgb[] {
-  return Array.from({ length: SHADES }, (_, shade) => mapColour(map, theme, shade / (SHADES - 1)));
+function shades(map: ColorMap, theme: Theme): Rgb[] {
+  return Array.from({ length: SHADES }, (_, shade) => mapColor(map, theme, shade / (SHADES - 1)));
 }
 
-describe.each(THEMES)("colours of the %s theme", (theme) => {
+describe.each(THEMES)("colors of the %s theme", (theme) => {
   const { ground, dead, notFinite } = PAGE[theme];
 
   it("are known by their ground", () => {
     expect(themeOf(ground)).toBe(theme);
   });
 
-  it.each(COLOUR_MAPS)("of %s darken evenly with inactivity, for every eye", (map) => {
+  it.each(COLOR_MAPS)("of %s darken evenly with inactivity, for every eye", (map) => {
     for (const eye of Object.values(EYES)) {
       const lightness = shades(map, theme)
         .filter((_, shade) => shade % 12 === 0)
-        .map((colour) => toOklab(seen(colour, eye))[0]);
+        .map((color) => toOklab(seen(color, eye))[0]);
       const steps = lightness.slice(1).map((value, at) => (lightness[at] as number) - value);
       const mean = steps.reduce((sum, step) => sum + step) / steps.length;
       expect(Math.min(...steps)).toBeGreaterThan(mean / 3);
@@ -119,48 +119,48 @@ describe.each(THEMES)("colours of the %s theme", (theme) => {
     }
   });
 
-  it.each(COLOUR_MAPS)("of %s reach neither black nor the ground of a dark page", (map) => {
-    const [first, last] = [mapColour(map, theme, 0), mapColour(map, theme, 1)];
+  it.each(COLOR_MAPS)("of %s reach neither black nor the ground of a dark page", (map) => {
+    const [first, last] = [mapColor(map, theme, 0), mapColor(map, theme, 1)];
     expect(toOklab(first)[0]).toBeGreaterThan(0.94);
     expect(contrast(last, ground)).toBeGreaterThan(3);
     if (theme === "dark") expect(luminance(last)).toBeGreaterThan(luminance(ground));
   });
 
-  it.each(COLOUR_MAPS)("of %s are told from dead by every eye", (map) => {
-    const own = deadColour(map, theme, dead);
+  it.each(COLOR_MAPS)("of %s are told from dead by every eye", (map) => {
+    const own = deadColor(map, theme, dead);
     for (const eye of Object.values(EYES)) {
-      for (const colour of shades(map, theme)) {
-        expect(difference(seen(colour, eye), seen(own, eye))).toBeGreaterThan(0.14);
+      for (const color of shades(map, theme)) {
+        expect(difference(seen(color, eye), seen(own, eye))).toBeGreaterThan(0.14);
       }
       expect(difference(seen(ground, eye), seen(own, eye))).toBeGreaterThan(0.25);
       expect(difference(seen(notFinite, eye), seen(own, eye))).toBeGreaterThan(0.14);
     }
   });
 
-  it("of grey are lighter than dead in print without colours", () => {
-    const own = deadColour("grey", theme, dead);
-    const darkest = Math.min(...shades("grey", theme).map(luminance));
+  it("of gray are lighter than dead in print without colors", () => {
+    const own = deadColor("gray", theme, dead);
+    const darkest = Math.min(...shades("gray", theme).map(luminance));
     expect((darkest + 0.05) / (luminance(own) + 0.05)).toBeGreaterThan(1.6);
   });
 
   it.each(POOLINGS)("have a place each among levels pooled by %s", (pooling) => {
-    for (const map of COLOUR_MAPS) {
+    for (const map of COLOR_MAPS) {
       const palette = buildPalette(map, PAGE[theme], pooling);
       expect(palette.length).toBe(LEVELS);
-      expect(palette[EMPTY_LEVEL]).toBe(packColour(ground));
-      expect(palette[DEAD]).toBe(packColour(deadColour(map, theme, dead)));
-      expect(palette[NOT_FINITE]).toBe(packColour(notFinite));
+      expect(palette[EMPTY_LEVEL]).toBe(packColor(ground));
+      expect(palette[DEAD]).toBe(packColor(deadColor(map, theme, dead)));
+      expect(palette[NOT_FINITE]).toBe(packColor(notFinite));
       for (const shade of [1, 100, SHADES]) {
-        const colour = mapColour(map, theme, (shade - 1) / (SHADES - 1));
-        expect(palette[levelOfShade(shade, pooling)]).toBe(packColour(colour));
+        const color = mapColor(map, theme, (shade - 1) / (SHADES - 1));
+        expect(palette[levelOfShade(shade, pooling)]).toBe(packColor(color));
       }
     }
   });
 });
 
-describe("packed colours", () => {
+describe("packed colors", () => {
   it("are little-endian, and unpacked again", () => {
-    expect(packColour([1, 2, 3])).toBe(0xff030201);
-    expect(unpackColour(0xff030201)).toEqual([1, 2, 3]);
+    expect(packColor([1, 2, 3])).toBe(0xff030201);
+    expect(unpackColor(0xff030201)).toEqual([1, 2, 3]);
   });
 });

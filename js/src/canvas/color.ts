@@ -1,4 +1,4 @@
-/** The colours of activity: dark is inactive, light is active, in steps of even lightness. */
+/** The colors of activity: dark is inactive, light is active, in steps of even lightness. */
 
 import { DEAD, LEVELS, levelOfShade, NOT_FINITE, type Pooling, SHADES } from "./levels";
 
@@ -22,14 +22,14 @@ const MAPS = {
       anchors: ["#fbf6d9", "#cbe6c9", "#93d0c4", "#5fb6c6", "#4397c4", "#3f79b8", "#475ca3"],
     },
   },
-  grey: {
+  gray: {
     light: { anchors: ["#f7f7f7", "#6e6e6e"], dead: "#7a0c0c" },
     dark: { anchors: ["#f7f7f7", "#8c8c8c"], dead: "#c22a14" },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<Theme, Ramp>>>>;
 
-export type ColourMap = keyof typeof MAPS;
-export const COLOUR_MAPS = Object.keys(MAPS) as readonly ColourMap[];
+export type ColorMap = keyof typeof MAPS;
+export const COLOR_MAPS = Object.keys(MAPS) as readonly ColorMap[];
 
 export type Rgb = readonly [red: number, green: number, blue: number];
 
@@ -75,13 +75,13 @@ function fromOklab([lightness, a, b]: Lab): Rgb {
   ];
 }
 
-/** The theme that a colour is the ground of. */
+/** The theme that a color is the ground of. */
 export function themeOf(ground: Rgb): Theme {
   return toOklab(ground)[0] < 0.5 ? "dark" : "light";
 }
 
-/** The colour at 0 (most active) to 1 (least): lightness falls evenly, hue follows the anchors. */
-export function mapColour(map: ColourMap, theme: Theme, place: number): Rgb {
+/** The color at 0 (most active) to 1 (least): lightness falls evenly, hue follows the anchors. */
+export function mapColor(map: ColorMap, theme: Theme, place: number): Rgb {
   const { anchors }: Ramp = MAPS[map][theme];
   const labs = anchors.map((anchor) => toOklab(parseHex(anchor)));
   const first = labs[0] as Lab;
@@ -95,18 +95,18 @@ export function mapColour(map: ColourMap, theme: Theme, place: number): Rgb {
   return fromOklab([lightness, from[1] + t * (to[1] - from[1]), from[2] + t * (to[2] - from[2])]);
 }
 
-/** The colour of dead units beside a map, where the page's own is given. */
-export function deadColour(map: ColourMap, theme: Theme, own: Rgb): Rgb {
+/** The color of dead units beside a map, where the page's own is given. */
+export function deadColor(map: ColorMap, theme: Theme, own: Rgb): Rgb {
   const { dead }: Ramp = MAPS[map][theme];
   return dead === undefined ? own : parseHex(dead);
 }
 
-export function cssColour([red, green, blue]: Rgb): string {
+export function cssColor([red, green, blue]: Rgb): string {
   return `rgb(${red} ${green} ${blue})`;
 }
 
 /** Little-endian RGBA, as the bytes of an ImageData are read through a Uint32Array. */
-export function packColour([red, green, blue]: Rgb): number {
+export function packColor([red, green, blue]: Rgb): number {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
@@ -116,20 +116,20 @@ export interface Signals {
   readonly notFinite: Rgb;
 }
 
-/** One packed colour a level, as levels are encoded for a rule of pooling. */
-export function buildPalette(map: ColourMap, signals: Signals, pooling: Pooling): Uint32Array {
+/** One packed color a level, as levels are encoded for a rule of pooling. */
+export function buildPalette(map: ColorMap, signals: Signals, pooling: Pooling): Uint32Array {
   const theme = themeOf(signals.ground);
-  const palette = new Uint32Array(LEVELS).fill(packColour(signals.ground));
+  const palette = new Uint32Array(LEVELS).fill(packColor(signals.ground));
   for (let shade = 1; shade <= SHADES; shade++) {
-    const colour = packColour(mapColour(map, theme, (shade - 1) / (SHADES - 1)));
-    palette[levelOfShade(shade, pooling)] = colour;
+    const color = packColor(mapColor(map, theme, (shade - 1) / (SHADES - 1)));
+    palette[levelOfShade(shade, pooling)] = color;
   }
-  palette[DEAD] = packColour(deadColour(map, theme, signals.dead));
-  palette[NOT_FINITE] = packColour(signals.notFinite);
+  palette[DEAD] = packColor(deadColor(map, theme, signals.dead));
+  palette[NOT_FINITE] = packColor(signals.notFinite);
   return palette;
 }
 
 /** Of a palette, for drawing over it. */
-export function unpackColour(packed: number): Rgb {
+export function unpackColor(packed: number): Rgb {
   return [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
 }
