@@ -70,7 +70,7 @@ class IUA:
     ----------
     rtol, atol : float
         The tolerances of `results`.
-    scale : {"zero", "layer mean", "unit RMS", "unit max"}
+    scale : {"zero", "layer_mean", "unit_rms", "unit_max"}
         What `rtol` is relative to.
     dead_share : float
         The share of its finite probes from which on a unit is dead: see `introspect`.
@@ -204,7 +204,7 @@ class IUA:
             another scale for a tolerance that has.
         atol : float
             Absolute tolerance. 1e-8, the default, is in practice a test for exact zero.
-        scale : {"zero", "layer mean", "unit RMS", "unit max"}
+        scale : {"zero", "layer_mean", "unit_rms", "unit_max"}
             What `rtol` is relative to: zero; the mean ``abs(x)`` of the layer, over its units and
             all probes; the root of the mean ``abs(x)**2`` of the unit over all probes; or the
             largest ``abs(x)`` of the unit. With the last two every unit has a threshold of its own.
@@ -751,7 +751,7 @@ class IUA:
         ----------
         atol, rtol : float, optional
             As given to `introspect` where left out.
-        scale : {"zero", "layer mean", "unit RMS", "unit max"}, optional
+        scale : {"zero", "layer_mean", "unit_rms", "unit_max"}, optional
             What `rtol` is relative to; as given to `introspect` where left out.
         dead_share : float, optional
             The share of its finite probes from which on a unit is dead; likewise.

@@ -13,9 +13,10 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.plain_values import plain
+from iua_widget.common.words import did_you_mean
 from iua_widget.errors import ToleranceError
 
-Scale = Literal["zero", "layer mean", "unit RMS", "unit max"]
+Scale = Literal["zero", "layer_mean", "unit_rms", "unit_max"]
 """What rtol is relative to: zero as in `numpy.isclose` and DNIKit, where it has no effect; the
 layer's mean ``|x|``; the root of the unit's mean ``|x|**2``; or the unit's largest ``|x|``."""
 
@@ -81,7 +82,8 @@ def check_scale(value: object) -> Scale:
     for scale in SCALES:
         if isinstance(named, str) and named == scale:
             return scale
-    message = f"scale must be one of {', '.join(map(repr, SCALES))}, and is {value!r}."
+    one_of = ", ".join(map(repr, SCALES))
+    message = f"scale must be one of {one_of}, and is {value!r}.{did_you_mean(named, SCALES)}"
     raise ToleranceError(message)
 
 
@@ -146,7 +148,7 @@ class Tolerances:
     ----------
     rtol, atol : float
         A unit is inactive where ``abs(x) <= atol + rtol * scale``.
-    scale : {"zero", "layer mean", "unit RMS", "unit max"}
+    scale : {"zero", "layer_mean", "unit_rms", "unit_max"}
         What `rtol` is relative to.
     dead_share : float
         A unit is dead that is inactive on at least this share of its finite probes.
@@ -156,7 +158,7 @@ class Tolerances:
 
     Examples
     --------
-    >>> Tolerances(rtol=0.1, atol=0.0, scale="unit max", dead_share=0.99).probes_needed(1000)
+    >>> Tolerances(rtol=0.1, atol=0.0, scale="unit_max", dead_share=0.99).probes_needed(1000)
     990
     """
 
@@ -198,7 +200,7 @@ class Tolerances:
     @property
     def per_unit(self) -> bool:
         """Whether every unit has a threshold of its own."""
-        return not self.uniform and self.scale != "layer mean"
+        return not self.uniform and self.scale != "layer_mean"
 
     def same_thresholds(self, other: Tolerances) -> bool:
         """Whether units are inactive at the other tolerances where they are at these."""

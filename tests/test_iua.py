@@ -220,7 +220,7 @@ def test_rtol_has_no_effect_against_zero_and_is_relative_to_the_layer_mean_other
         np.isclose(DATA["second"], 0, rtol=1e3).sum(axis=0),
     )
     mean = float(np.abs(DATA["second"].astype(np.float64)).mean())
-    result = iua.at(atol=0, rtol=0.5, scale="layer mean").results["second"]
+    result = iua.at(atol=0, rtol=0.5, scale="layer_mean").results["second"]
     assert result.threshold == pytest.approx(0.5 * mean)
     truth = (np.abs(DATA["second"]) <= result.threshold).sum(axis=0)
     assert (result.lower <= truth).all()

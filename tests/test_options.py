@@ -33,7 +33,7 @@ def test_numbers_may_be_arrays_without_axes(tmp_path: Path, make: Any) -> None:
     assert iua._settings() == expected._settings()
     assert iua.at(make(0.5)).atol == 0.5
     assert IUA.load(tmp_path / "run.iua")._settings() == expected._settings()
-    assert IUA.introspect(DATA, scale=np.array("unit max"), units=np.str_("channel")).probes == 12
+    assert IUA.introspect(DATA, scale=np.array("unit_max"), units=np.str_("channel")).probes == 12
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_minus_zero_is_zero() -> None:
 
 def test_an_unknown_scale_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        ToleranceError, match=r"'zero', 'layer mean', 'unit RMS', 'unit max'.*'layer'"
+        ToleranceError, match=r"'zero', 'layer_mean', 'unit_rms', 'unit_max'.*'layer'"
     ):
         check_scale("layer")
 

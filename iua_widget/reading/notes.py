@@ -137,7 +137,7 @@ def zero_notes(tallies: Mapping[str, Tally], tolerances: Tolerances) -> list[str
         return []
     note = (
         f"Hardly any exact zero ({share:.2%} at atol={atol:g}), as with GELU, SiLU or tanh: try a "
-        "tolerance relative to each layer, iua.at(rtol=0.05, scale='layer mean'), or a larger atol."
+        "tolerance relative to each layer, iua.at(rtol=0.05, scale='layer_mean'), or a larger atol."
     )
     return [note]
 

@@ -54,7 +54,7 @@ def _absolute(name: str, formula: str, source: str, atol: float) -> Preset:
 
 
 def _relative(name: str, formula: str, source: str, rtol: float) -> Preset:
-    return Preset(name, formula, source, rtol=rtol, atol=0.0, scale="layer mean")
+    return Preset(name, formula, source, rtol=rtol, atol=0.0, scale="layer_mean")
 
 
 def _dormant(tau: float) -> Preset:

@@ -31,7 +31,7 @@ class LayerResult:
     below are those at the stop just below, and `lower` and `upper` bound what is true at the
     threshold itself; nothing is interpolated. Where memory was short (`IUA.plan`), counts of units
     are held at fewer stops than means, standard deviations and what is dead. With a scale of the
-    units (``"unit RMS"``, ``"unit max"``) every unit has a threshold of its own, and its count is
+    units (``"unit_rms"``, ``"unit_max"``) every unit has a threshold of its own, and its count is
     bracketed by the stops around that. `IUA.recount` makes everything exact.
 
     A layer that no probe has reached has no figures: means, deviations and shares of it are NaN,

@@ -13,7 +13,7 @@ from iua_widget.tolerances import Scale, Tolerances
 if TYPE_CHECKING:
     from iua_widget.tally.tally import Tally
 
-UNIT_SCALES: Final[tuple[Scale, ...]] = ("unit RMS", "unit max")
+UNIT_SCALES: Final[tuple[Scale, ...]] = ("unit_rms", "unit_max")
 """The scales with which every unit has a threshold of its own."""
 
 _BLOCK_UNITS: Final = 2**14
@@ -36,7 +36,7 @@ def threshold_of(tally: Tally, tolerances: Tolerances) -> float:
     """
     if tolerances.uniform:
         return tolerances.atol
-    if tolerances.scale == "layer mean":
+    if tolerances.scale == "layer_mean":
         return tolerances.atol + tolerances.rtol * tally.mean_abs
     return float("nan")
 
@@ -50,7 +50,7 @@ def scale_values(tally: Tally, scale: Scale) -> np.ndarray:
         The RMS of the unit's finite responses, or the largest magnitude of them; 0 where it has
         none.
     """
-    values = tally.unit_rms if scale == "unit RMS" else tally.abs_max
+    values = tally.unit_rms if scale == "unit_rms" else tally.abs_max
     finite: np.ndarray = np.nan_to_num(values, nan=0.0, posinf=sys.float_info.max)
     return finite
 

@@ -38,6 +38,7 @@ _NOTE: Final = (
 _HEADS: Final = ("layer", "kind", "units", "inactive share", "dead units", "dead share")
 _WORST_HEADS: Final = ("layer", "unit", "inactive share", "mean |x|", "max |x|", "dead")
 _WORDS: Final = ("layer", "kind", "unit")
+_SCALES: Final = {"layer_mean": "layer mean |x|", "unit_rms": "unit RMS", "unit_max": "unit max |x|"}
 
 
 _HEADING: Final = '<p style="margin: 1em 0 .25em"><b>{}</b></p>'
@@ -161,13 +162,12 @@ def rule_in_words(tolerances: Tolerances) -> str:
 
     Examples
     --------
-    >>> rule_in_words(Tolerances(0.1, 1e-8, "layer mean", 0.99))
+    >>> rule_in_words(Tolerances(0.1, 1e-8, "layer_mean", 0.99))
     'inactive: |x| ≤ 1e-8 + 0.1 × layer mean |x| · dead: inactive on ≥ 99 % of probes'
     """
     inactive = f"inactive: |x| ≤ {_tolerance(tolerances.atol)}"
     if tolerances.rtol and tolerances.scale != "zero":
-        of_what = {"layer mean": "layer mean |x|"}.get(tolerances.scale, tolerances.scale)
-        inactive += f" + {_tolerance(tolerances.rtol)} × {of_what}"
+        inactive += f" + {_tolerance(tolerances.rtol)} × {_SCALES[tolerances.scale]}"
     share = tolerances.dead_share
     probes = "all probes" if share == 1 else f"≥ {100 * share:g} % of probes"
     return f"{inactive} · dead: inactive on {probes}"

@@ -66,7 +66,7 @@ _OPENED_RELATIVE: Final = (
 )
 
 _RULE: Final = ("rtol", "atol", "scale")
-_DEFAULTS: Final = MappingProxyType(asdict(Tolerances(0.0, 1e-8, "layer mean")))
+_DEFAULTS: Final = MappingProxyType(asdict(Tolerances(0.0, 1e-8, "layer_mean")))
 
 _in_cells: WeakSet[IUAWidget] = WeakSet()
 
@@ -97,7 +97,7 @@ class IUAWidget(anywidget.AnyWidget):
         no activation has exact zeros (GELU, SiLU, tanh), the page opens at the first of 0.05, 0.1,
         0.2 and 0.5 times the layer's mean at which a tenth of the responses is inactive, and says
         so. `atol` is made a stop.
-    scale : {"zero", "layer mean", "unit RMS", "unit max"}, optional
+    scale : {"zero", "layer_mean", "unit_rms", "unit_max"}, optional
         What `rtol` is relative to: zero as in `numpy.isclose`, where it has no effect; the layer's
         mean ``abs(x)``, the default; the unit's RMS; or the unit's largest ``abs(x)``.
     dead_share : float, optional
@@ -175,7 +175,7 @@ class IUAWidget(anywidget.AnyWidget):
 
     rtol = traitlets.CFloat(0.0).tag(sync=True)
     atol = traitlets.CFloat(1e-8).tag(sync=True)
-    scale = traitlets.Unicode("layer mean").tag(sync=True)
+    scale = traitlets.Unicode("layer_mean").tag(sync=True)
     dead_share = traitlets.CFloat(1.0).tag(sync=True)
     tau = traitlets.CFloat(DEFAULT_TAU).tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
@@ -908,7 +908,7 @@ class IUAWidget(anywidget.AnyWidget):
         if rtol is not None:
             self._opened_at = rtol
             with self.hold_sync():
-                self.rtol, self.atol, self.scale = rtol, 0.0, "layer mean"
+                self.rtol, self.atol, self.scale = rtol, 0.0, "layer_mean"
 
     def _select_a_layer(self) -> None:
         layers = self._iua.layers
@@ -1040,7 +1040,7 @@ class IUAWidget(anywidget.AnyWidget):
             if broke_off is None or note != broke_off.note
         ]
         layer = [self._layer_note] if self._layer_note else []
-        if (self.rtol, self.atol, self.scale) == (self._opened_at, 0.0, "layer mean"):
+        if (self.rtol, self.atol, self.scale) == (self._opened_at, 0.0, "layer_mean"):
             layer.append(_OPENED_RELATIVE.format(rtol=self.rtol))
         return [*layer, *self._context.notes, *notes]
 

@@ -38,7 +38,7 @@ describe("a dead unit", () => {
 it("a channel can be large at one position where another is NaN, and dead all the same", () => {
   const units = unitsSnapshot([1], 2, [0, 1], [[0], [1], [1]]);
   const [rms, largest] = [Float32Array.of(2.9), Float32Array.of(5)];
-  const at = { atol: 0, rtol: 0.5, scale: "unit max" } as const;
+  const at = { atol: 0, rtol: 0.5, scale: "unit_max" } as const;
   const read = (positions: boolean): number[] => {
     const { lower, upper } = new PerUnitReader(units, rms, largest).read(at, false, positions);
     return [lower[0] as number, upper[0] as number];

@@ -69,7 +69,7 @@ describe.each(layers)("layer %s", (name, layer) => {
   const few = decodeUnits(view(layer.few));
 
   test.each(fixture.stops.map((stop, at) => [stop, at] as const))("at %d", (atol, at) => {
-    const tolerances = { atol, rtol: 0, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
+    const tolerances = { atol, rtol: 0, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
     const expected = layer.at[at] as Expected;
     const reading = readLayer(table, index, tolerances);
     expect(reading.exact).toBe(true);
@@ -104,7 +104,7 @@ describe.each(layers)("layer %s", (name, layer) => {
 
   test("as many are dormant as NumPy counts, whatever the other tolerances", () => {
     for (const [tau, dormant] of layer.dormant) {
-      const at = { atol: 0.3, rtol: 1, scale: "layer mean", dead_share: 1, tau } as const;
+      const at = { atol: 0.3, rtol: 1, scale: "layer_mean", dead_share: 1, tau } as const;
       const { lower, upper } = readLayer(table, index, at);
       expect([lower.dormant, upper.dormant]).toEqual([dormant, dormant]);
     }
@@ -115,7 +115,7 @@ describe.each(layers)("layer %s", (name, layer) => {
       const reading = readLayer(table, index, {
         atol: 1e-3,
         rtol,
-        scale: "layer mean",
+        scale: "layer_mean",
         dead_share: 1,
         tau: 0.025,
       });
@@ -191,7 +191,7 @@ function channelsFirst(_shape: readonly number[], axis: number, counts: readonly
 }
 
 test("with thresholds of the units, and no other atol, only neighboring stops are apart", () => {
-  const at = { rtol: 0.3, atol: 1e-8, scale: "unit RMS", dead_share: 1, tau: 0.025 } as const;
+  const at = { rtol: 0.3, atol: 1e-8, scale: "unit_rms", dead_share: 1, tau: 0.025 } as const;
   const { lower, upper } = readLayer(table, 0, at);
   const rows = fixture.between.find((each) => each.rtol === 0.3 && each.atol === 1e-8);
   const { mean, dead } = (rows as Between).layers.dense as Expected;
@@ -229,7 +229,7 @@ test.each(fixture.needed)("of %d probes, a share of %d is as many as in Python",
 
 test("presets are those of Python, and each is in force where it is set", () => {
   expect(PRESETS).toEqual(fixture.presets);
-  const other = { rtol: 0.3, atol: 0.2, scale: "unit max", dead_share: 0.4, tau: 3 } as const;
+  const other = { rtol: 0.3, atol: 0.2, scale: "unit_max", dead_share: 0.4, tau: 3 } as const;
   for (const preset of PRESETS) {
     expect(inForce(preset, other)).toBe(false);
     expect(inForce(preset, { ...other, ...preset.settings })).toBe(true);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AnywidgetHost, type WidgetModel } from "../src/host/host";
 
 class FakeModel implements WidgetModel {
-  readonly state: Record<string, unknown> = { rtol: 0, atol: 1e-8, scale: "layer mean", layer: "" };
+  readonly state: Record<string, unknown> = { rtol: 0, atol: 1e-8, scale: "layer_mean", layer: "" };
   readonly listeners = new Map<string, Set<() => void>>();
   saves = 0;
   get(name: string): unknown {

@@ -4,7 +4,7 @@ import { decodeTable, decodeUnits } from "../src/reading/snapshot";
 import { layerMeta, pack } from "./pack";
 
 const STOPS = [0, 0.1, 1];
-const AT = { atol: 0.1, rtol: 0, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
+const AT = { atol: 0.1, rtol: 0, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
 
 const TABLE = decodeTable(
   pack(
@@ -75,7 +75,7 @@ describe("readLayer", () => {
     const relative = {
       atol: 0.1,
       rtol: 0.5,
-      scale: "layer mean",
+      scale: "layer_mean",
       dead_share: 1,
       tau: 0.025,
     } as const;

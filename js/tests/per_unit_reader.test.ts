@@ -57,13 +57,13 @@ function byDefinition(
   { atol, rtol, scale }: Threshold,
   slack: number,
 ): readonly [number, number] {
-  const scales = scale === "unit max" ? units.max_abs : units.rms;
+  const scales = scale === "unit_max" ? units.max_abs : units.rms;
   const threshold = Math.fround(atol + rtol * (scales?.[unit] ?? Number.NaN));
   const max = units.max_abs?.[unit] ?? Number.NaN;
   const stops = units.columns.slice(0, -1).map((column) => units.stops[column] as number);
   const count = (place: number): number => units.counts[place * UNITS + unit] as number;
   const total = count(stops.length);
-  const allActive = scale === "unit max" && rtol >= 1;
+  const allActive = scale === "unit_max" && rtol >= 1;
   if (allActive || max * (1 + slack) <= threshold * (1 - slack)) return [total, total];
   const below = Math.max(
     0,
@@ -76,7 +76,7 @@ function byDefinition(
 }
 
 const ratio = random(7);
-const THRESHOLDS: readonly Threshold[] = (["unit RMS", "unit max"] as const).flatMap((scale) => [
+const THRESHOLDS: readonly Threshold[] = (["unit_rms", "unit_max"] as const).flatMap((scale) => [
   { atol: 0, rtol: 0.5, scale },
   { atol: 1e-8, rtol: 10 ** (-4 + 30 / 12), scale },
   { atol: 0.1, rtol: 1e-4, scale },
@@ -153,7 +153,7 @@ it("scales of negative NaN are read, as those of units that never were finite", 
 it("one reading leaves the one before as it was", () => {
   const reader = new UnitReader();
   const units = counted(() => normal() ** 2);
-  const at = { atol: 0, rtol: 0.3, scale: "unit RMS" } as const;
+  const at = { atol: 0, rtol: 0.3, scale: "unit_rms" } as const;
   const first = reader.read(tableOf("float32"), units, at);
   const before = Array.from(first.lower);
   const second = reader.read(tableOf("float32"), units, { ...at, rtol: 0.4 });

@@ -10,7 +10,7 @@ const fixture = JSON.parse(
 ) as { table: string };
 const bytes = Uint8Array.from(Buffer.from(fixture.table, "base64"));
 const TABLE = decodeTable(new DataView(bytes.buffer));
-const AT = { rtol: 0, atol: 1e-8, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
+const AT = { rtol: 0, atol: 1e-8, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
 
 describe("curves over the threshold", () => {
   it("say what the table says at every stop", () => {
@@ -44,7 +44,7 @@ describe("curves over the threshold", () => {
         expect(TABLE.stops[Math.floor(place)]).toBeLessThanOrEqual(threshold);
         expect(TABLE.stops[Math.floor(place) + 1]).toBeGreaterThan(threshold);
       }
-      expect(inForceAt(TABLE, index, { ...AT, rtol: 0.1, scale: "unit max" }).threshold).toBe(null);
+      expect(inForceAt(TABLE, index, { ...AT, rtol: 0.1, scale: "unit_max" }).threshold).toBe(null);
     }
   });
 

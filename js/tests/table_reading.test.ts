@@ -53,7 +53,7 @@ describe("a reading of the table", () => {
   });
 
   it("is what each layer's own reading is, wherever the tolerances fall", () => {
-    for (const scale of ["zero", "layer mean", "unit RMS"] as const) {
+    for (const scale of ["zero", "layer_mean", "unit_rms"] as const) {
       for (const atol of [0, 0.05, 0.1, 1, 3]) {
         for (const [rtol, dead_share] of [
           [0, 1],

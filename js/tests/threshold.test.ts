@@ -12,12 +12,12 @@ const STOPS = [0, 1e-8, 1e-4, 0.1, 10];
 describe("thresholdOf", () => {
   it("is atol against zero and at rtol 0, whatever the mean", () => {
     expect(thresholdOf({ atol: 1e-8, rtol: 0.5, scale: "zero" }, 3)).toBe(1e-8);
-    expect(thresholdOf({ atol: 1e-8, rtol: 0, scale: "layer mean" }, Number.NaN)).toBe(1e-8);
-    expect(thresholdOf({ atol: 1e-8, rtol: 0, scale: "layer mean" }, null)).toBe(1e-8);
+    expect(thresholdOf({ atol: 1e-8, rtol: 0, scale: "layer_mean" }, Number.NaN)).toBe(1e-8);
+    expect(thresholdOf({ atol: 1e-8, rtol: 0, scale: "layer_mean" }, null)).toBe(1e-8);
   });
 
   it("adds the layer's mean, and is unknown when that is", () => {
-    const tolerances = { atol: 0.25, rtol: 0.5, scale: "layer mean" } as const;
+    const tolerances = { atol: 0.25, rtol: 0.5, scale: "layer_mean" } as const;
     expect(thresholdOf(tolerances, 3)).toBe(1.75);
     expect(thresholdOf(tolerances, null)).toBeNaN();
     expect(thresholdOf(tolerances, Number.POSITIVE_INFINITY)).toBeNaN();
@@ -52,7 +52,7 @@ describe("locate", () => {
 
 describe("locateLayer", () => {
   it("spans all that an unknown mean allows", () => {
-    const place = locateLayer(STOPS, { atol: 1e-4, rtol: 0.1, scale: "layer mean" }, null);
+    const place = locateLayer(STOPS, { atol: 1e-4, rtol: 0.1, scale: "layer_mean" }, null);
     expect(place).toEqual({ lower: 2, upper: 5, exact: false });
   });
 });

@@ -90,15 +90,15 @@ describe("the threshold of a unit", () => {
     rms: Float32Array.from([2, 4]),
     max_abs: Float32Array.from([8, 16]),
   });
-  const at = (scale: "zero" | "layer mean" | "unit RMS" | "unit max") =>
+  const at = (scale: "zero" | "layer_mean" | "unit_rms" | "unit_max") =>
     scaleOfUnit({ rtol: 0, atol: 0, scale, dead_share: 1, tau: 0.025 }, meta, snapshot, 1);
 
   it("is relative to what the scale says", () => {
-    expect([at("zero"), at("layer mean"), at("unit RMS"), at("unit max")]).toEqual([0, 0.5, 4, 16]);
+    expect([at("zero"), at("layer_mean"), at("unit_rms"), at("unit_max")]).toEqual([0, 0.5, 4, 16]);
     const tolerances = {
       rtol: 0.1,
       atol: 0.01,
-      scale: "unit max",
+      scale: "unit_max",
       dead_share: 1,
       tau: 0.025,
     } as const;
@@ -106,14 +106,14 @@ describe("the threshold of a unit", () => {
     expect(unitThreshold(tolerances, null)).toBeNaN();
     expect(unitThreshold({ ...tolerances, rtol: 0 }, null)).toBe(0.01);
     const unsent = { ...snapshot, rms: null };
-    expect(scaleOfUnit({ ...tolerances, scale: "unit RMS" }, meta, unsent, 0)).toBeNull();
+    expect(scaleOfUnit({ ...tolerances, scale: "unit_rms" }, meta, unsent, 0)).toBeNull();
   });
 
   it("is dragged by atol where nothing is relative", () => {
     const tolerances = {
       rtol: 0,
       atol: 1,
-      scale: "layer mean",
+      scale: "layer_mean",
       dead_share: 1,
       tau: 0.025,
     } as const;
@@ -126,13 +126,13 @@ describe("the threshold of a unit", () => {
     const tolerances = {
       rtol: 1,
       atol: 1e-3,
-      scale: "layer mean",
+      scale: "layer_mean",
       dead_share: 1,
       tau: 0.025,
     } as const;
     expect(tolerancesAt(0.051, tolerances, 0.5, STOPS, STOPS)).toEqual({ rtol: 0.1 });
     expect(tolerancesAt(0, tolerances, 0.5, STOPS, STOPS)).toEqual({ rtol: 0, atol: 0 });
-    const other = { rtol: 1e-2, atol: 1, scale: "layer mean", dead_share: 1, tau: 0.025 } as const;
+    const other = { rtol: 1e-2, atol: 1, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
     expect(tolerancesAt(0.105, other, 0.5, STOPS, STOPS)).toEqual({ atol: 0.1 });
     expect(tolerancesAt(0.0005, other, 0.5, STOPS, STOPS)).toEqual({ atol: 0, rtol: 1e-3 });
   });

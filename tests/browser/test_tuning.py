@@ -67,7 +67,7 @@ def test_presets_set_what_python_sets_and_say_which_is_in_force(opened: Any, iua
         expect(item).to_be_hidden()
         expect(item).to_have_attribute("aria-checked", "true")
         if words.dead_share is None and words.tau is None:
-            assert_shows(panel, iua, **{"rtol": 0.0, "scale": "layer mean", **words.settings})
+            assert_shows(panel, iua, **{"rtol": 0.0, "scale": "layer_mean", **words.settings})
         assert words.formula in item.inner_text()
     panel.choose_preset(name)  # what only says when a unit is dead is let go of again
     expect(item).to_have_attribute("aria-checked", "false")
@@ -120,20 +120,20 @@ def test_every_scale_shows_the_bounds_that_python_gives(opened: Any, iua: IUA) -
     panel = opened()
     stops = iua.stops
     panel.set_slider("rtol", stops.index(0.3))
-    for scale in ("zero", "layer mean", "unit RMS", "unit max"):
+    for scale in ("zero", "layer_mean", "unit_rms", "unit_max"):
         panel.root.get_by_label("scale", exact=True).select_option(scale)
         assert_shows(panel, iua, atol=1e-8, rtol=0.3, scale=scale)
     panel.row("relu1").click()
     expect(panel.root.locator('canvas[data-layer="relu1"]')).to_be_visible()
     settle(panel)
     heatmap = panel.heatmap()
-    result = iua.at(atol=1e-8, rtol=0.3, scale="unit max").results["relu1"]
+    result = iua.at(atol=1e-8, rtol=0.3, scale="unit_max").results["relu1"]
     assert heatmap["sum"] == result.lower.sum()
     assert heatmap["dead"] == result.dead
     # Without a kernel there are no curves for another atol: wider bounds, which hold the truth.
     panel.set_slider("atol", stops.index(0.01))
     settle(panel)
-    for layer, result in iua.at(atol=0.01, rtol=0.3, scale="unit max").results.items():
+    for layer, result in iua.at(atol=0.01, rtol=0.3, scale="unit_max").results.items():
         low, high = panel.table()[layer]["mean"]
         assert low <= result.mean_inactive <= result.mean_inactive_upper <= high
         low, high = panel.table()[layer]["dead"]
@@ -274,7 +274,7 @@ def test_the_track_of_rtol_has_the_edges_of_the_curve(opened: Any, iua: IUA) -> 
     place = int(panel.slider("rtol").input_value())
     stop = float(panel.field("rtol").input_value())
     assert iua.stops[place] == stop
-    assert_shows(panel, iua, atol=1e-8, rtol=stop, scale="layer mean")
+    assert_shows(panel, iua, atol=1e-8, rtol=stop, scale="layer_mean")
     panel.slider("rtol").press("ArrowRight")
     expect(panel.field("rtol")).not_to_have_value(f"{stop:g}")
     panel.root.get_by_label("scale", exact=True).select_option("zero")
@@ -343,7 +343,7 @@ data = {f"relu{n}": np.maximum(rng.normal(size=(80, 40)), 0).astype("f4") for n 
     panel.wait_for_status("done")
     recount = panel.button("Recount")
     expect(recount).to_be_hidden()
-    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.77, 0.0, 'unit RMS', 0.6; it = None")
+    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.77, 0.0, 'unit_rms', 0.6; it = None")
     panel.page.wait_for_function(
         """() => [...document.querySelectorAll('tbody [data-column="mean"]')]
             .some((cell) => (cell.querySelector('[data-upper]') ?? cell).dataset.upper)"""

@@ -64,7 +64,7 @@ def ranked(iua: IUA, **tolerances: Any) -> list[tuple[str, int]]:
 def test_the_ten_worst_are_there_without_a_click(opened: Any, iua: IUA) -> None:
     panel = opened()
     expect(panel.tab("Worst units of the network")).to_have_attribute("aria-selected", "true")
-    assert listed(panel) == ranked(iua, atol=1e-8, scale="layer mean", rtol=0.0)
+    assert listed(panel) == ranked(iua, atol=1e-8, scale="layer_mean", rtol=0.0)
     first = rows(panel).first
     assert first.inner_text().split("\n") == ["1", "conv.relu", "channel 2", "100.0 %", *"000"]
     expect(first).to_have_class("iua-worst-row iua-list-dead iua-list-active")
@@ -82,14 +82,14 @@ def test_the_sliders_change_the_ranking_to_that_of_python(opened: Any, iua: IUA)
     for place in (0, 20, 33, 50, 60):
         panel.set_slider("atol", place)
         atol = iua.stops[place]
-        assert listed(panel) == ranked(iua, atol=atol, scale="layer mean", rtol=0.0)
+        assert listed(panel) == ranked(iua, atol=atol, scale="layer_mean", rtol=0.0)
         orders.add(tuple(listed(panel)))
     assert len(orders) > 2
     panel.set_slider("atol", 1)
     panel.set_slider("rtol", 50)
     rtol = float(panel.field("rtol").input_value())
     assert rtol > 0
-    assert listed(panel) == ranked(iua, atol=1e-8, scale="layer mean", rtol=rtol)
+    assert listed(panel) == ranked(iua, atol=1e-8, scale="layer_mean", rtol=rtol)
     note = panel.root.locator(".iua-worst-ranked")
     expect(note).to_have_text("Equals are told apart by the smaller max |x|, then mean |x|.")
     panel.set_slider("atol", 33)
@@ -150,14 +150,14 @@ def test_a_list_of_other_tolerances_is_marked_until_it_is_ranked_anew(
     other = stub.root.locator(".iua-worst-other")
     expect(rows(stub).first).to_be_visible()
     expect(other).to_have_count(0)
-    stub.page.evaluate("window.update({ rtol: 0.3, scale: 'unit max' })")
+    stub.page.evaluate("window.update({ rtol: 0.3, scale: 'unit_max' })")
     expect(other).to_have_count(1)
     expect(stub.root.locator(".iua-worst-ranked")).to_contain_text("being ranked anew")
-    widget = IUAWidget(iua, rtol=0.3, scale="unit max")
+    widget = IUAWidget(iua, rtol=0.3, scale="unit_max")
     state = page_state(widget)
     stub.page.evaluate("(changes) => window.update(changes)", {"_worst": state["_worst"]})
     expect(other).to_have_count(0)
-    assert listed(stub) == ranked(iua, atol=1e-8, rtol=0.3, scale="unit max")
+    assert listed(stub) == ranked(iua, atol=1e-8, rtol=0.3, scale="unit_max")
     widget.close()
 
 
@@ -204,7 +204,7 @@ def test_in_a_notebook_the_kernel_ranks_and_hears_what_was_clicked(open_notebook
     )
     until_listed(panel, lambda: notebook.python(read))
     assert listed(panel)[0] == ("relu1", 4)
-    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.7, 0.05, 'unit RMS', 0.5; it = None")
+    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.7, 0.05, 'unit_rms', 0.5; it = None")
     until_listed(panel, lambda: notebook.python(read))
     expect(panel.root.locator(".iua-worst-other")).to_have_count(0)
     layer, unit = listed(panel)[3]

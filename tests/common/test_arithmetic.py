@@ -148,7 +148,7 @@ def test_where_no_mode_can_be_set_it_counts_all_the_same(monkeypatch: pytest.Mon
 def everything(values: np.ndarray, folder: Path) -> None:
     for engine in ENGINES:
         iua = IUA.introspect({"a": values, "b": values[:, :, None]}, engine=engine, stops=[1e300])
-        for scale in ("zero", "layer mean", "unit RMS", "unit max"):
+        for scale in ("zero", "layer_mean", "unit_rms", "unit_max"):
             reading = iua.at(atol=0.3, rtol=1e-300, scale=scale)  # type: ignore[arg-type]
             reading.to_pandas()
             iua.units("a", atol=0.3, rtol=1e300, scale=scale)  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def everything(values: np.ndarray, folder: Path) -> None:
         IUA.merge(iua, IUA.load(iua.save(folder / "run.iua"))).results  # noqa: B018
         iua.recount({"a": values, "b": values[:, :, None]}, atol=1e-310)
     w = IUAWidget({"a": values, "b": values[:, :, None]}, background=False)
-    w.scale, w.rtol = "unit RMS", 1e-300
+    w.scale, w.rtol = "unit_rms", 1e-300
     w.table()
     w.to_html(folder / "page.html")
     w.close()

@@ -68,7 +68,7 @@ def assert_same(one: IUA, other: IUA) -> None:
     [
         {},
         {"keep_inactive": False},
-        {"atol": 0.3, "rtol": 0.2, "scale": "layer mean"},
+        {"atol": 0.3, "rtol": 0.2, "scale": "layer_mean"},
         {"stops": [0.0, 0.5, 1.0]},
     ],
 )

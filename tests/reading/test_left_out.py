@@ -195,7 +195,7 @@ def test_a_net_without_exact_zeros_names_a_tolerance_to_try() -> None:
     (note,) = iua.notes
     (call,) = re.findall(r"iua\.(at\(.*?\))", note)
     assert eval(f"iua.{call}").results["1"].mean_inactive > 0.1
-    for settings in ({"atol": 0.05}, {"rtol": 0.05, "scale": "layer mean"}):
+    for settings in ({"atol": 0.05}, {"rtol": 0.05, "scale": "layer_mean"}):
         assert not IUA.introspect(model, [x], **settings).notes
     assert not IUA.introspect({"x": x.numpy()}).notes
     assert not IUA.introspect(nn.Sequential(model, nn.ReLU()), [x]).notes

@@ -128,7 +128,7 @@ def test_a_channel_can_be_large_beside_a_nan() -> None:
     """Its largest response was on a probe that is left out: it is dead all the same."""
     values = np.array([[[5.0], [np.nan]], [[0.1], [0.0]]])
     iua = IUA.introspect({"a": values}, units="channel", stops=[0.1])
-    result = iua.at(rtol=0.5, atol=0.0, scale="unit max").results["a"]
+    result = iua.at(rtol=0.5, atol=0.0, scale="unit_max").results["a"]
     assert (result.lower.tolist(), result.upper.tolist()) == ([1], [1])
     assert (result.dead, result.dead_upper) == (1, 1)
 

@@ -26,7 +26,7 @@ def test_every_preset_can_be_read_and_lies_on_stops(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_widget_takes_a_preset_by_name(name: str) -> None:
-    widget = IUAWidget(DATA, rtol=0.3, atol=0.2, scale="unit max", background=False)
+    widget = IUAWidget(DATA, rtol=0.3, atol=0.2, scale="unit_max", background=False)
     before = widget.tolerances
     widget.preset(name)
     expected = {**vars_of(before), **PRESETS[name].settings}

@@ -56,9 +56,9 @@ def by_hand(values: np.ndarray, at: Tolerances) -> dict[str, Any]:
     with np.errstate(invalid="ignore", divide="ignore"):
         scale: Any = {
             "zero": np.zeros(units.shape[1]),
-            "layer mean": np.full(units.shape[1], np.nansum(finite) / max(known.sum(), 1)),
-            "unit RMS": np.sqrt(np.nansum(finite**2, axis=0) / known),
-            "unit max": np.where(known > 0, np.nanmax(np.nan_to_num(finite), axis=0), 0),
+            "layer_mean": np.full(units.shape[1], np.nansum(finite) / max(known.sum(), 1)),
+            "unit_rms": np.sqrt(np.nansum(finite**2, axis=0) / known),
+            "unit_max": np.where(known > 0, np.nanmax(np.nan_to_num(finite), axis=0), 0),
         }[at.scale]
     thresholds = at.atol + at.rtol * np.nan_to_num(scale)
     inactive = np.column_stack(
@@ -129,7 +129,7 @@ def _ties(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     scale=st.sampled_from(UNIT_SCALES),
     share=st.sampled_from([1.0, 0.5]),
 )
-@example(values=np.full((1, 1), 6e-8, np.float16), atol=0.0, scale="unit RMS", share=1.0)
+@example(values=np.full((1, 1), 6e-8, np.float16), atol=0.0, scale="unit_rms", share=1.0)
 def test_both_ways_to_a_curve_over_rtol_agree_with_reading_each_stop(
     values: np.ndarray, atol: float, scale: Scale, share: float
 ) -> None:
@@ -186,7 +186,7 @@ def test_the_table_tells_what_is_dead_at_every_stop_for_any_share(
 def test_a_unit_max_of_one_makes_everything_finite_inactive() -> None:
     values = RNG.normal(size=(40, 6)).astype(np.float32)
     values[3, 2] = np.nan
-    _, result = read(values, Tolerances(1.0, 0.0, "unit max"))
+    _, result = read(values, Tolerances(1.0, 0.0, "unit_max"))
     assert result.exact
     assert result.unit_inactive_count.tolist() == [40, 40, 39, 40, 40, 40]
     assert (result.dead, result.dead_upper) == (6, 6)  # on its finite probes each unit is
@@ -199,7 +199,7 @@ def test_units_and_channels_tell_their_thresholds_and_both_bounds() -> None:
     maps = RNG.normal(size=(40, 3, 2, 2))
     maps[:, 1] = 0
     iua = IUA.introspect({"a": maps})
-    units = iua.units("a", rtol=0.3, atol=0.0, scale="unit RMS", dead_share=0.2)
+    units = iua.units("a", rtol=0.3, atol=0.0, scale="unit_rms", dead_share=0.2)
     rms = np.sqrt((maps**2).mean(axis=0)).ravel()
     np.testing.assert_allclose(units["threshold"], 0.3 * rms)
     counts = (np.abs(maps).reshape(40, -1) <= 0.3 * rms).sum(axis=0)
@@ -208,7 +208,7 @@ def test_units_and_channels_tell_their_thresholds_and_both_bounds() -> None:
     assert (units["dead"] <= (counts >= 8)).all()
     assert ((counts >= 8) <= units["dead upper"]).all()
     assert units["dormant"].tolist() == [place // 4 == 1 for place in range(12)]
-    channels = iua.channels("a", rtol=0.3, atol=0.0, scale="unit RMS", dead_share=1.0)
+    channels = iua.channels("a", rtol=0.3, atol=0.0, scale="unit_rms", dead_share=1.0)
     assert channels["dead"].tolist() == channels["dead upper"].tolist() == [False, True, False]
 
 
@@ -236,7 +236,7 @@ def test_dormant_are_the_channels_of_maps_as_in_sokar_et_al() -> None:
     ):
         iua = IUA.introspect({"a": arranged}, **options)
         for tau in (0.0, 0.025, 0.2, 1.0):
-            reading = iua.at(tau=tau, rtol=0.7, scale="unit max")
+            reading = iua.at(tau=tau, rtol=0.7, scale="unit_max")
             assert reading.results["a"].dormant == (score <= tau).sum()
             channels = iua.channels("a", tau=tau)
             assert channels["dormant"].tolist() == (score <= tau).tolist()
@@ -248,7 +248,7 @@ def test_rtol_has_no_part_in_what_is_dormant() -> None:
     values = np.abs(RNG.normal(size=(50, 30))) * 10 ** RNG.uniform(-3, 0, 30)
     iua = IUA.introspect({"a": values}, tau=0.1)
     expected = (values.mean(axis=0) <= 0.1 * values.mean()).sum()
-    for scale in ("zero", "layer mean", "unit max"):
+    for scale in ("zero", "layer_mean", "unit_max"):
         for rtol in (0.0, 0.5, 3.0):
             assert iua.at(rtol=rtol, scale=scale).results["a"].dormant == expected
     with pytest.raises(ToleranceError, match="tau must be a finite number, zero or more"):
@@ -282,7 +282,7 @@ def test_what_is_no_share_is_refused(share: object) -> None:
 def test_a_recount_of_other_data_is_refused_and_nothing_of_it_kept() -> None:
     values = np.maximum(RNG.normal(size=(40, 6)), 0)
     iua = IUA.introspect({"a": values})
-    at = {"rtol": 0.1, "scale": "layer mean"}
+    at = {"rtol": 0.1, "scale": "layer_mean"}
     for other, words in [
         (values[:30], "30 probes"),
         (values + 1, "inactive on other numbers of probes"),
@@ -306,7 +306,7 @@ def test_a_recount_counts_tokens_and_masks_as_the_first_run_did() -> None:
 
     for units in ("token", "channel"):
         iua = IUA.introspect(stream, units=units, mask=mask)
-        exact = iua.recount(stream, mask=mask, atol=0.0, rtol=0.777, scale="unit RMS")
+        exact = iua.recount(stream, mask=mask, atol=0.0, rtol=0.777, scale="unit_rms")
         result = exact.results["text"]
         if units == "token":
             rows = np.concatenate([p[m] for p, m in zip(text, masks, strict=True)])
@@ -328,19 +328,19 @@ def test_counting_on_lets_go_of_a_recount() -> None:
 
     values = np.maximum(RNG.normal(size=(40, 6)), 0)
     iua = IUA.introspect({"a": values})
-    assert iua.recount({"a": values}, rtol=0.1, scale="layer mean").exact
+    assert iua.recount({"a": values}, rtol=0.1, scale="layer_mean").exact
     assert list(iua.count(open_source({"a": values}))) == [32, 8]
-    assert not iua.at(rtol=0.1, scale="layer mean").exact
+    assert not iua.at(rtol=0.1, scale="layer_mean").exact
 
 
 def test_a_tally_of_no_probe_has_no_curves() -> None:
     tally = Tally(IUA().grid, (3,))
     meta, arrays = unpack(
         table_snapshot(
-            {"a": tally}, tally.stops, Tolerances(0.1, 0.0, "unit max"), unit_scales=UNIT_SCALES
+            {"a": tally}, tally.stops, Tolerances(0.1, 0.0, "unit_max"), unit_scales=UNIT_SCALES
         )
     )
-    assert meta["unit_scales"] == ["unit RMS", "unit max"]
+    assert meta["unit_scales"] == ["unit_rms", "unit_max"]
     assert not arrays["unit_mean"].any()
 
 

@@ -148,7 +148,7 @@ def test_it_sorts_last_and_passes_no_filter_of_figures(column: str, ascending: b
 def test_the_page_is_sent_no_figure_of_it() -> None:
     iua = routed()
     tallies = {name: iua.tally(name) for name in iua.layers}
-    at = Tolerances(0.1, 0.0, "unit max")
+    at = Tolerances(0.1, 0.0, "unit_max")
     again = iua.recount(Routed(), DATA, layers=[nn.ReLU, Rows], rtol=at.rtol, scale=at.scale)
     assert again.exact
     assert np.isnan(again.results["boxes"].mean_inactive)

@@ -340,7 +340,7 @@ def test_tolerances_that_change_while_units_are_ranked_are_ranked_at_next(
     monkeypatch.setattr(worst_feed, "_SETTLED", 0.0)
     iua = IUA.introspect(network(), engine="reference")
     before, between, after = (
-        iua.tolerances(atol, rtol, "layer mean")
+        iua.tolerances(atol, rtol, "layer_mean")
         for atol, rtol in ((1e-8, 0.1), (1e-3, 0.2), (1e-2, 0.1))
     )
     shown = [before]

@@ -19,7 +19,7 @@ DATA = {name: np.maximum(RNG.normal(size=(20, 12)), 0) for name in ("a", "b", "c
 CHOSEN: dict[str, Any] = {
     "atol": 0.25,
     "rtol": 0.125,
-    "scale": "unit RMS",
+    "scale": "unit_rms",
     "dead_share": 0.5,
     "tau": 0.1,
     "layer": "b",

@@ -16,7 +16,7 @@ from torch import nn
 from iua_widget import IUA, IUAWarning, IUAWidget
 
 OPENINGS = (0.05, 0.1, 0.2, 0.5)
-EXACT = (0.0, 1e-8, "layer mean")
+EXACT = (0.0, 1e-8, "layer_mean")
 INPUTS = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -36,14 +36,14 @@ def tolerances(widget: IUAWidget) -> tuple[float, float, str]:
 
 
 def shown_at(iua: IUA, rtol: float) -> float:
-    results = iua.at(rtol=rtol, atol=0.0, scale="layer mean").results.values()
+    results = iua.at(rtol=rtol, atol=0.0, scale="layer_mean").results.values()
     return float(np.mean([result.mean_inactive / result.units for result in results]))
 
 
 def relative(widget: IUAWidget) -> tuple[float, float, str]:
     """The first opening at which a tenth of the responses is inactive, by counts of its own."""
     rtol = next((rtol for rtol in OPENINGS if shown_at(widget.iua, rtol) >= 0.1), OPENINGS[-1])
-    return (rtol, 0.0, "layer mean")
+    return (rtol, 0.0, "layer_mean")
 
 
 def told(widget: IUAWidget) -> list[str]:
@@ -62,7 +62,7 @@ def test_a_net_without_exact_zeros_opens_at_a_relative_tolerance(activation: nn.
         by_hand = IUA.introspect(net(activation, activation), INPUTS, engine="reference")
     assert (by_hand.rtol, by_hand.atol, by_hand.scale) == (1e-5, 1e-8, "zero")
     assert widget.table().equals(
-        by_hand.at(rtol=widget.rtol, atol=0, scale="layer mean").to_pandas()
+        by_hand.at(rtol=widget.rtol, atol=0, scale="layer_mean").to_pandas()
     )
 
 
@@ -88,7 +88,7 @@ def test_a_net_with_zeros_somewhere_opens_as_ever(activations: tuple[nn.Module, 
     assert told(widget) == []
 
 
-@pytest.mark.parametrize("asked", [{"rtol": 0.0}, {"atol": 1e-8}, {"scale": "layer mean"}])
+@pytest.mark.parametrize("asked", [{"rtol": 0.0}, {"atol": 1e-8}, {"scale": "layer_mean"}])
 def test_what_the_code_says_stays(asked: dict[str, Any]) -> None:
     assert tolerances(opened(nn.GELU(), **asked)) == EXACT
 
@@ -109,7 +109,7 @@ class Held:
         yield from INPUTS.split(32)
 
 
-@pytest.mark.parametrize("change", [{"rtol": 0.0}, {"atol": 1e-8}, {"scale": "layer mean"}])
+@pytest.mark.parametrize("change", [{"rtol": 0.0}, {"atol": 1e-8}, {"scale": "layer_mean"}])
 def test_what_python_sets_before_the_first_batch_stays(change: dict[str, Any]) -> None:
     inputs = Held()
     widget = IUAWidget(net(nn.GELU()), inputs, engine="reference")
@@ -126,7 +126,7 @@ def test_what_the_page_sets_before_the_first_batch_stays() -> None:
     widget.set_state({"atol": 0.5})
     inputs.go.set()
     assert widget.wait(60)
-    assert tolerances(widget) == (0.0, 0.5, "layer mean")
+    assert tolerances(widget) == (0.0, 0.5, "layer_mean")
 
 
 def test_a_run_in_the_background_opens_so_too() -> None:

@@ -27,7 +27,7 @@ from iua_widget.widget.png import indexed_png
 from iua_widget.widget.static_table import MOST_BYTES, OnPage, still_page
 
 ROOT = Path(__file__).parents[2]
-AT = Tolerances(0.0, 1e-8, "layer mean")
+AT = Tolerances(0.0, 1e-8, "layer_mean")
 SHAPES = [
     (40, 1, 1),
     (1, 3, 9),

@@ -99,7 +99,7 @@ def test_the_widget_counts_what_introspect_counts() -> None:
 
 def test_at_its_defaults_the_widget_shows_dnikits_numbers() -> None:
     widget = done_widget()
-    assert (widget.rtol, widget.atol, widget.scale) == (0.0, 1e-8, "layer mean")
+    assert (widget.rtol, widget.atol, widget.scale) == (0.0, 1e-8, "layer_mean")
     for layer, result in IUA.introspect(DATA).results.items():
         ours = widget.iua.at(rtol=widget.rtol, atol=widget.atol, scale=widget.scale)
         np.testing.assert_array_equal(
@@ -275,13 +275,13 @@ def test_what_reads_a_run_that_counted_nothing_leads_to_what_ended_it(tmp_path: 
 
 
 def test_the_result_of_a_widget_is_read_at_the_tolerances_on_show() -> None:
-    given = IUA.introspect(DATA, rtol=0.2, atol=1e-6, scale="unit max")
+    given = IUA.introspect(DATA, rtol=0.2, atol=1e-6, scale="unit_max")
     before = IUA.show(given)
     first, second = IUAWidget(given), IUAWidget(given)
     assert first.iua == second.iua == given
     first.rtol, first.scale, first.atol, first.tau, first.dead_share = (
         0.3,
-        "unit RMS",
+        "unit_rms",
         0.1,
         1.0,
         0.5,
@@ -383,7 +383,7 @@ def test_tolerances_set_from_either_side_are_checked_and_kept_when_refused() -> 
             widget.atol = bad
         with pytest.raises(traitlets.TraitError):
             widget.set_state({"rtol": bad})
-    with pytest.raises(traitlets.TraitError, match=r"'zero', 'layer mean'"):
+    with pytest.raises(traitlets.TraitError, match=r"'zero', 'layer_mean'"):
         widget.scale = "unit median"
     with pytest.raises(
         traitlets.TraitError, match=r"no layer is named 'desne'. Try one of: 'dense'"
@@ -392,7 +392,7 @@ def test_tolerances_set_from_either_side_are_checked_and_kept_when_refused() -> 
     assert (widget.rtol, widget.atol, widget.scale, widget.layer) == (
         0.0,
         1e-8,
-        "layer mean",
+        "layer_mean",
         "dense",
     )
 
@@ -698,16 +698,16 @@ def test_the_table_is_sorted_and_filtered_by_whatever_it_shows() -> None:
 def test_the_selection_from_python_holds_the_selected_units_at_the_tolerances_on_show() -> None:
     widget = done_widget(atol=0.3)
     assert widget.selection().empty
-    widget.layer, widget.scale, widget.rtol = "maps", "unit max", 0.1
+    widget.layer, widget.scale, widget.rtol = "maps", "unit_max", 0.1
     widget.units = [40, 7]
     selection = widget.selection()
     assert selection.index.tolist() == [7, 40]
-    expected = widget.iua.units("maps", atol=0.3, rtol=0.1, scale="unit max")
+    expected = widget.iua.units("maps", atol=0.3, rtol=0.1, scale="unit_max")
     pd.testing.assert_frame_equal(selection, expected.set_index("unit").loc[[7, 40]])
 
 
 def test_a_recount_makes_what_is_on_show_exact() -> None:
-    widget = done_widget(rtol=0.123, scale="unit RMS", atol=0.0, dead_share=0.5)
+    widget = done_widget(rtol=0.123, scale="unit_rms", atol=0.0, dead_share=0.5)
     before = widget.table()
     assert "mean inactive upper" in before
     probes = widget.iua.probes
@@ -720,12 +720,12 @@ def test_a_recount_makes_what_is_on_show_exact() -> None:
     assert (before["mean inactive"] <= after["mean inactive"]).all()
     assert (after["mean inactive"] <= before["mean inactive upper"]).all()
     meta, arrays = unpack(widget._table)
-    assert meta["recounted"] == {"rtol": 0.123, "atol": 0.0, "scale": "unit RMS"}
+    assert meta["recounted"] == {"rtol": 0.123, "atol": 0.0, "scale": "unit_rms"}
     assert arrays["recount_mean"].tolist() == after["mean inactive"].tolist()
     assert arrays["recount_std"].tolist() == after["std inactive"].tolist()
     assert arrays["recount_dead"].tolist() == after["dead units"].tolist()
     _, units = unpack(widget._units)
-    counted = widget.iua.at(rtol=0.123, scale="unit RMS", atol=0.0).results["dense"]
+    counted = widget.iua.at(rtol=0.123, scale="unit_rms", atol=0.0).results["dense"]
     assert units["recount"].tolist() == counted.unit_inactive_count.tolist()
     widget.rtol = 0.2
     assert "mean inactive upper" in widget.table()
@@ -755,11 +755,11 @@ def test_frames_follow_what_the_page_cannot_know_by_itself() -> None:
     widget.scale = "zero"
     time.sleep(0.1)
     assert not frames
-    widget.scale = "unit RMS"
+    widget.scale = "unit_rms"
     meta, arrays = next_frame()
-    assert (meta["unit_scales"], meta["unit_atol"]) == (["unit RMS"], 0.05)
+    assert (meta["unit_scales"], meta["unit_atol"]) == (["unit_rms"], 0.05)
     place = meta["rtol_stops"].index(0.1)
-    results = widget.iua.at(atol=0.05, rtol=0.1, scale="unit RMS").results.values()
+    results = widget.iua.at(atol=0.05, rtol=0.1, scale="unit_rms").results.values()
     expected = [(result.mean_inactive, result.mean_inactive_upper) for result in results]
     np.testing.assert_allclose(arrays["unit_mean"][0, :, :, place].T, expected)
     widget.tau = 0.1  # a stop

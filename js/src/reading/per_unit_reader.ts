@@ -86,7 +86,7 @@ export class PerUnitReader {
     this.#turn = 1 - this.#turn;
     const [lower, upper] = this.#pairs[this.#turn] as readonly [NumericArray, NumericArray];
     const { units: size, counts, columns } = this.#units;
-    if (at.scale === "unit max" && at.rtol >= 1) {
+    if (at.scale === "unit_max" && at.rtol >= 1) {
       const total = counts.subarray((columns.length - 1) * size);
       lower.set(total);
       upper.set(total);
@@ -107,7 +107,7 @@ export class PerUnitReader {
   }
 
   #scalesOf({ scale }: Threshold): Scales {
-    const values = scale === "unit max" ? this.#largest : this.#rms;
+    const values = scale === "unit_max" ? this.#largest : this.#rms;
     const scales = this.#scales.get(values) ?? scalesOf(values);
     this.#scales.set(values, scales);
     return scales;

@@ -6,9 +6,9 @@ import type { Scale, Threshold } from "./threshold";
 /** What rtol is relative to, as it is written on the page. */
 export const SCALES: Readonly<Record<Scale, string>> = {
   zero: "zero",
-  "layer mean": "layer mean |x|",
-  "unit RMS": "unit RMS",
-  "unit max": "unit max |x|",
+  layer_mean: "layer mean |x|",
+  unit_rms: "unit RMS",
+  unit_max: "unit max |x|",
 };
 
 export function ruleInWords({ atol, rtol, scale }: Threshold): string {

@@ -1,7 +1,7 @@
 /** Where a threshold falls among the stops, and which columns bracket it. */
 
 /** What rtol is relative to; with the last two every unit has a threshold of its own. */
-export type Scale = "zero" | "layer mean" | "unit RMS" | "unit max";
+export type Scale = "zero" | "layer_mean" | "unit_rms" | "unit_max";
 
 export interface Tolerances {
   readonly rtol: number;
@@ -14,7 +14,7 @@ export interface Tolerances {
 }
 
 function isUnitScale(scale: Scale): boolean {
-  return scale === "unit RMS" || scale === "unit max";
+  return scale === "unit_rms" || scale === "unit_max";
 }
 
 /** Two positions: the true value lies between them; it is the lower one's when exact. */

@@ -14,7 +14,7 @@ function absolute(name: string, formula: string, source: string, atol: number): 
 }
 
 function relative(name: string, formula: string, source: string, rtol: number): Preset {
-  return { name, formula, source, settings: { rtol, atol: 0, scale: "layer mean" } };
+  return { name, formula, source, settings: { rtol, atol: 0, scale: "layer_mean" } };
 }
 
 function dormant(tau: number): Preset {

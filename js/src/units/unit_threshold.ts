@@ -14,11 +14,11 @@ export function scaleOfUnit(
   switch (scale) {
     case "zero":
       return 0;
-    case "layer mean":
+    case "layer_mean":
       return meta.mean_abs;
-    case "unit RMS":
+    case "unit_rms":
       return snapshot.rms?.[unit] ?? null;
-    case "unit max":
+    case "unit_max":
       return snapshot.max_abs?.[unit] ?? null;
   }
 }

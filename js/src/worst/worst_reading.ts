@@ -1,6 +1,7 @@
 /** The worst units of the network: what the kernel has ranked, at the tolerances it did so at. */
 
 import { formatShare, formatTolerance } from "../reading/format";
+import { SCALES } from "../reading/rule_words";
 import { decode, type NumericArray, SnapshotError } from "../reading/snapshot";
 import { sameThresholds, stopAtMost, type Threshold, type Tolerances } from "../reading/threshold";
 import { MOST_SELECTED } from "../reading/unit_selection";
@@ -149,9 +150,10 @@ export function isSelection(unit: WorstUnit, layer: string, selected: readonly n
   return unitsOf(unit).every((one, at) => one === selected[at]);
 }
 
-/** "|x| ≤ 1e-8 + 0.025 × layer mean": where they are ranked. */
+/** "|x| ≤ 1e-8 + 0.025 × layer mean |x|": where they are ranked. */
 export function rankedAtWords({ rtol, atol, scale, dead_share }: Ranked): string {
-  const relative = rtol === 0 || scale === "zero" ? "" : ` + ${formatTolerance(rtol)} × ${scale}`;
+  const relative =
+    rtol === 0 || scale === "zero" ? "" : ` + ${formatTolerance(rtol)} × ${SCALES[scale]}`;
   const dead = dead_share === 1 ? "" : `, dead on ≥ ${formatShare(dead_share)}`;
   return `|x| ≤ ${formatTolerance(atol)}${relative}${dead}`;
 }
