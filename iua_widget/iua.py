@@ -72,7 +72,7 @@ class IUA:
         The tolerances of `results`.
     scale : {"zero", "layer_mean", "unit_rms", "unit_max"}
         What `rtol` is relative to.
-    dead_share : float
+    dead_at : float
         The share of its finite probes from which on a unit is dead: see `introspect`.
     tau : float
         From where on down a unit is dormant: see `introspect`.
@@ -130,7 +130,7 @@ class IUA:
         rtol: float = 1e-05,
         atol: float = 1e-08,
         scale: Scale = "zero",
-        dead_share: float = 1.0,
+        dead_at: float = 1.0,
         tau: float = DEFAULT_TAU,
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
@@ -139,9 +139,9 @@ class IUA:
         engine: str = "auto",
         memory: str | int | None = None,
     ) -> None:
-        tolerances = Tolerances.checked(rtol, atol, scale, dead_share, tau)
+        tolerances = Tolerances.checked(rtol, atol, scale, dead_at, tau)
         self.rtol, self.atol, self.scale = tolerances.rtol, tolerances.atol, tolerances.scale
-        self.dead_share, self.tau = tolerances.dead_share, tolerances.tau
+        self.dead_at, self.tau = tolerances.dead_at, tolerances.tau
         self._stops = _all_stops(stops, self.atol)
         self._keep_inactive = bool(keep_inactive)
         self._unit_rule = UnitRule(units, channel_axis)
@@ -166,7 +166,7 @@ class IUA:
         rtol: float = 1e-05,
         atol: float = 1e-08,
         scale: Scale = "zero",
-        dead_share: float = 1.0,
+        dead_at: float = 1.0,
         tau: float = DEFAULT_TAU,
         layers: Any = None,
         units: str | Mapping[str, str] = "auto",
@@ -208,10 +208,10 @@ class IUA:
             What `rtol` is relative to: zero; the mean ``abs(x)`` of the layer, over its units and
             all probes; the root of the mean ``abs(x)**2`` of the unit over all probes; or the
             largest ``abs(x)`` of the unit. With the last two every unit has a threshold of its own.
-        dead_share : float
+        dead_at : float
             A unit is dead that is inactive on at least this share of the probes on which it was
             finite (a channel: at every position), and was so on one at least: above 0, at most 1.
-            It stands for the decimal number it prints as, and ``dead_share * probes`` is rounded up
+            It stands for the decimal number it prints as, and ``dead_at * probes`` is rounded up
             to whole probes.
         tau : float
             A neuron is dormant whose mean ``abs(x)`` is at most `tau` times the mean over the
@@ -337,7 +337,7 @@ class IUA:
             rtol=rtol,
             atol=atol,
             scale=scale,
-            dead_share=dead_share,
+            dead_at=dead_at,
             tau=tau,
             stops=stops,
             keep_inactive=keep_inactive,
@@ -420,7 +420,7 @@ class IUA:
             "rtol": self.rtol,
             "atol": self.atol,
             "scale": self.scale,
-            "dead_share": self.dead_share,
+            "dead_at": self.dead_at,
             "tau": self.tau,
             "stops": self.stops,
             "keep_inactive": self._keep_inactive,
@@ -742,7 +742,7 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
-        dead_share: float | None = None,
+        dead_at: float | None = None,
         tau: float | None = None,
     ) -> Reading:
         """Read all layers at other tolerances, without another run.
@@ -753,7 +753,7 @@ class IUA:
             As given to `introspect` where left out.
         scale : {"zero", "layer_mean", "unit_rms", "unit_max"}, optional
             What `rtol` is relative to; as given to `introspect` where left out.
-        dead_share : float, optional
+        dead_at : float, optional
             The share of its finite probes from which on a unit is dead; likewise.
         tau : float, optional
             From where on down a unit is dormant; likewise.
@@ -781,7 +781,7 @@ class IUA:
         >>> between.exact, between.lower["a"], between.upper["a"]
         (False, array([1]), array([2]))
         """
-        tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
+        tolerances = self.tolerances(atol, rtol, scale, dead_at, tau)
         with self._lock:
             self._check_read()
             results = {
@@ -819,7 +819,7 @@ class IUA:
         """Stream the same data once more, and count exactly at tolerances between stops.
 
         From then on `at`, `units` and `channels` are exact in every layer at these tolerances, with
-        standard deviations, and for any `dead_share`: until more is counted, or another recount. It
+        standard deviations, and for any `dead_at`: until more is counted, or another recount. It
         is not saved to files.
 
         Parameters
@@ -847,7 +847,7 @@ class IUA:
         >>> import numpy as np
         >>> data = {"relu": np.array([[0.0, 0.12], [0.19, 0.3]])}
         >>> iua = IUA.introspect(data)
-        >>> between = iua.at(atol=0.19, dead_share=0.5).results["relu"]
+        >>> between = iua.at(atol=0.19, dead_at=0.5).results["relu"]
         >>> between.lower, between.upper
         (array([1, 1]), array([2, 1]))
         >>> exact = iua.recount(data, atol=0.19).results["relu"]
@@ -932,7 +932,7 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
-        dead_share: float | None = None,
+        dead_at: float | None = None,
         tau: float | None = None,
     ) -> pd.DataFrame:
         """One layer's units, one row a unit.
@@ -940,7 +940,7 @@ class IUA:
         Parameters
         ----------
         layer : str
-        atol, rtol, scale, dead_share, tau
+        atol, rtol, scale, dead_at, tau
             As in `at`.
 
         Returns
@@ -962,7 +962,7 @@ class IUA:
         """
         from iua_widget.reading.tables import unit_table
 
-        tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
+        tolerances = self.tolerances(atol, rtol, scale, dead_at, tau)
         with self._lock:
             self._check_read()
             return unit_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
@@ -974,7 +974,7 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
-        dead_share: float | None = None,
+        dead_at: float | None = None,
         tau: float | None = None,
     ) -> pd.DataFrame:
         """One layer's channels, one row a channel: which are dead at every position.
@@ -982,7 +982,7 @@ class IUA:
         Parameters
         ----------
         layer : str
-        atol, rtol, scale, dead_share, tau
+        atol, rtol, scale, dead_at, tau
             As in `at`.
 
         Returns
@@ -1011,7 +1011,7 @@ class IUA:
         """
         from iua_widget.reading.tables import channel_table
 
-        tolerances = self.tolerances(atol, rtol, scale, dead_share, tau)
+        tolerances = self.tolerances(atol, rtol, scale, dead_at, tau)
         with self._lock:
             self._check_read()
             return channel_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
@@ -1026,7 +1026,7 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
-        dead_share: float | None = None,
+        dead_at: float | None = None,
     ) -> pd.DataFrame:
         """The worst units of the whole network, the worst first.
 
@@ -1046,7 +1046,7 @@ class IUA:
             Names of layers, or globs; all by default.
         positions : bool
             Whether to rank the units of maps, each position for itself.
-        atol, rtol, scale, dead_share
+        atol, rtol, scale, dead_at
             As in `at`.
 
         Returns
@@ -1086,7 +1086,7 @@ class IUA:
         from iua_widget.reading.worst_units import check_number, check_ranked_by, find_worst
 
         n, by = check_number(n), check_ranked_by(by)
-        at = self.tolerances(atol, rtol, scale, dead_share)
+        at = self.tolerances(atol, rtol, scale, dead_at)
         with self._lock:
             self._check_read()
             chosen = choose_layers(layers, self.layers)
@@ -1099,7 +1099,7 @@ class IUA:
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
-        dead_share: float | None = None,
+        dead_at: float | None = None,
         tau: float | None = None,
     ) -> Tolerances:
         """Check what is given; what is left out is as given to `introspect`.
@@ -1113,7 +1113,7 @@ class IUA:
             self.rtol if rtol is None else rtol,
             self.atol if atol is None else atol,
             self.scale if scale is None else scale,
-            self.dead_share if dead_share is None else dead_share,
+            self.dead_at if dead_at is None else dead_at,
             self.tau if tau is None else tau,
         )
 

@@ -87,7 +87,7 @@ def check_scale(value: object) -> Scale:
     raise ToleranceError(message)
 
 
-def check_dead_share(value: object) -> float:
+def check_dead_at(value: object) -> float:
     """Return `value` as a float if it can be the share of probes from which a unit is dead.
 
     Raises
@@ -96,12 +96,12 @@ def check_dead_share(value: object) -> float:
         If `value` is not a number above 0 and at most 1.
     """
     try:
-        share = check_tolerance("dead_share", value)
+        share = check_tolerance("dead_at", value)
     except ToleranceError:
         share = 0.0
     if not 0 < share <= 1:
         message = (
-            f"dead_share must be above 0 and at most 1, and is {value!r}: dead_share=1 for units "
+            f"dead_at must be above 0 and at most 1, and is {value!r}: dead_at=1 for units "
             "that are inactive on every probe, 0.99 for those inactive on 99 % of them."
         )
         raise ToleranceError(message)
@@ -150,7 +150,7 @@ class Tolerances:
         A unit is inactive where ``abs(x) <= atol + rtol * scale``.
     scale : {"zero", "layer_mean", "unit_rms", "unit_max"}
         What `rtol` is relative to.
-    dead_share : float
+    dead_at : float
         A unit is dead that is inactive on at least this share of its finite probes.
     tau : float
         A unit, in maps a channel, is dormant whose mean ``abs(x)`` is at most this times the mean
@@ -158,14 +158,14 @@ class Tolerances:
 
     Examples
     --------
-    >>> Tolerances(rtol=0.1, atol=0.0, scale="unit_max", dead_share=0.99).probes_needed(1000)
+    >>> Tolerances(rtol=0.1, atol=0.0, scale="unit_max", dead_at=0.99).probes_needed(1000)
     990
     """
 
     rtol: float
     atol: float
     scale: Scale
-    dead_share: float = 1.0
+    dead_at: float = 1.0
     tau: float = DEFAULT_TAU
 
     @classmethod
@@ -174,7 +174,7 @@ class Tolerances:
         rtol: object,
         atol: object,
         scale: object,
-        dead_share: object,
+        dead_at: object,
         tau: object = DEFAULT_TAU,
     ) -> Tolerances:
         """From what a user gives.
@@ -188,7 +188,7 @@ class Tolerances:
             check_tolerance("rtol", rtol),
             check_tolerance("atol", atol),
             check_scale(scale),
-            check_dead_share(dead_share),
+            check_dead_at(dead_at),
             check_tolerance("tau", tau),
         )
 
@@ -211,10 +211,10 @@ class Tolerances:
     def probes_needed(self, probes: int) -> int:
         """On how many of its finite `probes` a unit must be inactive to be dead: at least one.
 
-        It is ``dead_share * probes`` in exact arithmetic, rounded up. `dead_share` stands for the
+        It is ``dead_at * probes`` in exact arithmetic, rounded up. `dead_at` stands for the
         decimal number it prints as: 0.07 of 100 probes are 7, though the float is a little more.
         """
-        return max(1, math.ceil(Fraction(repr(self.dead_share)) * probes))
+        return max(1, math.ceil(Fraction(repr(self.dead_at)) * probes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 @pytest.mark.parametrize("make", [np.array, torch.tensor], ids=["numpy", "torch"])
 def test_numbers_may_be_arrays_without_axes(tmp_path: Path, make: Any) -> None:
     options: dict[str, Any] = {
-        "atol": 0.25, "rtol": 0.5, "dead_share": 0.75, "batch_size": 4, "max_probes": 8,
+        "atol": 0.25, "rtol": 0.5, "dead_at": 0.75, "batch_size": 4, "max_probes": 8,
         "memory": 10**8, "channel_axis": 1, "keep_inactive": True,
     }  # fmt: skip
     expected = IUA.introspect(DATA, **options)

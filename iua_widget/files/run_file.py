@@ -43,7 +43,7 @@ class SavedRun:
     Attributes
     ----------
     settings : dict
-        ``rtol``, ``atol``, ``scale``, ``dead_share``, ``tau``, ``stops``, ``keep_inactive``,
+        ``rtol``, ``atol``, ``scale``, ``dead_at``, ``tau``, ``stops``, ``keep_inactive``,
         ``units``, ``channel_axis``, ``memory``.
     probes : int
     notes : list of str
@@ -127,7 +127,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             "rtol": facts.number("rtol"),
             "atol": facts.number("atol"),
             "scale": facts.text("scale"),
-            "dead_share": facts.number_or_none("dead_share") or 1.0,
+            "dead_at": facts.number_or_none("dead_at") or 1.0,
             "tau": facts.number_or("tau", default=DEFAULT_TAU),
             "stops": stops.values,
             "keep_inactive": facts.flag("keep_inactive"),

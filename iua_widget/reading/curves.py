@@ -46,7 +46,7 @@ class DeadCurves:
 
 
 def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
-    """Dead units at every stop, for the `dead_share` of the tolerances."""
+    """Dead units at every stop, for the `dead_at` of the tolerances."""
     rule = DeadRule.of(tally, tolerances)
     if rule.all_finite_probes:
         units, channels = tally.curves().dead, tally.dead_channels()

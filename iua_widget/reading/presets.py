@@ -23,7 +23,7 @@ class Preset:
         What it calls inactive, dead or dormant.
     source : str
         Where it comes from.
-    rtol, atol, scale, dead_share, tau
+    rtol, atol, scale, dead_at, tau
         What it sets; None where it leaves what is there.
     """
 
@@ -33,7 +33,7 @@ class Preset:
     rtol: float | None = None
     atol: float | None = None
     scale: Scale | None = None
-    dead_share: float | None = None
+    dead_at: float | None = None
     tau: float | None = None
 
     @property
@@ -43,7 +43,7 @@ class Preset:
             "rtol": self.rtol,
             "atol": self.atol,
             "scale": self.scale,
-            "dead_share": self.dead_share,
+            "dead_at": self.dead_at,
             "tau": self.tau,
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -81,7 +81,7 @@ _ALL: Final = (
         "rarely active",
         "dead from 99 % of probes",
         "SageMaker Debugger; Dohare et al. 2024",
-        dead_share=0.99,
+        dead_at=0.99,
     ),
 )
 

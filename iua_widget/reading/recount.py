@@ -110,7 +110,7 @@ class Recount:
         )
 
     def answers(self, tolerances: Tolerances) -> bool:
-        """Whether it was made for these tolerances, whatever their `dead_share`."""
+        """Whether it was made for these tolerances, whatever their `dead_at`."""
         return self.tolerances.same_thresholds(tolerances)
 
     @as_ieee

@@ -58,9 +58,9 @@ class LayerResult:
     mean_inactive_upper : float
         Bound above on the mean; `mean_inactive` is the one below.
     dead, dead_upper : int
-        Units inactive on at least `dead_share` of the probes on which they were finite, and so on
+        Units inactive on at least `dead_at` of the probes on which they were finite, and so on
         one at least; and the bound above on them.
-    dead_share : float
+    dead_at : float
         1.0 for units inactive on every probe on which they were finite.
     dormant : int
         Neurons whose mean ``abs(x)`` is at most `tau` times the mean over the layer's neurons
@@ -104,7 +104,7 @@ class LayerResult:
     mean_inactive_upper: float
     dead: int
     dead_upper: int
-    dead_share: float
+    dead_at: float
     dormant: int
     tau: float
     probes: int
@@ -183,7 +183,7 @@ def read_layer(
         mean_inactive_upper=bounds.mean_upper,
         dead=int(bounds.dead.sum()),
         dead_upper=int(bounds.dead_upper.sum()),
-        dead_share=tolerances.dead_share,
+        dead_at=tolerances.dead_at,
         dormant=int(tally.dormant([tolerances.tau])[0]),
         tau=tolerances.tau,
         probes=tally.probes,
@@ -221,7 +221,7 @@ class Reading:
     rtol, atol : float
     scale : str
         What `rtol` is relative to.
-    dead_share : float
+    dead_at : float
         The share of its finite probes on which a dead unit is inactive.
     tau : float
         From where on down a unit is dormant: see `LayerResult.dormant`.
@@ -231,12 +231,12 @@ class Reading:
     rtol: float
     atol: float
     scale: Scale
-    dead_share: float = 1.0
+    dead_at: float = 1.0
     tau: float = DEFAULT_TAU
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "between stops"
-        share = "" if self.dead_share == 1 else f", dead_share={self.dead_share:g}"
+        share = "" if self.dead_at == 1 else f", dead_at={self.dead_at:g}"
         return (
             f"Reading({len(self.results)} layers at rtol={self.rtol:g}, atol={self.atol:g}, "
             f"scale={self.scale!r}{share}: {exact})"

@@ -76,7 +76,7 @@ class Entries:
 
 
 class Several:
-    """Several tolerances of one `dead_share`, taken apart once for all layers.
+    """Several tolerances of one `dead_at`, taken apart once for all layers.
 
     Parameters
     ----------

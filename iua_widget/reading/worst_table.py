@@ -71,7 +71,7 @@ def worst_table(
         }
     table = pd.DataFrame(columns)
     table.attrs["by"] = by
-    for name in ("atol", "rtol", "scale", "dead_share"):
+    for name in ("atol", "rtol", "scale", "dead_at"):
         table.attrs[name] = getattr(tolerances, name)
     return table
 

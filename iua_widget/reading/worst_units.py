@@ -60,7 +60,7 @@ def find_worst(
     tallies : mapping of str to Tally
         In the order of the network.
     several : sequence of Tolerances
-        Of one `dead_share`.
+        Of one `dead_at`.
     n : int
     by : str
         One of `RANKED_BY`.

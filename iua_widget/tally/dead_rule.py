@@ -18,7 +18,7 @@ _MANY: Final = 2**24
 
 @dataclass(frozen=True, slots=True)
 class DeadRule:
-    """When a unit of a layer is dead: `dead_share` of its finite probes, rounded up.
+    """When a unit of a layer is dead: `dead_at` of its finite probes, rounded up.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class DeadRule:
             needed = tolerances.probes_needed(finite)
             return cls(needed, needed == max(finite, 1))
         one_at_least = np.maximum(finite, 1)
-        if tolerances.dead_share == 1:
+        if tolerances.dead_at == 1:
             return cls(one_at_least, all_finite_probes=True)
         few = int(finite.max(initial=0)) < _MANY
         distinct = np.flatnonzero(np.bincount(finite)) if few else np.unique(finite)

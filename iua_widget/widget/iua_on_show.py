@@ -24,7 +24,7 @@ class IUAOnShow(IUA):
     """One and the same result as another `IUA`, with tolerances that follow a widget's.
 
     What is counted, recounted, saved or merged is the other's; only `rtol`, `atol`, `scale`,
-    `dead_share` and `tau` are those on show, and what is read without naming others is read at
+    `dead_at` and `tau` are those on show, and what is read without naming others is read at
     them.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any, Final
 from iua_widget.widget.cells import CellRun
 
 SETTINGS: Final = (
-    *("rtol", "atol", "scale", "dead_share", "tau"),
+    *("rtol", "atol", "scale", "dead_at", "tau"),
     *("layer", "units", "sort", "filter", "color"),
 )
 """The traits that are kept."""

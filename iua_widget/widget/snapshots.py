@@ -91,7 +91,7 @@ def table_snapshot(
         In the order of the network.
     stops : Stops
     tolerances : Tolerances
-        Those on show. What is dead is told for their `dead_share`; their rtol and tau become
+        Those on show. What is dead is told for their `dead_at`; their rtol and tau become
         stops.
     unit_scales : sequence of str
         Scales of the units to tell curves over rtol for, at the atol of the tolerances.
@@ -147,7 +147,7 @@ def table_snapshot(
         "stops": stops.values,
         "rtol_stops": rtol_stops,
         "tau_stops": tau_stops,
-        "dead_share": tolerances.dead_share,
+        "dead_at": tolerances.dead_at,
         "unit_scales": list(unit_scales),
         "unit_atol": tolerances.atol,
         "recounted": None if recount is None else _thresholds_of(recount.tolerances),
@@ -164,7 +164,7 @@ def _recounted(
 ) -> dict[str, np.ndarray]:
     mean, std = np.zeros((2, len(tallies)))
     dead, dead_channels = np.zeros((2, len(tallies)), np.uint32)
-    at = replace(recount.tolerances, dead_share=tolerances.dead_share)
+    at = replace(recount.tolerances, dead_at=tolerances.dead_at)
     for row, (name, tally) in enumerate(tallies.items()):
         bounds = read_bounds(tally, at, recount.layers[name])
         mean[row], std[row], dead[row] = bounds.mean, bounds.std, bounds.dead.sum()

@@ -38,7 +38,11 @@ _NOTE: Final = (
 _HEADS: Final = ("layer", "kind", "units", "inactive share", "dead units", "dead share")
 _WORST_HEADS: Final = ("layer", "unit", "inactive share", "mean |x|", "max |x|", "dead")
 _WORDS: Final = ("layer", "kind", "unit")
-_SCALES: Final = {"layer_mean": "layer mean |x|", "unit_rms": "unit RMS", "unit_max": "unit max |x|"}
+_SCALES: Final = {
+    "layer_mean": "layer mean |x|",
+    "unit_rms": "unit RMS",
+    "unit_max": "unit max |x|",
+}
 
 
 _HEADING: Final = '<p style="margin: 1em 0 .25em"><b>{}</b></p>'
@@ -168,7 +172,7 @@ def rule_in_words(tolerances: Tolerances) -> str:
     inactive = f"inactive: |x| ≤ {_tolerance(tolerances.atol)}"
     if tolerances.rtol and tolerances.scale != "zero":
         inactive += f" + {_tolerance(tolerances.rtol)} × {_SCALES[tolerances.scale]}"
-    share = tolerances.dead_share
+    share = tolerances.dead_at
     probes = "all probes" if share == 1 else f"≥ {100 * share:g} % of probes"
     return f"{inactive} · dead: inactive on {probes}"
 
@@ -220,9 +224,7 @@ def _range(lower: float, upper: float, spec: str) -> str:
 
 
 def _worst(iua: IUA, at: Tolerances, names: Mapping[str, str]) -> list[tuple[str, ...]]:
-    table = iua.worst(
-        _WORST_MOST, atol=at.atol, rtol=at.rtol, scale=at.scale, dead_share=at.dead_share
-    )
+    table = iua.worst(_WORST_MOST, atol=at.atol, rtol=at.rtol, scale=at.scale, dead_at=at.dead_at)
     rows = table.itertuples(index=False, name=None)
     return [_worst_row(dict(zip(table.columns, row, strict=True)), names) for row in rows]
 

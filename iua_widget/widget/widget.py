@@ -32,7 +32,7 @@ from iua_widget.tolerances import (
     DEFAULT_TAU,
     Scale,
     Tolerances,
-    check_dead_share,
+    check_dead_at,
     check_scale,
     check_tolerance,
     default_stops,
@@ -100,7 +100,7 @@ class IUAWidget(anywidget.AnyWidget):
     scale : {"zero", "layer_mean", "unit_rms", "unit_max"}, optional
         What `rtol` is relative to: zero as in `numpy.isclose`, where it has no effect; the layer's
         mean ``abs(x)``, the default; the unit's RMS; or the unit's largest ``abs(x)``.
-    dead_share : float, optional
+    dead_at : float, optional
         A unit is dead that is inactive on at least this share of its finite probes, by default on
         all: see `IUA.introspect`.
     tau : float, optional
@@ -123,7 +123,7 @@ class IUAWidget(anywidget.AnyWidget):
         `ipywidgets.link`). What cannot be is refused with a `traitlets.TraitError` that says why.
     scale : str
         What `rtol` is relative to.
-    dead_share : float
+    dead_at : float
         The share of its finite probes on which a dead unit is inactive: above 0, at most 1.
     tau : float
         From where on down a unit is dormant; `rtol` and `scale` have no part in it.
@@ -176,7 +176,7 @@ class IUAWidget(anywidget.AnyWidget):
     rtol = traitlets.CFloat(0.0).tag(sync=True)
     atol = traitlets.CFloat(1e-8).tag(sync=True)
     scale = traitlets.Unicode("layer_mean").tag(sync=True)
-    dead_share = traitlets.CFloat(1.0).tag(sync=True)
+    dead_at = traitlets.CFloat(1.0).tag(sync=True)
     tau = traitlets.CFloat(DEFAULT_TAU).tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     units = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -230,14 +230,14 @@ class IUAWidget(anywidget.AnyWidget):
         rtol: float | None = None,
         atol: float | None = None,
         scale: Scale | None = None,
-        dead_share: float | None = None,
+        dead_at: float | None = None,
         tau: float | None = None,
         batch_size: int = 32,
         name: str | None = None,
         background: bool = True,
     ) -> None:
         self._source_name = _as_text("name", name)
-        given = {"rtol": rtol, "atol": atol, "scale": scale, "dead_share": dead_share, "tau": tau}
+        given = {"rtol": rtol, "atol": atol, "scale": scale, "dead_at": dead_at, "tau": tau}
         self._given = {name: value for name, value in given.items() if value is not None}
         self._cell = current_cell()
         self._chosen = settings_in(self._cell)
@@ -370,7 +370,7 @@ class IUAWidget(anywidget.AnyWidget):
     @property
     def tolerances(self) -> Tolerances:
         """Those on show."""
-        return Tolerances(self.rtol, self.atol, check_scale(self.scale), self.dead_share, self.tau)
+        return Tolerances(self.rtol, self.atol, check_scale(self.scale), self.dead_at, self.tau)
 
     def preset(self, name: str) -> None:
         """Set the tolerances of a preset: see `iua_widget.PRESETS`.
@@ -633,7 +633,7 @@ class IUAWidget(anywidget.AnyWidget):
             "rtol": self.rtol,
             "atol": self.atol,
             "scale": self.scale,
-            "dead_share": self.dead_share,
+            "dead_at": self.dead_at,
             "tau": self.tau,
             "units": self.units,
             "sort": self.sort,
@@ -671,10 +671,10 @@ class IUAWidget(anywidget.AnyWidget):
         with _as_trait_error(IUAError):
             return check_scale(proposal["value"])
 
-    @traitlets.validate("dead_share")
-    def _check_dead_share(self, proposal: Any) -> float:
+    @traitlets.validate("dead_at")
+    def _check_dead_at(self, proposal: Any) -> float:
         with _as_trait_error(IUAError):
-            return check_dead_share(proposal["value"])
+            return check_dead_at(proposal["value"])
 
     @traitlets.validate("sort")
     def _check_sort(self, proposal: Any) -> dict[str, Any] | None:
@@ -718,7 +718,7 @@ class IUAWidget(anywidget.AnyWidget):
         if self._pacer is not None:
             self._pacer.request(urgent=True)
 
-    @traitlets.observe("rtol", "atol", "scale", "dead_share", "tau")
+    @traitlets.observe("rtol", "atol", "scale", "dead_at", "tau")
     def _on_tolerance(self, _change: Any) -> None:
         self._on_show.tolerances = self.tolerances
         if self._pacer is None:
@@ -726,7 +726,7 @@ class IUAWidget(anywidget.AnyWidget):
         if self._worst_feed is not None:
             self._worst_feed.tolerances_changed()
         # The page has every stop it needs, unless the layer was too large to send them all, or
-        # what it has was counted for another dead_share, or for another atol of a unit scale.
+        # what it has was counted for another dead_at, or for another atol of a unit scale.
         if (
             self._stops_left_out
             or self._sent_for(self.tolerances) != self._sent
@@ -771,15 +771,13 @@ class IUAWidget(anywidget.AnyWidget):
         """What in a frame depends on the tolerances on show."""
         off_the_stops = tolerances.rtol not in default_stops()
         return (
-            tolerances.dead_share,
+            tolerances.dead_at,
             tolerances.rtol if off_the_stops else None,
             None if tolerances.tau in default_stops() else tolerances.tau,
             (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
         )
 
-    @traitlets.observe(
-        *("rtol", "atol", "scale", "dead_share", "tau"), *("layer", "sort", "filter")
-    )
+    @traitlets.observe(*("rtol", "atol", "scale", "dead_at", "tau"), *("layer", "sort", "filter"))
     def _on_view(self, _change: Any) -> None:
         if self.status != "running" and self._cell_output is not None:
             self._cell_output.update(settled=False)

@@ -52,8 +52,7 @@ def ranked_at(
 def is_ranked_at(several: Sequence[Tolerances], tolerances: Tolerances) -> bool:
     """Whether a list ranked at several tolerances answers for these."""
     return any(
-        one.dead_share == tolerances.dead_share and one.same_thresholds(tolerances)
-        for one in several
+        one.dead_at == tolerances.dead_at and one.same_thresholds(tolerances) for one in several
     )
 
 
@@ -69,7 +68,7 @@ def worst_snapshot(
     tallies : mapping of str to Tally
         In the order of the network.
     several : sequence of Tolerances
-        Of one `dead_share`.
+        Of one `dead_at`.
     recount : Recount, optional
 
     Returns
@@ -105,7 +104,7 @@ def worst_snapshot(
         "entries": len(entries.unit),
         "listed": worst.order.shape[1],
         "scale": several[0].scale,
-        "dead_share": several[0].dead_share,
+        "dead_at": several[0].dead_at,
         "at": at,
         "layers": [
             {

@@ -69,7 +69,7 @@ describe.each(layers)("layer %s", (name, layer) => {
   const few = decodeUnits(view(layer.few));
 
   test.each(fixture.stops.map((stop, at) => [stop, at] as const))("at %d", (atol, at) => {
-    const tolerances = { atol, rtol: 0, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
+    const tolerances = { atol, rtol: 0, scale: "layer_mean", dead_at: 1, tau: 0.025 } as const;
     const expected = layer.at[at] as Expected;
     const reading = readLayer(table, index, tolerances);
     expect(reading.exact).toBe(true);
@@ -104,7 +104,7 @@ describe.each(layers)("layer %s", (name, layer) => {
 
   test("as many are dormant as NumPy counts, whatever the other tolerances", () => {
     for (const [tau, dormant] of layer.dormant) {
-      const at = { atol: 0.3, rtol: 1, scale: "layer_mean", dead_share: 1, tau } as const;
+      const at = { atol: 0.3, rtol: 1, scale: "layer_mean", dead_at: 1, tau } as const;
       const { lower, upper } = readLayer(table, index, at);
       expect([lower.dormant, upper.dormant]).toEqual([dormant, dormant]);
     }
@@ -116,7 +116,7 @@ describe.each(layers)("layer %s", (name, layer) => {
         atol: 1e-3,
         rtol,
         scale: "layer_mean",
-        dead_share: 1,
+        dead_at: 1,
         tau: 0.025,
       });
       expect(reading.threshold).toBeCloseTo(1e-3 + rtol * layer.mean_abs, 12);
@@ -132,7 +132,7 @@ function holds(low: ArrayLike<number>, truth: readonly number[], high: ArrayLike
   );
 }
 
-describe.each(fixture.between)("at $rtol × $scale + $atol, dead from $dead_share", (at) => {
+describe.each(fixture.between)("at $rtol × $scale + $atol, dead from $dead_at", (at) => {
   test.each(Object.entries(at.layers))("%s lies between its bounds", (name, truth) => {
     const { lower, upper, exact } = readLayer(
       table,
@@ -154,7 +154,7 @@ describe.each(fixture.between)("at $rtol × $scale + $atol, dead from $dead_shar
       expect(holds(counts.lower, flat, counts.upper)).toBe(true);
       if (counts.exact) expect([...counts.lower]).toEqual(flat);
       const facts = new UnitFacts(units);
-      const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_share));
+      const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_at));
       expect(holds([dead], [truth.dead], [deadUpper])).toBe(true);
     }
   });
@@ -165,13 +165,13 @@ describe("channels of which some positions are NaN", () => {
   const units = decodeUnits(view(fixture.channels.units));
   const facts = new UnitFacts(units);
 
-  test.each(fixture.channels.at)("at $rtol × $scale + $atol, dead from $dead_share", (at) => {
+  test.each(fixture.channels.at)("at $rtol × $scale + $atol, dead from $dead_at", (at) => {
     const { lower, upper } = readLayer(maps, 0, at);
     expect(holds([lower.mean * (1 - 1e-12)], [at.mean], [upper.mean * (1 + 1e-12)])).toBe(true);
     expect(holds([lower.dead], [at.dead], [upper.dead])).toBe(true);
     const counts = readUnitsAt(maps, units, at);
     expect(holds(counts.lower, at.counts, counts.upper)).toBe(true);
-    const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_share));
+    const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_at));
     expect(holds([dead], [at.dead], [deadUpper])).toBe(true);
     if (at.rtol === 0) {
       expect([lower.dead, upper.dead, dead, deadUpper]).toEqual([
@@ -191,7 +191,7 @@ function channelsFirst(_shape: readonly number[], axis: number, counts: readonly
 }
 
 test("with thresholds of the units, and no other atol, only neighboring stops are apart", () => {
-  const at = { rtol: 0.3, atol: 1e-8, scale: "unit_rms", dead_share: 1, tau: 0.025 } as const;
+  const at = { rtol: 0.3, atol: 1e-8, scale: "unit_rms", dead_at: 1, tau: 0.025 } as const;
   const { lower, upper } = readLayer(table, 0, at);
   const rows = fixture.between.find((each) => each.rtol === 0.3 && each.atol === 1e-8);
   const { mean, dead } = (rows as Between).layers.dense as Expected;
@@ -229,7 +229,7 @@ test.each(fixture.needed)("of %d probes, a share of %d is as many as in Python",
 
 test("presets are those of Python, and each is in force where it is set", () => {
   expect(PRESETS).toEqual(fixture.presets);
-  const other = { rtol: 0.3, atol: 0.2, scale: "unit_max", dead_share: 0.4, tau: 3 } as const;
+  const other = { rtol: 0.3, atol: 0.2, scale: "unit_max", dead_at: 0.4, tau: 3 } as const;
   for (const preset of PRESETS) {
     expect(inForce(preset, other)).toBe(false);
     expect(inForce(preset, { ...other, ...preset.settings })).toBe(true);

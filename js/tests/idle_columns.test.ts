@@ -5,7 +5,7 @@ import { columnWidths, fitColumns } from "../src/table/column_fit";
 import { idleColumns } from "../src/table/idle_columns";
 import { type LayerWords, tableOf } from "./tables";
 
-const EXACT = { rtol: 0, atol: 0, scale: "zero", dead_share: 1, tau: 0 } as const;
+const EXACT = { rtol: 0, atol: 0, scale: "zero", dead_at: 1, tau: 0 } as const;
 const layer = (name: string, more: Partial<LayerWords> = {}): LayerWords => ({
   name,
   units: 8,

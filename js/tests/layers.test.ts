@@ -4,7 +4,7 @@ import { decodeTable, decodeUnits } from "../src/reading/snapshot";
 import { layerMeta, pack } from "./pack";
 
 const STOPS = [0, 0.1, 1];
-const AT = { atol: 0.1, rtol: 0, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
+const AT = { atol: 0.1, rtol: 0, scale: "layer_mean", dead_at: 1, tau: 0.025 } as const;
 
 const TABLE = decodeTable(
   pack(
@@ -14,7 +14,7 @@ const TABLE = decodeTable(
       rtol_stops: [0, 0.5],
       tau_stops: [0, 0.1],
       probes: 10,
-      dead_share: 1,
+      dead_at: 1,
       layers: [
         layerMeta("conv10", 4, { mean_abs: 1.8 }),
         layerMeta("conv2", 2),
@@ -76,7 +76,7 @@ describe("readLayer", () => {
       atol: 0.1,
       rtol: 0.5,
       scale: "layer_mean",
-      dead_share: 1,
+      dead_at: 1,
       tau: 0.025,
     } as const;
     expect(readLayer(TABLE, 0, relative).threshold).toBe(1);

@@ -3,7 +3,7 @@ import { pictureCurve } from "../src/page/picture_of";
 import { TableReading } from "../src/reading/table_reading";
 import { tableOf } from "./tables";
 
-const AT = { rtol: 0, atol: 0.1, scale: "layer_mean", dead_share: 1, tau: 0.1 } as const;
+const AT = { rtol: 0, atol: 0.1, scale: "layer_mean", dead_at: 1, tau: 0.1 } as const;
 const TABLE = tableOf([
   { name: "a", units: 8, mean: [0, 4, 8, 8], dead: [0, 0, 8, 8], meta: { mean_abs: 1.8 } },
 ]);

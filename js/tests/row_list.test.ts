@@ -14,7 +14,7 @@ const reading = (atol: number): TableReading =>
     atol,
     rtol: 0,
     scale: "zero",
-    dead_share: 1,
+    dead_at: 1,
     tau: 0.025,
   });
 const PLAIN: ListChoice = { sort: null, filter: "", tree: false };
@@ -91,7 +91,7 @@ describe("the rows on show", () => {
     const more = [...LAYERS, { ...LAYERS[3], name: "tail" } as (typeof LAYERS)[number]];
     const grown = new TableReading(tableOf(more));
     list.update(
-      grown.read({ atol: 1, rtol: 0, scale: "zero", dead_share: 1, tau: 0.025 }),
+      grown.read({ atol: 1, rtol: 0, scale: "zero", dead_at: 1, tau: 0.025 }),
       BY_DEAD,
       true,
     );

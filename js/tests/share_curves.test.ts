@@ -10,15 +10,15 @@ const fixture = JSON.parse(
 ) as { table: string };
 const bytes = Uint8Array.from(Buffer.from(fixture.table, "base64"));
 const TABLE = decodeTable(new DataView(bytes.buffer));
-const AT = { rtol: 0, atol: 1e-8, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
+const AT = { rtol: 0, atol: 1e-8, scale: "layer_mean", dead_at: 1, tau: 0.025 } as const;
 
 describe("curves over the threshold", () => {
   it("say what the table says at every stop", () => {
-    for (const dead_share of [1, 0.5]) {
+    for (const dead_at of [1, 0.5]) {
       TABLE.layers.forEach(({ units }, index) => {
-        const curve = layerCurve(TABLE, index, dead_share);
+        const curve = layerCurve(TABLE, index, dead_at);
         TABLE.stops.forEach((atol, place) => {
-          const { lower, upper } = readLayer(TABLE, index, { ...AT, atol, dead_share });
+          const { lower, upper } = readLayer(TABLE, index, { ...AT, atol, dead_at });
           expect(lower.mean).toBe(upper.mean);
           expect(curve.inactive[place]).toBe(lower.mean / units);
           expect(curve.dead[place]).toBe(lower.dead / units);
@@ -70,7 +70,7 @@ describe("curves over the threshold", () => {
           rtol_stops: [0],
           tau_stops: [0],
           probes: 10,
-          dead_share: 1,
+          dead_at: 1,
           layers: Array.from({ length: layers }, (_, each) => layerMeta(`layer ${each}`, 1)),
         },
         {

@@ -65,7 +65,7 @@ describe("decodeTable and decodeUnits", () => {
     rtol_stops: [0, 0.1],
     tau_stops: [0, 0.1],
     probes: 10,
-    dead_share: 1,
+    dead_at: 1,
     layers: [layerMeta("a", 2)],
   };
 
@@ -76,7 +76,7 @@ describe("decodeTable and decodeUnits", () => {
     expect(Array.from(snapshot.dead)).toEqual([0, 1, 2]);
     expect(Array.from(snapshot.deadChannels)).toEqual([0, 0, 1]);
     expect(Array.from(snapshot.dormant)).toEqual([0, 1]);
-    expect(snapshot.deadShare).toBe(1);
+    expect(snapshot.deadAt).toBe(1);
   });
 
   it("reads what a unit is, and lengths that vary", () => {

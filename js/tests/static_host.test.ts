@@ -28,7 +28,7 @@ const PAYLOAD: StaticPayload = {
     rtol: 0,
     atol: 1e-8,
     scale: "zero",
-    dead_share: 1,
+    dead_at: 1,
     tau: 0.025,
     units: [],
     sort: null,

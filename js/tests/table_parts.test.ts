@@ -205,7 +205,7 @@ describe("the text that is copied", () => {
       atol,
       rtol: 0,
       scale: "zero",
-      dead_share: 1,
+      dead_at: 1,
       tau: 0.025,
     });
     const list = new RowList();

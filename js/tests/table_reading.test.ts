@@ -21,7 +21,7 @@ const TABLE = tableOf([
     meta: { nan: 20, mean_abs: 0 },
   },
 ]);
-const AT = { atol: 0.1, rtol: 0, scale: "zero", dead_share: 1, tau: 0.025 } as const;
+const AT = { atol: 0.1, rtol: 0, scale: "zero", dead_at: 1, tau: 0.025 } as const;
 
 describe("a reading of the table", () => {
   const reading = new TableReading(TABLE).read(AT);
@@ -55,12 +55,12 @@ describe("a reading of the table", () => {
   it("is what each layer's own reading is, wherever the tolerances fall", () => {
     for (const scale of ["zero", "layer_mean", "unit_rms"] as const) {
       for (const atol of [0, 0.05, 0.1, 1, 3]) {
-        for (const [rtol, dead_share] of [
+        for (const [rtol, dead_at] of [
           [0, 1],
           [0.5, 1],
           [0.7, 0.9],
         ] as const) {
-          const tolerances = { atol, rtol, scale, dead_share, tau: atol / 2 };
+          const tolerances = { atol, rtol, scale, dead_at, tau: atol / 2 };
           const all = new TableReading(TABLE).read(tolerances);
           for (const layer of [0, 1, 3]) {
             const one = readLayer(TABLE, layer, tolerances);

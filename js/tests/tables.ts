@@ -27,7 +27,7 @@ export function tableOf(layers: readonly LayerWords[], probes = 10): TableSnapsh
         rtol_stops: RTOL_STOPS,
         tau_stops: TAU_STOPS,
         probes,
-        dead_share: 1,
+        dead_at: 1,
         layers: layers.map(({ name, units, meta }) => layerMeta(name, units, { probes, ...meta })),
       },
       {

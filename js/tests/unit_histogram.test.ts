@@ -91,7 +91,7 @@ describe("the threshold of a unit", () => {
     max_abs: Float32Array.from([8, 16]),
   });
   const at = (scale: "zero" | "layer_mean" | "unit_rms" | "unit_max") =>
-    scaleOfUnit({ rtol: 0, atol: 0, scale, dead_share: 1, tau: 0.025 }, meta, snapshot, 1);
+    scaleOfUnit({ rtol: 0, atol: 0, scale, dead_at: 1, tau: 0.025 }, meta, snapshot, 1);
 
   it("is relative to what the scale says", () => {
     expect([at("zero"), at("layer_mean"), at("unit_rms"), at("unit_max")]).toEqual([0, 0.5, 4, 16]);
@@ -99,7 +99,7 @@ describe("the threshold of a unit", () => {
       rtol: 0.1,
       atol: 0.01,
       scale: "unit_max",
-      dead_share: 1,
+      dead_at: 1,
       tau: 0.025,
     } as const;
     expect(unitThreshold(tolerances, 16)).toBeCloseTo(1.61);
@@ -114,11 +114,11 @@ describe("the threshold of a unit", () => {
       rtol: 0,
       atol: 1,
       scale: "layer_mean",
-      dead_share: 1,
+      dead_at: 1,
       tau: 0.025,
     } as const;
     expect(tolerancesAt(0.012, tolerances, 0.5, STOPS, STOPS)).toEqual({ atol: 1e-2 });
-    const zero = { rtol: 0.1, atol: 1, scale: "zero", dead_share: 1, tau: 0.025 } as const;
+    const zero = { rtol: 0.1, atol: 1, scale: "zero", dead_at: 1, tau: 0.025 } as const;
     expect(tolerancesAt(0, zero, 0, STOPS, STOPS)).toEqual({ atol: 0 });
   });
 
@@ -127,12 +127,12 @@ describe("the threshold of a unit", () => {
       rtol: 1,
       atol: 1e-3,
       scale: "layer_mean",
-      dead_share: 1,
+      dead_at: 1,
       tau: 0.025,
     } as const;
     expect(tolerancesAt(0.051, tolerances, 0.5, STOPS, STOPS)).toEqual({ rtol: 0.1 });
     expect(tolerancesAt(0, tolerances, 0.5, STOPS, STOPS)).toEqual({ rtol: 0, atol: 0 });
-    const other = { rtol: 1e-2, atol: 1, scale: "layer_mean", dead_share: 1, tau: 0.025 } as const;
+    const other = { rtol: 1e-2, atol: 1, scale: "layer_mean", dead_at: 1, tau: 0.025 } as const;
     expect(tolerancesAt(0.105, other, 0.5, STOPS, STOPS)).toEqual({ atol: 0.1 });
     expect(tolerancesAt(0.0005, other, 0.5, STOPS, STOPS)).toEqual({ atol: 0, rtol: 1e-3 });
   });

@@ -36,7 +36,7 @@ function view(base64: string): DataView {
 }
 
 const worst = new WorstUnits(view(fixture.worst.snapshot));
-const AT: Tolerances = { rtol: 0, atol: 1e-8, scale: "layer_mean", dead_share: 1, tau: 0.025 };
+const AT: Tolerances = { rtol: 0, atol: 1e-8, scale: "layer_mean", dead_at: 1, tau: 0.025 };
 
 function known(unit: WorstUnit): unknown {
   const { rank, layer, share, maxAbs, units, deadUnits } = unit;
@@ -84,8 +84,8 @@ test("rtol is followed as well, at the atol it was sent with", () => {
 
 test("for tolerances that were not ranked a list says at which it was", () => {
   const ranked = (changes: Partial<Tolerances>) => worst.at({ ...AT, ...changes }).other;
-  const at = { rtol: 0, atol: 1e-8, scale: "layer_mean", dead_share: 1 };
-  expect(ranked({ dead_share: 0.5 })).toEqual(at);
+  const at = { rtol: 0, atol: 1e-8, scale: "layer_mean", dead_at: 1 };
+  expect(ranked({ dead_at: 0.5 })).toEqual(at);
   expect(ranked({ atol: 1.1e-8 })).toEqual(at);
   expect(ranked({ rtol: 0.3, scale: "unit_max" })).toEqual(at);
   expect(ranked({ rtol: 0.3, atol: 0.5 })).toEqual({ ...at, atol: 0.5 });
@@ -122,9 +122,9 @@ test.each([
 });
 
 test("where a list was ranked is said in the words of the rule", () => {
-  const at = { rtol: 0.025, atol: 1e-8, scale: "layer_mean" as const, dead_share: 1 };
+  const at = { rtol: 0.025, atol: 1e-8, scale: "layer_mean" as const, dead_at: 1 };
   expect(rankedAtWords(at)).toBe("|x| ≤ 1e-8 + 0.025 × layer mean |x|");
-  expect(rankedAtWords({ ...at, scale: "zero", dead_share: 0.99 })).toBe(
+  expect(rankedAtWords({ ...at, scale: "zero", dead_at: 0.99 })).toBe(
     "|x| ≤ 1e-8, dead on ≥ 99.0 %",
   );
 });

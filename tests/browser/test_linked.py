@@ -26,7 +26,7 @@ seen = []
 a.observe(lambda change: seen.append((change["name"], change["new"])),
           ["atol", "layer", "units", "sort", "filter"])
 by_kernel = ipywidgets.link((a, "atol"), (b, "atol"))
-by_page = ipywidgets.jslink((a, "dead_share"), (b, "dead_share"))
+by_page = ipywidgets.jslink((a, "dead_at"), (b, "dead_at"))
 output = ipywidgets.Output()
 with output:
     display(a)
@@ -65,7 +65,7 @@ def test_widgets_are_linked_composed_shown_twice_and_shown_again(open_notebook: 
     expect(
         second.root.get_by_label("dead if inactive on at least this percentage of probes")
     ).to_have_value("40")
-    until(lambda: notebook.python("it = [a.dead_share, b.dead_share]") == [0.4, 0.4], "both")
+    until(lambda: notebook.python("it = [a.dead_at, b.dead_at]") == [0.4, 0.4], "both")
 
     # What is on show is what Python gives: sorted, filtered, selected.
     first.row("relu2").click()

@@ -66,7 +66,7 @@ def test_presets_set_what_python_sets_and_say_which_is_in_force(opened: Any, iua
         item = panel.choose_preset(name)
         expect(item).to_be_hidden()
         expect(item).to_have_attribute("aria-checked", "true")
-        if words.dead_share is None and words.tau is None:
+        if words.dead_at is None and words.tau is None:
             assert_shows(panel, iua, **{"rtol": 0.0, "scale": "layer_mean", **words.settings})
         assert words.formula in item.inner_text()
     panel.choose_preset(name)  # what only says when a unit is dead is let go of again
@@ -169,7 +169,7 @@ def test_a_share_of_the_probes_moves_what_is_dead(opened: Any, iua: IUA) -> None
         field.fill(text)
         field.press("Enter")
         settle(panel)
-        results = iua.at(atol=1e-8, dead_share=share).results
+        results = iua.at(atol=1e-8, dead_at=share).results
         for layer, result in results.items():
             low, high = panel.table()[layer]["dead"]
             assert low <= result.dead <= high
@@ -343,7 +343,7 @@ data = {f"relu{n}": np.maximum(rng.normal(size=(80, 40)), 0).astype("f4") for n 
     panel.wait_for_status("done")
     recount = panel.button("Recount")
     expect(recount).to_be_hidden()
-    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.77, 0.0, 'unit_rms', 0.6; it = None")
+    notebook.python("w.rtol, w.atol, w.scale, w.dead_at = 0.77, 0.0, 'unit_rms', 0.6; it = None")
     panel.page.wait_for_function(
         """() => [...document.querySelectorAll('tbody [data-column="mean"]')]
             .some((cell) => (cell.querySelector('[data-upper]') ?? cell).dataset.upper)"""
@@ -371,4 +371,4 @@ for name, x in data.items():
     ]
     panel.choose_preset("near zero")
     panel.page.wait_for_timeout(300)
-    assert notebook.python("it = [w.rtol, w.atol, w.dead_share]") == [0, 0.05, 0.6]
+    assert notebook.python("it = [w.rtol, w.atol, w.dead_at]") == [0, 0.05, 0.6]

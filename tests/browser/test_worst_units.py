@@ -204,7 +204,7 @@ def test_in_a_notebook_the_kernel_ranks_and_hears_what_was_clicked(open_notebook
     )
     until_listed(panel, lambda: notebook.python(read))
     assert listed(panel)[0] == ("relu1", 4)
-    notebook.python("w.rtol, w.atol, w.scale, w.dead_share = 0.7, 0.05, 'unit_rms', 0.5; it = None")
+    notebook.python("w.rtol, w.atol, w.scale, w.dead_at = 0.7, 0.05, 'unit_rms', 0.5; it = None")
     until_listed(panel, lambda: notebook.python(read))
     expect(panel.root.locator(".iua-worst-other")).to_have_count(0)
     layer, unit = listed(panel)[3]

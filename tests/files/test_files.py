@@ -397,7 +397,7 @@ def _layer(**changes: Any) -> Callable[[dict[str, Any]], None]:
         lambda facts: facts.update(atol=10**400),
         lambda facts: facts.update(rtol=10**25),
         lambda facts: facts.update(rtol=True),
-        lambda facts: facts.update(dead_share=10**400),
+        lambda facts: facts.update(dead_at=10**400),
         lambda facts: facts.update(stops=[0, 10**400]),
         lambda facts: facts.update(memory=10**400),
         lambda facts: facts.update(memory="9" * 400 + " GB"),

@@ -71,14 +71,14 @@ def test_dead_is_what_numpy_finds_on_finite_probes(
         inactive = np.isclose(by_probe, 0, atol=atol)
         dead = dead_by_hand(by_probe, inactive, share)
         for run in [iua, *([IUA.merge(*halves)] if len(values) > 1 else [])]:
-            result = run.at(atol=atol, dead_share=share).results["a"]
+            result = run.at(atol=atol, dead_at=share).results["a"]
             assert result.unit_inactive_count.ravel().tolist() == inactive.sum(axis=0).tolist()
             assert (result.dead, result.dead_upper) == (dead.sum(), dead.sum())
-            units = run.units("a", atol=atol, dead_share=share)
+            units = run.units("a", atol=atol, dead_at=share)
             assert units["dead"].tolist() == dead.tolist()
             if unit == "element":
                 whole = dead.reshape(values.shape[1:]).all(axis=0)
-                assert run.channels("a", atol=atol, dead_share=share)["dead"].tolist() == (
+                assert run.channels("a", atol=atol, dead_at=share)["dead"].tolist() == (
                     whole.tolist()
                 )
                 assert result.dead_channels == whole.sum()
@@ -110,9 +110,9 @@ def test_bounds_and_a_recount_hold_between_stops_and_for_units_of_their_own(
     if thinned:
         iua.tally("a").thin([0, 1, len(STOPS)])
     at: dict[str, Any] = {"rtol": 0.3, "atol": 1e-3, "scale": scale}
-    result = iua.at(**at, dead_share=share).results["a"]
+    result = iua.at(**at, dead_at=share).results["a"]
     exact = iua.recount({"a": values}, **at).results["a"]
-    again = iua.at(**at, dead_share=share).results["a"]
+    again = iua.at(**at, dead_at=share).results["a"]
     by_probe = probes_of(values, unit)
     finite = np.isfinite(by_probe).sum(axis=0)
     counts = exact.unit_inactive_count.ravel()
@@ -268,7 +268,7 @@ def test_wide_layers_are_told_alike_by_every_engine(engine: str) -> None:
     for share in (1.0, 0.97, 0.5):
         for atol in (0.0, 0.1):
             dead = dead_by_hand(values, np.isclose(values, 0, atol=atol), share)
-            assert iua.units("a", atol=atol, dead_share=share)["dead"].tolist() == dead.tolist()
-            assert iua.at(atol=atol, dead_share=share).results["a"].dead == dead.sum() > 50
+            assert iua.units("a", atol=atol, dead_at=share)["dead"].tolist() == dead.tolist()
+            assert iua.at(atol=atol, dead_at=share).results["a"].dead == dead.sum() > 50
     assert not iua.units("a")["dead"][6]
     assert iua.units("a")["dead"][9]

@@ -34,9 +34,7 @@ def test_the_widget_takes_a_preset_by_name(name: str) -> None:
 
 
 def vars_of(tolerances: Tolerances) -> dict[str, object]:
-    return {
-        name: getattr(tolerances, name) for name in ("rtol", "atol", "scale", "dead_share", "tau")
-    }
+    return {name: getattr(tolerances, name) for name in ("rtol", "atol", "scale", "dead_at", "tau")}
 
 
 def test_presets_say_what_their_formulas_say() -> None:

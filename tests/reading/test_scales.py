@@ -1,4 +1,4 @@
-"""Thresholds relative to the layer or to each unit, and dead_share, against numpy.isclose."""
+"""Thresholds relative to the layer or to each unit, and dead_at, against numpy.isclose."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ tolerances = st.builds(
     rtol=st.one_of(st.sampled_from([0.0, 0.025, 0.1, 0.5, 1.0, 3.0]), st.floats(0, 30)),
     atol=st.one_of(st.sampled_from([0.0, 1e-8, 0.05, 0.25]), st.floats(0, 15)),
     scale=st.sampled_from(SCALES),
-    dead_share=st.one_of(st.sampled_from([1.0, 0.99, 0.5, 0.07]), st.floats(1e-3, 1)),
+    dead_at=st.one_of(st.sampled_from([1.0, 0.99, 0.5, 0.07]), st.floats(1e-3, 1)),
 )
 
 
@@ -72,7 +72,7 @@ def by_hand(values: np.ndarray, at: Tolerances) -> dict[str, Any]:
 
 def read(values: np.ndarray, at: Tolerances, **options: Any) -> tuple[IUA, Any]:
     iua = IUA.introspect({"a": values}, batch_size=2, keep_inactive=False, **options)
-    reading = iua.at(at.atol, at.rtol, at.scale, at.dead_share)
+    reading = iua.at(at.atol, at.rtol, at.scale, at.dead_at)
     return iua, reading.results["a"]
 
 
@@ -95,18 +95,18 @@ def test_the_truth_lies_within_every_bracket(
     assert (counts <= upper)[sure].all()
     if near.any():
         return
-    dead = dead_by_hand(values.reshape(len(values), -1), truth["inactive"], at.dead_share)
+    dead = dead_by_hand(values.reshape(len(values), -1), truth["inactive"], at.dead_at)
     assert result.dead <= dead.sum() <= result.dead_upper
     mean = truth["inactive"].sum(axis=1).mean()
     assert result.mean_inactive <= mean * (1 + 1e-12)
     assert mean <= result.mean_inactive_upper * (1 + 1e-12)
-    if at.dead_share == 1 and at.per_unit:
+    if at.dead_at == 1 and at.per_unit:
         assert result.dead == result.dead_upper == dead.sum()
     if result.exact:
         assert lower.tolist() == counts.tolist()
         assert result.dead == result.dead_upper
     exact = iua.recount({"a": values}, batch_size=3, atol=at.atol, rtol=at.rtol, scale=at.scale)
-    again = iua.at(at.atol, at.rtol, at.scale, at.dead_share).results["a"]
+    again = iua.at(at.atol, at.rtol, at.scale, at.dead_at).results["a"]
     assert exact.exact
     assert again.unit_inactive_count.ravel().tolist() == counts.tolist()
     assert (again.dead, again.dead_upper) == (dead.sum(), dead.sum())
@@ -169,7 +169,7 @@ def test_the_table_tells_what_is_dead_at_every_stop_for_any_share(
         tally.thin(held)
     at = Tolerances(0.0, 0.0, "zero", share)
     meta, arrays = unpack(table_snapshot({"a": tally}, tally.stops, at))
-    assert meta["dead_share"] == share
+    assert meta["dead_at"] == share
     needed = at.probes_needed(12)
     for column, stop in enumerate(tally.stops.values):
         dead = (values <= stop).sum(axis=0) >= needed
@@ -199,7 +199,7 @@ def test_units_and_channels_tell_their_thresholds_and_both_bounds() -> None:
     maps = RNG.normal(size=(40, 3, 2, 2))
     maps[:, 1] = 0
     iua = IUA.introspect({"a": maps})
-    units = iua.units("a", rtol=0.3, atol=0.0, scale="unit_rms", dead_share=0.2)
+    units = iua.units("a", rtol=0.3, atol=0.0, scale="unit_rms", dead_at=0.2)
     rms = np.sqrt((maps**2).mean(axis=0)).ravel()
     np.testing.assert_allclose(units["threshold"], 0.3 * rms)
     counts = (np.abs(maps).reshape(40, -1) <= 0.3 * rms).sum(axis=0)
@@ -208,7 +208,7 @@ def test_units_and_channels_tell_their_thresholds_and_both_bounds() -> None:
     assert (units["dead"] <= (counts >= 8)).all()
     assert ((counts >= 8) <= units["dead upper"]).all()
     assert units["dormant"].tolist() == [place // 4 == 1 for place in range(12)]
-    channels = iua.channels("a", rtol=0.3, atol=0.0, scale="unit_rms", dead_share=1.0)
+    channels = iua.channels("a", rtol=0.3, atol=0.0, scale="unit_rms", dead_at=1.0)
     assert channels["dead"].tolist() == channels["dead upper"].tolist() == [False, True, False]
 
 
@@ -267,16 +267,14 @@ def test_rtol_has_no_part_in_what_is_dormant() -> None:
         (0.1, 2**62, 461168601842738791),
     ],
 )
-def test_dead_share_is_the_decimal_number_it_prints_as(
-    share: float, probes: int, needed: int
-) -> None:
+def test_dead_at_is_the_decimal_number_it_prints_as(share: float, probes: int, needed: int) -> None:
     assert Tolerances(0.0, 0.0, "zero", share).probes_needed(probes) == needed
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.01, 50, "0.5", None, float("nan"), True])
 def test_what_is_no_share_is_refused(share: object) -> None:
-    with pytest.raises(ToleranceError, match="dead_share must be above 0 and at most 1"):
-        IUA(dead_share=share)  # type: ignore[arg-type]
+    with pytest.raises(ToleranceError, match="dead_at must be above 0 and at most 1"):
+        IUA(dead_at=share)  # type: ignore[arg-type]
 
 
 def test_a_recount_of_other_data_is_refused_and_nothing_of_it_kept() -> None:

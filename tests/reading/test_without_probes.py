@@ -96,7 +96,7 @@ def test_a_note_says_why() -> None:
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_everything_reads_it_at_any_tolerance(scale: str, share: float) -> None:
     iua = routed()
-    reading = iua.at(atol=0.0123, rtol=0.1, scale=scale, dead_share=share)  # type: ignore[arg-type]
+    reading = iua.at(atol=0.0123, rtol=0.1, scale=scale, dead_at=share)  # type: ignore[arg-type]
     for layer in EMPTY:
         result = reading.results[layer]
         assert np.isnan([result.mean_inactive, result.std_inactive, result.mean_inactive_upper])[
@@ -106,7 +106,7 @@ def test_everything_reads_it_at_any_tolerance(scale: str, share: float) -> None:
         assert not result.unit_inactive_count.any()
         assert np.isnan(result.unit_inactive_proportion).all()
         assert result.exact
-        units = iua.units(layer, rtol=0.1, scale=scale, dead_share=share)  # type: ignore[arg-type]
+        units = iua.units(layer, rtol=0.1, scale=scale, dead_at=share)  # type: ignore[arg-type]
         assert units[["inactive share", "mean |x|", "max |x|"]].isna().all(axis=None)
         assert not units[["dead", "dormant"]].any(axis=None)
         channels = iua.channels(layer, scale=scale)  # type: ignore[arg-type]

@@ -137,7 +137,7 @@ def test_the_worst_are_those_of_a_ranking_by_hand(
 ) -> None:
     layers, units = network
     iua = IUA.introspect(layers, units=units, batch_size=2, engine="reference")
-    table = iua.worst(n, by, atol=atol, dead_share=share)
+    table = iua.worst(n, by, atol=atol, dead_at=share)
     below = bisect_right(iua.stops, atol) - 1
     on_stop = iua.stops[below] == atol
     above = iua.stops[below + 1] if below + 1 < len(iua.stops) else np.finfo(float).max
@@ -148,7 +148,7 @@ def test_the_worst_are_those_of_a_ranking_by_hand(
         "atol": atol,
         "rtol": 1e-05,
         "scale": "zero",
-        "dead_share": share,
+        "dead_at": share,
     }
 
 
@@ -171,12 +171,12 @@ def test_with_any_scale_and_after_a_recount_units_are_as_their_own_table_says(
     iua = IUA.introspect(layers, units=units, engine="reference", atol=0.25, rtol=rtol, scale=scale)
     if recounted:
         iua.recount(layers)
-    table = iua.worst(1000, positions=True, dead_share=share)
+    table = iua.worst(1000, positions=True, dead_at=share)
     assert sorted(table["response"] + table["unit"].astype(str)) == sorted(
         f"{name}{unit}" for name in layers for unit in range(len(iua.units(name)))
     )
     for name in layers:
-        own = iua.units(name, dead_share=share)
+        own = iua.units(name, dead_at=share)
         mine = table[table["response"] == name].set_index("unit").sort_index()
         assert mine["dead"].tolist() == own["dead"].tolist()
         probes = iua.results[name].probes
@@ -389,13 +389,13 @@ def test_what_crosses_to_the_page_is_the_ranking_at_every_stop(
     if recounted:
         iua.recount(layers)
     tallies = {name: iua.tally(name) for name in iua.layers}
-    several = ranked_at(tallies, iua.grid, iua.tolerances(dead_share=share))
+    several = ranked_at(tallies, iua.grid, iua.tolerances(dead_at=share))
     assert len(several) == len(iua.stops) + (0 if scale == "zero" else len(default_stops(rtol)) - 1)
     meta, arrays = unpack(worst_snapshot(tallies, several, iua.last_recount))
     assert [(at.rtol, at.atol) for at in several] == [(at[0], at[1]) for at in meta["at"]]
     names = [layer["name"] for layer in meta["layers"]]
     for at, (_, _, number) in list(zip(several, meta["at"], strict=True))[::9]:
-        table = iua.worst(LISTED, atol=at.atol, rtol=at.rtol, scale=at.scale, dead_share=share)
+        table = iua.worst(LISTED, atol=at.atol, rtol=at.rtol, scale=at.scale, dead_at=share)
         order = arrays["order"][number].astype(int)
         assert [names[layer] for layer in arrays["layer"][order]] == table["response"].tolist()
         assert arrays["unit"][order].tolist() == table["unit"].tolist()

@@ -20,7 +20,7 @@ CHOSEN: dict[str, Any] = {
     "atol": 0.25,
     "rtol": 0.125,
     "scale": "unit_rms",
-    "dead_share": 0.5,
+    "dead_at": 0.5,
     "tau": 0.1,
     "layer": "b",
     "units": [2, 5],
@@ -91,16 +91,16 @@ def test_a_finished_run_shown_again_keeps_its_settings_too(book: Book) -> None:
 
 def test_the_code_of_the_cell_wins_and_is_kept_only_while_it_says_so(book: Book) -> None:
     def coded() -> IUAWidget:
-        widget = shown(atol=0.5, dead_share=0.75)
+        widget = shown(atol=0.5, dead_at=0.75)
         widget.color = "count"
         return widget
 
     first = book.run(coded)
     from_page(first, atol=0.01, layer="c", color="dead")
     again = book.run(coded)
-    assert (again.atol, again.dead_share, again.layer, again.color) == (0.5, 0.75, "c", "count")
+    assert (again.atol, again.dead_at, again.layer, again.color) == (0.5, 0.75, "c", "count")
     plain = book.run(shown)
-    assert (plain.atol, plain.dead_share, plain.layer) == (1e-8, 1.0, "c")
+    assert (plain.atol, plain.dead_at, plain.layer) == (1e-8, 1.0, "c")
 
 
 def test_code_of_the_cell_that_is_gone_leaves_no_setting(book: Book) -> None:

@@ -94,8 +94,8 @@ def test_what_the_code_says_stays(asked: dict[str, Any]) -> None:
 
 
 def test_other_settings_leave_the_opening_free() -> None:
-    widget = opened(nn.GELU(), dead_share=0.9, tau=0.1)
-    assert (*tolerances(widget), widget.dead_share, widget.tau) == (*relative(widget), 0.9, 0.1)
+    widget = opened(nn.GELU(), dead_at=0.9, tau=0.1)
+    assert (*tolerances(widget), widget.dead_at, widget.tau) == (*relative(widget), 0.9, 0.1)
 
 
 class Held:

@@ -279,7 +279,7 @@ def test_the_result_of_a_widget_is_read_at_the_tolerances_on_show() -> None:
     before = IUA.show(given)
     first, second = IUAWidget(given), IUAWidget(given)
     assert first.iua == second.iua == given
-    first.rtol, first.scale, first.atol, first.tau, first.dead_share = (
+    first.rtol, first.scale, first.atol, first.tau, first.dead_at = (
         0.3,
         "unit_rms",
         0.1,
@@ -306,7 +306,7 @@ def test_the_result_of_a_widget_is_read_at_the_tolerances_on_show() -> None:
 
 
 def vars_of(holder: IUA | IUAWidget) -> list[Any]:
-    return [getattr(holder, name) for name in ("rtol", "atol", "scale", "dead_share", "tau")]
+    return [getattr(holder, name) for name in ("rtol", "atol", "scale", "dead_at", "tau")]
 
 
 def test_what_is_done_with_the_result_of_a_widget_is_done_to_what_was_counted(
@@ -630,7 +630,7 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
     widget.sort = {"column": "dead", "ascending": False}
     widget.filter = "maps"
     widget.color = "mean |x|"
-    widget.dead_share = 0.5
+    widget.dead_at = 0.5
     widget.units = [5, 2, 2]
     assert widget.units == [2, 5]
     for name, value, words in [
@@ -640,8 +640,8 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
         ("filter", "dead-chanels>0", "Figures are dead-channels,"),
         ("filter", "dead>x", "'x', which is no number"),
         ("color", "red", "mean |x|"),
-        ("dead_share", 0, "above 0 and at most 1"),
-        ("dead_share", 1.5, "above 0 and at most 1"),
+        ("dead_at", 0, "above 0 and at most 1"),
+        ("dead_at", 1.5, "above 0 and at most 1"),
         ("tau", -1, "tau must be a finite number, zero or more"),
         ("units", [12], "from 0 to 11"),
         ("units", [-1], "no unit of layer 'dense'"),
@@ -707,7 +707,7 @@ def test_the_selection_from_python_holds_the_selected_units_at_the_tolerances_on
 
 
 def test_a_recount_makes_what_is_on_show_exact() -> None:
-    widget = done_widget(rtol=0.123, scale="unit_rms", atol=0.0, dead_share=0.5)
+    widget = done_widget(rtol=0.123, scale="unit_rms", atol=0.0, dead_at=0.5)
     before = widget.table()
     assert "mean inactive upper" in before
     probes = widget.iua.probes
@@ -767,11 +767,11 @@ def test_frames_follow_what_the_page_cannot_know_by_itself() -> None:
     meta, arrays = next_frame()
     dormant = arrays["dormant"][:, meta["tau_stops"].index(0.0123)].tolist()
     assert dormant == [result.dormant for result in widget.iua.results.values()]
-    widget.dead_share = 0.4
+    widget.dead_at = 0.4
     meta, arrays = next_frame()
-    assert meta["dead_share"] == 0.4
+    assert meta["dead_at"] == 0.4
     place = meta["stops"].index(0.05)
-    at = widget.iua.at(atol=0.05, rtol=0.0, dead_share=0.4)
+    at = widget.iua.at(atol=0.05, rtol=0.0, dead_at=0.4)
     dead = [result.dead for result in at.results.values()]
     assert arrays["dead"][:, place].tolist() == dead
 

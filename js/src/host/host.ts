@@ -127,7 +127,7 @@ export interface WidgetModel {
 }
 
 const TRAITS: Readonly<Record<Topic, readonly string[]>> = {
-  tolerances: ["rtol", "atol", "scale", "dead_share", "tau"],
+  tolerances: ["rtol", "atol", "scale", "dead_at", "tau"],
   layer: ["layer"],
   run: ["status", "_run"],
   kernel: [GONE],
@@ -172,7 +172,7 @@ export class AnywidgetHost implements Host {
       rtol: this.#model.get("rtol") as number,
       atol: this.#model.get("atol") as number,
       scale: this.#model.get("scale") as Scale,
-      dead_share: (this.#model.get("dead_share") as number | undefined) ?? 1,
+      dead_at: (this.#model.get("dead_at") as number | undefined) ?? 1,
       tau: this.#model.get("tau") as number,
     };
   }

@@ -61,8 +61,8 @@ export class StaticHost implements Host {
     this.#read = read;
     this.#table = table;
     this.#worst = worst;
-    const { rtol, atol, scale, dead_share, tau } = payload.state;
-    this.#tolerances = { rtol, atol, scale, dead_share, tau };
+    const { rtol, atol, scale, dead_at, tau } = payload.state;
+    this.#tolerances = { rtol, atol, scale, dead_at, tau };
     const { units, sort, filter, color } = payload.state;
     this.#view = { units, sort, filter, color };
   }

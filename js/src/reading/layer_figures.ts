@@ -135,19 +135,19 @@ function perUnit(table: TableSnapshot, index: number, tolerances: Tolerances): F
 function forShare(
   table: TableSnapshot,
   index: number,
-  { dead_share }: Tolerances,
+  { dead_at }: Tolerances,
   bounds: FigureBounds,
 ): FigureBounds {
-  if (dead_share === table.deadShare) return bounds;
+  if (dead_at === table.deadAt) return bounds;
   const { probes, channels, finite_probes } = table.layers[index] as LayerMeta;
   if (finite_probes === 0) return bounds;
   const { lower, upper } = bounds;
   // Of units that were finite on more probes, more of these are needed, and more may be missing.
-  const needed = probesNeeded(finite_probes, dead_share);
+  const needed = probesNeeded(finite_probes, dead_at);
   const last = (index + 1) * (table.stops.length + 1) - 1;
   const everFinite = table.dead[last] as number;
   const finite = table.mean[last] as number;
-  const looser = dead_share < table.deadShare;
+  const looser = dead_at < table.deadAt;
   const atMost = Math.floor((upper.mean * probes) / needed + 1e-6);
   const notDead = Math.floor(
     ((finite - lower.mean) * probes) / (finite_probes - needed + 1) + 1e-6,

@@ -52,7 +52,7 @@ export interface TableSnapshot {
   /** Zero for layers without `channels`. */
   readonly deadChannels: NumericArray;
   /** The share of probes that `dead` and `deadChannels` were counted with. */
-  readonly deadShare: number;
+  readonly deadAt: number;
   /** Bounds above on the two; the same arrays where they are exact at every stop. */
   readonly deadUpper: NumericArray;
   readonly deadChannelsUpper: NumericArray;
@@ -208,7 +208,7 @@ export function decodeTable(data: DataView): TableSnapshot {
     rtol_stops: number[];
     tau_stops: number[];
     probes: number;
-    dead_share: number;
+    dead_at: number;
     unit_scales?: Scale[];
     unit_atol?: number;
     recounted?: Threshold | null;
@@ -231,7 +231,7 @@ export function decodeTable(data: DataView): TableSnapshot {
     std: take(snapshot, "table", "std", cells),
     dead: take(snapshot, "table", "dead", cells),
     deadChannels: take(snapshot, "table", "dead_channels", cells),
-    deadShare: meta.dead_share,
+    deadAt: meta.dead_at,
     deadUpper: upper("dead"),
     deadChannelsUpper: upper("dead_channels"),
     dormant: one("dormant", layers * meta.tau_stops.length),

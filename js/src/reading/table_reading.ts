@@ -48,9 +48,9 @@ function makeBounds(layers: number): Bounds {
 }
 
 /** Whether figures at these tolerances are columns of the table, and nothing has to be worked out. */
-function isAtStops({ recount, deadShare }: TableSnapshot, tolerances: Tolerances): boolean {
+function isAtStops({ recount, deadAt }: TableSnapshot, tolerances: Tolerances): boolean {
   const recounted = recount !== null && sameThresholds(recount.at, tolerances);
-  return !recounted && !isPerUnit(tolerances) && tolerances.dead_share === deadShare;
+  return !recounted && !isPerUnit(tolerances) && tolerances.dead_at === deadAt;
 }
 
 export class TableReading {

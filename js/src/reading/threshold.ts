@@ -8,7 +8,7 @@ export interface Tolerances {
   readonly atol: number;
   readonly scale: Scale;
   /** A unit is dead when it is inactive on at least this share of its finite probes. */
-  readonly dead_share: number;
+  readonly dead_at: number;
   /** Dormant is what has a mean |x| of at most this times its layer's. */
   readonly tau: number;
 }
@@ -25,7 +25,7 @@ export interface Place {
 }
 
 /** What a threshold depends on. */
-export type Threshold = Omit<Tolerances, "dead_share" | "tau">;
+export type Threshold = Omit<Tolerances, "dead_at" | "tau">;
 
 /** Whether every unit has a threshold of its own. */
 export function isPerUnit({ rtol, scale }: Threshold): boolean {
@@ -43,9 +43,9 @@ export function sameThresholds(one: Threshold, other: Threshold): boolean {
  * On how many of the probes a unit must be inactive to be dead: their product in exact arithmetic,
  * rounded up, where the share stands for the decimal number it prints as. Python does the same.
  */
-export function probesNeeded(probes: number, deadShare: number): number {
-  if (deadShare === 1) return Math.max(1, probes);
-  const [digits = "1", exponent = "0"] = String(deadShare).split("e");
+export function probesNeeded(probes: number, deadAt: number): number {
+  if (deadAt === 1) return Math.max(1, probes);
+  const [digits = "1", exponent = "0"] = String(deadAt).split("e");
   const [whole = "", fraction = ""] = digits.split(".");
   const divisor = 10n ** BigInt(fraction.length - Number(exponent));
   const product = BigInt(whole + fraction) * BigInt(probes);

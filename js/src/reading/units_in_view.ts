@@ -46,9 +46,9 @@ function notFiniteWords(data: UnitsInView, unit: number): string | null {
   return `NaN or infinite on ${formatInteger(missing)} of ${formatInteger(probes)} ${probeWord(data)}s`;
 }
 
-export function deadRule(deadShare: number, probe: string): string {
-  if (deadShare >= 1) return `inactive on every ${probe}`;
-  return `inactive on at least ${Number((100 * deadShare).toPrecision(4))} % of ${probe}s`;
+export function deadRule(deadAt: number, probe: string): string {
+  if (deadAt >= 1) return `inactive on every ${probe}`;
+  return `inactive on at least ${Number((100 * deadAt).toPrecision(4))} % of ${probe}s`;
 }
 
 export function unitTitle(data: UnitsInView, unit: number): UnitTitle {
@@ -58,7 +58,7 @@ export function unitTitle(data: UnitsInView, unit: number): UnitTitle {
   const probe = notFinite === null ? probeWord(data) : `finite ${probeWord(data)}`;
   const alarms: string[] = [];
   if ((reading.lower[unit] as number) >= deadFrom) {
-    alarms.push(`dead: ${deadRule(tolerances.dead_share, probe)}`);
+    alarms.push(`dead: ${deadRule(tolerances.dead_at, probe)}`);
   } else if ((reading.upper[unit] as number) >= deadFrom) {
     alarms.push("may be dead: recount for the exact number");
   }

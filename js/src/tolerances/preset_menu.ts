@@ -8,7 +8,7 @@ import { inForce, PRESETS, type Preset } from "./presets";
 const FAMILIES: readonly [title: string, has: (settings: Partial<Tolerances>) => boolean][] = [
   ["inactive", ({ atol }) => atol !== undefined],
   ["dormant", ({ tau }) => tau !== undefined],
-  ["dead", ({ dead_share }) => dead_share !== undefined],
+  ["dead", ({ dead_at }) => dead_at !== undefined],
 ];
 
 export class PresetMenu {
@@ -89,7 +89,7 @@ export class PresetMenu {
     // What only says when a unit is dead goes with any threshold, and can be let go of.
     const off =
       isOnlyShare(preset) && this.#tolerances !== null && inForce(preset, this.#tolerances);
-    this.#onChoose(off ? { dead_share: 1 } : preset.settings);
+    this.#onChoose(off ? { dead_at: 1 } : preset.settings);
   }
 
   #key(event: KeyboardEvent): void {
@@ -123,5 +123,5 @@ export class PresetMenu {
 }
 
 function isOnlyShare({ settings }: Preset): boolean {
-  return Object.keys(settings).join() === "dead_share";
+  return Object.keys(settings).join() === "dead_at";
 }

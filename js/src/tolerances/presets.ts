@@ -42,7 +42,7 @@ export const PRESETS: readonly Preset[] = [
     name: "rarely active",
     formula: "dead from 99 % of probes",
     source: "SageMaker Debugger; Dohare et al. 2024",
-    settings: { dead_share: 0.99 },
+    settings: { dead_at: 0.99 },
   },
 ];
 
@@ -50,12 +50,12 @@ export const RELATIVE = PRESETS.find((preset) => preset.name === "relative") as 
 
 /** Whether the tolerances are what a preset sets; what rtol is relative to says nothing at rtol 0. */
 export function inForce({ settings }: Preset, tolerances: Tolerances): boolean {
-  const { rtol, atol, scale, dead_share, tau } = settings;
+  const { rtol, atol, scale, dead_at, tau } = settings;
   return (
     (rtol === undefined || rtol === tolerances.rtol) &&
     (atol === undefined || atol === tolerances.atol) &&
     (scale === undefined || rtol === 0 || scale === tolerances.scale) &&
-    (dead_share === undefined || dead_share === tolerances.dead_share) &&
+    (dead_at === undefined || dead_at === tolerances.dead_at) &&
     (tau === undefined || tau === tolerances.tau)
   );
 }

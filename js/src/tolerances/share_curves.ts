@@ -18,10 +18,10 @@ export interface LayerCurve {
 }
 
 /** Shares of the units, from 0 to 1, where the threshold is each of the stops. */
-export function layerCurve(table: TableSnapshot, index: number, deadShare: number): LayerCurve {
+export function layerCurve(table: TableSnapshot, index: number, deadAt: number): LayerCurve {
   const { units } = table.layers[index] as LayerMeta;
   const dead = Float64Array.from(table.stops, (atol) => {
-    const at: Tolerances = { rtol: 0, atol, scale: "zero", dead_share: deadShare, tau: 0 };
+    const at: Tolerances = { rtol: 0, atol, scale: "zero", dead_at: deadAt, tau: 0 };
     const { lower } = readFigures(table, index, at, locateLayer(table.stops, at, null));
     return lower.dead / units;
   });

@@ -44,7 +44,7 @@ export class ToleranceCurve {
   #stillFits = false;
   #table: TableSnapshot | null = null;
   #layer = -1;
-  #deadShare = 1;
+  #deadAt = 1;
   #curve: LayerCurve | null = null;
   #all: AllCurves | null = null;
   #inForce: InForce | null = null;
@@ -73,13 +73,13 @@ export class ToleranceCurve {
   ): void {
     const changed = table !== this.#table;
     if (changed) this.#all = table === null ? null : allCurves(table);
-    if (changed || layer !== this.#layer || deadShare !== this.#deadShare) {
+    if (changed || layer !== this.#layer || deadShare !== this.#deadAt) {
       this.#curve = table === null || inForce === null ? null : layerCurve(table, layer, deadShare);
       this.#stillFits = false;
     }
     this.#table = table;
     this.#layer = layer;
-    this.#deadShare = deadShare;
+    this.#deadAt = deadShare;
     this.#inForce = inForce;
     this.#draw();
   }

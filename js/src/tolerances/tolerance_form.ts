@@ -30,7 +30,7 @@ export class ToleranceForm {
   constructor(onChoose: (changes: Partial<Tolerances>) => void, signal: AbortSignal) {
     this.#atol = new NumberField(ATOL, (atol) => onChoose({ atol }), signal);
     this.#rtol = new NumberField(RTOL, (rtol) => onChoose({ rtol }), signal);
-    this.#share = new NumberField(DEAD_SHARE, (dead_share) => onChoose({ dead_share }), signal);
+    this.#share = new NumberField(DEAD_SHARE, (dead_at) => onChoose({ dead_at }), signal);
     this.#tau = new NumberField(TAU, (tau) => onChoose({ tau }), signal);
     this.#scale.append(
       ...Object.entries(SCALES).map(([name, text]) =>
@@ -64,10 +64,10 @@ export class ToleranceForm {
   }
 
   update(tolerances: Tolerances, stops: readonly number[], rtolStops: readonly number[]): void {
-    const { atol, rtol, scale, dead_share, tau } = tolerances;
+    const { atol, rtol, scale, dead_at, tau } = tolerances;
     this.#atol.update(atol, stops);
     this.#rtol.update(rtol, rtolStops, scale === "zero");
-    this.#share.update(dead_share, DEAD_SHARES);
+    this.#share.update(dead_at, DEAD_SHARES);
     this.#tau.update(tau, TAUS);
     if (this.#scale.value !== scale) this.#scale.value = scale;
   }

@@ -134,7 +134,7 @@ export class TolerancePanel {
 
   update(state: ToleranceState): void {
     const { table, layer, tolerances } = state;
-    const { atol, rtol, scale, dead_share } = tolerances;
+    const { atol, rtol, scale, dead_at } = tolerances;
     const [stops, rtolStops] = [table?.stops ?? [], table?.rtolStops ?? []];
     const index = table?.layers.findIndex(({ name }) => name === layer) ?? -1;
     const meta = table?.layers[index];
@@ -145,7 +145,7 @@ export class TolerancePanel {
     const share = here === null ? "" : `: ${shareText(here.inactive)} of the units inactive`;
     this.#form.update(tolerances, stops, rtolStops);
     this.#presets.update(tolerances);
-    this.#curve.update(table, index, dead_share, here);
+    this.#curve.update(table, index, dead_at, here);
     this.#legend.update(table?.layers ?? [], index, here);
     this.#atol.update(stops, atol, `atol ${formatTolerance(atol)}${share}`);
     const idle = scale === "zero";

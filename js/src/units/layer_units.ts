@@ -156,7 +156,7 @@ export class LayerUnits {
     const sameLayer = before?.units.layer === units.layer;
     if (this.#facts?.units !== units) this.#facts = new UnitFacts(units);
     const facts = this.#facts;
-    const dead = facts.rule(tolerances.dead_share);
+    const dead = facts.rule(tolerances.dead_at);
     const sameNumbers =
       before?.units === units &&
       sameCounts(before.reading, reading) &&

@@ -305,7 +305,7 @@ export class Heatmap {
       probes: units.probes,
       probe,
       range,
-      deadRule: deadRule(data.tolerances.dead_share, told),
+      deadRule: deadRule(data.tolerances.dead_at, told),
       dead: formatBracket(survey.dead, survey.deadUpper, formatInteger),
       notFinite: facts.notFinite.length,
     });

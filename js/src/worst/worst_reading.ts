@@ -34,7 +34,7 @@ export interface WorstUnit {
   readonly deadUnitsUpper: number;
 }
 
-export type Ranked = Threshold & Pick<Tolerances, "dead_share">;
+export type Ranked = Threshold & Pick<Tolerances, "dead_at">;
 
 export interface WorstList {
   readonly units: readonly WorstUnit[];
@@ -49,7 +49,7 @@ interface Meta {
   readonly entries: number;
   readonly listed: number;
   readonly scale: Tolerances["scale"];
-  readonly dead_share: number;
+  readonly dead_at: number;
   /** rtol, atol, and the number of the list. */
   readonly at: readonly (readonly [number, number, number])[];
   readonly layers: readonly WorstLayer[];
@@ -79,14 +79,14 @@ export class WorstUnits {
 
   /** The list at these tolerances, or else at some for which there is one, which it names. */
   at(tolerances: Tolerances): WorstList {
-    const { at, scale, dead_share, probes } = this.#meta;
+    const { at, scale, dead_at, probes } = this.#meta;
     const thresholds = at.map(([rtol, atol]) => ({ rtol, atol, scale }));
     const found = thresholds.findIndex((one) => sameThresholds(one, tolerances));
-    if (found >= 0 && dead_share === tolerances.dead_share) {
+    if (found >= 0 && dead_at === tolerances.dead_at) {
       return { units: this.#list(found), probes, other: null };
     }
     const place = found >= 0 ? found : this.#nearest(tolerances);
-    const other = { ...(thresholds[place] as Threshold), dead_share };
+    const other = { ...(thresholds[place] as Threshold), dead_at };
     return { units: this.#list(place), probes, other };
   }
 
@@ -151,10 +151,10 @@ export function isSelection(unit: WorstUnit, layer: string, selected: readonly n
 }
 
 /** "|x| ≤ 1e-8 + 0.025 × layer mean |x|": where they are ranked. */
-export function rankedAtWords({ rtol, atol, scale, dead_share }: Ranked): string {
+export function rankedAtWords({ rtol, atol, scale, dead_at }: Ranked): string {
   const relative =
     rtol === 0 || scale === "zero" ? "" : ` + ${formatTolerance(rtol)} × ${SCALES[scale]}`;
-  const dead = dead_share === 1 ? "" : `, dead on ≥ ${formatShare(dead_share)}`;
+  const dead = dead_at === 1 ? "" : `, dead on ≥ ${formatShare(dead_at)}`;
   return `|x| ≤ ${formatTolerance(atol)}${relative}${dead}`;
 }
 
