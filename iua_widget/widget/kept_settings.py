@@ -9,7 +9,7 @@ from iua_widget.widget.cells import CellRun
 
 SETTINGS: Final = (
     *("rtol", "atol", "scale", "dead_at", "tau"),
-    *("layer", "units", "sort", "filter", "color"),
+    *("layer", "selected", "sort", "filter", "color"),
 )
 """The traits that are kept."""
 

@@ -82,7 +82,7 @@ def check_color(value: object) -> str:
     raise ValueError(message)
 
 
-def check_units(value: object, *, layer: str, units: int | None) -> list[int]:
+def check_selected(value: object, *, layer: str, units: int | None) -> list[int]:
     """Return a selection of units, ascending and without repeats.
 
     Parameters
@@ -101,11 +101,11 @@ def check_units(value: object, *, layer: str, units: int | None) -> list[int]:
 
     Examples
     --------
-    >>> check_units([7, 3, 3], layer="relu", units=8)
+    >>> check_selected([7, 3, 3], layer="relu", units=8)
     [3, 7]
     """
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        message = f"units must be a list of unit indices, such as [3, 17], and is {value!r}."
+        message = f"selected must be a list of unit indices, such as [3, 17], and is {value!r}."
         raise TypeError(message)
     chosen = set()
     for unit in value:

@@ -50,7 +50,7 @@ from iua_widget.widget.shiny_session import SessionObserver, ShinySession, curre
 from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.widget.static_table import OnPage, run_in_words, still_page
 from iua_widget.widget.tables import layer_table, selected_units
-from iua_widget.widget.view_state import check_color, check_filter, check_sort, check_units
+from iua_widget.widget.view_state import check_color, check_filter, check_selected, check_sort
 from iua_widget.widget.worst_feed import WorstFeed
 from iua_widget.widget.worst_snapshot import BOUNDED_IN_A_FILE, ranked_at, worst_snapshot
 
@@ -130,7 +130,7 @@ class IUAWidget(anywidget.AnyWidget):
     layer : str
         The selected layer. One that there is not is refused; where the names are known only from
         the first batch on, it is told then, by a note and in `wait`.
-    units : list of int
+    selected : list of int
         Its selected units: indices in the C order of one probe's response, ascending. Empty again
         when another layer is selected. (What a unit *is* is the argument `units`.)
     sort : dict or None
@@ -179,7 +179,7 @@ class IUAWidget(anywidget.AnyWidget):
     dead_at = traitlets.CFloat(1.0).tag(sync=True)
     tau = traitlets.CFloat(DEFAULT_TAU).tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
-    units = traitlets.List(traitlets.Int()).tag(sync=True)
+    selected = traitlets.List(traitlets.Int()).tag(sync=True)
     sort = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     filter = traitlets.Unicode("").tag(sync=True)
     color = traitlets.Unicode("share").tag(sync=True)
@@ -445,7 +445,7 @@ class IUAWidget(anywidget.AnyWidget):
         NoProbesError, IUAWarning
             As `table`.
         """
-        selection = selected_units(self._iua, self.layer, self.units, self.tolerances)
+        selection = selected_units(self._iua, self.layer, self.selected, self.tolerances)
         self._tell_failure()
         return selection
 
@@ -635,7 +635,7 @@ class IUAWidget(anywidget.AnyWidget):
             "scale": self.scale,
             "dead_at": self.dead_at,
             "tau": self.tau,
-            "units": self.units,
+            "selected": self.selected,
             "sort": self.sort,
             "filter": self.filter,
             "color": self.color,
@@ -691,11 +691,11 @@ class IUAWidget(anywidget.AnyWidget):
         with _as_trait_error(ValueError):
             return check_color(proposal["value"])
 
-    @traitlets.validate("units")
-    def _check_units(self, proposal: Any) -> list[int]:
+    @traitlets.validate("selected")
+    def _check_selected(self, proposal: Any) -> list[int]:
         known = self.layer in self._iua.layers
         with _as_trait_error(TypeError, ValueError):
-            return check_units(
+            return check_selected(
                 proposal["value"],
                 layer=self.layer,
                 units=self._iua.tally(self.layer).units if known else None,
@@ -714,7 +714,7 @@ class IUAWidget(anywidget.AnyWidget):
     @traitlets.observe("layer")
     def _on_layer(self, _change: Any) -> None:
         self._layer_note = ""
-        self.units = []  # they were those of another layer
+        self.selected = []  # they were those of another layer
         if self._pacer is not None:
             self._pacer.request(urgent=True)
 
@@ -764,7 +764,7 @@ class IUAWidget(anywidget.AnyWidget):
             layer, known = kept.get("layer", ""), self._iua.layers or self._layers_known
             if layer and (layer in known or not known):
                 self.layer = layer
-                self._kept_units = layer, kept.get("units", [])
+                self._kept_units = layer, kept.get("selected", [])
 
     @staticmethod
     def _sent_for(tolerances: Tolerances) -> tuple[Any, ...]:
@@ -921,9 +921,11 @@ class IUAWidget(anywidget.AnyWidget):
                 there = str(unknown_layer(asked, layers))
                 self._layer_note = f"{there} {first!r} was selected instead."
         elif (
-            asked == kept and not self.units and all(u < self._iua.tally(kept).units for u in units)
+            asked == kept
+            and not self.selected
+            and all(u < self._iua.tally(kept).units for u in units)
         ):
-            self.units = units
+            self.selected = units
 
     def _first_with_figures(self) -> str:
         layers = self._iua.layers

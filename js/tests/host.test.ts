@@ -77,20 +77,20 @@ describe("the view's state", () => {
     const model = new FakeModel();
     const view = new AbortController();
     const host = new AnywidgetHost(model, view.signal);
-    expect(host.view()).toEqual({ units: [], sort: null, filter: "", color: "share" });
+    expect(host.view()).toEqual({ selected: [], sort: null, filter: "", color: "share" });
     const heard: string[] = [];
-    for (const topic of ["units-selected", "sort", "filter", "color"] as const)
+    for (const topic of ["selected", "sort", "filter", "color"] as const)
       host.subscribe(topic, () => heard.push(topic), view.signal);
-    host.setView({ units: [3, 4], sort: { column: "dead", ascending: false } });
+    host.setView({ selected: [3, 4], sort: { column: "dead", ascending: false } });
     host.setView({ filter: "conv" });
-    expect(heard).toEqual(["units-selected", "sort", "filter"]);
+    expect(heard).toEqual(["selected", "sort", "filter"]);
     expect(host.view()).toEqual({
-      units: [3, 4],
+      selected: [3, 4],
       sort: { column: "dead", ascending: false },
       filter: "conv",
       color: "share",
     });
     host.setLayer("other");
-    expect(host.view().units).toEqual([]);
+    expect(host.view().selected).toEqual([]);
   });
 });

@@ -30,7 +30,7 @@ const PAYLOAD: StaticPayload = {
     scale: "zero",
     dead_at: 1,
     tau: 0.025,
-    units: [],
+    selected: [],
     sort: null,
     filter: "",
     color: "share",

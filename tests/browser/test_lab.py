@@ -547,7 +547,7 @@ def test_the_page_says_what_a_unit_is_and_what_was_left_out(
 def test_no_two_texts_overlap_in_either_theme(finished: tuple[Any, Panel]) -> None:
     notebook, panel = finished
     panel.row("4").click()
-    notebook.python("w.units = [2]; it = None")
+    notebook.python("w.selected = [2]; it = None")
     expect(panel.root.locator(".iua-card-alarm")).to_contain_text("dead: inactive on every probe")
     for theme, light in (("JupyterLab Light", "true"), ("JupyterLab Dark", "false")):
         notebook.page.evaluate(

@@ -24,7 +24,7 @@ for n, response in enumerate(data.values()):
 a, b = IUAWidget(data), IUAWidget(data)
 seen = []
 a.observe(lambda change: seen.append((change["name"], change["new"])),
-          ["atol", "layer", "units", "sort", "filter"])
+          ["atol", "layer", "selected", "sort", "filter"])
 by_kernel = ipywidgets.link((a, "atol"), (b, "atol"))
 by_page = ipywidgets.jslink((a, "dead_at"), (b, "dead_at"))
 output = ipywidgets.Output()
@@ -71,7 +71,7 @@ def test_widgets_are_linked_composed_shown_twice_and_shown_again(open_notebook: 
     first.row("relu2").click()
     until(lambda: notebook.python("it = a.layer") == "relu2", "the layer in Python")
     notebook.python("a.sort = {'column': 'dead', 'ascending': False}; it = None")
-    notebook.python("a.filter = 'dead>0'; a.units = [0, 5]; it = None")
+    notebook.python("a.filter = 'dead>0'; a.selected = [0, 5]; it = None")
     for panel in (first, again):
         until(lambda p=panel: set(p.layers()) == set(_table(notebook)), "the rows")  # type: ignore[misc]
         assert panel.layers() == _table(notebook)

@@ -141,7 +141,7 @@ def test_escape_leaves_from_everywhere_and_changes_nothing_else(
     panel = Panel(stub)
     present(panel)
     go(panel)
-    shown = "() => ['atol', 'units', 'filter', 'layer'].map((name) => window.model.get(name))"
+    shown = "() => ['atol', 'selected', 'filter', 'layer'].map((name) => window.model.get(name))"
     before = stub.evaluate(shown)
     stub.keyboard.press("Escape")
     expect(panel.root).not_to_have_attribute("aria-modal", "true")

@@ -213,7 +213,7 @@ def test_in_a_notebook_the_kernel_ranks_and_hears_what_was_clicked(open_notebook
     expect(panel.canvas).to_have_attribute("data-selected", "16")
     deadline = time.monotonic() + 60
     own = list(range(16 * unit, 16 * unit + 16))
-    while notebook.python("it = [w.layer, w.units]") != [layer, own]:
+    while notebook.python("it = [w.layer, w.selected]") != [layer, own]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

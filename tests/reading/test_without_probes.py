@@ -129,7 +129,7 @@ def test_charts_saved_tables_and_pages_have_it(tmp_path: Path) -> None:
     assert "nan" not in page.lower()
     assert widget.to_html(tmp_path / "page.html").stat().st_size > 0
     widget.layer = EMPTY[0]
-    widget.units = [0, 5]
+    widget.selected = [0, 5]
     assert widget.selection()["inactive count"].tolist() == [0, 0]
     assert "NaN" in iua._repr_html_()
 
@@ -234,7 +234,7 @@ def test_what_a_unit_is_is_told_by_the_first_response_with_rows() -> None:
         assert counts.tolist() == expected.results["relu"].unit_inactive_count.tolist()
 
 
-@pytest.mark.parametrize("units", ["token", "channel"])
+@pytest.mark.parametrize("selected", ["token", "channel"])
 def test_a_layer_that_is_all_padding_says_so(units: str) -> None:
     data = {"a": RNG.normal(size=(4, 6, 3)), "b": RNG.normal(size=(4, 3))}
     with pytest.warns(IUAWarning, match="padding"):

@@ -23,7 +23,7 @@ CHOSEN: dict[str, Any] = {
     "dead_at": 0.5,
     "tau": 0.1,
     "layer": "b",
-    "units": [2, 5],
+    "selected": [2, 5],
     "sort": {"column": "dead", "ascending": False},
     "filter": "b dead>0",
     "color": "dead",
@@ -151,14 +151,14 @@ def test_what_there_is_not_any_more_falls_back_in_silence(book: Book, names_know
     from_page(book.run(shown), layer="c", units=[11], atol=0.5)
     fewer = {"a": DATA["a"], "b": DATA["b"]}
     again = book.run(lambda: shown(fewer if names_known else iter([fewer])))
-    assert (again.layer, again.units, again.atol) == ("a", [], 0.5)
+    assert (again.layer, again.selected, again.atol) == ("a", [], 0.5)
     assert again._run["notes"] == []
 
 
 def test_units_that_there_are_not_any_more_are_let_go_of(book: Book) -> None:
     from_page(book.run(shown), layer="b", units=[2, 11])
     again = book.run(lambda: shown({name: array[:, :6] for name, array in DATA.items()}))
-    assert (again.layer, again.units) == ("b", [])
+    assert (again.layer, again.selected) == ("b", [])
 
 
 def test_where_the_page_opened_by_itself_it_does_so_anew(book: Book) -> None:

@@ -631,8 +631,8 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
     widget.filter = "maps"
     widget.color = "mean |x|"
     widget.dead_at = 0.5
-    widget.units = [5, 2, 2]
-    assert widget.units == [2, 5]
+    widget.selected = [5, 2, 2]
+    assert widget.selected == [2, 5]
     for name, value, words in [
         ("sort", {"column": "size", "ascending": True}, "order of the network"),
         ("sort", {"column": "dead"}, "ascending"),
@@ -643,15 +643,15 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
         ("dead_at", 0, "above 0 and at most 1"),
         ("dead_at", 1.5, "above 0 and at most 1"),
         ("tau", -1, "tau must be a finite number, zero or more"),
-        ("units", [12], "from 0 to 11"),
-        ("units", [-1], "no unit of layer 'dense'"),
+        ("selected", [12], "from 0 to 11"),
+        ("selected", [-1], "no unit of layer 'dense'"),
     ]:
         before = getattr(widget, name)
         with pytest.raises(traitlets.TraitError, match=re.escape(words)):
             setattr(widget, name, value)
         assert getattr(widget, name) == before
     widget.layer = "maps"
-    assert widget.units == []
+    assert widget.selected == []
 
 
 def test_the_table_from_python_is_the_one_on_show() -> None:
@@ -699,7 +699,7 @@ def test_the_selection_from_python_holds_the_selected_units_at_the_tolerances_on
     widget = done_widget(atol=0.3)
     assert widget.selection().empty
     widget.layer, widget.scale, widget.rtol = "maps", "unit_max", 0.1
-    widget.units = [40, 7]
+    widget.selected = [40, 7]
     selection = widget.selection()
     assert selection.index.tolist() == [7, 40]
     expected = widget.iua.units("maps", atol=0.3, rtol=0.1, scale="unit_max")

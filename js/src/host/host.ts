@@ -13,7 +13,7 @@ export type Topic =
   | "table"
   | "units"
   | "worst"
-  | "units-selected"
+  | "selected"
   | "sort"
   | "filter"
   | "color";
@@ -49,7 +49,7 @@ export type Color = "share" | "count" | "mean |x|" | "dead";
 /** What is on show besides the layer, as Python sees and sets it. */
 export interface View {
   /** Selected units of the layer, as indices in its own C order, ascending. */
-  readonly units: readonly number[];
+  readonly selected: readonly number[];
   readonly sort: SortChoice | null;
   /** Text that the rows of the table are filtered by; empty for all rows. */
   readonly filter: string;
@@ -57,10 +57,10 @@ export interface View {
   readonly color: Color;
 }
 
-export const EMPTY_VIEW: View = { units: [], sort: null, filter: "", color: "share" };
+export const EMPTY_VIEW: View = { selected: [], sort: null, filter: "", color: "share" };
 
 export const VIEW_TOPICS: Readonly<Record<keyof View, Topic>> = {
-  units: "units-selected",
+  selected: "selected",
   sort: "sort",
   filter: "filter",
   color: "color",
@@ -134,7 +134,7 @@ const TRAITS: Readonly<Record<Topic, readonly string[]>> = {
   table: ["_table"],
   units: ["_units"],
   worst: ["_worst"],
-  "units-selected": ["units"],
+  selected: ["selected"],
   sort: ["sort"],
   filter: ["filter"],
   color: ["color"],
@@ -206,7 +206,7 @@ export class AnywidgetHost implements Host {
   }
 
   setLayer(name: string): void {
-    if (name !== this.layer()) this.#model.set("units", []);
+    if (name !== this.layer()) this.#model.set("selected", []);
     this.#model.set("layer", name);
     this.#save();
   }
@@ -214,7 +214,7 @@ export class AnywidgetHost implements Host {
   view(): View {
     const state = (name: keyof View): unknown => this.#model.get(name) ?? EMPTY_VIEW[name];
     return {
-      units: state("units") as View["units"],
+      selected: state("selected") as View["selected"],
       sort: state("sort") as View["sort"],
       filter: state("filter") as string,
       color: state("color") as Color,

@@ -63,8 +63,8 @@ export class StaticHost implements Host {
     this.#worst = worst;
     const { rtol, atol, scale, dead_at, tau } = payload.state;
     this.#tolerances = { rtol, atol, scale, dead_at, tau };
-    const { units, sort, filter, color } = payload.state;
-    this.#view = { units, sort, filter, color };
+    const { selected, sort, filter, color } = payload.state;
+    this.#view = { selected, sort, filter, color };
   }
 
   static async open(payload: StaticPayload, read: ReadPart): Promise<StaticHost> {
@@ -118,7 +118,7 @@ export class StaticHost implements Host {
 
   setLayer(name: string): void {
     if (name === this.#layer) return;
-    this.setView({ units: EMPTY_VIEW.units });
+    this.setView({ selected: EMPTY_VIEW.selected });
     void this.#select(name);
   }
 

@@ -36,7 +36,7 @@ const TOPICS: readonly Topic[] = [
   "table",
   "units",
   "worst",
-  "units-selected",
+  "selected",
   "sort",
   "filter",
   "color",
@@ -136,8 +136,8 @@ export class App {
           this.#invalidate("color");
         },
         onSelect: (selected) => {
-          host.setView({ units: selected });
-          this.#invalidate("units-selected");
+          host.setView({ selected });
+          this.#invalidate("selected");
         },
       },
       signal,
@@ -300,7 +300,7 @@ export class App {
     this.#units.heatmap.tellFrom(reading?.table.layers.map(({ name }) => name) ?? []);
     this.#units.update(this.#unitsState(layer));
     this.#showWorst();
-    const selected = this.#host.view().units.length;
+    const selected = this.#host.view().selected.length;
     this.#strip.name(
       "selected",
       selected === 0 ? "Selected" : `Selected (${formatInteger(selected)})`,
@@ -316,11 +316,11 @@ export class App {
   #showWorst(): void {
     if (this.#strip.shown !== "worst") return;
     const layer = this.#host.layer();
-    const { units } = this.#host.view();
+    const { selected } = this.#host.view();
     this.#worstList.update({
       list: this.#worst?.at(this.#host.tolerances()) ?? null,
       reading: this.#reading,
-      isSelected: (unit) => isSelection(unit, layer, units),
+      isSelected: (unit) => isSelection(unit, layer, selected),
       comes: this.#host.canRun && !this.#host.kernelGone(),
       within: this.#within(),
     });
@@ -413,7 +413,7 @@ export class App {
     if (units.units === 0) return message(`${layer} has no units: its responses have no entries.`);
     const tolerances = this.#host.tolerances();
     const reading = this.#unitReader.read(table.table, units, tolerances);
-    const { color, units: selected } = this.#host.view();
+    const { color, selected } = this.#host.view();
     return {
       kind: "units",
       units,
