@@ -22,6 +22,8 @@ const options = {
   bundle: true,
   format: "esm",
   target: "es2022",
+  // Nested style rules are written out for browsers that do not know them.
+  supported: { nesting: false },
   minify: true,
   legalComments: "none",
   logLevel: "info",
