@@ -1,8 +1,8 @@
 """Inactive Unit Analysis: which units of a network are dead, at any tolerance, live in a notebook.
 
 The public names are `IUA` (DNIKit's interface: `IUA.introspect`, `IUA.show`), `IUAWidget` (the
-notebook widget) and the errors they raise. Each is imported when first used, so that
-``import iua_widget`` costs next to nothing.
+notebook widget) and the errors they raise; stages of pipelines are in `iua_widget.stages`. Each is
+imported when first used, so that ``import iua_widget`` costs next to nothing.
 
 Examples
 --------
@@ -39,14 +39,12 @@ if TYPE_CHECKING:
     from iua_widget.reading.presets import PRESETS, Preset
     from iua_widget.reading.results import LayerResult, Reading
     from iua_widget.sources.response_info import LayerKind, ResponseInfo
-    from iua_widget.sources.stages import Batch, Producer, pipeline, pool, rename, transpose
     from iua_widget.tolerances import default_stops
     from iua_widget.widget.widget import IUAWidget
 
 __all__ = [
     "IUA",
     "PRESETS",
-    "Batch",
     "EngineError",
     "FileError",
     "IUAError",
@@ -59,7 +57,6 @@ __all__ = [
     "MergeError",
     "NoProbesError",
     "Preset",
-    "Producer",
     "ProducerError",
     "Reading",
     "ResponseInfo",
@@ -68,17 +65,12 @@ __all__ = [
     "UnitsError",
     "__version__",
     "default_stops",
-    "pipeline",
-    "pool",
-    "rename",
     "response_infos",
-    "transpose",
 ]
 
 _HOMES = {
     "IUA": "iua",
     "PRESETS": "reading.presets",
-    "Batch": "sources.stages",
     "EngineError": "errors",
     "FileError": "errors",
     "IUAError": "errors",
@@ -91,7 +83,6 @@ _HOMES = {
     "MergeError": "errors",
     "NoProbesError": "errors",
     "Preset": "reading.presets",
-    "Producer": "sources.stages",
     "ProducerError": "errors",
     "Reading": "reading.results",
     "ResponseInfo": "sources.response_info",
@@ -99,11 +90,7 @@ _HOMES = {
     "TorchModel": "capture.model",
     "UnitsError": "errors",
     "default_stops": "tolerances",
-    "pipeline": "sources.stages",
-    "pool": "sources.stages",
-    "rename": "sources.stages",
     "response_infos": "capture.infos",
-    "transpose": "sources.stages",
 }
 
 

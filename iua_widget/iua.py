@@ -40,7 +40,7 @@ from iua_widget.run.failure import Failure
 from iua_widget.run.open import open_source
 from iua_widget.sources.masks import MaskOption
 from iua_widget.sources.position import Position
-from iua_widget.sources.producers import Source
+from iua_widget.sources.source import Source
 from iua_widget.tally.tally import Tally, count_waiting, first_difference
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Stops, Tolerances, default_stops
 from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan, UnitRule

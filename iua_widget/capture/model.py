@@ -13,10 +13,11 @@ from torch import nn
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
 from iua_widget.errors import ProducerError
+from iua_widget.sources.batch import Batch
 from iua_widget.sources.calls_option import checked_calls
-from iua_widget.sources.dnikit_stages import is_dnikit_batch
+from iua_widget.sources.dnikit import is_dnikit_batch
+from iua_widget.sources.pipeline import PipelineStage
 from iua_widget.sources.response_info import ResponseInfos
-from iua_widget.sources.stages import Batch, PipelineStage
 from iua_widget.units.expert_load import of_both
 from iua_widget.units.masked_arrays import unmasked
 from iua_widget.units.rule import UNKNOWN, Origin
@@ -37,7 +38,8 @@ class TorchModel:
 
     Examples
     --------
-    >>> from iua_widget import IUA, LayerKind, pipeline
+    >>> from iua_widget import IUA, LayerKind
+    >>> from iua_widget.stages import pipeline
     >>> model = TorchModel(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()))
     >>> convs = [
     ...     info.name
@@ -79,7 +81,7 @@ class TorchModel:
         -------
         PipelineStage
             Takes a batch of inputs, of which a single field is given by position and several by
-            name, and returns a `Batch` of responses; for `iua_widget.pipeline` and DNIKit's.
+            name, and returns a `Batch` of responses; for `iua_widget.stages.pipeline` and DNIKit's.
 
         Raises
         ------

@@ -35,7 +35,8 @@ from iua_widget.common.words import did_you_mean, named
 from iua_widget.errors import ProducerError
 from iua_widget.sources.masks import MaskOption, Masks, asked_masks
 from iua_widget.sources.position import Position
-from iua_widget.sources.producers import Record, at_most
+from iua_widget.sources.producers import at_most
+from iua_widget.sources.source import Record
 from iua_widget.units.rule import Origin
 
 _END: Final = object()

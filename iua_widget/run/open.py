@@ -9,7 +9,8 @@ from typing import Any
 from iua_widget.errors import ProducerError
 from iua_widget.sources.calls_option import checked_calls
 from iua_widget.sources.masks import MaskOption, check_mask_option
-from iua_widget.sources.producers import Source, as_source, check_count
+from iua_widget.sources.producers import as_source, check_count
+from iua_widget.sources.source import Source
 
 
 def open_source(

@@ -7,77 +7,19 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from iua_widget.common.plain_values import plain
 from iua_widget.errors import ProducerError
+from iua_widget.sources.batch import origins_and_probes
 from iua_widget.sources.masks import MaskOption, asked_masks
+from iua_widget.sources.pipeline import Pipeline
 from iua_widget.sources.position import Position
-from iua_widget.sources.stages import Pipeline, told
-from iua_widget.units.rule import UNKNOWN, Origin
+from iua_widget.sources.source import Record, Source
+from iua_widget.units.rule import UNKNOWN
 from iua_widget.units.sparse_arrays import check_dense, is_scipy_sparse
-
-
-class Record(Protocol):
-    """Takes a layer's response for the batch at hand, and is done with it when it returns."""
-
-    def __call__(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
-        """Take one response: a model may overwrite it next."""
-        ...
-
-
-class Source(Protocol):
-    """A stream of batches, whatever it comes from.
-
-    Attributes
-    ----------
-    label : str
-        What it is, in a few words, for display.
-    restartable : bool
-        Whether `batches` can be called again for the same stream from its beginning.
-    steady : bool
-        Whether every batch gives the same layers.
-    whole_batches : bool
-        Whether the responses of a batch are there all at once, and stay as they are until the
-        batch is yielded; a model's may be written over as soon as they are recorded.
-    """
-
-    label: str
-    restartable: bool
-    steady: bool
-    whole_batches: bool
-
-    @property
-    def total(self) -> int | None:
-        """Probes it will give, where known: perhaps only after the first batch."""
-        ...
-
-    @property
-    def notes(self) -> list[str]:
-        """What the reader of the figures should know about the stream so far."""
-        ...
-
-    @property
-    def weights(self) -> str | None:
-        """A fingerprint of the model's parameters as they are now; None where none is known."""
-        ...
-
-    def batches(
-        self, record: Record, restart: Callable[[], None] = ..., position: Position | None = ...
-    ) -> Generator[int]:
-        """Stream once: `record` every response of a batch, then yield its number of probes.
-
-        A source that has to begin a batch again calls `restart`, which forgets what was recorded
-        of it. Batches before `position` are passed over.
-
-        Raises
-        ------
-        ProducerError
-            If a batch is not what was promised.
-        """
-        ...
 
 
 class MappingSource:
@@ -156,7 +98,7 @@ class MappingSource:
         try:
             for number, batch in enumerate(stream, start=first):
                 fields = _fields(batch, number)
-                origins, counted = told(batch)
+                origins, counted = origins_and_probes(batch)
                 probes = _probes(fields, number) if counted is None else counted
                 masks = None if self._mask is None else asked_masks(self._mask, batch, number)
                 if left is not None and probes > left:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from iua_widget.iua import IUA
-from iua_widget.sources.producers import Source
+from iua_widget.sources.source import Source
 from iua_widget.tolerances import Tolerances
 
 _TOLERANCES: Final = frozenset(field.name for field in fields(Tolerances))

@@ -27,7 +27,7 @@ from iua_widget.reading.results import unknown_layer
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.open import open_source
 from iua_widget.sources.masks import MaskOption
-from iua_widget.sources.producers import Source
+from iua_widget.sources.source import Source
 from iua_widget.tolerances import (
     DEFAULT_TAU,
     Scale,

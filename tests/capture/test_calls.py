@@ -20,9 +20,9 @@ from iua_widget import (
     LayerSelectionError,
     ProducerError,
     TorchModel,
-    pipeline,
     response_infos,
 )
+from iua_widget.stages import pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*are one layer, where:iua_widget.IUAWarning")
 

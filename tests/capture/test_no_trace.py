@@ -17,16 +17,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from iua_widget import (
-    IUA,
-    IUAWarning,
-    IUAWidget,
-    ProducerError,
-    TorchModel,
-    pipeline,
-    response_infos,
-)
+from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError, TorchModel, response_infos
 from iua_widget.capture.randomness import _OwnDraws
+from iua_widget.stages import pipeline
 
 
 class Stateful(nn.Module):

@@ -17,8 +17,9 @@ from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from iua_widget import IUAWidget, TorchModel, pipeline
+from iua_widget import IUAWidget, TorchModel
 from iua_widget.common.cell_context import plain_torch
+from iua_widget.stages import pipeline
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="elsewhere")
 

@@ -11,7 +11,8 @@ from by_hand import assert_counts
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from iua_widget import IUA, IUAWarning, IUAWidget, TorchModel, pipeline
+from iua_widget import IUA, IUAWarning, IUAWidget, TorchModel
+from iua_widget.stages import pipeline
 
 PADDING = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]]).bool()
 WIDTH = 8

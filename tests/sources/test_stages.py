@@ -17,19 +17,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from iua_widget import (
     IUA,
-    Batch,
     LayerKind,
     LayerSelectionError,
-    Producer,
     ProducerError,
     ResponseInfo,
     TorchModel,
-    pipeline,
-    pool,
-    rename,
     response_infos,
-    transpose,
 )
+from iua_widget.stages import Batch, Producer, pipeline, pool, rename, transpose
 
 
 class Net(nn.Module):

@@ -10,8 +10,8 @@ import torch
 from dnikit.processors import Concatenator
 from torch import nn
 
-from iua_widget import IUA, ProducerError, TorchModel, pipeline
-from iua_widget.sources.stages import Batch, pool, rename
+from iua_widget import IUA, ProducerError, TorchModel
+from iua_widget.stages import Batch, pipeline, pool, rename
 
 DATA = np.arange(12, dtype="f4").reshape(4, 3)
 MASKED = np.ma.masked_array(DATA, mask=DATA < 2)

@@ -17,18 +17,8 @@ from dnikit.introspectors import IUA as DNIKitIUA  # noqa: N811
 from dnikit.samples import StubProducer
 from torch import nn
 
-from iua_widget import (
-    IUA,
-    Batch,
-    IUAWarning,
-    LayerKind,
-    ProducerError,
-    TorchModel,
-    pipeline,
-    pool,
-    rename,
-    transpose,
-)
+from iua_widget import IUA, IUAWarning, LayerKind, ProducerError, TorchModel
+from iua_widget.stages import Batch, pipeline, pool, rename, transpose
 
 MAX = processors.Pooler.Method.MAX
 DATA = np.random.default_rng(0).standard_normal((8, 3, 16, 16)).astype("f4")

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from iua_widget import IUA, IUAWarning, ProducerError, TorchModel, pipeline
+from iua_widget import IUA, IUAWarning, ProducerError, TorchModel
+from iua_widget.stages import pipeline
 
 DENSE = torch.tensor([[0.0, 1.0, -2.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
 

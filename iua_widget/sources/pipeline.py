@@ -6,78 +6,25 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from iua_widget.common.tensors import as_numpy, is_tensor
+from iua_widget.common.tensors import is_tensor
 from iua_widget.common.words import named
 from iua_widget.errors import IUAError, ProducerError
-from iua_widget.sources.dnikit_stages import (
-    as_dnikit_batch,
-    as_dnikit_stage,
+from iua_widget.sources.batch import Batch, BatchFields, as_batch, fields_of
+from iua_widget.sources.dnikit import (
+    dnikit_stage,
     is_dnikit_batch,
     is_dnikit_stage,
-    origins_in,
     through_dnikit_stage,
 )
-from iua_widget.units.masked_arrays import unmasked
-from iua_widget.units.origins import followed, layout_of, pooled, settled, transposed
+from iua_widget.units.origins import followed, layout_of, settled
 from iua_widget.units.rule import Origin
 
 Stage = Callable[[Any], Any]
 """Takes a batch and returns one: any callable."""
-
-
-class Batch:
-    """Arrays by name, the first axis of each counting the same probes.
-
-    Parameters
-    ----------
-    fields : mapping of str to array_like or torch.Tensor
-    origins : mapping of str to Origin, optional
-        What a model told of the fields beside their values.
-    probes : int, optional
-        How many there are, where fields may have other lengths, as a model's may.
-    base : dnikit.base.Batch, optional
-        The batch of DNIKit's that it comes from, whose metadata and snapshots it keeps.
-
-    Examples
-    --------
-    >>> Batch({"image": np.zeros((8, 3, 4, 4))})
-    Batch(8 probes: image (3, 4, 4))
-    """
-
-    def __init__(
-        self,
-        fields: Mapping[str, Any],
-        origins: Mapping[str, Origin] | None = None,
-        probes: int | None = None,
-        base: Any = None,
-    ) -> None:
-        self.fields = dict(fields)
-        self.origins = dict(origins or {})
-        self.probes = probes
-        self.base = base
-
-    @property
-    def batch_size(self) -> int:
-        """Probes."""
-        if self.probes is not None:
-            return self.probes
-        return next((len(field) for field in self.fields.values()), 0)
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name} {tuple(f.shape[1:])}" for name, f in self.fields.items())
-        return f"Batch({self.batch_size} probes: {fields})"
-
-
-class _ToldFields(dict[str, Any]):
-    """The mapping that a function of the user's returned, and what is known of it besides."""
-
-    def __init__(self, fields: Mapping[str, Any], known: Batch) -> None:
-        super().__init__(fields)
-        self.known = known
 
 
 class PipelineStage:
@@ -119,16 +66,7 @@ class PipelineStage:
 
     def __iter__(self) -> Iterator[Any]:
         """Itself as DNIKit has stages, whose `pipeline` takes several in place of one."""
-        yield as_dnikit_stage(self)
-
-
-@runtime_checkable
-class Producer(Protocol):
-    """Anything that gives batches when called with a batch size (DNIKit's protocol)."""
-
-    def __call__(self, batch_size: int) -> Iterable[Any]:
-        """Give the stream anew."""
-        ...
+        yield dnikit_stage(lambda batch: self(batch).to_dnikit())
 
 
 class Pipeline:
@@ -169,7 +107,7 @@ class Pipeline:
             if known is None:
                 yield value
             else:
-                yield _ToldFields(value, known) if isinstance(value, Mapping) else known
+                yield BatchFields(value, known) if isinstance(value, Mapping) else known
 
 
 def pipeline(dataset: Any, *stages: Stage) -> Pipeline:
@@ -215,156 +153,6 @@ def pipeline(dataset: Any, *stages: Stage) -> Pipeline:
             )
             raise ProducerError(message)
     return Pipeline(dataset, flat)
-
-
-def rename(names: Mapping[str, str]) -> PipelineStage:
-    """A stage that renames fields: ``{old: new}``; others keep their names.
-
-    Raises
-    ------
-    ProducerError
-        On use, if there is no such field, or two fields would have one name.
-    """
-
-    def stage(given: Any) -> Batch:
-        batch = as_batch(given)
-        _check_names(names, batch.fields)
-        renamed = {names.get(name, name): field for name, field in batch.fields.items()}
-        if len(renamed) < len(batch.fields):
-            message = f"rename({dict(names)!r}) gives two fields of {list(batch.fields)} one name."
-            raise ProducerError(message)
-        told = {names.get(name, name): origin for name, origin in batch.origins.items()}
-        return Batch(renamed, told, batch.probes, batch.base)
-
-    return PipelineStage(stage, "rename")
-
-
-def transpose(axes: Sequence[int], names: Iterable[str] | str | None = None) -> PipelineStage:
-    """A stage that reorders axes, such as ``(0, 3, 1, 2)`` for channels last to channels first.
-
-    What a model before it told of the channels moves with them.
-
-    Parameters
-    ----------
-    axes : sequence of int
-        As for `numpy.transpose`; the first must be 0, which counts the probes.
-    names : str or iterable of str, optional
-        The fields to transpose; by default those of as many axes.
-
-    Raises
-    ------
-    ProducerError
-        If `axes` moves the first, or, on use, if a field named has not as many axes.
-    """
-    if not isinstance(axes, Sequence):
-        message = f"transpose({axes!r}): give the order of the axes, such as (0, 3, 1, 2)."
-        raise ProducerError(message)
-    order = tuple(axes)
-    if not order or order[0] != 0 or sorted(order) != list(range(len(order))):
-        message = f"transpose({order!r}): give every axis once, the first, of the probes, first."
-        raise ProducerError(message)
-
-    def stage(given: Any) -> Batch:
-        batch = as_batch(given)
-        fields, origins = dict(batch.fields), dict(batch.origins)
-        for name in _chosen(names, fields, lambda field: field.ndim == len(order)):
-            field = fields[name]
-            if field.ndim != len(order):
-                message = f"transpose({order!r}): field {name!r} has shape {tuple(field.shape)}."
-                raise ProducerError(message)
-            fields[name] = field.permute(order) if is_tensor(field) else np.transpose(field, order)
-            if name in origins:
-                origins[name] = transposed(origins[name], tuple(field.shape), order)
-        return Batch(fields, origins, batch.probes, batch.base)
-
-    return PipelineStage(stage, "transpose")
-
-
-def pool(
-    how: Literal["max", "mean"] = "max",
-    axes: Sequence[int] | int | None = None,
-    names: Iterable[str] | str | None = None,
-) -> PipelineStage:
-    """A stage that reduces positions to one value, so that a channel is one unit.
-
-    Positions that a model before it told to be padding are left out.
-
-    Parameters
-    ----------
-    how : {"max", "mean"}
-        The value itself, not its magnitude. To count a channel as inactive where it is so at every
-        position, whatever the sign, leave positions as they are and use ``units="channel"``.
-    axes : int or sequence of int, optional
-        The axes of the positions; by default all but the first, of the probes, and that of the
-        channels: where a model before it told no other, the second.
-    names : str or iterable of str, optional
-        The fields to pool; by default those of three axes and more.
-
-    Raises
-    ------
-    ProducerError
-        If `how` is neither, or, on use, if a field has no such axes.
-    """
-    if how not in ("max", "mean"):
-        message = f"pool({how!r}): pools by 'max' or 'mean'."
-        raise ProducerError(message)
-
-    def stage(given: Any) -> Batch:
-        batch = as_batch(given)
-        fields, origins = dict(batch.fields), dict(batch.origins)
-        for name in _chosen(names, fields, lambda field: field.ndim > 2):  # noqa: PLR2004
-            field = as_numpy(unmasked(fields[name], f"field {name!r}"))
-            origin = origins.get(name)
-            over = _positions(field.shape, origin) if axes is None else axes
-            over = (over,) if isinstance(over, (int, np.integer)) else tuple(over)
-            try:
-                real = _without_padding(field, over, origin)
-                fields[name] = np.asarray(getattr(real, how)(axis=over))
-            except (ValueError, TypeError, np.exceptions.AxisError) as error:
-                message = f"pool over axes {over}: field {name!r} has shape {field.shape}: {error}"
-                raise ProducerError(message) from error
-            if origin is not None:
-                origins[name] = pooled(origin, field.shape, over)
-        return Batch(fields, origins, batch.probes, batch.base)
-
-    return PipelineStage(stage, "pool")
-
-
-def as_batch(batch: Any) -> Batch:
-    """A `Batch` of what is one, of DNIKit's, or of a mapping.
-
-    Raises
-    ------
-    ProducerError
-        If it is none of these.
-    """
-    if isinstance(batch, Batch):
-        return batch
-    if isinstance(batch, _ToldFields):
-        return batch.known
-    fields = _fields_in(batch)
-    if fields is None:
-        message = (
-            f"this stage works on named fields, and was given {type(batch).__name__}. Put a stage "
-            "before it that names them: lambda batch: {'image': batch[0]}."
-        )
-        raise ProducerError(message)
-    told = origins_in(batch) if is_dnikit_batch(batch) else {}
-    fields = {name: unmasked(array, f"field {name!r}") for name, array in fields.items()}
-    return Batch(fields, told, base=batch if is_dnikit_batch(batch) else None)
-
-
-def told(batch: Any) -> tuple[Mapping[str, Origin], int | None]:
-    """What is known of the fields of a batch of any sort, and how many probes it is said to be."""
-    if isinstance(batch, (Batch, _ToldFields)) or is_dnikit_batch(batch):
-        known = as_batch(batch)
-        return known.origins, known.probes
-    return {}, None
-
-
-def _fields_in(batch: Any) -> Mapping[str, Any] | None:
-    fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)
-    return fields if isinstance(fields, Mapping) else None
 
 
 def _batches(dataset: Any, batch_size: int) -> Iterable[Any]:
@@ -449,7 +237,7 @@ def _through_dnikit(stage: Any, stream: _Stream, place: int) -> _Stream:
         try:
             for passing in stream(batch_size):
                 batch = as_batch(passing.value if passing.known is None else passing.known)
-                given = as_dnikit_batch(batch)
+                given = batch.to_dnikit()
                 run.number, run.sent, run.told = run.number + 1, given.fields, batch.origins
                 yield given
         except Exception as error:
@@ -506,7 +294,7 @@ def _error_of(stage: Any, error: Exception, place: int, number: int, batch: Any)
 
 def _followed(value: Any, before: Mapping[str, Any], known: Batch | None) -> Batch | None:
     """What is known of a batch that a function of the user's has made of another."""
-    fields = _fields_in(value)
+    fields = fields_of(value)
     if fields is None or known is None:
         return None
     stated = getattr(value, "origins", {})
@@ -535,40 +323,3 @@ def _is_lost(name: str, now: Batch, known: Batch, before: Mapping[str, Any]) -> 
     plan = settled(origin, tuple(before[name].shape)).settled
     whole = plan is None or plan.choice == "element"
     return not whole or origin.mask is not None or np.ndim(now.fields[name]) > 2  # noqa: PLR2004
-
-
-def _chosen(
-    names: Iterable[str] | str | None, fields: Mapping[str, Any], default: Callable[[Any], bool]
-) -> list[str]:
-    if names is None:
-        return [name for name, field in fields.items() if default(field)]
-    chosen = [names] if isinstance(names, str) else list(names)
-    _check_names(chosen, fields)
-    return chosen
-
-
-def _check_names(names: Iterable[str], fields: Mapping[str, Any]) -> None:
-    for name in names:
-        if name not in fields:
-            message = f"there is no field {name!r} in the batch. Fields there are: {list(fields)}."
-            raise ProducerError(message)
-
-
-def _positions(shape: tuple[int, ...], origin: Origin | None) -> tuple[int, ...]:
-    plan = None if origin is None else settled(origin, shape).settled
-    channels = 1 if plan is None else plan.channel_axis
-    return tuple(axis for axis in range(1, len(shape)) if axis != channels)
-
-
-def _without_padding(field: np.ndarray, over: tuple[int, ...], origin: Origin | None) -> np.ndarray:
-    """A field with its padding masked, where that is among what is pooled over."""
-    plan = None if origin is None else settled(origin, field.shape).settled
-    mask = None if origin is None else origin.mask
-    axis = None if plan is None else plan.channel_axis
-    if mask is None or axis is None or axis in {one % field.ndim for one in over}:
-        return field
-    if np.moveaxis(field, axis, -1).shape[:-1] != mask.shape:
-        return field
-    some = mask.any(axis=1)
-    padding = np.broadcast_to(np.expand_dims(~mask, axis), field.shape)
-    return np.ma.masked_array(field[some], mask=padding[some])

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from iua_widget.errors import ProducerError
 from iua_widget.units.masked_arrays import unmasked
 from iua_widget.units.origins import followed, layout_of, reduced, settled
 from iua_widget.units.rule import Origin
-
-if TYPE_CHECKING:
-    from iua_widget.sources.stages import Batch, PipelineStage
 
 _KEY: Final = "iua_widget.origins"
 """The metadata in which a batch of DNIKit's keeps what a model told of its fields."""
@@ -60,23 +57,18 @@ def through_dnikit_stage(
     return made
 
 
-def as_dnikit_stage(stage: PipelineStage) -> Any:
-    """A stage of ours as one of DNIKit's.
-
-    Returns
-    -------
-    dnikit.base.PipelineStage
-    """
+def dnikit_stage(process: Callable[[Any], Any]) -> Any:
+    """A stage of DNIKit's, of a function from one of its batches to another."""
 
     class Stage(_dnikit().PipelineStage):  # type: ignore[misc]
         def _get_batch_processor(self) -> Callable[[Any], Any]:
-            return lambda batch: as_dnikit_batch(stage(batch))
+            return process
 
     return Stage()
 
 
-def as_dnikit_batch(batch: Batch) -> Any:
-    """A batch of DNIKit's, with the metadata and snapshots of the one that `batch` comes from.
+def dnikit_batch(fields: Mapping[str, Any], origins: Mapping[str, Origin], base: Any) -> Any:
+    """A batch of DNIKit's, with the metadata and snapshots of `base`, the one it comes from.
 
     Raises
     ------
@@ -85,27 +77,24 @@ def as_dnikit_batch(batch: Batch) -> Any:
     """
     # The array of a user's would be made read-only; a view of it is.
     fields = {
-        name: as_numpy(unmasked(field, f"field {name!r}")).view()
-        for name, field in batch.fields.items()
+        name: as_numpy(unmasked(field, f"field {name!r}")).view() for name, field in fields.items()
     }
     lengths = {name: len(field) for name, field in fields.items()}
     if len(set(lengths.values())) > 1:
         message = (
-            f"DNIKit's batches hold fields of one length, and these have {lengths}: choose layers "
-            "that are as long as the batch, or use iua_widget.pipeline without stages of DNIKit's "
-            "behind the model."
+            f"the fields of a batch of DNIKit's must be equally long, and these have {lengths} "
+            "rows: choose layers that are as long as the batch, or use iua_widget.stages.pipeline "
+            "without stages of DNIKit's behind the model."
         )
         raise ProducerError(message)
-    kept = batch.base is not None and batch.base.batch_size == next(iter(lengths.values()), None)
+    as_long = base is not None and base.batch_size == next(iter(lengths.values()), None)
     theirs = _dnikit().Batch
-    builder = theirs.Builder(base=batch.base) if kept else theirs.Builder()
+    builder = theirs.Builder(base=base) if as_long else theirs.Builder()
     builder.fields = fields
     key = theirs.DictMetaKey(_KEY)
-    if batch.origins:
+    if origins:
         builder.metadata[key] = {
-            name: _by_row(batch.origins[name], field)
-            for name, field in fields.items()
-            if name in batch.origins
+            name: _by_row(origins[name], field) for name, field in fields.items() if name in origins
         }
     elif key in builder.metadata:
         del builder.metadata[key]

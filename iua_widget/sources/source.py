@@ -1,0 +1,78 @@
+"""The protocols of what gives responses: a producer, a source made of one, and who records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Protocol, runtime_checkable
+
+from iua_widget.sources.position import Position
+from iua_widget.units.rule import UNKNOWN, Origin
+
+
+@runtime_checkable
+class Producer(Protocol):
+    """Anything that gives batches when called with a batch size (DNIKit's protocol)."""
+
+    def __call__(self, batch_size: int) -> Iterable[Any]:
+        """Give the stream anew."""
+        ...
+
+
+class Record(Protocol):
+    """Takes a layer's response for the batch at hand, and is done with it when it returns."""
+
+    def __call__(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
+        """Take one response: a model may overwrite it next."""
+        ...
+
+
+class Source(Protocol):
+    """A stream of batches, whatever it comes from.
+
+    Attributes
+    ----------
+    label : str
+        What it is, in a few words, for display.
+    restartable : bool
+        Whether `batches` can be called again for the same stream from its beginning.
+    steady : bool
+        Whether every batch gives the same layers.
+    whole_batches : bool
+        Whether the responses of a batch are there all at once, and stay as they are until the
+        batch is yielded; a model's may be written over as soon as they are recorded.
+    """
+
+    label: str
+    restartable: bool
+    steady: bool
+    whole_batches: bool
+
+    @property
+    def total(self) -> int | None:
+        """Probes it will give, where known: perhaps only after the first batch."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the figures should know about the stream so far."""
+        ...
+
+    @property
+    def weights(self) -> str | None:
+        """A fingerprint of the model's parameters as they are now; None where none is known."""
+        ...
+
+    def batches(
+        self, record: Record, restart: Callable[[], None] = ..., position: Position | None = ...
+    ) -> Generator[int]:
+        """Stream once: `record` every response of a batch, then yield its number of probes.
+
+        A source that has to begin a batch again calls `restart`, which forgets what was recorded
+        of it. Batches before `position` are passed over.
+
+        Raises
+        ------
+        ProducerError
+            If a batch is not what was promised.
+        """
+        ...
