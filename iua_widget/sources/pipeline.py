@@ -137,6 +137,7 @@ def pipeline(dataset: Any, *stages: Stage) -> Pipeline:
     Examples
     --------
     >>> from iua_widget import IUA
+    >>> from iua_widget.stages import pool, rename
     >>> maps = {"conv": np.ones((10, 4, 6, 6))}
     >>> producer = pipeline(maps, pool("max"), rename({"conv": "conv1"}))
     >>> IUA.introspect(producer, batch_size=5).results["conv1"].unit_inactive_count
