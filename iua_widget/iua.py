@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.common.atomic_write import as_path
 from iua_widget.common.interrupts import interrupts_held
-from iua_widget.common.layer_names import base_of
+from iua_widget.common.layer_names import base_of, choose_layers, unknown_layer
 from iua_widget.common.plain_values import plain
 from iua_widget.common.turn_lock import TurnLock
 from iua_widget.common.words import named
@@ -34,7 +34,7 @@ from iua_widget.memory.budget import MemoryBudget
 from iua_widget.memory.plan import plan_table
 from iua_widget.reading.notes import notes_of_both, tally_notes, zero_notes
 from iua_widget.reading.recount import SAME_DATA, LayerRecount, Recount, RecountBatch
-from iua_widget.reading.results import LayerResult, Reading, choose_layers, read_layer
+from iua_widget.reading.results import LayerResult, Reading, read_layer
 from iua_widget.run.batch import PendingBatch, merged_order
 from iua_widget.run.failure import Failure
 from iua_widget.run.open import open_source
@@ -1129,8 +1129,6 @@ class IUA:
         LayerSelectionError
             If there is no such layer.
         """
-        from iua_widget.reading.results import unknown_layer
-
         if not self._tallies and self._failure is not None:
             so = "there are no layers"
             raise self.nothing_counted(so)

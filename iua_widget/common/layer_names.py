@@ -1,12 +1,15 @@
-"""Names of layers and of their responses: which a glob matches, what of, and short but distinct."""
+"""Names of layers: which ones a name or glob means, what a response is of, and short forms."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+from iua_widget.common.words import nearest
+from iua_widget.errors import LayerSelectionError
 
 _CALL_AND_PART: Final = re.compile(r"(:\d+)?(\[[^\[\]]*\])*$")
 _NO_LETTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -22,6 +25,62 @@ def matches(pattern: str, layer: str) -> bool:
     (True, True)
     """
     return pattern == layer or fnmatch.fnmatchcase(layer, pattern)
+
+
+def choose_layers(asked: str | Iterable[str] | None, known: Sequence[str]) -> list[str]:
+    """The layers of these names or globs, in the order of the network; all where None is asked for.
+
+    Raises
+    ------
+    LayerSelectionError
+        If one of them matches none.
+
+    Examples
+    --------
+    >>> choose_layers(["head", "layer1.*"], ["layer1.relu", "layer2.relu", "head"])
+    ['layer1.relu', 'head']
+    """
+    if asked is None:
+        return list(known)
+    chosen = set()
+    for pattern in [asked] if isinstance(asked, str) else asked:
+        found = [name for name in known if isinstance(pattern, str) and matches(pattern, name)]
+        if not found:
+            raise unknown_layer(pattern, known)
+        chosen.update(found)
+    return [name for name in known if name in chosen]
+
+
+def unmatched(globs: Iterable[str], layers: Sequence[str]) -> str | None:
+    """The first of some globs that matches no layer, but for ``"*"``; None where all match.
+
+    Examples
+    --------
+    >>> unmatched(["*", "conv*", "relu"], ["conv1", "conv2"])
+    'relu'
+    """
+    for glob in globs:
+        if glob != "*" and not any(matches(glob, layer) for layer in layers):
+            return glob
+    return None
+
+
+def unknown_layer(name: object, known: Sequence[str]) -> LayerSelectionError:
+    """The error for a layer that is not there, with the names that come nearest."""
+    return LayerSelectionError(f"no layer is named {name!r}. {try_one_of(name, known)}")
+
+
+def try_one_of(name: object, known: Sequence[str]) -> str:
+    """The layers to try in place of one that is not there, to end a message.
+
+    Examples
+    --------
+    >>> try_one_of("rleu", ["conv", "relu"])
+    "Try one of: 'relu' (2 in all)."
+    """
+    near = nearest(name, known, most=5) or list(known[:5])
+    more = f" ({len(known)} in all)" if len(known) > len(near) else ""
+    return f"Try one of: {', '.join(map(repr, near))}{more}."
 
 
 def base_of(response: str) -> str:

@@ -38,5 +38,29 @@ def did_you_mean(given: object, options: Iterable[str]) -> str:
     >>> did_you_mean("tokens", ["element", "channel", "token"])
     " Did you mean 'token'?"
     """
-    near = difflib.get_close_matches(str(given), list(options), n=1, cutoff=0.4)
+    near = nearest(given, options, most=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def nearest(given: object, options: Iterable[str], most: int) -> list[str]:
+    """The options that come nearest to what was given; none where none is near.
+
+    Examples
+    --------
+    >>> nearest("dead-chanels", ["mean", "dead-channels", "channels"], most=2)
+    ['dead-channels', 'channels']
+    """
+    return difflib.get_close_matches(str(given), list(options), n=most, cutoff=0.4)
+
+
+def nearest_first(given: object, options: Iterable[str]) -> list[str]:
+    """All options, those that come nearest to what was given first.
+
+    Examples
+    --------
+    >>> nearest_first("dead-chanels", ["mean", "dead-channels"])
+    ['dead-channels', 'mean']
+    """
+    known = list(options)
+    near = nearest(given, known, most=3)
+    return near + [option for option in known if option not in near]

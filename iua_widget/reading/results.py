@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.common.layer_names import matches
+from iua_widget.common.layer_names import unknown_layer
 from iua_widget.errors import LayerSelectionError, ToleranceError
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.recount import LayerRecount
@@ -361,40 +361,6 @@ class Reading:
             )
             raise LayerSelectionError(message)
         return names
-
-
-def unknown_layer(name: object, known: Sequence[str]) -> LayerSelectionError:
-    """The error for a layer that is not there, with the names that come nearest."""
-    import difflib
-
-    near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.4) or list(known[:5])
-    more = f" ({len(known)} in all)" if len(known) > len(near) else ""
-    message = f"no layer is named {name!r}. Try one of: {', '.join(map(repr, near))}{more}."
-    return LayerSelectionError(message)
-
-
-def choose_layers(asked: str | Iterable[str] | None, known: Sequence[str]) -> list[str]:
-    """The layers of these names or globs, in the order of the network; all where None is asked for.
-
-    Raises
-    ------
-    LayerSelectionError
-        If one of them matches none.
-
-    Examples
-    --------
-    >>> choose_layers(["head", "layer1.*"], ["layer1.relu", "layer2.relu", "head"])
-    ['layer1.relu', 'head']
-    """
-    if asked is None:
-        return list(known)
-    chosen = set()
-    for pattern in [asked] if isinstance(asked, str) else asked:
-        found = [name for name in known if isinstance(pattern, str) and matches(pattern, name)]
-        if not found:
-            raise unknown_layer(pattern, known)
-        chosen.update(found)
-    return [name for name in known if name in chosen]
 
 
 def _integers(values: list[int | None]) -> Any:

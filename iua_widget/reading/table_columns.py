@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -93,16 +92,3 @@ def find_column(name: str) -> Column | None:
     """
     plain = _DORMANT.sub("dormant", name.lower())
     return _BY_SPELLING.get("-".join(plain.replace("_", " ").replace("-", " ").split()))
-
-
-def nearest_first(name: str, keys: Iterable[str]) -> list[str]:
-    """Keys of columns, those that come nearest to a name at the head.
-
-    Examples
-    --------
-    >>> nearest_first("dead-chanels", ["mean", "dead", "dead-channels"])[0]
-    'dead-channels'
-    """
-    known = list(keys)
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    return near + [key for key in known if key not in near]

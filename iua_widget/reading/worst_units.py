@@ -10,8 +10,8 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.plain_values import plain
+from iua_widget.common.words import nearest_first
 from iua_widget.reading.recount import Recount
-from iua_widget.reading.table_columns import nearest_first
 from iua_widget.reading.worst_entries import Entries, Several, read_entries
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
@@ -172,6 +172,6 @@ def check_ranked_by(value: object) -> str:
     for name in RANKED_BY:
         if isinstance(value, str) and value.lower() == name:
             return name
-    names = nearest_first(value if isinstance(value, str) else "", RANKED_BY)
+    names = nearest_first(value, RANKED_BY)
     message = f"by is {value!r:.60}, and must be one of {', '.join(map(repr, names))}."
     raise ValueError(message)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from iua_widget.common.layer_names import matches
-from iua_widget.common.words import named
+from iua_widget.common.layer_names import matches, try_one_of, unmatched
 from iua_widget.errors import ProducerError
 from iua_widget.units.masked_arrays import unmasked
 
@@ -62,11 +60,10 @@ class Masks:
             If one matches none.
         """
         layers = list(layers)
-        for glob in self._by_glob:
-            if glob != "*" and not any(matches(glob, layer) for layer in layers):
-                near = difflib.get_close_matches(glob, layers, n=5, cutoff=0.4) or layers
-                message = f"mask= names {glob!r}, which matches no layer. There are: {named(near)}."
-                raise ProducerError(message, batch=batch)
+        if (glob := unmatched(self._by_glob, layers)) is not None:
+            hint = try_one_of(glob, layers)
+            message = f"mask= names {glob!r}, which matches no layer. {hint}"
+            raise ProducerError(message, batch=batch)
 
     @property
     def shapes(self) -> set[tuple[int, ...]]:

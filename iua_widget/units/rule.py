@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
-from iua_widget.common.layer_names import matches
+from iua_widget.common.layer_names import matches, try_one_of, unmatched
 from iua_widget.common.plain_values import plain
 from iua_widget.common.words import did_you_mean
 from iua_widget.errors import UnitsError
@@ -209,14 +208,10 @@ class UnitRule:
         """
         layers = list(layers)
         for option, choices in (("units", self._units), ("channel_axis", self._axes)):
-            for pattern in choices:
-                if pattern != "*" and not any(matches(pattern, layer) for layer in layers):
-                    near = difflib.get_close_matches(str(pattern), layers, n=5, cutoff=0.4)
-                    message = (
-                        f"{option}={{{pattern!r}: ...}} matches no layer. "
-                        f"Layers there are: {', '.join(map(repr, near or layers[:8]))}."
-                    )
-                    raise UnitsError(message)
+            if (glob := unmatched(choices, layers)) is not None:
+                hint = try_one_of(glob, layers)
+                message = f"{option}={{{glob!r}: ...}} matches no layer. {hint}"
+                raise UnitsError(message)
 
     def _axis(self, layer: str, shape: tuple[int, ...], origin: Origin) -> int | None:
         ndim = len(shape)

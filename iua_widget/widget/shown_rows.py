@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from iua_widget.reading.table_columns import COLUMNS, Column, find_column, nearest_first
+from iua_widget.common.words import nearest_first
+from iua_widget.reading.table_columns import COLUMNS, Column, find_column
 
 Row = Mapping[str, Any]
 """A text for each column of texts; every other column a number, or None where there is none."""

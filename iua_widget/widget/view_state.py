@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from iua_widget.reading.table_columns import COLUMNS, find_column, nearest_first
+from iua_widget.common.words import nearest_first
+from iua_widget.reading.table_columns import COLUMNS, find_column
 from iua_widget.widget.shown_rows import RowFilter
 
 SORT_COLUMNS: Final = tuple(COLUMNS)

@@ -18,12 +18,12 @@ import anywidget
 import traitlets
 
 from iua_widget.common.cell_context import CellContext
+from iua_widget.common.layer_names import unknown_layer
 from iua_widget.common.plain_values import plain
 from iua_widget.errors import IUAError, IUAWarning, ProducerError
 from iua_widget.iua import IUA
 from iua_widget.reading.notes import HARDLY_ANY, activation_shares, opening_rtol
 from iua_widget.reading.presets import find_preset
-from iua_widget.reading.results import unknown_layer
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.open import open_source
 from iua_widget.sources.masks import MaskOption

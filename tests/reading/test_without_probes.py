@@ -234,7 +234,7 @@ def test_what_a_unit_is_is_told_by_the_first_response_with_rows() -> None:
         assert counts.tolist() == expected.results["relu"].unit_inactive_count.tolist()
 
 
-@pytest.mark.parametrize("selected", ["token", "channel"])
+@pytest.mark.parametrize("units", ["token", "channel"])
 def test_a_layer_that_is_all_padding_says_so(units: str) -> None:
     data = {"a": RNG.normal(size=(4, 6, 3)), "b": RNG.normal(size=(4, 3))}
     with pytest.warns(IUAWarning, match="padding"):
