@@ -20,7 +20,7 @@ BENCHMARKS = (
     "scale",
     "files",
 )
-ONLY_BY_NAME = ("forward_pass_gpu",)  # what not every machine can measure
+ONLY_BY_NAME = ("forward_pass_gpu", "devices")  # what not every machine or time is for
 RESULTS = Path(__file__).with_name("results.md")
 
 

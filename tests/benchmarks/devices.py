@@ -1,0 +1,285 @@
+"""What each special device of the CPU engine earns: runs without it over runs with it.
+
+As a script, a process that takes turns: ``python devices.py DEVICE CASE SMALL``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Self
+
+import numpy as np
+from against_dnikit import mixed_layers, relu
+from forward_pass import THREADS, gpt2
+from measure import Pairs, Row, look_for_loops_at_once, loops_were_compiled, timed
+
+TITLE = "Devices of the CPU engine: time without each, over the time with it"
+
+_PROCESSES: Final = 2
+"""How often each is started anew: where memory lies is chance, and stays so in a process."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    what: str
+    prepare: Callable[..., Callable[[], object]]
+    """Given whether sizes are to be tiny, what is timed."""
+
+    pairs: int
+    without: Sequence[str]
+    """The devices that do anything here."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+    first: bool = False
+    """Whether a process is timed once only, before it has held any memory to speak of."""
+
+
+def rows(*, quick: bool = False) -> Iterator[Row]:
+    for name in ("many",) if quick else _CASES:
+        case = _CASES[name]
+        pairs = {device: Pairs([], []) for device in case.without}
+        turns = 1 if quick else case.pairs
+        if case.first:
+            _take_turns(pairs, turns, partial(_first_run, case=name, quick=quick))
+        for _ in range(0 if case.first else 1 if quick else _PROCESSES):
+            _take_turns_in_processes(name, pairs, turns, quick=quick)
+        for device, times in pairs.items():
+            yield Row(
+                f"{case.what}: without {_DEVICES[device][0]}",
+                "the same with it",
+                times.overhead,
+                times.in_words("without", "with"),
+            )
+
+
+def _take_turns(pairs: dict[str, Pairs], turns: int, time: Callable[[str], float]) -> None:
+    """Time what has everything, and in turn with it what lacks one device."""
+    for turn in range(turns):
+        for device, times in pairs.items():
+            order = [("", times.theirs), (device, times.ours)]
+            for name, into in order if turn % 2 else reversed(order):
+                into.append(time(name))
+
+
+def _take_turns_in_processes(
+    case: str, pairs: dict[str, Pairs], turns: int, *, quick: bool
+) -> None:
+    """The same in processes that stay alive, one for each device and one that has everything."""
+    with ExitStack() as running:
+        workers = {
+            device: running.enter_context(_Worker(device, case, quick=quick))
+            for device in ("", *pairs)
+        }
+        for worker in workers.values():
+            worker.wait()
+        _take_turns(pairs, turns, lambda device: workers[device].turn())
+
+
+def _first_run(device: str, case: str, *, quick: bool) -> float:
+    with _Worker(device, case, quick=quick) as worker:
+        worker.wait()
+        return worker.turn()
+
+
+class _Worker:
+    def __init__(self, device: str, case: str, *, quick: bool) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, device, case, str(int(quick))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            message = f"{' '.join(map(str, self._process.args))} has ended"  # type: ignore[arg-type]
+            raise RuntimeError(message)
+        return line
+
+    def turn(self) -> float:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return float(self.wait())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            self._process.kill()
+
+
+def _serve(device: str, case: str, small: str) -> None:
+    warnings.simplefilter("ignore")
+    look_for_loops_at_once()
+    if device:
+        _DEVICES[device][1]()
+    chosen = _CASES[case]
+    work = chosen.prepare(small=chosen.first or small == "1", **chosen.arguments)
+    work()
+    while loops_were_compiled():
+        work()
+    if chosen.first:
+        work = chosen.prepare(small=small == "1")
+    else:
+        work()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        print(timed(work), flush=True)
+
+
+def _producer(batches: list[dict[str, np.ndarray]], length: int) -> Callable[[], object]:
+    from iua_widget import IUA
+
+    return lambda: IUA.introspect(itertools.islice(itertools.cycle(batches), length))
+
+
+def _one_layer(*, small: bool) -> Callable[[], object]:
+    units = 512 if small else 65_536
+    return _producer([{"relu": relu((64, units), seed=seed)} for seed in range(4)], 16)
+
+
+def _fifty_layers(*, small: bool) -> Callable[[], object]:
+    layers = mixed_layers(3 if small else 50, 64, largest=6_000 if small else 100_000)
+    halves = [{name: one[at : at + 32] for name, one in layers.items()} for at in (0, 32)]
+    return _producer(halves, 4)
+
+
+def _many_layers(*, small: bool) -> Callable[[], object]:
+    one = relu((32, 64), seed=0)
+    return _producer([{f"layer{number}": one for number in range(3 if small else 100)}], 16)
+
+
+def _resnet(*, small: bool, **options: Any) -> Callable[[], object]:
+    import torch
+    from transformers import ResNetConfig, ResNetModel
+
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 16]} if small else {}
+    depths = [1, 1] if small else [2, 2, 2, 2]
+    basic = {"hidden_sizes": [64, 128, 256, 512], "layer_type": "basic", "depths": depths}
+    model = ResNetModel(ResNetConfig(**{**basic, **sizes})).eval()
+    images = torch.randn(*((2, 3, 32, 32) if small else (16, 3, 224, 224)))
+    return _passes(model, images, 8, options)
+
+
+def _gpt2(*, small: bool) -> Callable[[], object]:
+    return _passes(*gpt2(quick=small), 2, {})
+
+
+def _passes(model: Any, inputs: Any, passes: int, options: dict[str, Any]) -> Callable[[], object]:
+    """So many counted passes of a run that goes on and on."""
+    import torch
+
+    from iua_widget import IUA
+    from iua_widget.run.open import open_source
+
+    torch.set_num_threads(THREADS)
+    steps = IUA(**options).count(open_source(model, itertools.repeat(inputs)))
+    return lambda: [next(steps) for _ in range(passes)]
+
+
+def _without_spinning() -> None:
+    from iua_widget.engines.cpu import engine
+
+    engine.wait_awake = lambda _: None  # type: ignore[assignment]
+
+
+def _without_waiting() -> None:
+    from iua_widget.memory import budget
+
+    budget.with_waiting = lambda plans, *_: list(plans)  # type: ignore[assignment]
+
+
+def _without_large_pages() -> None:
+    import mmap
+
+    from iua_widget.engines.cpu import pages
+
+    class Small(pages._Room):
+        def __init__(self, size: int) -> None:
+            self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            self._cut = 0
+
+    pages._Room = Small  # type: ignore[misc]
+
+
+def _without_kept_pages() -> None:
+    from iua_widget.engines.cpu import pages
+
+    pages.keep_at_most = lambda _: None
+
+
+def _without_buffers() -> None:
+    from iua_widget.engines.cpu import buffers, pages
+
+    buffers.Buffers.take = lambda _, shape, dtype: pages.empty(shape, dtype)  # type: ignore[method-assign]
+
+
+def _without_pages() -> None:
+    from iua_widget.engines.cpu import pages
+
+    pages._AVAILABLE = False  # type: ignore[misc]
+
+
+def _without_either() -> None:
+    _without_pages()
+    _without_buffers()
+
+
+def _without_openmp() -> None:
+    from iua_widget.engines import openmp
+
+    openmp.team = lambda: None
+
+
+def _without_vectors() -> None:
+    from iua_widget.engines.cpu import avx512
+
+    avx512.available = lambda: False  # type: ignore[assignment]
+
+
+_DEVICES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
+    "spinning": ("threads that wait awake", _without_spinning),
+    "waiting": ("batches that wait to be counted together", _without_waiting),
+    "large": ("asking for large pages", _without_large_pages),
+    "kept": ("pages kept for the next run", _without_kept_pages),
+    "buffers": ("buffers kept for the next batch", _without_buffers),
+    "pages": ("pages of its own, large or kept (NumPy's)", _without_pages),
+    "memory": ("pages of its own and buffers (NumPy's)", _without_either),
+    "openmp": ("PyTorch's threads", _without_openmp),
+    "avx512": ("AVX-512", _without_vectors),
+}
+_MEMORY: Final = ("large", "kept", "buffers", "pages", "memory")
+_ALONE: Final = ("spinning", "waiting", *_MEMORY, "avx512")
+_BESIDE: Final = ("waiting", *_MEMORY, "openmp", "avx512")
+_CASES: Final = {
+    "one": _Case("one layer of 65,536 units, 16 batches of 64", _one_layer, 15, _ALONE),
+    "fifty": _Case(
+        "50 layers of 1,000 to 100,000 units, 4 batches of 32", _fifty_layers, 12, _ALONE
+    ),
+    "first": _Case(
+        "50 layers, 4 batches of 32, the first run of a process",
+        _fifty_layers,
+        9,
+        _MEMORY,
+        first=True,
+    ),
+    "many": _Case("100 layers of 64 units, 16 batches of 32", _many_layers, 15, _ALONE),
+    "elements": _Case("ResNet-18, 16 images, every element", _resnet, 4, _BESIDE),
+    "channels": _Case("ResNet-18, 16 images, channels", _resnet, 4, _BESIDE, {"units": "channel"}),
+    "tokens": _Case("GPT-2 small, 4 × 256 tokens", _gpt2, 4, _BESIDE),
+}
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])
