@@ -69,12 +69,13 @@ def as_response(
     value = unmasked(
         value, f"layer {layer!r}, batch {batch}: the response", layer=layer, batch=batch
     )
+    dtype = ""
     if is_tensor(value):
-        tensor = _plain(value)
-        dtype = dtype_name(value.dtype)
-        if tensor.ndim and _is_numeric(tensor) and stays(tensor):
-            return Response(_comparable(tensor), dtype)
-    array, dtype = _as_array(value, layer=layer, batch=batch)
+        dtype, value = dtype_name(value.dtype), _plain(value)
+        if value.ndim and _is_numeric(value) and stays(value):
+            return Response(_comparable(value), dtype)
+        value = _on_host(value)
+    array, dtype = _as_array(value, dtype, layer=layer, batch=batch)
     if array.ndim == 0:
         message = (
             f"layer {layer!r}, batch {batch}: the response is a single number ({array[()]!r}) and "
@@ -116,11 +117,7 @@ def _on_host(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
-def _as_array(value: Any, *, layer: str, batch: int) -> tuple[np.ndarray, str]:
-    dtype = ""
-    if is_tensor(value):
-        dtype = dtype_name(value.dtype)
-        value = _on_host(_plain(value))
+def _as_array(value: Any, dtype: str, *, layer: str, batch: int) -> tuple[np.ndarray, str]:
     try:
         array = np.asarray(value)
     except ValueError as error:

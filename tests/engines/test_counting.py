@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,6 +187,19 @@ def test_bfloat16_counts_as_float32() -> None:
     iua = IUA.introspect({"a": values})
     assert_same_as_isclose(iua, "a", [values.float().numpy()])
     assert iua.tally("a").dtypes == {"bfloat16"}
+
+
+def test_a_response_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    convert, converted = torch.Tensor.to, []
+
+    def counted(tensor: Any, *to: Any) -> Any:
+        converted.append(to)
+        return convert(tensor, *to)
+
+    monkeypatch.setattr(torch.Tensor, "to", counted)
+    IUA.introspect({"a": torch.ones(2, 3, dtype=torch.bfloat16)})
+    assert converted == [(torch.float32,)]
 
 
 def test_lists_and_scalars_a_probe_are_responses_too() -> None:
