@@ -42,7 +42,7 @@ def did_you_mean(given: object, options: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def nearest(given: object, options: Iterable[str], most: int) -> list[str]:
+def nearest(given: object, options: Iterable[str], most: int, cutoff: float = 0.4) -> list[str]:
     """The options that come nearest to what was given; none where none is near.
 
     Examples
@@ -50,7 +50,7 @@ def nearest(given: object, options: Iterable[str], most: int) -> list[str]:
     >>> nearest("dead-chanels", ["mean", "dead-channels", "channels"], most=2)
     ['dead-channels', 'channels']
     """
-    return difflib.get_close_matches(str(given), list(options), n=most, cutoff=0.4)
+    return difflib.get_close_matches(str(given), list(options), n=most, cutoff=cutoff)
 
 
 def nearest_first(given: object, options: Iterable[str]) -> list[str]:
@@ -62,5 +62,5 @@ def nearest_first(given: object, options: Iterable[str]) -> list[str]:
     ['dead-channels', 'mean']
     """
     known = list(options)
-    near = nearest(given, known, most=3)
+    near = nearest(str(given).lower(), known, most=3, cutoff=0.5)  # as the page has it
     return near + [option for option in known if option not in near]
