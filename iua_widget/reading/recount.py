@@ -13,8 +13,9 @@ from iua_widget.errors import ProducerError
 from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
+from iua_widget.units.arrange import arrange
 from iua_widget.units.response import as_response
-from iua_widget.units.rule import UNKNOWN, Origin, arrange
+from iua_widget.units.rule import UNKNOWN, Origin
 
 _BLOCK_VALUES: Final = 2**20
 

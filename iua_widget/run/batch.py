@@ -18,10 +18,11 @@ from iua_widget.errors import ProducerError
 from iua_widget.memory.budget import Coming, MemoryBudget
 from iua_widget.memory.plan import batch_bytes
 from iua_widget.tally.tally import Tally, count_overdue
+from iua_widget.units.arrange import arrange
 from iua_widget.units.expert_load import ExpertLoad, of_both
 from iua_widget.units.masking import ON_HOST, OnDevice
 from iua_widget.units.response import Response, as_response
-from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan, UnitRule, arrange
+from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan, UnitRule
 
 NewTally = Callable[[tuple[int, ...], str, UnitPlan], Tally]
 """Makes the tally of a layer seen for the first time, from its unit shape, kind and plan."""

@@ -27,8 +27,9 @@ from iua_widget.tally import device as device_tally
 from iua_widget.tally.device import DeviceTally
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
+from iua_widget.units.arrange import arrange
 from iua_widget.units.masking import OnDevice
-from iua_widget.units.rule import UnitPlan, arrange
+from iua_widget.units.rule import UnitPlan
 
 UNITS = ["auto", "element", "channel", "token"]
 STOPS = Stops(default_stops())
