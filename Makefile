@@ -9,12 +9,16 @@ SETTINGS := pyproject.toml constraints.txt hatch_build.py
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test lint bench picture clean
+.PHONY: help demo lab test quick lint dev format hooks bench picture clean
 
 help:
 	@echo "make demo     train two small nets, count their inactive units, write demo.html"
 	@echo "make lab      open the quickstart notebook in JupyterLab"
 	@echo "make test     lint, type-check, and run every test: Python, TypeScript, browser"
+	@echo "make quick    lint, type-check, and run the tests that need no browser and no patience"
+	@echo "make dev      rebuild the front end as it is edited, in an open JupyterLab and without it"
+	@echo "make format   put Python, TypeScript and styles into their form"
+	@echo "make hooks    have git check what is committed"
 	@echo "make bench    measure against rivals and limits, write tests/benchmarks/results.md"
 	@echo "make picture  record the README's moving picture of the widget anew"
 	@echo "make clean    remove what the others made"
@@ -34,6 +38,24 @@ test: lint
 	$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python tests/browser/firefox.py
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+quick: lint
+	$(BIN)/python hatch_build.py npm run check
+	$(BIN)/python hatch_build.py npm test
+	$(BIN)/python hatch_build.py
+	$(BIN)/python -m pytest --numprocesses 2 -m 'not browser and not slow' $(QUICK)
+
+dev: $(VENV)/.lab
+	$(BIN)/python hatch_build.py
+	$(BIN)/python js/dev.py $(LAB_FLAGS)
+
+format: $(VENV)/.test
+	$(BIN)/python -m ruff check --fix
+	$(BIN)/python -m ruff format
+	$(BIN)/python hatch_build.py npm run format
+
+hooks: $(VENV)/.test
+	$(BIN)/pre-commit install
 
 lint: $(VENV)/.test
 	$(BIN)/python -m ruff check

@@ -15,6 +15,14 @@ collect_ignore = ["tests/widget/shiny_app.py"]  # a process of its own
 collect_ignore_glob = [] if find_spec("triton") else ["iua_widget/engines/device/triton_*.py"]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a GPU where there is none."""
+    if not torch.cuda.is_available():
+        left_out = [item for item in items if item.get_closest_marker("gpu")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.get_closest_marker("gpu") is None]
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Ctrl-C as a terminal has it, here and in what is started from here.

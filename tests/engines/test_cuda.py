@@ -35,7 +35,7 @@ from iua_widget.tally import device as device_tally
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture(params=["triton", "torch"], autouse=True)
