@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from iua_widget.common.arguments import known_arguments_only
 from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.common.atomic_write import as_path
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.layer_names import base_of, choose_layers, unknown_layer
-from iua_widget.common.plain_values import plain
 from iua_widget.common.turn_lock import TurnLock
 from iua_widget.common.words import named
-from iua_widget.engines.choice import choose_engine
+from iua_widget.engines.choice import EngineName, choose_engine
 from iua_widget.errors import (
     FileError,
     IUAError,
@@ -32,18 +32,18 @@ from iua_widget.errors import (
 from iua_widget.files.checkpoint import Checkpoint
 from iua_widget.memory.budget import MemoryBudget
 from iua_widget.memory.plan import plan_table
+from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
 from iua_widget.reading.notes import notes_of_both, tally_notes, zero_notes
 from iua_widget.reading.recount import SAME_DATA, LayerRecount, Recount, RecountBatch
 from iua_widget.reading.results import LayerResult, Reading, read_layer
 from iua_widget.run.batch import PendingBatch, merged_order
 from iua_widget.run.failure import Failure
 from iua_widget.run.open import open_source
-from iua_widget.sources.masks import MaskOption
 from iua_widget.sources.position import Position
 from iua_widget.sources.source import Source
 from iua_widget.tally.tally import Tally, count_waiting, first_difference
-from iua_widget.tolerances import DEFAULT_TAU, Scale, Stops, Tolerances, default_stops
-from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan, UnitRule
+from iua_widget.tolerances import DEFAULT_TAU, Scale, Stops, Tolerances
+from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,6 +124,7 @@ class IUA:
         CHART: Final = "chart"
         TABLE: Final = "table"
 
+    @known_arguments_only
     def __init__(
         self,
         *,
@@ -136,17 +137,25 @@ class IUA:
         keep_inactive: bool = True,
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
-        engine: str = "auto",
+        engine: EngineName = "auto",
         memory: str | int | None = None,
     ) -> None:
-        tolerances = Tolerances.checked(rtol, atol, scale, dead_at, tau)
+        options = CountOptions(
+            tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
+            stops=stops,
+            keep_inactive=keep_inactive,
+            units=units,
+            channel_axis=channel_axis,
+            engine=engine,
+            memory=memory,
+        )
+        self._options, self._engine = options, choose_engine(engine)
+        tolerances = options.tolerances
         self.rtol, self.atol, self.scale = tolerances.rtol, tolerances.atol, tolerances.scale
         self.dead_at, self.tau = tolerances.dead_at, tolerances.tau
-        self._stops = _all_stops(stops, self.atol)
-        self._keep_inactive = bool(keep_inactive)
-        self._unit_rule = UnitRule(units, channel_axis)
-        self._engine = choose_engine(engine)
-        self._budget = MemoryBudget(plain(memory), self._stops, [self.atol])
+        self._stops = options.grid
+        self._keep_inactive = options.keep_inactive
+        self._budget = MemoryBudget(options)
         self._probes = 0
         self._position: Position | None = Position()
         self._source_notes: dict[str, None] = {}
@@ -158,6 +167,7 @@ class IUA:
         self._lock = TurnLock()
 
     @staticmethod
+    @known_arguments_only
     def introspect(
         producer: Any,
         loader: Any = None,
@@ -174,11 +184,11 @@ class IUA:
         mask: MaskOption | None = None,
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
-        mode: str = "eval",
-        calls: str = "auto",
+        mode: Mode = "eval",
+        calls: CallsOption = "auto",
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
-        engine: str = "auto",
+        engine: EngineName = "auto",
         memory: str | int | None = None,
         resume: str | Path | None = None,
         save_every: int | None = None,
@@ -346,9 +356,7 @@ class IUA:
             engine=engine,
             memory=memory,
         )
-        source = open_source(
-            producer,
-            loader,
+        options = SourceOptions(
             layers=layers,
             batch_size=batch_size,
             mask=mask,
@@ -357,6 +365,7 @@ class IUA:
             mode=mode,
             calls=calls,
         )
+        source = open_source(producer, loader, options)
         checkpoint = _checkpoint(resume, save_every)
         if checkpoint is not None and checkpoint.path.exists():
             iua._go_on_from(checkpoint.path, source.weights)
@@ -370,7 +379,7 @@ class IUA:
             if checkpoint is not None:
                 checkpoint.save(iua)
             for note in iua.notes:
-                warnings.warn(note, IUAWarning, stacklevel=2)
+                warnings.warn(note, IUAWarning, stacklevel=3)
         except BaseException as error:  # Ctrl-C at any moment, too, and a disk that is full
             _keep(iua, error)
             if checkpoint is not None:
@@ -424,9 +433,9 @@ class IUA:
             "tau": self.tau,
             "stops": self.stops,
             "keep_inactive": self._keep_inactive,
-            "units": _as_json(self._unit_rule.units),
-            "channel_axis": _as_json(self._unit_rule.channel_axis),
-            "memory": _as_json(self._budget.asked),
+            "units": self._options.units,
+            "channel_axis": self._options.channel_axis,
+            "memory": self._options.memory,
         }
 
     def _take(self, saved: SavedRun) -> None:
@@ -549,7 +558,7 @@ class IUA:
         return PendingBatch(
             number,
             self._tallies,
-            rule=self._unit_rule,
+            rule=self._options.rule,
             new_tally=self._new_tally,
             budget=self._budget,
             engine=self._engine,
@@ -737,6 +746,7 @@ class IUA:
         """
         return self.at().results
 
+    @known_arguments_only
     def at(
         self,
         atol: float | None = None,
@@ -799,6 +809,7 @@ class IUA:
         so = "there is nothing to read"
         raise self.nothing_counted(so)
 
+    @known_arguments_only
     def recount(
         self,
         producer: Any,
@@ -812,8 +823,8 @@ class IUA:
         mask: MaskOption | None = None,
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
-        mode: str = "eval",
-        calls: str = "auto",
+        mode: Mode = "eval",
+        calls: CallsOption = "auto",
         progress: bool = False,
     ) -> Reading:
         """Stream the same data once more, and count exactly at tolerances between stops.
@@ -855,9 +866,7 @@ class IUA:
         (array([2, 1]), True)
         """
         tolerances = self.tolerances(atol, rtol, scale, None)
-        source = open_source(
-            producer,
-            loader,
+        options = SourceOptions(
             layers=layers,
             batch_size=batch_size,
             mask=mask,
@@ -866,6 +875,7 @@ class IUA:
             mode=mode,
             calls=calls,
         )
+        source = open_source(producer, loader, options)
         steps = self.recounting(source, tolerances)
         for _ in _with_bar(steps, source, 0) if progress else steps:
             pass
@@ -925,6 +935,7 @@ class IUA:
             return None
         return recount.layers[layer]
 
+    @known_arguments_only
     def units(
         self,
         layer: str,
@@ -967,6 +978,7 @@ class IUA:
             self._check_read()
             return unit_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
 
+    @known_arguments_only
     def channels(
         self,
         layer: str,
@@ -1016,6 +1028,7 @@ class IUA:
             self._check_read()
             return channel_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
 
+    @known_arguments_only
     def worst(
         self,
         n: int = 10,
@@ -1109,13 +1122,8 @@ class IUA:
         ToleranceError
             If one of them cannot be used.
         """
-        return Tolerances.checked(
-            self.rtol if rtol is None else rtol,
-            self.atol if atol is None else atol,
-            self.scale if scale is None else scale,
-            self.dead_at if dead_at is None else dead_at,
-            self.tau if tau is None else tau,
-        )
+        ours = Tolerances(self.rtol, self.atol, self.scale, self.dead_at, self.tau)
+        return ours.but(rtol=rtol, atol=atol, scale=scale, dead_at=dead_at, tau=tau)
 
     def to_pandas(self) -> pd.DataFrame:
         """The layer table at the tolerances of `results`: see `Reading.to_pandas`."""
@@ -1224,6 +1232,7 @@ class IUA:
                     raise MergeError(message) from None
         return merged
 
+    @known_arguments_only
     def save(self, path: str | Path) -> Path:
         """Save all that is needed to continue, merge or show, to one file.
 
@@ -1272,7 +1281,8 @@ class IUA:
         return path
 
     @staticmethod
-    def load(path: str | Path, *, engine: str = "auto") -> IUA:
+    @known_arguments_only
+    def load(path: str | Path, *, engine: EngineName = "auto") -> IUA:
         """Read what `save` has written: to show it, to merge it, or to count on.
 
         Parameters
@@ -1300,6 +1310,7 @@ class IUA:
         return iua
 
     @staticmethod
+    @known_arguments_only
     def show(
         iua: IUA | Reading,
         *,
@@ -1373,13 +1384,6 @@ def _noted(source: Source) -> dict[str, None]:
     return dict.fromkeys([*source.notes, *([FLUSHED] if flushes() else [])])
 
 
-def _as_json(option: Any) -> Any:
-    """An option of the user's as JSON can hold it."""
-    if isinstance(option, Mapping):
-        return {key: _as_json(value) for key, value in option.items()}
-    return option if option is None or isinstance(option, str) else int(option)
-
-
 def _with_bar(steps: Iterable[int], source: Source, counted: int) -> Generator[int]:
     from tqdm.auto import tqdm
 
@@ -1400,13 +1404,3 @@ def _checkpoint(resume: str | Path | None, save_every: int | None) -> Checkpoint
         )
         raise ProducerError(message)
     return None
-
-
-def _all_stops(stops: Iterable[float] | None, atol: float) -> Stops:
-    if stops is None:
-        return Stops(default_stops(atol))
-    is_one = isinstance(stops, (str, bytes)) or stops is not plain(stops)
-    if is_one or not isinstance(stops, Iterable):
-        message = f"stops={stops!r:.60} is no list of tolerances: write stops=[0, 1e-3, 0.05]."
-        raise ToleranceError(message)
-    return Stops([*stops, atol])

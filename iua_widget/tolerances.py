@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -144,7 +144,7 @@ def default_stops(*extra: float) -> tuple[float, ...]:
 class Tolerances:
     """When a unit is inactive on a probe, and when it is dead.
 
-    Attributes
+    Parameters
     ----------
     rtol, atol : float
         A unit is inactive where ``abs(x) <= atol + rtol * scale``.
@@ -156,41 +156,46 @@ class Tolerances:
         A unit, in maps a channel, is dormant whose mean ``abs(x)`` is at most this times the mean
         of its layer (Sokar et al. 2023).
 
+    Raises
+    ------
+    ToleranceError
+        If a number is negative, NaN, infinite or none, `dead_at` is not above 0 and at most 1, or
+        there is no such scale: give what the message says.
+
     Examples
     --------
     >>> Tolerances(rtol=0.1, atol=0.0, scale="unit_max", dead_at=0.99).probes_needed(1000)
     990
     """
 
-    rtol: float
-    atol: float
-    scale: Scale
+    rtol: float = 1e-05
+    atol: float = 1e-08
+    scale: Scale = "zero"
     dead_at: float = 1.0
     tau: float = DEFAULT_TAU
 
-    @classmethod
-    def checked(
-        cls,
-        rtol: object,
-        atol: object,
-        scale: object,
-        dead_at: object,
-        tau: object = DEFAULT_TAU,
-    ) -> Tolerances:
-        """From what a user gives.
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # the class is frozen
+        set_field(self, "rtol", check_tolerance("rtol", self.rtol))
+        set_field(self, "atol", check_tolerance("atol", self.atol))
+        set_field(self, "scale", check_scale(self.scale))
+        set_field(self, "dead_at", check_dead_at(self.dead_at))
+        set_field(self, "tau", check_tolerance("tau", self.tau))
+
+    def but(self, **given: Any) -> Tolerances:
+        """These, with those given in their place; what is None stays.
 
         Raises
         ------
         ToleranceError
-            If one of them cannot be used.
+            If one of those given cannot be used.
+
+        Examples
+        --------
+        >>> Tolerances().but(atol=0.5, scale=None)
+        Tolerances(rtol=1e-05, atol=0.5, scale='zero', dead_at=1.0, tau=0.025)
         """
-        return cls(
-            check_tolerance("rtol", rtol),
-            check_tolerance("atol", atol),
-            check_scale(scale),
-            check_dead_at(dead_at),
-            check_tolerance("tau", tau),
-        )
+        return replace(self, **{name: one for name, one in given.items() if one is not None})
 
     @property
     def uniform(self) -> bool:

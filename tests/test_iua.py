@@ -377,6 +377,6 @@ def test_a_lazy_sequence_is_not_read_before_the_run() -> None:
             Lazy.read += 1
             return DATA
 
-    steps = IUA().count(as_source(Lazy(), 32))
+    steps = IUA().count(as_source(Lazy()))
     assert Lazy.read == 0
     assert sum(steps) == 3 * 84

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,24 @@ def test_what_is_no_title_or_limit_of_a_page_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     page = w.to_html(tmp_path / "page.html", title="half a \ud800 pair", limit=np.array(1e6))
     assert "half a" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: IUA.introspect(DATA, max_probe=3), "IUA.introspect.*'max_probe'.*'max_probes'"),
+        (lambda: IUA(keep_inactives=True), "IUA.*'keep_inactives'.*'keep_inactive'"),
+        (lambda: IUA.introspect(DATA).at(rtool=0.5), "IUA.at.*'rtool'.*'rtol'"),
+        (lambda: IUA.introspect(DATA).recount(DATA, scales="zero"), "'scales'.*'scale'"),
+        (lambda: IUA.introspect(DATA).units("relu", xyz=1), r"unexpected argument 'xyz'\.$"),
+    ],
+    ids=["introspect", "IUA", "at", "recount", "units"],
+)
+def test_an_unknown_argument_is_answered_with_the_nearest(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_functions_that_refuse_unknown_arguments_keep_their_signatures() -> None:
+    assert "max_probes: 'int | None' = None" in str(inspect.signature(IUA.introspect))
+    assert list(inspect.signature(IUA.at).parameters)[:2] == ["self", "atol"]

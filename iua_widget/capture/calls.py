@@ -6,12 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from torch import nn
 
 from iua_widget.common.words import named
-from iua_widget.sources.calls_option import MOST_SEPARATE, checked_calls
+
+MOST_SEPARATE: Final = 16
+"""With ``"auto"`` more calls than this, with the same weights and of one shape, are one layer."""
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Calls:
     """
 
     def __init__(self, option: str = "auto", merged: Iterable[str] | None = None) -> None:
-        self._option = checked_calls(option)
+        self._option = option
         self._merged = set(merged or ())
         self._decided = option != "auto" or merged is not None
         self._too_many: set[str] = set()

@@ -26,6 +26,7 @@ from iua_widget.capture.source import place
 from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
 from iua_widget.common.tensors import dtype_name
 from iua_widget.errors import IUAError, ProducerError
+from iua_widget.options import CallsOption, SourceOptions
 from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
 
 Forward = Callable[[Any, Any], Any] | None
@@ -39,7 +40,7 @@ def response_infos(
     example: Any = None,
     *,
     forward: Forward = None,
-    calls: str = "auto",
+    calls: CallsOption = "auto",
 ) -> ResponseInfos:
     """Every response that a model gives, by name, in the order of the network.
 
@@ -79,7 +80,7 @@ def response_infos(
     """
     model = unwrapped(model, values=False)
     names = ModuleNames(model)
-    named = Calls(calls)
+    named = Calls(SourceOptions(forward=forward, calls=calls).calls)
     if example is None:
         return ResponseInfos({name: _of_module(name, m) for name, m in names.modules.items()})
     # What fails without values: a course that data decide, or a model of more than tensors.

@@ -13,8 +13,8 @@ from torch import nn
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
 from iua_widget.errors import ProducerError
+from iua_widget.options import CallsOption, SourceOptions
 from iua_widget.sources.batch import Batch
-from iua_widget.sources.calls_option import checked_calls
 from iua_widget.sources.dnikit import is_dnikit_batch
 from iua_widget.sources.pipeline import PipelineStage
 from iua_widget.sources.response_info import ResponseInfos
@@ -57,17 +57,17 @@ class TorchModel:
         example: Any = None,
         *,
         forward: Callable[[Any, Any], Any] | None = None,
-        calls: str = "auto",
+        calls: CallsOption = "auto",
     ) -> None:
         self._model = model
         self._example = example
-        self._forward = forward
-        self._calls = checked_calls(calls)
+        self._options = SourceOptions(forward=forward, calls=calls)
 
     def response_infos(self, example: Any = None) -> ResponseInfos:
         """What responses the model has; see `iua_widget.response_infos`."""
         example = self._example if example is None else example
-        return response_infos(self._model, example, forward=self._forward, calls=self._calls)
+        options = self._options
+        return response_infos(self._model, example, forward=options.forward, calls=options.calls)
 
     def __call__(self, layers: Any = None) -> PipelineStage:
         """A stage that runs the model on each batch, and returns the responses asked for.
@@ -88,9 +88,7 @@ class TorchModel:
         LayerSelectionError
             If one of `layers` matches no module.
         """
-        source = TorchSource(
-            self._model, (), layers=layers, forward=self._forward, calls=self._calls
-        )
+        source = TorchSource(self._model, (), replace(self._options, layers=layers))
 
         def stage(batch: Any) -> Batch:
             parts: dict[str, list[torch.Tensor]] = {}

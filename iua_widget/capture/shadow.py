@@ -8,7 +8,7 @@ import operator
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -21,8 +21,7 @@ from iua_widget.common.cell_context import plain_torch
 from iua_widget.common.forks import free_in_child
 from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
-
-Mode = Literal["eval", "train"]
+from iua_widget.options import Mode
 
 _COPIED_AT_FIRST: Final = 2**30
 """Bytes of parameters that are copied for the first batch, to see which it changes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Final, cast, get_args
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -29,11 +29,12 @@ from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
-from iua_widget.capture.shadow import Mode, Shadow
+from iua_widget.capture.shadow import Shadow
 from iua_widget.capture.watch import Aside, Capture, Findings, LookAgain, Watch
-from iua_widget.common.words import did_you_mean, named
+from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
-from iua_widget.sources.masks import MaskOption, Masks, asked_masks
+from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
+from iua_widget.sources.masks import Masks, asked_masks
 from iua_widget.sources.position import Position
 from iua_widget.sources.producers import at_most
 from iua_widget.sources.source import Record
@@ -55,8 +56,7 @@ class TorchSource:
     ----------
     model : torch.nn.Module
     loader : iterable, torch.utils.data.Dataset, torch.Tensor, numpy.ndarray or mapping
-    layers, batch_size, mask, forward, max_probes, mode, calls
-        See `IUA.introspect`.
+    options : SourceOptions
 
     Raises
     ------
@@ -69,7 +69,7 @@ class TorchSource:
     --------
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
-    >>> source = TorchSource(model, torch.zeros(10, 4), batch_size=5)
+    >>> source = TorchSource(model, torch.zeros(10, 4), SourceOptions(batch_size=5))
     >>> list(source.batches(lambda layer, value, origin: print(layer, tuple(value.shape))))
     1 (5, 8)
     1 (5, 8)
@@ -80,28 +80,13 @@ class TorchSource:
     whole_batches = False
 
     def __init__(
-        self,
-        model: nn.Module,
-        loader: Any,
-        *,
-        layers: Any = None,
-        batch_size: int = 32,
-        mask: MaskOption | None = None,
-        forward: Callable[[Any, Any], Any] | None = None,
-        max_probes: int | None = None,
-        mode: str = "eval",
-        calls: str = "auto",
+        self, model: nn.Module, loader: Any, options: SourceOptions = DEFAULT_SOURCE_OPTIONS
     ) -> None:
         self._model = unwrapped(model)
         self._names = ModuleNames(self._model)
-        self._selection = Selection(self._model, self._names, layers)
-        self._layers = layers
-        self._loader = as_loader(loader, batch_size)
-        self._mask = mask
-        self._forward = _checked_forward(forward)
-        self._max_probes = max_probes
-        self._mode = _checked_mode(mode)
-        self._calls_option = calls
+        self._options = options
+        self._selection = Selection(self._model, self._names, options.layers)
+        self._loader = as_loader(loader, options.batch_size)
         self._calls = self._new_calls()
         self._total = known_total(self._loader)
         self._findings = Findings()
@@ -109,8 +94,8 @@ class TorchSource:
         self._layout = MaskLayout()
         self._shapes: set[str] = set()
         self._overshot = False
-        self._batch_axis = 1 if forward is None and time_major(self._model) else 0
-        self._shadow = Shadow(self._model, self._mode)
+        self._batch_axis = 1 if options.forward is None and time_major(self._model) else 0
+        self._shadow = Shadow(self._model, self._options.mode)
         self._drifted: list[str] = []
         self._randomness = OwnRandomness()
         self._singles = 0
@@ -120,7 +105,7 @@ class TorchSource:
     @property
     def total(self) -> int | None:
         """Probes to come, where known: of a loader that knows its batches, after the first."""
-        return at_most(self._total, self._max_probes)
+        return at_most(self._total, self._options.max_probes)
 
     @property
     def weights(self) -> str | None:
@@ -135,7 +120,7 @@ class TorchSource:
             one.layer.name for of in findings.mixtures.values() for _, one in of.layers.values()
         )
         notes = self._selection.unseen(list(findings.responses), findings.calls.union(experts))
-        if self._mode == "train":
+        if self._options.mode == "train":
             notes.append(
                 "Counted in training mode: what dropout drops counts as inactive, and BatchNorm "
                 "normalizes by each batch, so figures depend on the batches."
@@ -149,8 +134,8 @@ class TorchSource:
         notes += [*self._calls.notes, *self._aside.notes, *self._layout.notes]
         if self._overshot:
             notes.append(
-                f"The last batch could not be cut to max_probes={self._max_probes}, and is counted "
-                "as a whole."
+                f"The last batch could not be cut to max_probes={self._options.max_probes}, and is "
+                "counted as a whole."
             )
         if findings.elsewhere:
             notes.append(
@@ -166,15 +151,16 @@ class TorchSource:
     ) -> Generator[int]:
         """Feed the model once; see `Source.batches`."""
         position = position or Position()
-        self._selection = Selection(self._model, self._names, self._layers)
+        self._selection = Selection(self._model, self._names, self._options.layers)
         self._findings = Findings()
         self._aside = Aside()
         self._calls = self._new_calls(position)
         self._layout = MaskLayout()
         self._shapes = set()
-        self._shadow, self._drifted = Shadow(self._model, self._mode), []
+        self._shadow, self._drifted = Shadow(self._model, self._options.mode), []
         randomness = OwnRandomness()
-        left = None if self._max_probes is None else self._max_probes - position.probes
+        most = self._options.max_probes
+        left = None if most is None else most - position.probes
         counted, number = position.probes, position.batches
         first = True
         generators = [(one, one.get_state()) for one in _generators(self._loader)]
@@ -201,7 +187,7 @@ class TorchSource:
                 self._check_seen()
         finally:
             self._drifted = self._shadow.notes(thorough=True)
-            self._shadow = Shadow(self._model, self._mode)
+            self._shadow = Shadow(self._model, self._options.mode)
             for generator, state in generators:
                 generator.set_state(state)
             iterator.close()
@@ -231,7 +217,7 @@ class TorchSource:
         )
 
     def _new_calls(self, position: Position | None = None) -> Calls:
-        option = self._calls_option
+        option = self._options.calls
         if option == "auto" and self._selection.names_calls:
             option = "separate"
         return Calls(option, None if position is None else position.merged)
@@ -297,7 +283,7 @@ class TorchSource:
             raise watch.failure  # the model has swallowed it
         for capture in watch.loads():
             take(capture)
-        if not number and self._mask is not None:
+        if not number and self._options.mask is not None:
             masks.check_used(list(self._findings.responses), batch=number)
         return inputs.probes
 
@@ -345,8 +331,8 @@ class TorchSource:
 
     def _call(self, inputs: Inputs, number: int) -> None:
         try:
-            if self._forward is not None:
-                self._shadow.bound(self._forward)(self._shadow.model, inputs.batch)
+            if self._options.forward is not None:
+                self._shadow.bound(self._options.forward)(self._shadow.model, inputs.batch)
             else:
                 args, kwargs = arguments(self._model, inputs.batch, number)
                 self._shadow.model(*args, **kwargs)
@@ -375,8 +361,8 @@ class TorchSource:
             self._total = batches * first
 
     def _masks(self, batch: Any, number: int) -> Masks:
-        if self._mask is not None:
-            return asked_masks(self._mask, batch, number)
+        if self._options.mask is not None:
+            return asked_masks(self._options.mask, batch, number)
         return batch_masks(batch, self._names, number)
 
 
@@ -425,21 +411,3 @@ def _hint(message: str, inputs: Inputs, dtype: torch.dtype | None) -> str:
             "forward=lambda model, batch: model(...)."
         )
     return ""
-
-
-def _checked_forward(forward: Any) -> Callable[[Any, Any], Any] | None:
-    if forward is None or callable(forward):
-        return cast("Callable[[Any, Any], Any] | None", forward)
-    message = (
-        f"forward= is {type(forward).__name__}, and must be a callable: "
-        "forward=lambda model, batch: model(batch['x'])."
-    )
-    raise ProducerError(message)
-
-
-def _checked_mode(mode: str) -> Mode:
-    if mode in get_args(Mode):
-        return cast("Mode", mode)
-    hint = did_you_mean(mode, get_args(Mode))
-    message = f"mode must be 'eval' or 'train', and is {mode!r}.{hint}"
-    raise ProducerError(message)

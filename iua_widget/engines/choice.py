@@ -18,12 +18,21 @@ give the same, bit for bit."""
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
 
 
-def choose_engine(name: object) -> Engine:
-    """The engine of a name.
+def check_engine(name: object) -> None:
+    """Check that an engine has this name.
 
-    Parameters
-    ----------
-    name : {"auto", "cpu", "device", "reference"}
+    Raises
+    ------
+    EngineError
+        If none has.
+    """
+    if name not in ENGINES:
+        message = f"engine must be one of {', '.join(map(repr, ENGINES))}, and is {name!r}."
+        raise EngineError(message)
+
+
+def choose_engine(name: EngineName) -> Engine:
+    """The engine of a name.
 
     Raises
     ------
@@ -35,9 +44,7 @@ def choose_engine(name: object) -> Engine:
     >>> type(choose_engine("reference")).__name__
     'ReferenceEngine'
     """
-    if name not in ENGINES:
-        message = f"engine must be one of {', '.join(map(repr, ENGINES))}, and is {name!r}."
-        raise EngineError(message)
+    check_engine(name)
     if name == "auto":
         return AutoEngine()
     if name == "reference":

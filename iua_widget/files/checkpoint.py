@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from iua_widget.common.atomic_write import as_path, file_to_replace
 from iua_widget.errors import FileError
-from iua_widget.sources.producers import check_count
+from iua_widget.options import check_count
 
 _LEAST_SECONDS: Final = 10.0
 _SAVING_SHARE: Final = 20

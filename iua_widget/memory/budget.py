@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+from iua_widget.common.amounts import device_budget, format_bytes, memory_budget
 from iua_widget.engines.cpu import pages
 from iua_widget.errors import MemoryBudgetError
-from iua_widget.memory.amounts import device_budget, format_bytes, memory_budget
 from iua_widget.memory.plan import (
     FEWEST_STOPS,
     LayerNeed,
@@ -18,10 +18,10 @@ from iua_widget.memory.plan import (
     plan_memory,
     with_waiting,
 )
+from iua_widget.options import CountOptions
 from iua_widget.tally.tally import Tally
 from iua_widget.tally.unit_counts import counter_bytes
 from iua_widget.tally.unit_magnitudes import BYTES_PER_UNIT
-from iua_widget.tolerances import Stops
 
 if TYPE_CHECKING:
     import torch
@@ -69,11 +69,8 @@ class MemoryBudget:
 
     Parameters
     ----------
-    memory : str, int or None
-        See `iua_widget.memory.amounts.memory_budget`.
-    stops : Stops
-    always : iterable of float
-        Stops that no layer gives up.
+    options : CountOptions
+        Of which `memory` is used, the grid of stops, and `atol`, a stop that no layer gives up.
 
     Attributes
     ----------
@@ -81,21 +78,16 @@ class MemoryBudget:
         What each layer takes; empty before the first batch.
     asked : str, int or None
         What was asked for.
-
-    Raises
-    ------
-    MemoryBudgetError
-        If `memory` is no amount of memory.
     """
 
-    def __init__(self, memory: str | int | None, stops: Stops, always: Iterable[float]) -> None:
+    def __init__(self, options: CountOptions) -> None:
         self.plans: list[LayerPlan] = []
         self._planned = self._least = 0
-        self._stops = stops
-        self._always = tuple(always)
+        self._stops = options.grid
+        self._always = (options.tolerances.atol,)
+        self.asked = options.memory
         # What is free is asked for when the run begins: the model may not be loaded yet.
-        self._bytes = None if memory is None else memory_budget(memory)
-        self.asked = memory
+        self._bytes = None if self.asked is None else memory_budget(self.asked)
         self._devices: set[torch.device] = set()
 
     @property

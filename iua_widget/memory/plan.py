@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from iua_widget.common.amounts import format_bytes
 from iua_widget.errors import MemoryBudgetError
-from iua_widget.memory.amounts import format_bytes
 from iua_widget.tally.unit_magnitudes import BYTES_PER_UNIT
 
 if TYPE_CHECKING:

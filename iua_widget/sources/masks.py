@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from iua_widget.common.layer_names import matches, try_one_of, unmatched
 from iua_widget.errors import ProducerError
+from iua_widget.options import MaskOption
 from iua_widget.units.masked_arrays import unmasked
-
-MaskOption = Callable[[Any], Any]
-"""Takes a batch as the loader gave it; returns an array of shape (items, positions), zero where
-there is padding (or one to be added to scores, below zero there), a mapping of layer glob to such
-arrays, or None."""
 
 
 class Masks:
@@ -102,22 +98,6 @@ def asked_masks(option: MaskOption, batch: Any, number: int) -> Masks:
         )
         raise ProducerError(message, batch=number) from error
     return Masks(masks if isinstance(masks, Mapping) else {"*": masks}, batch=number)
-
-
-def check_mask_option(option: Any) -> None:
-    """Check that `mask=` is a callable or left out.
-
-    Raises
-    ------
-    ProducerError
-        Otherwise.
-    """
-    if option is not None and not callable(option):
-        message = (
-            f"mask= is {type(option).__name__}, and must be a callable on the batch, such as "
-            "mask=lambda batch: batch['attention_mask']."
-        )
-        raise ProducerError(message)
 
 
 def _as_mask(value: Any, batch: int) -> np.ndarray:

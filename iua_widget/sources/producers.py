@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from itertools import chain
@@ -11,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from iua_widget.common.plain_values import plain
 from iua_widget.errors import ProducerError
+from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
 from iua_widget.sources.batch import origins_and_probes
-from iua_widget.sources.masks import MaskOption, asked_masks
+from iua_widget.sources.masks import asked_masks
 from iua_widget.sources.pipeline import Pipeline
 from iua_widget.sources.position import Position
 from iua_widget.sources.source import Record, Source
@@ -34,10 +33,8 @@ class MappingSource:
         Probes, where known.
     restartable : bool
         Whether `open_stream` can be called again.
-    max_probes : int, optional
-        Where to end; the batch that goes beyond is cut.
-    mask : callable, optional
-        Given a batch, says which positions are real: see `iua_widget.sources.masks`.
+    options : SourceOptions
+        Of which `max_probes` and `mask` are used.
     steady : bool
         Whether every batch gives the same layers.
     notes : callable, optional
@@ -53,8 +50,7 @@ class MappingSource:
         label: str,
         total: int | None = None,
         restartable: bool = True,
-        max_probes: int | None = None,
-        mask: MaskOption | None = None,
+        options: SourceOptions = DEFAULT_SOURCE_OPTIONS,
         steady: bool = True,
         notes: Callable[[], list[str]] = list,
     ) -> None:
@@ -64,13 +60,12 @@ class MappingSource:
         self.restartable = restartable
         self._total = total
         self._open_stream = open_stream
-        self._max_probes = max_probes
-        self._mask = mask
+        self._options = options
 
     @property
     def total(self) -> int | None:
         """Probes it will give, where known."""
-        return at_most(self._total, self._max_probes)
+        return at_most(self._total, self._options.max_probes)
 
     @property
     def notes(self) -> list[str]:
@@ -91,7 +86,8 @@ class MappingSource:
         """Stream once; see `Source.batches`."""
         position = position or Position()
         first = position.batches
-        left = None if self._max_probes is None else self._max_probes - position.probes
+        most, mask = self._options.max_probes, self._options.mask
+        left = None if most is None else most - position.probes
         if left is not None and left <= 0:
             return
         stream = position.onward(_iterate(self._open_stream(), self.label))
@@ -100,15 +96,15 @@ class MappingSource:
                 fields = _fields(batch, number)
                 origins, counted = origins_and_probes(batch)
                 probes = _probes(fields, number) if counted is None else counted
-                masks = None if self._mask is None else asked_masks(self._mask, batch, number)
+                masks = None if mask is None else asked_masks(mask, batch, number)
                 if left is not None and probes > left:
                     fields = {layer: response[:left] for layer, response in fields.items()}
                     masks = masks.rows(left) if masks else None
                     probes = left
                 for layer, response in fields.items():
                     origin = origins.get(layer, UNKNOWN)
-                    mask = masks.of(layer) if masks else origin.mask
-                    record(layer, response, replace(origin, mask=mask))
+                    real = masks.of(layer) if masks else origin.mask
+                    record(layer, response, replace(origin, mask=real))
                 if masks and number == first:
                     masks.check_used(list(fields), batch=number)
                 yield probes
@@ -125,28 +121,17 @@ def at_most(total: int | None, most: int | None) -> int | None:
     return min(total, most) if total is not None and most is not None else total
 
 
-def as_source(
-    producer: Any,
-    batch_size: int,
-    *,
-    max_probes: int | None = None,
-    mask: MaskOption | None = None,
-) -> Source:
+def as_source(producer: Any, options: SourceOptions = DEFAULT_SOURCE_OPTIONS) -> Source:
     """Make a source of any producer that is not a model.
 
     Parameters
     ----------
     producer : mapping, callable or iterable
-        One mapping of layer to array, cut into batches of `batch_size`; a callable given
-        `batch_size` (DNIKit's protocol), or taking nothing, that returns an iterable of batches; or
-        such an iterable itself. A batch is a mapping of layer to array, or an object whose
-        `fields` is one.
-    batch_size : int
-        Probes a batch, where we cut or ask.
-    max_probes : int, optional
-        Where to end.
-    mask : callable, optional
-        Given a batch, says which positions are real: see `iua_widget.sources.masks`.
+        One mapping of layer to array, cut into batches; a callable given the batch size (DNIKit's
+        protocol), or taking nothing, that returns an iterable of batches; or such an iterable
+        itself. A batch is a mapping of layer to array, or an object whose `fields` is one.
+    options : SourceOptions
+        Of which `batch_size`, `max_probes` and `mask` are used.
 
     Returns
     -------
@@ -160,19 +145,18 @@ def as_source(
     Examples
     --------
     >>> import numpy as np
-    >>> source = as_source({"relu": np.zeros((100, 8))}, batch_size=32)
+    >>> source = as_source({"relu": np.zeros((100, 8))})
     >>> source.total, list(source.batches(lambda layer, value, origin: None))
     (100, [32, 32, 32, 4])
     """
     label = type(producer).__name__
     if isinstance(producer, Mapping):
-        return _mapping_source(producer, batch_size, max_probes, mask)
+        return _mapping_source(producer, options)
     if callable(producer):
         return MappingSource(
-            _opener(producer, batch_size),
+            _opener(producer, options.batch_size),
             label=_callable_label(producer),
-            max_probes=max_probes,
-            mask=mask,
+            options=options,
             steady=getattr(producer, "steady", True) is True,
             notes=(lambda: producer.notes) if isinstance(producer, Pipeline) else list,
         )
@@ -188,29 +172,11 @@ def as_source(
         label=label,
         total=_sequence_total(producer),
         restartable=not isinstance(producer, Iterator),
-        max_probes=max_probes,
-        mask=mask,
+        options=options,
     )
 
 
-def check_count(name: str, value: object, example: int = 32) -> int:
-    """Return `value` if it is a whole number above 0.
-
-    Raises
-    ------
-    ProducerError
-        Otherwise.
-    """
-    number = plain(value)
-    if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= sys.maxsize:
-        return number
-    message = f"{name} must be a whole number above 0, and is {value!r}: try {name}={example}."
-    raise ProducerError(message)
-
-
-def _mapping_source(
-    mapping: Mapping[str, Any], batch_size: int, max_probes: int | None, mask: MaskOption | None
-) -> Source:
+def _mapping_source(mapping: Mapping[str, Any], options: SourceOptions) -> Source:
     if not mapping:
         message = "the mapping of layer to array is empty: there is nothing to count."
         raise ProducerError(message)
@@ -219,12 +185,12 @@ def _mapping_source(
 
     def cut() -> Iterator[Mapping[str, Any]]:
         # An empty array still tells its layer and shape: one batch of no probes.
-        for start in range(0, max(total, 1), batch_size):
-            rows = slice(start, start + batch_size)
+        for start in range(0, max(total, 1), options.batch_size):
+            rows = slice(start, start + options.batch_size)
             yield {layer: response[rows] for layer, response in mapping.items()}
 
     label = f"{len(mapping)} array{'' if len(mapping) == 1 else 's'}"
-    return MappingSource(cut, label=label, total=total, max_probes=max_probes, mask=mask)
+    return MappingSource(cut, label=label, total=total, options=options)
 
 
 def _opener(producer: Callable[..., Any], batch_size: int) -> Callable[[], Any]:

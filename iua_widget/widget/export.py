@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from iua_widget.common.amounts import format_bytes
 from iua_widget.common.atomic_write import as_path, replacing
 from iua_widget.errors import IUAWarning
-from iua_widget.memory.amounts import format_bytes
 from iua_widget.widget.assets import script, styles
 
 PAYLOAD_VERSION: Final = 3

@@ -20,13 +20,14 @@ import traitlets
 from iua_widget.common.cell_context import CellContext
 from iua_widget.common.layer_names import unknown_layer
 from iua_widget.common.plain_values import plain
+from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAError, IUAWarning, ProducerError
 from iua_widget.iua import IUA
+from iua_widget.options import CallsOption, MaskOption, Mode, SourceOptions
 from iua_widget.reading.notes import HARDLY_ANY, activation_shares, opening_rtol
 from iua_widget.reading.presets import find_preset
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.open import open_source
-from iua_widget.sources.masks import MaskOption
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import (
     DEFAULT_TAU,
@@ -83,8 +84,8 @@ class IUAWidget(anywidget.AnyWidget):
 
     Parameters
     ----------
-    source : torch.nn.Module, producer or IUA
-        A model, with its `loader`; any producer `IUA.introspect` takes; or a finished `IUA`.
+    producer : mapping, callable, iterable, torch.nn.Module or IUA
+        Any producer that `IUA.introspect` takes; a model, with its `loader`; or a finished `IUA`.
     loader : iterable, Dataset, Tensor or numpy.ndarray, optional
         The model's inputs.
     layers : str, type, LayerKind, Module, callable, or iterable of these, optional
@@ -214,7 +215,7 @@ class IUAWidget(anywidget.AnyWidget):
 
     def __init__(
         self,
-        source: Any,
+        producer: Any,
         loader: Any = None,
         *,
         layers: Any = None,
@@ -223,9 +224,9 @@ class IUAWidget(anywidget.AnyWidget):
         mask: MaskOption | None = None,
         forward: Callable[[Any, Any], Any] | None = None,
         max_probes: int | None = None,
-        mode: str = "eval",
-        calls: str = "auto",
-        engine: str = "auto",
+        mode: Mode = "eval",
+        calls: CallsOption = "auto",
+        engine: EngineName = "auto",
         memory: str | int | None = None,
         rtol: float | None = None,
         atol: float | None = None,
@@ -245,11 +246,11 @@ class IUAWidget(anywidget.AnyWidget):
             self._chosen.pop(trait, None)
         kept = dict(self._chosen)
         asked = kept | self._given
-        tolerances = Tolerances.checked(
+        tolerances = Tolerances(
             **_DEFAULTS | {name: value for name, value in asked.items() if name in _DEFAULTS}
         )
         self._source: Source | None = None
-        if isinstance(source, IUA):
+        if isinstance(producer, IUA):
             _check_unused(
                 loader=loader,
                 layers=layers,
@@ -263,11 +264,9 @@ class IUAWidget(anywidget.AnyWidget):
                 engine=None if engine == "auto" else engine,
                 memory=memory,
             )
-            self._iua = source.counted if isinstance(source, IUAOnShow) else source
+            self._iua = producer.counted if isinstance(producer, IUAOnShow) else producer
         else:
-            self._source = open_source(
-                source,
-                loader,
+            options = SourceOptions(
                 layers=layers,
                 batch_size=batch_size,
                 mask=mask,
@@ -276,6 +275,7 @@ class IUAWidget(anywidget.AnyWidget):
                 mode=mode,
                 calls=calls,
             )
+            self._source = open_source(producer, loader, options)
             self._counted_how = {
                 "units": units,
                 "channel_axis": channel_axis,
@@ -283,8 +283,8 @@ class IUAWidget(anywidget.AnyWidget):
                 "memory": memory,
             }
             self._iua = self._new_iua(tolerances)
-            if isinstance(source, Mapping):
-                self._layers_known = list(source)
+            if isinstance(producer, Mapping):
+                self._layers_known = list(producer)
         self._background, self._on_show = background, OnShow(tolerances)
         self._context = CellContext()
         self._shiny = current_shiny_session()

@@ -18,6 +18,7 @@ from transformers import BatchEncoding
 
 from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError
 from iua_widget.capture.source import TorchSource
+from iua_widget.options import SourceOptions
 
 
 class Net(nn.Module):
@@ -135,7 +136,7 @@ def test_max_probes_of_arrays_cuts_every_layer() -> None:
 def test_a_sized_loader_gives_a_total(
     model: Net, kind: str, before: int | None, after_one: int | None
 ) -> None:
-    source = TorchSource(model, LOADERS[kind](), batch_size=10)
+    source = TorchSource(model, LOADERS[kind](), SourceOptions(batch_size=10))
     assert source.total == before
     batches = source.batches(lambda *_: None)
     next(batches)

@@ -30,6 +30,7 @@ from iua_widget.engines.device.engine import DeviceEngine
 from iua_widget.engines.device.fallback import KernelsWithFallback
 from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.reference import ReferenceEngine
+from iua_widget.options import SourceOptions
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
 from iua_widget.tally.tally import Tally
@@ -158,7 +159,8 @@ def test_nothing_waits_in_the_pass_of_a_later_batch(units: str, text: bool) -> N
         for batch in loader
     ]
     iua = IUA(units=units)
-    steps = iua.count(open_source(net, on_device, mask=(lambda _: next(masks)) if text else None))
+    options = SourceOptions(mask=(lambda _: next(masks)) if text else None)
+    steps = iua.count(open_source(net, on_device, options))
     next(steps)
     with nothing_waits():
         assert next(steps)

@@ -32,6 +32,7 @@ from iua_widget.engines.engine import (
     RunningSums,
 )
 from iua_widget.engines.reference import ReferenceEngine
+from iua_widget.options import SourceOptions
 from iua_widget.run.open import open_source
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
@@ -436,7 +437,7 @@ def counted(
     """A run, read after some of its batches."""
     mask = options.pop("mask", None)
     iua = IUA(engine=engine, **options)
-    for _ in iua.count(open_source(list(batches), mask=mask)):
+    for _ in iua.count(open_source(list(batches), options=SourceOptions(mask=mask))):
         if reads is not None and next(reads) and iua.tally("layer").probes:
             iua.at()
             iua.units("layer")

@@ -390,7 +390,7 @@ from iua_widget.run.open import open_source
 threads.cores = lambda: 2
 one = np.ones((96, 30_000), np.float32)
 iua = IUA(engine="cpu")
-steps = iua.count(open_source({{letter: one for letter in "abcdef"}}, batch_size=32))
+steps = iua.count(open_source({{letter: one for letter in "abcdef"}}))
 next(steps), next(steps)
 assert iua.tally("a").waiting == 64
 """

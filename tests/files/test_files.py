@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from iua_widget import IUA, FileError, IUAWidget, MergeError
 from iua_widget.files import container
+from iua_widget.options import SourceOptions
 from iua_widget.sources.producers import as_source
 from iua_widget.tally.tally import Tally
 
@@ -84,7 +85,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, options: dict[str, Any
         here, there = (one.at(scale="zero").results["conv"] for one in (loaded, iua))
         assert here.inactive == there.inactive
     for one in (iua, loaded):
-        assert list(one.count(as_source(batches(1), 8))) == [8]
+        assert list(one.count(as_source(batches(1), SourceOptions(batch_size=8)))) == [8]
     assert loaded.probes == 32
     assert os.listdir(tmp_path) == ["run.iua"]  # noqa: PTH208
 

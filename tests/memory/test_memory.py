@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iua_widget import IUA, IUAWarning, IUAWidget, MemoryBudgetError
-from iua_widget.memory.amounts import format_bytes, free_memory, memory_budget
+from iua_widget.common.amounts import format_bytes, free_memory, memory_budget
 from iua_widget.memory.plan import LayerNeed, plan_memory, thinned_columns
 from iua_widget.run.open import open_source
 from iua_widget.tally.unit_magnitudes import BYTES_PER_UNIT
@@ -83,7 +83,7 @@ def test_batches_wait_to_be_counted_together_where_a_tenth_of_the_memory_holds_t
     stepped = {}
     for memory in ("500 MB", "20 MB", "8 MB"):
         iua = IUA(memory=memory)
-        steps = iua.count(open_source({"a": data}, batch_size=32))
+        steps = iua.count(open_source({"a": data}))
         waiting = [iua.tally("a").waiting for _ in zip(range(4), steps, strict=False)]
         batch_bytes = int(iua.plan["batch bytes"].iloc[0])
         assert batch_bytes >= 20_000 * (32 + max(waiting))

@@ -321,7 +321,7 @@ def test_what_is_done_with_the_result_of_a_widget_is_done_to_what_was_counted(
     loaded = IUA.load(widget.iua.save(tmp_path / "run.iua"))
     assert (loaded.atol, loaded.stops) == (0.1, widget.iua.stops)
     assert IUA.merge(widget.iua, loaded).probes == 2 * widget.iua.probes
-    for _ in widget.iua.count(as_source(DATA, 32)):
+    for _ in widget.iua.count(as_source(DATA)):
         pass
     assert widget.iua.probes == 192
 

@@ -1,0 +1,51 @@
+"""Answers to a misspelled argument: the error names the argument that comes nearest."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from iua_widget.common.words import did_you_mean
+
+_Parameters = ParamSpec("_Parameters")
+_Returned = TypeVar("_Returned")
+
+
+def known_arguments_only(
+    function: Callable[_Parameters, _Returned],
+) -> Callable[_Parameters, _Returned]:
+    """Refuse a keyword argument that a public function has not, with the nearest it has.
+
+    The function keeps its signature, for help and for editors. It is called from one frame
+    further: warnings need a `stacklevel` one larger.
+
+    Raises
+    ------
+    TypeError
+        When the function is called with an argument that it has not.
+
+    Examples
+    --------
+    >>> @known_arguments_only
+    ... def paint(*, color: str = "red") -> str:
+    ...     return color
+    >>> paint(colour="blue")
+    Traceback (most recent call last):
+    TypeError: paint() got an unexpected argument 'colour'. Did you mean 'color'?
+    """
+    parameters = inspect.signature(function).parameters.values()
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+    known = {one.name for one in parameters if one.kind not in by_place}
+    named = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+
+    @functools.wraps(function)
+    def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
+        for name in kwargs.keys() - known:
+            hint = did_you_mean(name, sorted(known - {"self"}))
+            message = f"{named}() got an unexpected argument {name!r}.{hint}"
+            raise TypeError(message)
+        return function(*args, **kwargs)
+
+    return checked
