@@ -16,6 +16,14 @@ const weighty = {
   },
 };
 
+/** What is bundled of others comes with its license. */
+const licenses = await Promise.all(
+  Object.keys(JSON.parse(await readFile("package.json", "utf8")).dependencies).map(
+    async (name) =>
+      `/*! ${name}\n${(await readFile(`node_modules/${name}/LICENSE`, "utf8")).trim()} */`,
+  ),
+);
+
 const options = {
   entryPoints: { widget: "src/widget.ts" },
   outdir,
@@ -26,6 +34,7 @@ const options = {
   supported: { nesting: false },
   minify: true,
   legalComments: "none",
+  banner: { js: licenses.join("\n") },
   logLevel: "info",
   plugins: [weighty],
 };
@@ -36,6 +45,7 @@ async function shrink(path) {
     module: true,
     ecma: 2022,
     compress: { passes: 2 },
+    format: { comments: "some" },
   });
   await writeFile(path, code);
 }

@@ -32,13 +32,13 @@ describe("AnywidgetHost", () => {
     const model = new FakeModel();
     const host = new AnywidgetHost(model, new AbortController().signal);
     for (let step = 1; step <= 20; step++) {
-      host.setTolerances({ atol: step });
+      host.set({ atol: step });
       expect(model.state.atol).toBe(step);
       vi.advanceTimersByTime(16);
     }
     expect(model.saves).toBeLessThanOrEqual(4);
     const before = model.saves;
-    host.setTolerances({ atol: 99 });
+    host.set({ atol: 99 });
     host.settle();
     expect(model.saves).toBe(before + 1);
     vi.advanceTimersByTime(1000);
@@ -50,47 +50,13 @@ describe("AnywidgetHost", () => {
     const view = new AbortController();
     const host = new AnywidgetHost(model, view.signal);
     let calls = 0;
-    host.subscribe("tolerances", () => calls++, view.signal);
-    host.setTolerances({ rtol: 0.1 });
-    host.setTolerances({ rtol: 0.2 });
+    host.subscribe("rtol", () => calls++, view.signal);
+    host.set({ rtol: 0.1 });
+    host.set({ rtol: 0.2 });
     view.abort();
     expect(model.saves).toBe(2);
     model.set("rtol", 0.3);
     expect(calls).toBe(2);
     expect([...model.listeners.values()].every((set) => set.size === 0)).toBe(true);
-  });
-
-  it("takes empty bytes for none and honors a view's offset", () => {
-    const model = new FakeModel();
-    const host = new AnywidgetHost(model, new AbortController().signal);
-    model.state._table = new DataView(new ArrayBuffer(0));
-    expect(host.table()).toBeNull();
-    model.state._table = new Uint8Array([1, 2, 3]).subarray(1);
-    expect(host.table()?.getUint8(0)).toBe(2);
-    model.state._table = new ArrayBuffer(4);
-    expect(host.table()?.byteLength).toBe(4);
-  });
-});
-
-describe("the view's state", () => {
-  it("is the model's, or the default where the kernel is older, and lets go of units", () => {
-    const model = new FakeModel();
-    const view = new AbortController();
-    const host = new AnywidgetHost(model, view.signal);
-    expect(host.view()).toEqual({ selected: [], sort: null, filter: "", color: "share" });
-    const heard: string[] = [];
-    for (const topic of ["selected", "sort", "filter", "color"] as const)
-      host.subscribe(topic, () => heard.push(topic), view.signal);
-    host.setView({ selected: [3, 4], sort: { column: "dead", ascending: false } });
-    host.setView({ filter: "conv" });
-    expect(heard).toEqual(["selected", "sort", "filter"]);
-    expect(host.view()).toEqual({
-      selected: [3, 4],
-      sort: { column: "dead", ascending: false },
-      filter: "conv",
-      color: "share",
-    });
-    host.setLayer("other");
-    expect(host.view().selected).toEqual([]);
   });
 });

@@ -1,7 +1,8 @@
+import { effect } from "@preact/signals-core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AnywidgetHost, type WidgetModel } from "../src/host/host";
-import { followKernel } from "../src/host/kernel_watch";
-import { KernelContact } from "../src/page/kernel_contact";
+import { followKernel, GONE } from "../src/host/kernel_watch";
+import { Heartbeat } from "../src/page/heartbeat";
 
 class Signal<Value> {
   readonly slots = new Set<(sender: unknown, value: Value) => void>();
@@ -53,7 +54,7 @@ describe("a kernel that the notebook tells of", () => {
       const model = new Model();
       followKernel(model);
       model.kernel.statusChanged.emit(status);
-      expect(new AnywidgetHost(model, new AbortController().signal).kernelGone()).toBe(true);
+      expect(new AnywidgetHost(model, new AbortController().signal).get(GONE) === true).toBe(true);
     },
   );
 
@@ -61,14 +62,14 @@ describe("a kernel that the notebook tells of", () => {
     const model = new Model();
     followKernel(model);
     model.kernel.disposed.emit(undefined);
-    expect(new AnywidgetHost(model, new AbortController().signal).kernelGone()).toBe(true);
+    expect(new AnywidgetHost(model, new AbortController().signal).get(GONE) === true).toBe(true);
   });
 
   it.each(["busy", "idle", "unknown"])("is there: %s", (status) => {
     const model = new Model();
     followKernel(model);
     model.kernel.statusChanged.emit(status);
-    expect(new AnywidgetHost(model, new AbortController().signal).kernelGone()).toBe(false);
+    expect(new AnywidgetHost(model, new AbortController().signal).get(GONE) === true).toBe(false);
   });
 
   it("gets nothing while it is gone, and what was set meanwhile when it is heard again", () => {
@@ -76,20 +77,18 @@ describe("a kernel that the notebook tells of", () => {
     followKernel(model);
     const host = new AnywidgetHost(model, new AbortController().signal);
     const heard: boolean[] = [];
-    host.subscribe("kernel", () => heard.push(host.kernelGone()), new AbortController().signal);
+    host.subscribe(GONE, () => heard.push(host.get(GONE) === true), new AbortController().signal);
     model.kernel.statusChanged.emit("restarting");
     model.kernel.statusChanged.emit("starting");
-    host.setView({ filter: "conv" });
+    host.set({ filter: "conv" });
     host.settle();
     host.command("restart");
     host.shown(3);
     expect([model.saves, model.sent]).toEqual([0, []]);
-    expect(host.view().filter).toBe("conv");
-    expect(host.unitsAbsent()).toMatch(/kernel that had them is gone/);
+    expect(host.get("filter")).toBe("conv");
     model.set("_run", {});
     expect(heard).toEqual([true, false]);
     expect(model.saves).toBe(1);
-    expect(host.unitsAbsent()).toBeNull();
   });
 
   it("is followed as long as the widget is there", () => {
@@ -106,7 +105,7 @@ describe("a kernel that the notebook tells of", () => {
     (manager) => {
       const model = new Model(manager ?? {});
       followKernel(model);
-      expect(new AnywidgetHost(model, new AbortController().signal).kernelGone()).toBe(false);
+      expect(new AnywidgetHost(model, new AbortController().signal).get(GONE) === true).toBe(false);
     },
   );
 });
@@ -116,11 +115,9 @@ describe("contact with a kernel", () => {
   afterEach(() => void vi.useRealTimers());
 
   const opened = () => {
+    const contact = new Heartbeat(new AbortController().signal);
     const changes: string[] = [];
-    const contact = new KernelContact(
-      () => changes.push(contact.contact()),
-      new AbortController().signal,
-    );
+    effect(() => void changes.push(contact.contact.value));
     return { contact, changes };
   };
 
@@ -131,26 +128,26 @@ describe("contact with a kernel", () => {
       vi.advanceTimersByTime(3000);
       contact.heard();
     }
-    expect(contact.contact()).toBe("there");
+    expect(contact.contact.value).toBe("there");
     vi.advanceTimersByTime(8500);
-    expect(contact.contact()).toBe("there");
+    expect(contact.contact.value).toBe("there");
     vi.advanceTimersByTime(1500);
-    expect([contact.contact(), contact.silence()]).toEqual(["silent", 10]);
+    expect([contact.contact.value, contact.silentFor.value]).toEqual(["silent", 10]);
     contact.heard();
-    expect([contact.contact(), contact.silence()]).toEqual(["there", null]);
+    expect([contact.contact.value, contact.silentFor.value]).toEqual(["there", null]);
   });
 
   it("is not missed where no sign is due, until something is asked", () => {
     const { contact, changes } = opened();
     contact.watch(false, false);
     vi.advanceTimersByTime(3_600_000);
-    expect(contact.contact()).toBe("there");
+    expect(contact.contact.value).toBe("there");
     contact.asked();
     vi.advanceTimersByTime(10_000);
-    expect(contact.contact()).toBe("silent");
+    expect(contact.contact.value).toBe("silent");
     contact.heard();
     vi.advanceTimersByTime(3_600_000);
-    expect(contact.contact()).toBe("there");
+    expect(contact.contact.value).toBe("there");
     expect(changes.at(-1)).toBe("there");
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -161,15 +158,19 @@ describe("contact with a kernel", () => {
     const asleep = vi.spyOn(performance, "now");
     asleep.mockReturnValue(performance.now() + 8 * 3_600_000);
     vi.advanceTimersByTime(500);
-    expect(contact.contact()).toBe("there");
+    expect(contact.contact.value).toBe("there");
     asleep.mockRestore();
   });
 
   it("is known to be over where the host says so, with nothing to wait for", () => {
     const { contact } = opened();
     contact.watch(true, true);
-    expect([contact.contact(), contact.silence(), vi.getTimerCount()]).toEqual(["gone", null, 0]);
+    expect([contact.contact.value, contact.silentFor.value, vi.getTimerCount()]).toEqual([
+      "gone",
+      null,
+      0,
+    ]);
     contact.watch(true, false);
-    expect(contact.contact()).toBe("there");
+    expect(contact.contact.value).toBe("there");
   });
 });

@@ -1,7 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { decodeBase64 } from "../src/host/base64";
-import { EMPTY_RUN } from "../src/host/host";
 import { StaticHost, type StaticPayload } from "../src/host/static_host";
 
 const BYTES = Uint8Array.from({ length: 4096 }, (_, index) => (index * index) % 251);
@@ -24,20 +23,7 @@ const PAYLOAD: StaticPayload = {
   version: 3,
   title: "one page",
   text: "what it says",
-  state: {
-    rtol: 0,
-    atol: 1e-8,
-    scale: "zero",
-    dead_at: 1,
-    tau: 0.025,
-    selected: [],
-    sort: null,
-    filter: "",
-    color: "share",
-    layer: "",
-    status: "done",
-    _run: EMPTY_RUN,
-  },
+  state: { layer: "", selected: [5] },
   table: [...TEXTS.keys()].filter((id) => id.startsWith("table")),
   worst: ["units-0"],
   units: { whole: ["units-0"], torn: ["torn"], lost: ["nowhere"] },
@@ -49,8 +35,8 @@ function read(id: string): string {
   return text;
 }
 
-function bytesOf(view: DataView | null): number[] {
-  return view === null ? [] : [...new Uint8Array(view.buffer)];
+function bytesOf(view: unknown): number[] {
+  return !(view instanceof DataView) ? [] : [...new Uint8Array(view.buffer)];
 }
 
 describe("decodeBase64", () => {
@@ -75,11 +61,11 @@ describe("StaticHost", () => {
   it("puts together what the page holds in parts", async () => {
     expect(PAYLOAD.table.length).toBeGreaterThan(1);
     const host = await StaticHost.open(PAYLOAD, read);
-    expect(bytesOf(host.table())).toEqual([...BYTES]);
-    expect(host.layer()).toBe("whole");
-    expect(bytesOf(host.units())).toEqual([...BYTES.subarray(7)]);
-    expect(bytesOf(host.worst())).toEqual([...BYTES.subarray(7)]);
-    expect(host.unitsAbsent("whole")).toBeNull();
+    expect(bytesOf(host.get("_table"))).toEqual([...BYTES]);
+    expect(host.get("layer")).toBe("whole");
+    expect(bytesOf(host.get("_units"))).toEqual([...BYTES.subarray(7)]);
+    expect(bytesOf(host.get("_worst"))).toEqual([...BYTES.subarray(7)]);
+    expect(host.get("_absent")).toBe("");
   });
 
   it("asks for the parts of a layer only once it is on show", async () => {
@@ -87,16 +73,16 @@ describe("StaticHost", () => {
     const state = { ...PAYLOAD.state, layer: "absent" };
     const host = await StaticHost.open({ ...PAYLOAD, state }, asked);
     expect(asked.mock.calls.flat()).toEqual([...PAYLOAD.table, ...PAYLOAD.worst]);
-    expect(host.unitsAbsent("absent")).toMatch(/left out/);
-    host.setLayer("whole");
-    await vi.waitFor(() => expect(host.units()).not.toBeNull());
+    expect(host.get("_absent")).toMatch(/left out/);
+    host.set({ layer: "whole" });
+    await vi.waitFor(() => expect(host.get("_units")).not.toBeNull());
     expect(asked.mock.calls.flat()).toEqual([...PAYLOAD.table, ...PAYLOAD.worst, "units-0"]);
   });
 
   it.each(["torn", "lost"])("says that a layer is damaged: %s", async (layer) => {
     const host = await StaticHost.open({ ...PAYLOAD, state: { ...PAYLOAD.state, layer } }, read);
-    expect(host.units()).toBeNull();
-    expect(host.unitsAbsent(layer)).toMatch(/damaged/);
+    expect(host.get("_units")).toBeNull();
+    expect(host.get("_absent")).toMatch(/damaged/);
   });
 
   it("refuses a page of another format", async () => {

@@ -1,28 +1,14 @@
 /** A host for the exported file: all data is in the page, there is no kernel. */
 
-import type { Tolerances } from "../reading/threshold";
 import { decodeBase64 } from "./base64";
-import {
-  EMPTY_RUN,
-  EMPTY_VIEW,
-  type Host,
-  type RunInfo,
-  type Status,
-  type Topic,
-  VIEW_TOPICS,
-  type View,
-} from "./host";
+import type { Host } from "./host";
 
 export interface StaticPayload {
   readonly version: number;
   readonly title: string;
   readonly text: string;
-  readonly state: Tolerances &
-    View & {
-      readonly layer: string;
-      readonly status: Status;
-      readonly _run: Partial<RunInfo>;
-    };
+  /** The traits but for those in bytes. */
+  readonly state: Readonly<Record<string, unknown>> & { readonly layer: string };
   /** Where the page holds the parts of the table's snapshot, compressed and in base64. */
   readonly table: readonly string[];
   /** Those of the worst units' snapshot. */
@@ -32,6 +18,9 @@ export interface StaticPayload {
 
 /** The text of a part: asked for when it is needed, and not kept. */
 export type ReadPart = (id: string) => string;
+
+const DAMAGED = "The units of this layer are damaged in this file.";
+const LEFT_OUT = "The units of this layer were left out of this file to keep it small.";
 
 async function unpack(parts: readonly string[], read: ReadPart): Promise<DataView> {
   const packed = new Blob(parts.map((id) => decodeBase64(read(id))));
@@ -45,26 +34,15 @@ export class StaticHost implements Host {
   readonly canRun = false;
   readonly #payload: StaticPayload;
   readonly #read: ReadPart;
-  readonly #table: DataView;
-  readonly #worst: DataView;
-  readonly #listeners = new Map<Topic, Set<() => void>>();
-  #tolerances: Tolerances;
-  #view: View;
-  #layer = "";
-  #units: DataView | null = null;
-  #damaged = new Set<string>();
+  readonly #state: Record<string, unknown>;
+  readonly #listeners = new Map<string, Set<() => void>>();
 
-  private constructor(payload: StaticPayload, read: ReadPart, table: DataView, worst: DataView) {
+  private constructor(payload: StaticPayload, read: ReadPart, bytes: Record<string, DataView>) {
     this.title = payload.title;
     this.text = payload.text;
     this.#payload = payload;
     this.#read = read;
-    this.#table = table;
-    this.#worst = worst;
-    const { rtol, atol, scale, dead_at, tau } = payload.state;
-    this.#tolerances = { rtol, atol, scale, dead_at, tau };
-    const { selected, sort, filter, color } = payload.state;
-    this.#view = { selected, sort, filter, color };
+    this.#state = { ...payload.state, ...bytes };
   }
 
   static async open(payload: StaticPayload, read: ReadPart): Promise<StaticHost> {
@@ -74,101 +52,52 @@ export class StaticHost implements Host {
           "Export it again.",
       );
     }
-    const table = await unpack(payload.table, read);
-    const host = new StaticHost(payload, read, table, await unpack(payload.worst, read));
-    const first = payload.state.layer || Object.keys(payload.units)[0] || "";
-    await host.#select(first);
+    const _table = await unpack(payload.table, read);
+    const _worst = await unpack(payload.worst, read);
+    const host = new StaticHost(payload, read, { _table, _worst });
+    await host.#select(payload.state.layer || Object.keys(payload.units)[0] || "");
     return host;
   }
 
-  async #select(name: string): Promise<void> {
-    this.#layer = name;
-    this.#units = null;
-    this.#notify("layer");
-    const parts = Object.hasOwn(this.#payload.units, name) ? this.#payload.units[name] : undefined;
-    if (parts === undefined) return;
+  async #select(layer: string): Promise<void> {
+    const parts = Object.hasOwn(this.#payload.units, layer) ? this.#payload.units[layer] : null;
+    const _absent = parts === null ? LEFT_OUT : "";
+    this.#put({ layer, _absent, _units: null });
+    if (parts == null) return;
+    let read: Record<string, unknown>;
     try {
-      const units = await unpack(parts, this.#read);
-      if (this.#layer !== name) return;
-      this.#units = units;
+      read = { _units: await unpack(parts, this.#read) };
     } catch {
-      this.#damaged.add(name);
+      read = { _absent: DAMAGED };
     }
-    this.#notify("units");
+    if (this.#state.layer === layer) this.#put(read);
   }
 
-  #notify(topic: Topic): void {
-    for (const listener of this.#listeners.get(topic) ?? []) listener();
+  #put(changes: Readonly<Record<string, unknown>>): void {
+    Object.assign(this.#state, changes);
+    for (const name of Object.keys(changes)) {
+      for (const listener of this.#listeners.get(name) ?? []) listener();
+    }
   }
 
-  tolerances(): Tolerances {
-    return this.#tolerances;
+  get(name: string): unknown {
+    return this.#state[name];
   }
 
-  setTolerances(changes: Partial<Tolerances>): void {
-    this.#tolerances = { ...this.#tolerances, ...changes };
-    this.#notify("tolerances");
+  set({ layer, ...changes }: Readonly<Record<string, unknown>>): void {
+    this.#put(changes);
+    if (layer !== undefined && layer !== this.#state.layer) void this.#select(String(layer));
   }
 
   settle(): void {}
-
-  layer(): string {
-    return this.#layer;
-  }
-
-  setLayer(name: string): void {
-    if (name === this.#layer) return;
-    this.setView({ selected: EMPTY_VIEW.selected });
-    void this.#select(name);
-  }
-
-  view(): View {
-    return this.#view;
-  }
-
-  setView(changes: Partial<View>): void {
-    this.#view = { ...this.#view, ...changes };
-    for (const name of Object.keys(changes)) this.#notify(VIEW_TOPICS[name as keyof View]);
-  }
-
-  status(): Status {
-    return this.#payload.state.status;
-  }
-
-  run(): RunInfo {
-    return { ...EMPTY_RUN, ...this.#payload.state._run };
-  }
-
-  table(): DataView {
-    return this.#table;
-  }
-
-  units(): DataView | null {
-    return this.#units;
-  }
-
-  worst(): DataView {
-    return this.#worst;
-  }
-
-  unitsAbsent(layer: string): string | null {
-    if (this.#damaged.has(layer)) return "The units of this layer are damaged in this file.";
-    return Object.hasOwn(this.#payload.units, layer)
-      ? null
-      : "The units of this layer were left out of this file to keep it small.";
-  }
-
-  kernelGone(): boolean {
-    return false;
-  }
 
   command(): void {}
 
   shown(): void {}
 
-  subscribe(topic: Topic, listener: () => void, signal: AbortSignal): void {
-    const listeners = this.#listeners.get(topic) ?? new Set();
-    this.#listeners.set(topic, listeners.add(listener));
+  subscribe(name: string, listener: () => void, signal: AbortSignal): void {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
     signal.addEventListener("abort", () => listeners.delete(listener), { once: true });
   }
 }

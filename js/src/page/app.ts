@@ -1,46 +1,32 @@
-/** The whole view: takes changes from the host, reads the numbers once a frame, hands them on. */
+/** The whole view: makes the parts, and has each brought up to date when what it shows has changed. */
 
-import type { Command, Host, Topic } from "../host/host";
+import { computed } from "@preact/signals-core";
+import type { Command, Host } from "../host/host";
 import { widthIn } from "../names/text_width";
 import { type DrawnPicture, drawPicture, HEADING_ROOM, NAME_SIZE } from "../picture/picture";
 import { colorsOf, savePicture } from "../picture/save_picture";
 import { formatInteger, plural } from "../reading/format";
-import { UnitReader } from "../reading/layers";
-import { asSort } from "../reading/row_order";
 import { ruleInWords } from "../reading/rule_words";
-import { decodeTable, decodeUnits, SnapshotError, type UnitsSnapshot } from "../reading/snapshot";
-import { TableReading } from "../reading/table_reading";
+import { SnapshotError } from "../reading/snapshot";
 import { LayerTable } from "../table/layer_table";
-import { whyNone } from "../table/layer_warnings";
 import { TolerancePanel } from "../tolerances/tolerance_panel";
 import { Alert } from "../ui/alert";
 import { element, setAttribute, setVariable } from "../ui/dom";
 import { followTheme } from "../ui/theme";
-import { LayerUnits, type UnitsState } from "../units/layer_units";
-import { isSelection, unitsOf, type WorstUnit, WorstUnits } from "../worst/worst_reading";
+import { LayerUnits } from "../units/layer_units";
+import { isSelection, unitsOf, type WorstUnit } from "../worst/worst_reading";
 import { WorstUnitsList } from "../worst/worst_units";
 import { ContactAlert } from "./contact_alert";
-import { KernelContact } from "./kernel_contact";
+import { Heartbeat } from "./heartbeat";
 import { Notes, openedBecause } from "./notes";
 import { headingName, pictureCurve, pictureRows } from "./picture_of";
 import { Presentation } from "./presentation";
-import { detailsText, StatusRow } from "./status";
+import { detailsText, StatusRow, stateWord } from "./status";
+import { type Status, Store } from "./store";
 import { TabStrip } from "./tab_strip";
-import { ViewMenu } from "./view_menu";
+import { unitsOnShow } from "./units_on_show";
+import { PANELS, ViewMenu } from "./view_menu";
 
-const TOPICS: readonly Topic[] = [
-  "tolerances",
-  "layer",
-  "run",
-  "kernel",
-  "table",
-  "units",
-  "worst",
-  "selected",
-  "sort",
-  "filter",
-  "color",
-];
 /** From here on table and picture stand side by side. */
 const WIDE_FROM = 900;
 /** Below, the rule takes one line more. */
@@ -70,85 +56,62 @@ function showError(alert: Alert, error: unknown): void {
 
 export class App {
   readonly #host: Host;
+  readonly #store: Store;
+  readonly #heartbeat: Heartbeat;
   readonly #status: StatusRow;
   readonly #notes: Notes;
   readonly #runError = new Alert();
   readonly #viewError = new Alert();
   readonly #mishap = new Alert();
-  readonly #contact: KernelContact;
   readonly #contactAlert = new ContactAlert();
   readonly #tolerances: TolerancePanel;
   readonly #table: LayerTable;
   readonly #units: LayerUnits;
-  readonly #worstList: WorstUnitsList;
+  readonly #worst: WorstUnitsList;
   readonly #strip: TabStrip;
   readonly #menu: ViewMenu;
   readonly #node: HTMLElement;
-  readonly #stale = new Set<Topic>(TOPICS);
-  readonly #unitReader = new UnitReader();
-  #frame = 0;
-  #reading: TableReading | null = null;
-  #unitsData: UnitsSnapshot | null = null;
-  #worst: WorstUnits | null = null;
 
-  constructor(host: Host, signal: AbortSignal) {
+  constructor(host: Host, abort: AbortSignal) {
     this.#host = host;
-    this.#status = new StatusRow(host.canRun, (command) => this.#ask(command), signal);
-    this.#notes = new Notes(signal);
+    const store = new Store(host, abort);
+    this.#store = store;
+    this.#heartbeat = new Heartbeat(abort);
+    this.#status = new StatusRow(host.canRun, (command) => this.#ask(command), abort);
+    this.#notes = new Notes(abort);
     this.#tolerances = new TolerancePanel(
       {
-        onInput: (changes) => {
-          host.setTolerances(changes);
-          this.#invalidate("tolerances");
-        },
+        onInput: (changes) => store.set(changes),
         onSettle: () => host.settle(),
         onRecount: () => this.#ask("recount"),
       },
-      signal,
+      abort,
     );
     this.#table = new LayerTable(
       {
         onSelect: (layer) => {
-          if (this.#outOfReach(layer)) return;
-          host.setLayer(layer);
-          this.#invalidate("layer");
+          if (this.#within.value === null || this.#within.value === layer) store.select(layer);
         },
-        onSort: (sort) => {
-          host.setView({ sort });
-          this.#invalidate("sort");
-        },
-        onFilter: (filter) => {
-          host.setView({ filter });
-          this.#invalidate("filter");
-        },
+        onSort: (sort) => store.set({ sort }),
+        onFilter: (filter) => store.set({ filter }),
       },
-      signal,
+      abort,
     );
     this.#units = new LayerUnits(
       {
-        onTolerances: (changes) => {
-          host.setTolerances(changes);
-          this.#invalidate("tolerances");
-        },
+        onTolerances: (changes) => store.set(changes),
         onSettle: () => host.settle(),
-        onColoring: (color) => {
-          host.setView({ color });
-          this.#invalidate("color");
-        },
-        onSelect: (selected) => {
-          host.setView({ selected });
-          this.#invalidate("selected");
-        },
+        onColoring: (color) => store.set({ color }),
+        onSelect: (selected) => store.set({ selected }),
       },
-      signal,
+      abort,
     );
-    this.#worstList = new WorstUnitsList((unit) => this.#present(unit), signal);
-    this.#strip = new TabStrip("units in detail", () => this.#showWorst(), signal);
-    this.#strip.add("worst", "Worst units of the network", this.#worstList.node());
+    this.#worst = new WorstUnitsList((unit) => this.#present(unit), abort);
+    this.#strip = new TabStrip("units in detail", abort);
+    this.#strip.add("worst", "Worst units of the network", this.#worst.node());
     this.#strip.add("layer", "Of this layer", this.#units.list.node());
     this.#strip.add("selected", "Selected", this.#units.selected.node());
     this.#strip.pin(this.#units.card.node());
-    this.#contact = new KernelContact(() => this.#invalidate("kernel"), signal);
     this.#node = element(
       "div",
       { class: "iua-widget", attributes: { "data-lm-suppress-shortcuts": "true" } },
@@ -164,34 +127,30 @@ export class App {
       element("div", { class: "iua-panes" }, this.#table.node(), this.#units.heatmap.node()),
       this.#strip.node(),
     );
-    const presentation = new Presentation(this.#node, () => this.#presented(), signal);
+    const presentation = new Presentation(this.#node, () => this.#presented(), abort);
     this.#menu = new ViewMenu(
-      {
-        presentation,
-        show: (panel, shown) => this.#node.classList.toggle(`iua-without-${panel}`, !shown),
-        save: (kind) => savePicture(this.#picture(), kind, this.#pictureTitle()),
-      },
-      signal,
+      { presentation, save: (kind) => savePicture(this.#picture(), kind, this.#pictureTitle()) },
+      abort,
     );
     this.#status.addBefore(this.#notes.button());
     this.#status.add(this.#menu.node());
     this.#node.classList.toggle("iua-static", !host.canRun);
-    for (const topic of TOPICS) host.subscribe(topic, () => this.#invalidate(topic), signal);
-    host.subscribe("run", () => this.#contact.heard(), signal);
-    this.#node.addEventListener("keydown", keepFromHost, { signal });
-    this.#followSize(signal);
-    followTheme(() => this.#recolor(), signal);
-    signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
+    for (const name of ["status", "_run"]) {
+      host.subscribe(name, () => this.#heartbeat.heard(), abort);
+    }
+    this.#node.addEventListener("keydown", keepFromHost, { signal: abort });
+    this.#followSize(abort);
+    followTheme(() => this.#recolor(), abort);
   }
 
   node(): HTMLElement {
     return this.#node;
   }
 
-  #followSize(signal: AbortSignal): void {
+  #followSize(abort: AbortSignal): void {
     const observer = new ResizeObserver(() => this.#fitWidth());
     observer.observe(this.#node);
-    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+    abort.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
   #fitWidth(): void {
@@ -210,38 +169,22 @@ export class App {
 
   #ask(command: Command): void {
     this.#host.command(command);
-    this.#contact.asked();
+    this.#heartbeat.asked();
   }
 
-  /** Whether the units of a layer are neither on the page nor to be had. */
-  #outOfReach(layer: string): boolean {
-    return this.#host.kernelGone() && this.#unitsData?.layer !== layer;
-  }
-
-  #invalidate(topic: Topic): void {
-    this.#stale.add(topic);
-    if (this.#frame !== 0) return;
-    this.#frame = requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#update();
-    });
-  }
-
-  /** Bring everything up to date now; call once the node is in the page. */
+  /** Show everything, and go on showing it; call once the node is in the page. */
   paint(): void {
     this.#fitWidth();
-    this.#update();
+    this.#store.update();
+    this.#showRun();
+    this.#showLayers();
+    this.#showUnits();
+    this.#store.show(() => {
+      const fault = this.#store.fault.value;
+      if (fault === null) this.#viewError.hide();
+      else showError(this.#viewError, fault);
+    });
     this.#units.heatmap.recolor();
-  }
-
-  #update(): void {
-    try {
-      this.#read();
-      this.#show();
-      this.#viewError.hide();
-    } catch (error) {
-      showError(this.#viewError, error);
-    }
   }
 
   /** Show what went wrong beside the updates, in a listener say; it stays. */
@@ -249,87 +192,112 @@ export class App {
     showError(this.#mishap, error);
   }
 
-  /** Decode what arrived since; a topic that fails is not tried again before it changes. */
-  #read(): void {
-    const stale = new Set(this.#stale);
-    this.#stale.clear();
-    if (stale.has("table")) {
-      const bytes = this.#host.table();
-      this.#reading = bytes === null ? null : new TableReading(decodeTable(bytes));
-    }
-    if (stale.has("units")) {
-      const bytes = this.#host.units();
-      this.#unitsData = bytes === null ? null : decodeUnits(bytes);
-    }
-    if (stale.has("worst")) {
-      const bytes = this.#host.worst();
-      this.#worst = bytes === null ? null : new WorstUnits(bytes);
-    }
+  /** Whether the run is in one of these states. */
+  #is(...states: readonly Status[]): boolean {
+    return states.includes(this.#store.traits.status.value);
   }
 
-  #show(): void {
-    const tolerances = this.#host.tolerances();
-    const reading = this.#reading?.read(tolerances) ?? null;
-    const table = reading?.table;
-    const layer = this.#host.layer();
-    const run = this.#host.run();
-    this.#showStatus();
-    if (run.error === null) this.#runError.hide();
-    else this.#runError.show(run.error.title, run.error.message);
-    this.#notes.update(run.notes);
-    const status = this.#host.status();
-    this.#tolerances.update({
-      table: table ?? null,
-      layer,
-      tolerances,
-      exact: reading?.allExact ?? true,
-      share: reading?.share ?? Number.NaN,
-      canRecount:
-        this.#contact.contact() === "there" &&
-        this.#host.canRun &&
-        run.restartable &&
-        (status === "done" || status === "stopped"),
-      opened: openedBecause(run.notes),
-    });
-    const { sort, filter } = this.#host.view();
-    if (reading !== null) setVariable(this.#node, "--iua-layers", String(reading.layers));
-    const toCome = status === "idle" || status === "running" || status === "paused";
-    this.#node.classList.toggle("iua-nothing-counted", reading === null && !toCome);
-    const within = this.#within();
-    this.#table.update({ reading, layer, sort: asSort(sort), filter, within });
-    this.#units.heatmap.tellFrom(reading?.table.layers.map(({ name }) => name) ?? []);
-    this.#units.update(this.#unitsState(layer));
-    this.#showWorst();
-    const selected = this.#host.view().selected.length;
-    this.#strip.name(
-      "selected",
-      selected === 0 ? "Selected" : `Selected (${formatInteger(selected)})`,
+  #showRun(): void {
+    const { status, _run, _gone } = this.#store.traits;
+    const { contact, silentFor } = this.#heartbeat;
+    const { canRun } = this.#host;
+    this.#store.show(() =>
+      this.#heartbeat.watch(canRun && this.#is("running", "paused"), _gone.value),
     );
-    this.#host.shown(run.frame);
+    this.#store.show(() => {
+      setAttribute(this.#node, "data-status", status.value);
+      this.#node.classList.toggle("iua-silent", contact.value !== "there");
+      this.#contactAlert.update(contact.value);
+      this.#status.update(status.value, _run.value, contact.value, silentFor.value);
+      this.#menu.tell(detailsText(status.value, _run.value));
+    });
+    this.#store.show(() => {
+      const { error, notes } = _run.value;
+      if (error === null) this.#runError.hide();
+      else this.#runError.show(error.title, error.message);
+      this.#notes.update(notes);
+    });
+  }
+
+  #showLayers(): void {
+    const { reading, tolerances, traits } = this.#store;
+    const { contact } = this.#heartbeat;
+    const canRecount = computed(
+      () =>
+        contact.value === "there" &&
+        this.#host.canRun &&
+        traits._run.value.restartable &&
+        this.#is("done", "stopped"),
+    );
+    const opened = computed(() => openedBecause(traits._run.value.notes));
+    this.#store.show(() =>
+      this.#tolerances.update({
+        table: reading.value?.table ?? null,
+        layer: traits.layer.value,
+        tolerances: tolerances.value,
+        exact: reading.value?.allExact ?? true,
+        share: reading.value?.share ?? Number.NaN,
+        canRecount: canRecount.value,
+        opened: opened.value,
+      }),
+    );
+    this.#store.show(() => {
+      const layers = reading.value?.layers;
+      if (layers !== undefined) setVariable(this.#node, "--iua-layers", String(layers));
+      const toCome = this.#is("idle", "running", "paused");
+      this.#node.classList.toggle("iua-nothing-counted", layers === undefined && !toCome);
+    });
+    this.#store.show(() =>
+      this.#table.update({
+        reading: reading.value,
+        layer: traits.layer.value,
+        sort: traits.sort.value,
+        filter: traits.filter.value,
+        within: this.#within.value,
+      }),
+    );
+    const { without } = this.#menu;
+    this.#store.show(() => {
+      for (const panel of PANELS) {
+        this.#node.classList.toggle(`iua-without-${panel}`, without.value.has(panel));
+      }
+    });
+  }
+
+  #showUnits(): void {
+    const { reading, tolerances, traits } = this.#store;
+    const { layer, selected } = traits;
+    this.#store.show(() =>
+      this.#units.heatmap.tellFrom(traits._table.value?.table.layers.map(({ name }) => name) ?? []),
+    );
+    const units = unitsOnShow(this.#store);
+    this.#store.show(() => this.#units.update(units()));
+    this.#store.show(() => {
+      if (this.#strip.shown.value !== "worst") return;
+      const [name, chosen] = [layer.value, selected.value];
+      this.#worst.update({
+        list: traits._worst.value?.at(tolerances.value) ?? null,
+        reading: reading.value,
+        isSelected: (unit) => isSelection(unit, name, chosen),
+        comes: this.#host.canRun && !traits._gone.value,
+        within: this.#within.value,
+      });
+    });
+    this.#store.show(() => {
+      const units = selected.value.length;
+      this.#strip.name("selected", units === 0 ? "Selected" : `Selected (${formatInteger(units)})`);
+    });
   }
 
   /** The one layer whose units are there to be seen; null where those of any can come. */
-  #within(): string | null {
-    return this.#host.kernelGone() ? (this.#unitsData?.layer ?? "") : null;
-  }
-
-  #showWorst(): void {
-    if (this.#strip.shown !== "worst") return;
-    const layer = this.#host.layer();
-    const { selected } = this.#host.view();
-    this.#worstList.update({
-      list: this.#worst?.at(this.#host.tolerances()) ?? null,
-      reading: this.#reading,
-      isSelected: (unit) => isSelection(unit, layer, selected),
-      comes: this.#host.canRun && !this.#host.kernelGone(),
-      within: this.#within(),
-    });
-  }
+  readonly #within = computed(() => {
+    const { _gone, _units } = this.#store.traits;
+    return _gone.value ? (_units.value?.layer ?? "") : null;
+  });
 
   /** Show one of the worst: its layer, and it or all positions of it, selected. */
   #present(unit: WorstUnit): void {
-    this.#host.setLayer(unit.layer.name);
-    this.#invalidate("layer");
+    this.#store.select(unit.layer.name);
     this.#units.present(unit.layer.name, unitsOf(unit));
   }
 
@@ -339,19 +307,16 @@ export class App {
   }
 
   #pictureTitle(): string {
-    const { source } = this.#host.run();
-    return this.#host.title || `Inactive units of ${source}`;
+    return this.#host.title || `Inactive units of ${this.#store.traits._run.value.source}`;
   }
 
   /** The panels on show, with what a reader needs to know beside them. */
   #picture(): DrawnPicture {
-    const text = (selector: string): string =>
-      this.#node.querySelector(selector)?.textContent ?? "";
-    const without = (panel: string): boolean =>
-      this.#node.classList.contains(`iua-without-${panel}`);
-    const reading = this.#reading;
-    const layer = this.#host.layer();
-    const shown = reading === null || without("table") ? [] : this.#table.shown();
+    const { traits } = this.#store;
+    const [reading, tolerances] = [this.#store.reading.value, this.#store.tolerances.value];
+    const [layer, run] = [traits.layer.value, traits._run.value];
+    const without = this.#menu.without.value;
+    const shown = reading === null || without.has("table") ? [] : this.#table.shown();
     const exact = reading?.allExact ?? true;
     const row = reading?.table.layers.findIndex(({ name }) => name === layer) ?? -1;
     const widthOf = widthIn(this.#node, 600, `${NAME_SIZE}px`);
@@ -361,68 +326,22 @@ export class App {
         : pictureRows(reading, shown, layer, widthOf);
     const name =
       reading === null || row < 0 ? layer : headingName(reading, row, HEADING_ROOM, widthOf);
-    const heatmap = without("heatmap") ? null : this.#units.heatmap.picture();
+    const heatmap = without.has("heatmap") ? null : this.#units.heatmap.picture();
+    const state = stateWord(traits.status.value, run, this.#heartbeat.contact.value);
     return drawPicture({
       title: this.#pictureTitle(),
       text: this.#host.text,
       lines: [
-        `inactive: ${ruleInWords(this.#host.tolerances())}${exact ? "" : " · a–b holds the true number"}`,
-        `${plural(this.#host.run().probes, "probe")} · ${text(".iua-state-word").toLowerCase()}`,
+        `inactive: ${ruleInWords(tolerances)}${exact ? "" : " · a–b holds the true number"}`,
+        `${plural(run.probes, "probe")} · ${state.toLowerCase()}`,
       ],
       ...table,
       curve:
-        reading === null || row < 0 || without("tolerances")
+        reading === null || row < 0 || without.has("tolerances")
           ? null
-          : pictureCurve(reading, row, this.#host.tolerances(), name),
+          : pictureCurve(reading, row, tolerances, name),
       heatmap: heatmap && { ...heatmap, name },
       colors: colorsOf(this.#node),
     });
-  }
-
-  #showStatus(): void {
-    const status = this.#host.status();
-    const counting = status === "running" || status === "paused";
-    this.#contact.watch(this.#host.canRun && counting, this.#host.kernelGone());
-    setAttribute(this.#node, "data-status", status);
-    const contact = this.#contact.contact();
-    const run = this.#host.run();
-    this.#contactAlert.update(contact);
-    this.#status.update(status, run, contact, this.#contact.silence());
-    this.#menu.tell(detailsText(status, run));
-    this.#node.classList.toggle("iua-silent", contact !== "there");
-  }
-
-  #unitsState(layer: string): UnitsState {
-    const units = this.#unitsData;
-    const message = (text: string): UnitsState => ({ kind: "message", layer, text });
-    const table = this.#reading;
-    if (layer === "" || table === null) {
-      return message(
-        table === null
-          ? "The units of a layer appear here once it has been counted."
-          : "Select a layer in the table to see its units.",
-      );
-    }
-    if (units?.layer !== layer) {
-      return message(this.#host.unitsAbsent(layer) ?? `Waiting for units of ${layer}…`);
-    }
-    const row = table.table.layers.findIndex((meta) => meta.name === layer);
-    if (row < 0) return message(`Waiting for units of ${layer}…`);
-    const meta = table.meta(row);
-    if (units.probes === 0) return message(`No probe has reached ${layer}${whyNone(meta)}.`);
-    if (units.units === 0) return message(`${layer} has no units: its responses have no entries.`);
-    const tolerances = this.#host.tolerances();
-    const reading = this.#unitReader.read(table.table, units, tolerances);
-    const { color, selected } = this.#host.view();
-    return {
-      kind: "units",
-      units,
-      reading,
-      layer: table.layer(row),
-      tolerances,
-      rtolStops: table.table.rtolStops,
-      coloring: color,
-      selected,
-    };
   }
 }

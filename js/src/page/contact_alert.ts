@@ -1,7 +1,7 @@
 /** Says that the kernel is gone or silent, and what to do. */
 
 import { Alert } from "../ui/alert";
-import type { Contact } from "./kernel_contact";
+import type { Contact } from "./heartbeat";
 
 const KEPT = "What was counted stays on show; to count on, run the cell again.";
 

@@ -1,9 +1,10 @@
 /** The state of the run: a word, progress, rate, time left, and the buttons that apply. */
 
-import type { Command, RunInfo, Status } from "../host/host";
+import type { Command } from "../host/host";
 import { formatBytes, formatDuration, formatInteger, formatRate, plural } from "../reading/format";
 import { element, setAttribute, setText, setVariable } from "../ui/dom";
-import type { Contact } from "./kernel_contact";
+import type { Contact } from "./heartbeat";
+import type { RunInfo, Status } from "./store";
 
 const WORDS: Readonly<Record<Status, string>> = {
   idle: "Ready",
@@ -39,13 +40,14 @@ function progressText(run: RunInfo): string {
 }
 
 /** What is read as the state: a kernel that is not heard from may not be counting any more. */
-function stateWord(status: Status, contact: Contact): string {
+export function stateWord(status: Status, run: RunInfo, contact: Contact): string {
   if (contact === "gone") return "Kernel gone";
-  return contact === "silent" ? "No answer" : (WORDS[status] ?? status);
+  if (contact === "silent") return "No answer";
+  return run.recounting && status === "running" ? "Counting again" : (WORDS[status] ?? status);
 }
 
-function paceText(status: Status, run: RunInfo, silence: number | null): string {
-  if (silence !== null) return `· last heard ${formatDuration(silence)} ago`;
+function paceText(status: Status, run: RunInfo, silentFor: number | null): string {
+  if (silentFor !== null) return `· last heard ${formatDuration(silentFor)} ago`;
   if (status === "running" && run.remaining !== null) {
     return `· ${formatDuration(run.remaining)} left`;
   }
@@ -103,14 +105,9 @@ export class StatusRow {
     this.#stop.addEventListener("click", () => send("stop"), { signal });
   }
 
-  /** `silence`: for how many seconds the kernel has not been heard from; null where it is, or gone. */
-  update(status: Status, run: RunInfo, contact: Contact, silence: number | null): void {
-    setText(
-      this.#word,
-      run.recounting && status === "running" && contact === "there"
-        ? "Counting again"
-        : stateWord(status, contact),
-    );
+  /** `silentFor`: for how many seconds the kernel has not been heard from; null where it is, or gone. */
+  update(status: Status, run: RunInfo, contact: Contact, silentFor: number | null): void {
+    setText(this.#word, stateWord(status, run, contact));
     setText(this.#source, run.source);
     this.#source.title = run.source;
     const progress = progressText(run);
@@ -119,7 +116,7 @@ export class StatusRow {
     const most = run.total === null ? progress : progressText({ ...run, probes: run.total });
     setVariable(this.#numbers, "--characters", String(most.length));
     this.#numbers.title = detailsText(status, run);
-    setText(this.#pace, paceText(status, run, silence));
+    setText(this.#pace, paceText(status, run, silentFor));
     this.#updateProgress(status, run);
     this.#updateButtons(status, run.restartable);
     for (const button of [this.#main, this.#stop]) button.disabled = contact !== "there";

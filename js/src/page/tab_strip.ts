@@ -1,5 +1,6 @@
 /** Tabs in a strip, one panel on show, and beside them what stays in sight whichever is open. */
 
+import { signal } from "@preact/signals-core";
 import { element, setAttribute, setText } from "../ui/dom";
 
 interface Tab {
@@ -15,30 +16,23 @@ export class TabStrip {
   readonly #panels = element("div", { class: "iua-tab-panels" });
   readonly #pinned = element("div", { class: "iua-strip-pinned" });
   readonly #node: HTMLElement;
-  readonly #onShow: (key: string) => void;
-  readonly #signal: AbortSignal;
-  #shown = "";
+  readonly #abort: AbortSignal;
+  /** The key of the tab on show. */
+  readonly shown = signal("");
 
-  /** `onShow` is told of a tab that the user has opened. */
-  constructor(label: string, onShow: (key: string) => void, signal: AbortSignal) {
-    this.#onShow = onShow;
-    this.#signal = signal;
+  constructor(label: string, abort: AbortSignal) {
+    this.#abort = abort;
     this.#list = element("div", {
       class: "iua-tabs",
       attributes: { role: "tablist", "aria-label": label },
     });
-    this.#list.addEventListener("keydown", (event) => this.#key(event), { signal });
+    this.#list.addEventListener("keydown", (event) => this.#key(event), { signal: abort });
     this.#node = element(
       "section",
       { class: "iua-strip", attributes: { "aria-label": label } },
       element("div", { class: "iua-strip-main" }, this.#list, this.#panels),
       this.#pinned,
     );
-  }
-
-  /** The key of the tab on show. */
-  get shown(): string {
-    return this.#shown;
   }
 
   /** Add a tab after those there are; the first one is shown. */
@@ -57,17 +51,15 @@ export class TabStrip {
       },
       content,
     );
-    button.addEventListener("click", () => this.#open(key), { signal: this.#signal });
+    button.addEventListener("click", () => this.show(key), { signal: this.#abort });
     this.#tabs.push({ key, button, panel });
     this.#list.append(button);
     this.#panels.append(panel);
-    this.show(this.#shown === "" ? key : this.#shown);
+    this.show(this.shown.value || key);
   }
 
-  /** Show a tab; a key that there is not leaves all as it is. */
   show(key: string): void {
-    if (!this.#tabs.some((tab) => tab.key === key)) return;
-    this.#shown = key;
+    this.shown.value = key;
     for (const { key: other, button, panel } of this.#tabs) {
       const here = other === key;
       setAttribute(button, "aria-selected", String(here));
@@ -87,15 +79,9 @@ export class TabStrip {
     this.#pinned.replaceChildren(content);
   }
 
-  #open(key: string): void {
-    if (key === this.#shown) return;
-    this.show(key);
-    this.#onShow(key);
-  }
-
   #key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const here = this.#tabs.findIndex(({ key }) => key === this.#shown);
+    const here = this.#tabs.findIndex(({ key }) => key === this.shown.value);
     const last = this.#tabs.length - 1;
     const places: Readonly<Record<string, number>> = {
       ArrowLeft: here === 0 ? last : here - 1,
@@ -105,7 +91,7 @@ export class TabStrip {
     };
     const tab = this.#tabs[places[event.key] ?? -1];
     if (tab === undefined) return;
-    this.#open(tab.key);
+    this.show(tab.key);
     tab.button.focus();
     event.preventDefault();
     event.stopPropagation();

@@ -1,15 +1,15 @@
 /** What to see, how large, and how to keep it: a button that opens a small panel. */
 
+import { signal } from "@preact/signals-core";
 import { element, setText } from "../ui/dom";
 import { Popup } from "../ui/popup";
 import type { Presentation } from "./presentation";
 
-const PANELS = ["tolerances", "table", "heatmap", "details"] as const;
+export const PANELS = ["tolerances", "table", "heatmap", "details"] as const;
 export type Panel = (typeof PANELS)[number];
 
 export interface ViewMenuActions {
   readonly presentation: Presentation;
-  show(panel: Panel, shown: boolean): void;
   save(kind: "svg" | "png"): Promise<void>;
 }
 
@@ -24,12 +24,14 @@ export class ViewMenu {
   readonly #message = element("p", { class: "iua-view-message", attributes: { role: "status" } });
   readonly #details = element("p", { class: "iua-view-message" });
   readonly #popup: Popup;
+  /** The panels that the user has taken away. */
+  readonly without = signal<ReadonlySet<Panel>>(new Set());
 
-  constructor(actions: ViewMenuActions, signal: AbortSignal) {
+  constructor(actions: ViewMenuActions, abort: AbortSignal) {
     this.#actions = actions;
     const png = button("Save PNG");
     const svg = button("Save SVG");
-    const panels = PANELS.map((name) => this.#checkbox(name, signal));
+    const panels = PANELS.map((name) => this.#checkbox(name, abort));
     const panel = element(
       "div",
       { class: "iua-view-panel", attributes: { role: "group", "aria-label": "view" } },
@@ -44,22 +46,24 @@ export class ViewMenu {
         panel,
         onOpen: () => setText(this.#message, ""),
       },
-      signal,
+      abort,
     );
     const on = (node: HTMLElement, action: () => void): void =>
-      node.addEventListener("click", action, { signal });
+      node.addEventListener("click", action, { signal: abort });
     on(this.#present, () => actions.presentation.toggle());
     on(this.#fullScreen, () => void this.#goFullScreen());
     on(png, () => void this.#save("png"));
     on(svg, () => void this.#save("svg"));
   }
 
-  #checkbox(name: Panel, signal: AbortSignal): HTMLElement {
+  #checkbox(name: Panel, abort: AbortSignal): HTMLElement {
     const box = element("input", { attributes: { type: "checkbox" } });
     box.checked = true;
-    box.addEventListener("change", () => this.#actions.show(name, box.checked), {
-      signal,
-    });
+    const onChange = (): void => {
+      const others = [...this.without.value].filter((panel) => panel !== name);
+      this.without.value = new Set(box.checked ? others : [...others, name]);
+    };
+    box.addEventListener("change", onChange, { signal: abort });
     return element("label", { class: "iua-view-choice" }, box, element("span", { text: name }));
   }
 

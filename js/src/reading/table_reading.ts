@@ -16,6 +16,12 @@ interface Bounds {
   readonly dormant: Float64Array;
 }
 
+/** What does not depend on tolerances, made when it is first asked for. */
+interface Kept {
+  readonly texts: Map<TextKey, readonly string[]>;
+  areas: Float64Array | null;
+}
+
 export type Side = "lower" | "upper";
 
 /** The figures of several layers together. */
@@ -58,16 +64,17 @@ export class TableReading {
   readonly #lower: Bounds;
   readonly #upper: Bounds;
   readonly #exact: Uint8Array;
-  readonly #texts = new Map<TextKey, readonly string[]>();
-  #areas: Float64Array | null = null;
+  readonly #kept: Kept;
   #tolerances: Tolerances | null = null;
 
-  constructor(table: TableSnapshot) {
+  /** `before`: a reading of the same table, whose columns are written over. */
+  constructor(table: TableSnapshot, before: TableReading | null = null) {
     this.table = table;
     const layers = table.layers.length;
-    this.#lower = makeBounds(layers);
-    this.#upper = makeBounds(layers);
-    this.#exact = new Uint8Array(layers);
+    this.#lower = before === null ? makeBounds(layers) : before.#lower;
+    this.#upper = before === null ? makeBounds(layers) : before.#upper;
+    this.#exact = before === null ? new Uint8Array(layers) : before.#exact;
+    this.#kept = before === null ? { texts: new Map(), areas: null } : before.#kept;
   }
 
   get layers(): number {
@@ -78,8 +85,14 @@ export class TableReading {
     return this.table.layers[layer] as LayerMeta;
   }
 
-  /** Read all layers at these tolerances. */
-  read(tolerances: Tolerances): this {
+  /** Read all layers at these tolerances; the reading before is no longer valid. */
+  read(tolerances: Tolerances): TableReading {
+    const reading = new TableReading(this.table, this);
+    reading.#fill(tolerances);
+    return reading;
+  }
+
+  #fill(tolerances: Tolerances): void {
     this.#tolerances = tolerances;
     if (isAtStops(this.table, tolerances)) this.#readAtStops(tolerances);
     else {
@@ -90,7 +103,6 @@ export class TableReading {
         this.#exact[layer] = Number(exact);
       }
     }
-    return this;
   }
 
   /** What `readLayer` gives where each layer's figures are two of its columns. */
@@ -216,20 +228,21 @@ export class TableReading {
     if (!isText(key)) {
       return Float64Array.from({ length: this.layers }, (_, layer) => this.value(layer, key));
     }
-    const known = this.#texts.get(key);
+    const { texts: kept } = this.#kept;
+    const known = kept.get(key);
     if (known !== undefined) return known;
     const texts = this.table.layers.map((_, layer) => textKey(this.text(layer, key)));
-    this.#texts.set(key, texts);
+    kept.set(key, texts);
     return texts;
   }
 
   /** Mean share over the stops: the area under a layer's curve. */
   #area(layer: number): number {
-    this.#areas ??= Float64Array.from({ length: this.layers }, (_, each) => {
+    this.#kept.areas ??= Float64Array.from({ length: this.layers }, (_, each) => {
       const curve = shareCurve(this.table, [each]);
       return curve.reduce((sum, share) => sum + share, 0) / curve.length;
     });
-    return this.#areas[layer] as number;
+    return this.#kept.areas[layer] as number;
   }
 
   totals(layers: ArrayLike<number>): Totals {

@@ -1,5 +1,7 @@
 /** Whether the kernel is there: known to be gone, or not heard from when it should have been. */
 
+import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
+
 /** The kernel gives a sign of life every 3 s while a run goes on or is held, and answers commands. */
 const SILENT_AFTER_S = 9;
 const LOOK_EVERY_MS = 500;
@@ -9,29 +11,23 @@ const LATE_LOOK_MS = 3000;
 /** "gone" is known, "silent" may pass. */
 export type Contact = "there" | "silent" | "gone";
 
-export class KernelContact {
-  readonly #onChange: () => void;
-  #gone = false;
+export class Heartbeat {
+  readonly #gone = signal(false);
+  readonly #silentFor = signal<number | null>(null);
   #expected = false;
   #asked = false;
   #heardAt = 0;
   #lookedAt = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #silence: number | null = null;
-
-  constructor(onChange: () => void, signal: AbortSignal) {
-    this.#onChange = onChange;
-    signal.addEventListener("abort", () => clearInterval(this.#timer), { once: true });
-  }
-
-  contact(): Contact {
-    if (this.#gone) return "gone";
-    return this.#silence === null ? "there" : "silent";
-  }
-
   /** For how many seconds a kernel that is not known to be gone has been silent; null where it is not. */
-  silence(): number | null {
-    return this.#gone ? null : this.#silence;
+  readonly silentFor = computed(() => (this.#gone.value ? null : this.#silentFor.value));
+  readonly contact: ReadonlySignal<Contact> = computed(() => {
+    if (this.#gone.value) return "gone";
+    return this.#silentFor.value === null ? "there" : "silent";
+  });
+
+  constructor(abort: AbortSignal) {
+    abort.addEventListener("abort", () => clearInterval(this.#timer), { once: true });
   }
 
   heard(): void {
@@ -49,13 +45,13 @@ export class KernelContact {
   /** `expected`: whether there is something to be heard; `gone`: whether the kernel is known to be. */
   watch(expected: boolean, gone: boolean): void {
     this.#expected = expected;
-    this.#gone = gone;
+    this.#gone.value = gone;
     if (gone) this.#asked = false;
     this.#listen();
   }
 
   #listen(): void {
-    const listening = !this.#gone && (this.#expected || this.#asked);
+    const listening = !this.#gone.peek() && (this.#expected || this.#asked);
     if (listening !== (this.#timer !== undefined)) {
       clearInterval(this.#timer);
       this.#timer = listening ? setInterval(() => this.#look(), LOOK_EVERY_MS) : undefined;
@@ -72,9 +68,8 @@ export class KernelContact {
   }
 
   #measure(): void {
-    const before = this.#silence;
     const age = (performance.now() - this.#heardAt) / 1000;
-    this.#silence = this.#timer !== undefined && age >= SILENT_AFTER_S ? Math.floor(age) : null;
-    if (before !== this.#silence) this.#onChange();
+    const silent = this.#timer !== undefined && age >= SILENT_AFTER_S;
+    this.#silentFor.value = silent ? Math.floor(age) : null;
   }
 }

@@ -1,0 +1,191 @@
+/** The state of the page: a signal for each trait of the model, and what follows from them. */
+
+import {
+  batch,
+  computed,
+  effect,
+  type ReadonlySignal,
+  type Signal,
+  signal,
+} from "@preact/signals-core";
+import type { Coloring } from "../canvas/levels";
+import type { Host } from "../host/host";
+import { asSort } from "../reading/row_order";
+import { decodeTable, decodeUnits } from "../reading/snapshot";
+import { TableReading } from "../reading/table_reading";
+import type { Scale, Tolerances } from "../reading/threshold";
+import { WorstUnits } from "../worst/worst_reading";
+
+export type Status = "idle" | "running" | "paused" | "stopped" | "done" | "failed";
+
+export interface RunInfo {
+  readonly probes: number;
+  readonly total: number | null;
+  readonly elapsed: number;
+  readonly rate: number | null;
+  readonly remaining: number | null;
+  /** Bytes the counts take now. */
+  readonly held: number;
+  /** The number of the newest frame: what the page has shown, it tells. */
+  readonly frame: number;
+  readonly error: { readonly title: string; readonly message: string } | null;
+  readonly notes: readonly string[];
+  readonly source: string;
+  readonly restartable: boolean;
+  /** Whether the run counts again, at the tolerances it began with. */
+  readonly recounting: boolean;
+  /** Goes up with every sign of life between two frames. */
+  readonly beats: number;
+}
+
+export const EMPTY_RUN: RunInfo = {
+  probes: 0,
+  total: null,
+  elapsed: 0,
+  rate: null,
+  remaining: null,
+  held: 0,
+  frame: 0,
+  error: null,
+  notes: [],
+  source: "",
+  restartable: false,
+  recounting: false,
+  beats: 0,
+};
+
+/** A trait as it is, or as it is without a kernel that knows it. */
+function plain<Value>(missing: Value): (raw: unknown) => Value {
+  return (raw) => (raw ?? missing) as Value;
+}
+
+/** A trait in bytes, decoded; null while there are none. */
+function bytes<Value>(decode: (data: DataView) => Value): (raw: unknown) => Value | null {
+  return (raw) => {
+    const data = raw instanceof ArrayBuffer ? new DataView(raw) : raw;
+    if (!ArrayBuffer.isView(data) || data.byteLength === 0) return null;
+    return decode(new DataView(data.buffer, data.byteOffset, data.byteLength));
+  };
+}
+
+/** Every trait that the page reads, and how. */
+export const TRAITS = {
+  rtol: plain(0),
+  atol: plain(1e-8),
+  scale: plain<Scale>("layer_mean"),
+  dead_at: plain(1),
+  tau: plain(0.025),
+  layer: plain(""),
+  /** Units of the layer, as indices in its own C order, ascending. */
+  selected: plain<readonly number[]>([]),
+  /** The order of the table's rows: null is that of the network. */
+  sort: asSort,
+  /** Text that the rows of the table are filtered by; empty for all rows. */
+  filter: plain(""),
+  /** What the heatmap's colors stand for. */
+  color: plain<Coloring>("share"),
+  status: plain<Status>("idle"),
+  _run: (raw: unknown): RunInfo => ({ ...EMPTY_RUN, ...(raw as Partial<RunInfo> | undefined) }),
+  _table: bytes((data) => new TableReading(decodeTable(data))),
+  _units: bytes(decodeUnits),
+  _worst: bytes((data) => new WorstUnits(data)),
+  /** Whether the kernel is known to be gone, so that nothing can be asked of it. */
+  _gone: plain(false),
+  /** Why a file has no units of the layer; empty where it has, or may get them. */
+  _absent: plain(""),
+} as const;
+
+export type Trait = keyof typeof TRAITS;
+type Values = { readonly [Name in Trait]: ReturnType<(typeof TRAITS)[Name]> };
+type Signals = { readonly [Name in Trait]: ReadonlySignal<Values[Name]> };
+const NAMES = Object.keys(TRAITS) as Trait[];
+
+/** What the page may set. */
+type Changes = Partial<Pick<Values, keyof Tolerances | "selected" | "sort" | "filter" | "color">>;
+
+export class Store {
+  readonly #host: Host;
+  readonly #abort: AbortSignal;
+  readonly #stale = new Set<Trait>(NAMES);
+  readonly #signals = Object.fromEntries(
+    NAMES.map((name) => [name, signal<unknown>(TRAITS[name](undefined))]),
+  ) as Record<Trait, Signal<unknown>>;
+  #frame = 0;
+
+  readonly traits = this.#signals as Signals;
+  readonly tolerances = computed((): Tolerances => {
+    const { rtol, atol, scale, dead_at, tau } = this.traits;
+    return {
+      rtol: rtol.value,
+      atol: atol.value,
+      scale: scale.value,
+      dead_at: dead_at.value,
+      tau: tau.value,
+    };
+  });
+  /** The table at the tolerances on show. */
+  readonly reading = computed(() => this.traits._table.value?.read(this.tolerances.value) ?? null);
+  /** What went wrong with the last frame. */
+  readonly fault = signal<unknown>(null);
+
+  constructor(host: Host, abort: AbortSignal) {
+    this.#host = host;
+    this.#abort = abort;
+    for (const name of NAMES) host.subscribe(name, () => this.#changed(name), abort);
+    abort.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
+  }
+
+  #changed(name: Trait): void {
+    this.#stale.add(name);
+    if (this.#frame !== 0) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.update();
+    });
+  }
+
+  /** Take over all that has changed at once; what cannot be read is not tried again before it changes. */
+  update(): void {
+    const stale = [...this.#stale];
+    this.#stale.clear();
+    batch(() => {
+      this.fault.value = null;
+      for (const name of stale) {
+        try {
+          this.#signals[name].value = TRAITS[name](this.#host.get(name));
+        } catch (error) {
+          this.fault.value = error;
+        }
+      }
+    });
+    if (this.fault.peek() === null) this.#host.shown(this.traits._run.peek().frame);
+  }
+
+  /** Run now, and once in every frame in which something that it has read is another. */
+  show(view: () => void): void {
+    const stop = effect(() => {
+      try {
+        view();
+      } catch (error) {
+        this.fault.value = error;
+      }
+    });
+    this.#abort.addEventListener("abort", stop, { once: true });
+  }
+
+  set(changes: Changes): void {
+    this.#set(changes);
+  }
+
+  /** Select a layer, which lets go of the units of another. */
+  select(layer: string): void {
+    const other = layer !== TRAITS.layer(this.#host.get("layer"));
+    this.#set(other ? { selected: [], layer } : { layer });
+    this.#host.settle();
+  }
+
+  #set(changes: Partial<Values>): void {
+    this.#host.set(changes);
+    for (const name of Object.keys(changes)) this.#changed(name as Trait);
+  }
+}
