@@ -1,4 +1,4 @@
-"""The columns of the layer table: their names on the page, in DataFrames and in filters."""
+"""The columns of the layer table: their names in DataFrames, in sorts and in filters."""
 
 from __future__ import annotations
 
@@ -15,60 +15,55 @@ class Column:
 
     Attributes
     ----------
-    key : str
-        Its name on the page, in filters and in sorts.
-    heading : str
-        Its name in DataFrames.
+    name : str
+        In DataFrames and sorts.
     is_text : bool
         Whether it holds texts, and not numbers.
     is_share : bool
         Whether its numbers are shares, which may be compared with a percentage.
     """
 
-    key: str
-    heading: str
+    name: str
     is_text: bool = False
     is_share: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in one word, as in filters and on the page."""
+        return self.name.replace(" ", "-")
 
 
 # The page has the same, in js/src/reading/columns.ts; a test holds them together.
 _ALL: Final = (
-    Column("name", "response", is_text=True),
-    Column("kind", "kind", is_text=True),
-    Column("units", "units"),
-    Column("mean", "mean inactive"),
-    Column("share", "inactive share", is_share=True),
-    Column("std", "std inactive"),
-    Column("dead", "dead units"),
-    Column("dead-share", "dead share", is_share=True),
-    Column("dead-channels", "dead channels"),
-    Column("channels", "channels"),
-    Column("dormant", "dormant"),
-    Column("load", "load"),
-    Column("probes", "probes"),
-    Column("masked", "masked"),
-    Column("stops", "stops"),
-    Column("nan", "nan"),
-    Column("infinite", "infinite"),
-    Column("curve", "share over tolerance", is_share=True),
-    Column("mean-upper", "mean inactive upper"),
-    Column("dead-upper", "dead units upper"),
-    Column("unit", "unit", is_text=True),
-    Column("shape", "shape", is_text=True),
+    Column("response", is_text=True),
+    Column("kind", is_text=True),
+    Column("units"),
+    Column("mean inactive"),
+    Column("inactive share", is_share=True),
+    Column("std inactive"),
+    Column("dead units"),
+    Column("dead share", is_share=True),
+    Column("dead channels"),
+    Column("channels"),
+    Column("dormant"),
+    Column("load"),
+    Column("probes"),
+    Column("masked"),
+    Column("stops"),
+    Column("nan"),
+    Column("infinite"),
+    Column("share over tolerance", is_share=True),
+    Column("mean inactive upper"),
+    Column("dead units upper"),
+    Column("unit", is_text=True),
+    Column("shape", is_text=True),
 )
 
-COLUMNS: Final[Mapping[str, Column]] = MappingProxyType({column.key: column for column in _ALL})
-"""All columns by key. Not every table has all of them; what a row lacks sorts last."""
+COLUMNS: Final[Mapping[str, Column]] = MappingProxyType({column.name: column for column in _ALL})
+"""All columns by name. Not every table has all of them; what a row lacks sorts last."""
 
 _DORMANT: Final = re.compile(r"^dormant \(tau [0-9.e+-]+\)$")
-_BY_SPELLING: Final[Mapping[str, Column]] = MappingProxyType(
-    {
-        **{column.heading.replace(" ", "-"): column for column in _ALL},
-        **COLUMNS,
-        "layer": COLUMNS["name"],
-        "dormant-units": COLUMNS["dormant"],
-    }
-)
+_PAGE_NAMES: Final = {"layer": "response"}
 
 
 def dormant_heading(tau: float) -> str:
@@ -83,12 +78,13 @@ def dormant_heading(tau: float) -> str:
 
 
 def find_column(name: str) -> Column | None:
-    """The column of a name: its key, or its heading in DataFrames, with blanks or hyphens.
+    """The column of a name in DataFrames, with blanks, hyphens or underscores.
 
     Examples
     --------
-    >>> find_column("dead channels") == find_column("dead-channels") == COLUMNS["dead-channels"]
+    >>> find_column("dead channels") == find_column("Dead-Channels") == COLUMNS["dead channels"]
     True
     """
     plain = _DORMANT.sub("dormant", name.lower())
-    return _BY_SPELLING.get("-".join(plain.replace("_", " ").replace("-", " ").split()))
+    spelled = " ".join(plain.replace("_", " ").replace("-", " ").split())
+    return COLUMNS.get(_PAGE_NAMES.get(spelled, spelled))

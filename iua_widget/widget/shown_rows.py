@@ -16,7 +16,7 @@ from iua_widget.common.words import nearest_first
 from iua_widget.reading.table_columns import COLUMNS, Column, find_column
 
 Row = Mapping[str, Any]
-"""A text for each column of texts; every other column a number, or None where there is none."""
+"""By the names of columns: texts for those of texts, for others a number, or None for none."""
 
 _TOKEN: Final = re.compile(
     r'"(?P<quoted>[^"]*)"?'
@@ -66,8 +66,10 @@ def shown_rows(rows: Sequence[Row], sort: Mapping[str, Any] | None, text: str) -
 
     Examples
     --------
-    >>> rows = [{"name": f"conv{n}", "kind": "ReLU", "dead": n % 3} for n in (10, 9, 8)]
-    >>> shown_rows(rows, {"column": "name", "ascending": True}, "dead<2")
+    >>> rows = [
+    ...     {"response": f"conv{n}", "kind": "ReLU", "dead units": n % 3} for n in (10, 9, 8)
+    ... ]
+    >>> shown_rows(rows, {"column": "response", "ascending": True}, "dead-units<2")
     [1, 0]
     """
     row_filter = RowFilter.parsed(text)
@@ -140,13 +142,13 @@ class RowFilter:
         Examples
         --------
         >>> RowFilter.parsed('encoder kind:ReLU "dead channels" > 0').tests
-        (('dead-channels', '>', 0.0),)
+        (('dead channels', '>', 0.0),)
         """
         return _Parser(text).parse()
 
     def passes(self, row: Row) -> bool:
         """Whether a row is shown."""
-        name, kind = row["name"].translate(_SMALL), row["kind"].translate(_SMALL)
+        name, kind = row["response"].translate(_SMALL), row["kind"].translate(_SMALL)
         if self.kinds and kind not in self.kinds:
             return False
         if not all(word in name or word in kind for word in self.words):
@@ -225,7 +227,7 @@ class _Parser:
             if comparison not in _FOR_TEXTS or not written:
                 what = f"{column.key} is a text: write {column.key}=… for those that are so"
                 raise _refusal(source, what, name)
-            self._tests.append((column.key, comparison, _as_compared(column.key, written)))
+            self._tests.append((column.name, comparison, _as_compared(column.name, written)))
             return
         number = _NUMBER.fullmatch(written)
         if number is None:
@@ -233,8 +235,8 @@ class _Parser:
             raise _refusal(source, f"{column.key} is compared {with_what}", name)
         if number[2] and not column.is_share:
             what = f"{column.key} is no share, and is compared with {written}"
-            raise _refusal(source, what, f"{column.key}-share")
-        self._tests.append((column.key, comparison, float(number[1]) / (100 if number[2] else 1)))
+            raise _refusal(source, what, f"{column.key.removesuffix('-units')}-share")
+        self._tests.append((column.name, comparison, float(number[1]) / (100 if number[2] else 1)))
 
     def _subject(self) -> tuple[Column | None, re.Match[str] | None]:
         """What is compared: the heading of a column, in several words, or the last word."""
@@ -267,7 +269,7 @@ def _refusal(source: str, what: str, name: str) -> ValueError:
     figures = nearest_first(name, (column.key for column in COLUMNS.values() if not column.is_text))
     return ValueError(
         f"the filter {source!r} cannot be: {what}. Figures are {', '.join(figures)}; they are "
-        "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage: dead>0, "
-        "dead-share>=50%. What is looked for in names goes into double quotes: "
+        "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage: "
+        "dead-units>0, dead-share>=50%. What is looked for in names goes into double quotes: "
         f"'\"{source}\"'."
     )

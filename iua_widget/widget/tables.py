@@ -38,17 +38,18 @@ def layer_table(
 
 def _rows(table: pd.DataFrame, areas: Sequence[float]) -> list[dict[str, Any]]:
     """What every row is sorted and filtered by: None where it has none."""
-    known = {
-        key: table[column.heading] for key, column in COLUMNS.items() if column.heading in table
-    }
-    known["curve"] = areas / table["units"].where(table["units"] > 0)
-    for upper, lower in (("mean-upper", "mean"), ("dead-upper", "dead")):
+    known = {name: table[name] for name in COLUMNS if name in table}
+    known["share over tolerance"] = areas / table["units"].where(table["units"] > 0)
+    for upper, lower in (
+        ("mean inactive upper", "mean inactive"),
+        ("dead units upper", "dead units"),
+    ):
         known.setdefault(upper, known[lower])  # all figures are exact
-    for share in ("share", "dead-share"):
+    for share in ("inactive share", "dead share"):
         known[share] = known[share].where(table["units"] > 0)
     known["shape"] = table["shape"].map(_shape_text)
     values = {
-        key: column.astype(object).where(column.notna(), None) for key, column in known.items()
+        name: column.astype(object).where(column.notna(), None) for name, column in known.items()
     }
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 

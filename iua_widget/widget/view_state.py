@@ -9,21 +9,18 @@ from iua_widget.common.words import nearest_first
 from iua_widget.reading.table_columns import COLUMNS, find_column
 from iua_widget.widget.shown_rows import RowFilter
 
-SORT_COLUMNS: Final = tuple(COLUMNS)
-"""What the layer table can be sorted by."""
-
 COLORS: Final = ("share", "count", "mean |x|", "dead")
 """What the colors of the heatmap can stand for."""
 
 
 def check_sort(value: object) -> dict[str, Any] | None:
-    """Return `value` if it is an order of the layer table, its column named as on the page.
+    """Return `value` if it is an order of the layer table, its column named as in DataFrames.
 
     Parameters
     ----------
     value : mapping or None
-        ``{"column": "dead channels", "ascending": False}``, the column named as in DataFrames or as
-        in filters; None for the order of the network.
+        ``{"column": "dead channels", "ascending": False}``, the column named as in DataFrames, with
+        blanks or hyphens; None for the order of the network.
 
     Raises
     ------
@@ -32,8 +29,8 @@ def check_sort(value: object) -> dict[str, Any] | None:
 
     Examples
     --------
-    >>> check_sort({"column": "dead channels", "ascending": False})
-    {'column': 'dead-channels', 'ascending': False}
+    >>> check_sort({"column": "dead-channels", "ascending": False})
+    {'column': 'dead channels', 'ascending': False}
     """
     if value is None:
         return None
@@ -45,11 +42,11 @@ def check_sort(value: object) -> dict[str, Any] | None:
         and column is not None
         and isinstance(value["ascending"], bool)
     ):
-        return {"column": column.key, "ascending": value["ascending"]}
-    columns = nearest_first(name if isinstance(name, str) else "", SORT_COLUMNS)
+        return {"column": column.name, "ascending": value["ascending"]}
+    columns = nearest_first(name if isinstance(name, str) else "", COLUMNS)
     message = (
         f"sort is {value!r}, and must be None, for the order of the network, or such as "
-        '{"column": "dead", "ascending": False}, with a column of '
+        '{"column": "dead units", "ascending": False}, with a column of '
         f"{', '.join(map(repr, columns))}."
     )
     raise ValueError(message)

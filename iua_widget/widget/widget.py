@@ -135,9 +135,8 @@ class IUAWidget(anywidget.AnyWidget):
         Its selected units: indices in the C order of one probe's response, ascending. Empty again
         when another layer is selected. (What a unit *is* is the argument `units`.)
     sort : dict or None
-        The order of the table: ``{"column": "dead", "ascending": False}``, with a column of
-        the `SORT_COLUMNS` of the widget, named so or as in `table`; None for the order of the
-        network. Rows without the figure come last both ways.
+        The order of the table: ``{"column": "dead units", "ascending": False}``, with a column
+        of `table`; None for the order of the network. Rows without the figure come last both ways.
     filter : str
         Which rows of the table are shown, such as ``"encoder kind:ReLU dead-channels>0"``: words in
         the name or the kind, a kind, and figures compared, all of which must hold. What compares no

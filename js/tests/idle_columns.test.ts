@@ -42,11 +42,11 @@ describe("columns that say nothing new", () => {
       return fitColumns(columnWidths(layers), new Map(), new Map(choice), 2000, 8, 14, hidden)
         .shown;
     };
-    expect([shown([]).has("kind"), shown([]).has("dormant"), shown([]).has("std")]).toEqual([
-      false,
-      false,
-      true,
-    ]);
+    expect([
+      shown([]).has("kind"),
+      shown([]).has("dormant"),
+      shown([]).has("std-inactive"),
+    ]).toEqual([false, false, true]);
     expect(shown([["dormant", true]]).has("dormant")).toBe(true);
   });
 });

@@ -18,7 +18,7 @@ const reading = (atol: number): TableReading =>
     tau: 0.025,
   });
 const PLAIN: ListChoice = { sort: null, filter: "", tree: false };
-const BY_DEAD: ListChoice = { ...PLAIN, sort: { column: "dead", ascending: false } };
+const BY_DEAD: ListChoice = { ...PLAIN, sort: { column: "dead-units", ascending: false } };
 
 function shown(list: RowList): string[] {
   return list.rows.map((row) => row.group?.path ?? (LAYERS[row.layer]?.name as string));
@@ -43,7 +43,7 @@ describe("the rows on show", () => {
 
   it("stay as they were while the text cannot be a filter", () => {
     const list = listOf({ ...PLAIN, filter: "b1" });
-    list.update(reading(0.1), { ...PLAIN, filter: "b1 dead>" }, false);
+    list.update(reading(0.1), { ...PLAIN, filter: "b1 dead-units>" }, false);
     expect(shown(list)).toEqual(["b1.relu", "b1.gelu"]);
     list.update(reading(0.1), { ...PLAIN, filter: "" }, false);
     expect(shown(list)).toHaveLength(4);
@@ -51,9 +51,12 @@ describe("the rows on show", () => {
   });
 
   it("are sorted and filtered by what has no column of its own", () => {
-    const byUpper: ListChoice = { ...PLAIN, sort: { column: "mean-upper", ascending: false } };
+    const byUpper: ListChoice = {
+      ...PLAIN,
+      sort: { column: "mean-inactive-upper", ascending: false },
+    };
     expect(shown(listOf(byUpper, 0.5))).toEqual(["b1.gelu", "head", "b1.relu", "b2.relu"]);
-    expect(shown(listOf({ ...PLAIN, filter: "mean-upper>3 shape=4" }, 0.5))).toEqual([
+    expect(shown(listOf({ ...PLAIN, filter: "mean-inactive-upper>3 shape=4" }, 0.5))).toEqual([
       "b1.gelu",
       "head",
     ]);
@@ -76,13 +79,13 @@ describe("the rows on show", () => {
     expect([shown(list)[0], list.held]).toEqual(["b1.relu", true]);
     list.update(reading(0.1), BY_DEAD, true);
     expect(list.held).toBe(false);
-    list.update(reading(1), { ...BY_DEAD, sort: { column: "dead", ascending: true } }, true);
+    list.update(reading(1), { ...BY_DEAD, sort: { column: "dead-units", ascending: true } }, true);
     expect([shown(list)[0], list.held]).toEqual(["b2.relu", false]);
-    list.update(reading(1), { ...PLAIN, filter: "dead>3" }, true);
+    list.update(reading(1), { ...PLAIN, filter: "dead-units>3" }, true);
     expect(shown(list)).toEqual(["head"]);
-    list.update(reading(0.1), { ...PLAIN, filter: "dead>3" }, true);
+    list.update(reading(0.1), { ...PLAIN, filter: "dead-units>3" }, true);
     expect([shown(list), list.held]).toEqual([["head"], true]);
-    list.update(reading(0.1), { ...PLAIN, filter: "dead>3" }, false);
+    list.update(reading(0.1), { ...PLAIN, filter: "dead-units>3" }, false);
     expect([shown(list), list.held]).toEqual([[], false]);
   });
 
@@ -126,7 +129,7 @@ describe("the rows of the tree", () => {
     const choice = { ...tree, sort: BY_DEAD.sort };
     // Dead at the stop 1: 2 + 3 in b1, 0 in b2.relu, 4 in head.
     expect(shown(listOf(choice, 1))).toEqual(["b1", "b1.gelu", "b1.relu", "head", "b2.relu"]);
-    const byName = { ...tree, sort: { column: "name", ascending: false } as const };
+    const byName = { ...tree, sort: { column: "response", ascending: false } as const };
     expect(shown(listOf(byName))).toEqual(["head", "b2.relu", "b1", "b1.relu", "b1.gelu"]);
   });
 

@@ -26,9 +26,9 @@ describe("widths of columns", () => {
   ) => fitColumns(widths, new Map(own), new Map(choice), box, 8, 14);
 
   it("have room for a range of the largest numbers", () => {
-    expect(widths.dead).toBeGreaterThan(12);
-    expect(columnWidths([meta()]).dead).toBeLessThan(8);
-    expect(columnWidths([]).dead).toBeGreaterThan(5);
+    expect(widths["dead-units"]).toBeGreaterThan(12);
+    expect(columnWidths([meta()])["dead-units"]).toBeLessThan(8);
+    expect(columnWidths([])["dead-units"]).toBeGreaterThan(5);
   });
 
   it("leaves room for totals, shapes and dead channels", () => {
@@ -38,7 +38,7 @@ describe("widths of columns", () => {
     ]);
     expect(widths.units).toBeGreaterThan("9,909,117".length);
     expect(widths.units).toBeGreaterThan(0.75 * "2048 × 12 × 12".length);
-    expect(widths.dead).toBeGreaterThan(0.75 * "999 of 2,048 channels".length);
+    expect(widths["dead-units"]).toBeGreaterThan(0.75 * "999 of 2,048 channels".length);
   });
 
   it("fill the box exactly, the name taking what is left", () => {
@@ -64,16 +64,16 @@ describe("widths of columns", () => {
 
   it("leave out the least important where there is no room, never the name", () => {
     const small = fitIn(396);
-    expect([...small.shown]).toEqual(["name", "share", "dead"]);
+    expect([...small.shown]).toEqual(["response", "inactive-share", "dead-units"]);
     expect(small.squeezed).toBe(7);
     expect(small.total).toBe(396);
-    expect([...fitIn(50).shown]).toEqual(["name"]);
+    expect([...fitIn(50).shown]).toEqual(["response"]);
     // What a row is of no use without gives way to the name, down to its number; then the name does.
     for (const box of [340, 300, 270]) {
       const tight = fitIn(box);
-      expect([...tight.shown]).toEqual(["name", "share", "dead"]);
-      expect(tight.widths.get("share")).toBe(8.5 * 8 + 14);
-      expect(tight.widths.get("dead")).toBe(9 * 8 + 14);
+      expect([...tight.shown]).toEqual(["response", "inactive-share", "dead-units"]);
+      expect(tight.widths.get("inactive-share")).toBe(8.5 * 8 + 14);
+      expect(tight.widths.get("dead-units")).toBe(9 * 8 + 14);
       expect(tight.total).toBe(box);
     }
   });
@@ -81,22 +81,22 @@ describe("widths of columns", () => {
   it("keep to what the user chose, even where it does not fit", () => {
     const chosen = fitIn(
       396,
-      [["std", 20]],
+      [["std-inactive", 20]],
       [
-        ["std", true],
-        ["share", false],
-        ["dead", false],
+        ["std-inactive", true],
+        ["inactive-share", false],
+        ["dead-units", false],
       ],
     );
-    expect([...chosen.shown]).toEqual(["name", "std"]);
-    expect(chosen.widths.get("std")).toBe(174);
+    expect([...chosen.shown]).toEqual(["response", "std-inactive"]);
+    expect(chosen.widths.get("std-inactive")).toBe(174);
     expect(
       fitIn(
         300,
         [],
         [
-          ["mean", true],
-          ["dead", true],
+          ["mean-inactive", true],
+          ["dead-units", true],
         ],
       ).total,
     ).toBeGreaterThan(300);
@@ -209,7 +209,7 @@ describe("the text that is copied", () => {
       tau: 0.025,
     });
     const list = new RowList();
-    const sort = { column: "dead", ascending: true } as const;
+    const sort = { column: "dead-units", ascending: true } as const;
     list.update(reading, { sort, filter: "", tree }, false);
     return tableText(
       reading,
@@ -219,20 +219,22 @@ describe("the text that is copied", () => {
   };
 
   it("has the rows in their order, numbers in full, nothing for no number", () => {
-    expect(copied(0.1, ["name", "kind", "share", "dead", "curve"])).toBe(
-      "layer\tkind\tinactive share\tdead units\na.z\tReLU\t0\t0\na.x y\tReLU\t0.5\t1\nlate\tReLU\t\t\n",
+    expect(
+      copied(0.1, ["response", "kind", "inactive-share", "dead-units", "share-over-tolerance"]),
+    ).toBe(
+      "response\tkind\tinactive share\tdead units\na.z\tReLU\t0\t0\na.x y\tReLU\t0.5\t1\nlate\tReLU\t\t\n",
     );
   });
 
   it("has both bounds between stops", () => {
-    expect(copied(0.5, ["name", "units", "dead"])).toBe(
-      "layer\tunits\tdead units\tdead units upper\na.z\t4\t0\t0\na.x y\t4\t1\t2\nlate\t2\t\t\n",
+    expect(copied(0.5, ["response", "units", "dead-units"])).toBe(
+      "response\tunits\tdead units\tdead units upper\na.z\t4\t0\t0\na.x y\t4\t1\t2\nlate\t2\t\t\n",
     );
   });
 
   it("has groups where rows are grouped", () => {
-    expect(copied(0.1, ["name", "units", "dead"], true)).toBe(
-      "layer\tunits\tdead units\na\t8\t1\na.z\t4\t0\na.x y\t4\t1\nlate\t2\t\n",
+    expect(copied(0.1, ["response", "units", "dead-units"], true)).toBe(
+      "response\tunits\tdead units\na\t8\t1\na.z\t4\t0\na.x y\t4\t1\nlate\t2\t\n",
     );
   });
 });

@@ -27,13 +27,15 @@ describe("a reading of the table", () => {
   const reading = new TableReading(TABLE).read(AT);
 
   it("has the figures of every layer, and none before the first probe but the units", () => {
-    expect([reading.value(0, "mean"), reading.value(0, "share"), reading.value(0, "std")]).toEqual([
-      2, 0.5, 0.25,
-    ]);
-    expect([reading.value(0, "dead"), reading.value(0, "dead-share")]).toEqual([1, 0.25]);
+    expect([
+      reading.value(0, "mean-inactive"),
+      reading.value(0, "inactive-share"),
+      reading.value(0, "std-inactive"),
+    ]).toEqual([2, 0.5, 0.25]);
+    expect([reading.value(0, "dead-units"), reading.value(0, "dead-share")]).toEqual([1, 0.25]);
     expect([reading.value(0, "dormant"), reading.value(0, "dormant", "upper")]).toEqual([1, 2]);
     expect(new TableReading(TABLE).read({ ...AT, tau: 0.1 }).value(0, "dormant")).toBe(2);
-    expect(reading.value(2, "mean")).toBeNaN();
+    expect(reading.value(2, "mean-inactive")).toBeNaN();
     expect(reading.value(2, "units")).toBe(8);
     expect(reading.allExact).toBe(true);
   });
@@ -47,7 +49,9 @@ describe("a reading of the table", () => {
 
   it("is read anew at other tolerances, with both bounds between stops", () => {
     const other = new TableReading(TABLE).read(AT).read({ ...AT, atol: 0.5 });
-    expect([other.value(0, "dead", "lower"), other.value(0, "dead", "upper")]).toEqual([1, 2]);
+    expect([other.value(0, "dead-units", "lower"), other.value(0, "dead-units", "upper")]).toEqual([
+      1, 2,
+    ]);
     expect([other.exact(0), other.allExact]).toEqual([false, false]);
     expect(other.layer(0).upper.mean).toBe(3);
   });
@@ -64,9 +68,14 @@ describe("a reading of the table", () => {
           const all = new TableReading(TABLE).read(tolerances);
           for (const layer of [0, 1, 3]) {
             const one = readLayer(TABLE, layer, tolerances);
-            for (const key of ["mean", "std", "dead", "dormant"] as const) {
-              expect(all.value(layer, key, "lower")).toBe(one.lower[key]);
-              expect(all.value(layer, key, "upper")).toBe(one.upper[key]);
+            for (const [key, figure] of [
+              ["mean-inactive", "mean"],
+              ["std-inactive", "std"],
+              ["dead-units", "dead"],
+              ["dormant", "dormant"],
+            ] as const) {
+              expect(all.value(layer, key, "lower")).toBe(one.lower[figure]);
+              expect(all.value(layer, key, "upper")).toBe(one.upper[figure]);
             }
             expect(all.exact(layer)).toBe(one.exact);
           }
@@ -78,13 +87,13 @@ describe("a reading of the table", () => {
   it("sums up what has been counted", () => {
     const totals = reading.totals([0, 1, 2]);
     expect(totals).toMatchObject({ layers: 3, units: 14, counted: true, exact: true });
-    expect(totals.value("mean", "lower")).toBe(3);
-    expect(totals.value("share", "lower")).toBe(0.5);
+    expect(totals.value("mean-inactive", "lower")).toBe(3);
+    expect(totals.value("inactive-share", "lower")).toBe(0.5);
     expect(totals.value("dead-share", "lower")).toBeCloseTo(1 / 6);
-    expect(totals.value("std", "lower")).toBeNaN();
+    expect(totals.value("std-inactive", "lower")).toBeNaN();
     const none = reading.totals([2]);
     expect([none.counted, none.value("units", "lower")]).toEqual([false, 8]);
-    expect(none.value("mean", "lower")).toBeNaN();
+    expect(none.value("mean-inactive", "lower")).toBeNaN();
   });
 
   it("says in how many layers too many units are dead", () => {
@@ -96,9 +105,9 @@ describe("a reading of the table", () => {
   });
 
   it("sorts by texts as they compare, and curves by their area", () => {
-    expect(reading.sortValues("name")[1]).toBe("conv0000012");
-    expect(reading.sortValues("curve")[0]).toBeCloseTo(0.5);
-    expect(reading.sortValues("curve")[2]).toBeNaN();
+    expect(reading.sortValues("response")[1]).toBe("conv0000012");
+    expect(reading.sortValues("share-over-tolerance")[0]).toBeCloseTo(0.5);
+    expect(reading.sortValues("share-over-tolerance")[2]).toBeNaN();
   });
 
   it("draws the share at every stop, of one layer or of several", () => {

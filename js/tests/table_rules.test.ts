@@ -2,15 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { FIGURE_KEYS, type FigureKey, findFigure, isText } from "../src/reading/columns";
-import {
-  asSort,
-  nextSort,
-  type Sort,
-  type SortValues,
-  sortRows,
-  textKey,
-} from "../src/reading/row_order";
+import { FIGURE_KEYS, type FigureKey, findFigure, isText, nameOf } from "../src/reading/columns";
+import { asSort, nextSort, type SortValues, sortRows, textKey } from "../src/reading/row_order";
 import {
   filteredKind,
   HAS_DEAD,
@@ -21,11 +14,11 @@ import {
   withTest,
 } from "../src/table/row_filter";
 
-type Row = Readonly<Partial<Record<FigureKey, string | number | null>>>;
+type Row = Readonly<Record<string, string | number | null>>;
 
 interface Rules {
   readonly rows: readonly Row[];
-  readonly sorts: readonly { readonly sort: Sort | null; readonly rows: readonly number[] }[];
+  readonly sorts: readonly { readonly sort: unknown; readonly rows: readonly number[] }[];
   readonly filters: readonly { readonly filter: string; readonly rows: readonly number[] }[];
   readonly refused: readonly { readonly filter: string; readonly nearest: string }[];
 }
@@ -35,51 +28,57 @@ const RULES: Rules = JSON.parse(
 );
 
 function valuesOf(column: FigureKey): SortValues {
-  if (isText(column)) return RULES.rows.map((row) => textKey(row[column] as string));
-  return Float64Array.from(RULES.rows, (row) => (row[column] as number | null) ?? Number.NaN);
+  const name = nameOf(column);
+  if (isText(column)) return RULES.rows.map((row) => textKey(row[name] as string));
+  return Float64Array.from(RULES.rows, (row) => (row[name] as number | null) ?? Number.NaN);
 }
 
 describe("sorting", () => {
   const network = RULES.rows.map((_, index) => index);
 
-  it.each(RULES.sorts)("by $sort", ({ sort, rows }) => {
+  it.each(RULES.sorts)("by $sort", ({ sort: asked, rows }) => {
+    const sort = asSort(asked);
     const order =
       sort === null ? network : sortRows([...network], valuesOf(sort.column), sort.ascending);
     expect(order).toEqual(rows);
   });
 
-  it("takes every column by its key and as DataFrames name it", () => {
+  it("takes every column as DataFrames name it, with blanks or hyphens", () => {
     expect(findFigure("dead channels")).toBe("dead-channels");
-    expect(findFigure("Inactive_Share")).toBe("share");
-    expect(findFigure("response")).toBe("name");
+    expect(findFigure("Inactive_Share")).toBe("inactive-share");
+    expect(findFigure("layer")).toBe("response");
     expect(findFigure("age")).toBeUndefined();
-    for (const key of FIGURE_KEYS) expect(asSort({ column: key })?.column).toBe(key);
+    for (const key of FIGURE_KEYS) {
+      for (const column of [key, nameOf(key)]) expect(asSort({ column })?.column).toBe(key);
+    }
   });
 
   it("is the same for typed rows that came in any order", () => {
     const rows = Uint32Array.from(network).reverse();
-    expect([...sortRows(rows, valuesOf("mean"), false)]).toEqual([2, 0, 4, 7, 8, 9, 1, 6, 5, 3]);
+    expect([...sortRows(rows, valuesOf("mean-inactive"), false)]).toEqual([
+      2, 0, 4, 7, 8, 9, 1, 6, 5, 3,
+    ]);
   });
 
   it("cycles: numbers descend first, texts ascend first, then back", () => {
-    const first = nextSort(null, "mean");
-    const second = nextSort(first, "mean");
-    expect([first?.ascending, second?.ascending, nextSort(second, "mean")]).toEqual([
+    const first = nextSort(null, "mean-inactive");
+    const second = nextSort(first, "mean-inactive");
+    expect([first?.ascending, second?.ascending, nextSort(second, "mean-inactive")]).toEqual([
       false,
       true,
       null,
     ]);
-    expect(nextSort(null, "name")).toEqual({ column: "name", ascending: true });
-    expect(nextSort(first, "dead")).toEqual({ column: "dead", ascending: false });
+    expect(nextSort(null, "response")).toEqual({ column: "response", ascending: true });
+    expect(nextSort(first, "dead-units")).toEqual({ column: "dead-units", ascending: false });
   });
 
   it("takes from the host what is a sort, and nothing else", () => {
-    expect(asSort({ column: "dead", ascending: false })).toEqual({
-      column: "dead",
+    expect(asSort({ column: "dead units", ascending: false })).toEqual({
+      column: "dead-units",
       ascending: false,
     });
-    expect(asSort({ column: "name" })?.ascending).toBe(false);
-    for (const none of [null, undefined, {}, "dead", { column: "age", ascending: true }]) {
+    expect(asSort({ column: "response" })?.ascending).toBe(false);
+    for (const none of [null, undefined, {}, "dead units", { column: "age", ascending: true }]) {
       expect(asSort(none)).toBeNull();
     }
   });
@@ -91,8 +90,8 @@ describe("filtering", () => {
     const shown = RULES.rows.flatMap((row, index) =>
       passes(
         parsed,
-        (key) => row[key] as string,
-        (key) => (row[key] as number | null) ?? Number.NaN,
+        (key) => row[nameOf(key)] as string,
+        (key) => (row[nameOf(key)] as number | null) ?? Number.NaN,
       )
         ? [index]
         : [],
@@ -120,9 +119,12 @@ describe("filtering", () => {
   });
 
   it("has its tests switched on and off", () => {
-    expect(withTest("conv", HAS_DEAD, true)).toBe("conv dead>0");
-    expect(withTest("dead>0 conv", HAS_DEAD, true)).toBe("conv dead>0");
-    expect(withTest("dead>0 conv", HAS_DEAD, false)).toBe("conv");
-    expect([hasTest("a dead>0", HAS_DEAD), hasTest('"dead>0"', HAS_DEAD)]).toEqual([true, false]);
+    expect(withTest("conv", HAS_DEAD, true)).toBe("conv dead-units>0");
+    expect(withTest("dead-units>0 conv", HAS_DEAD, true)).toBe("conv dead-units>0");
+    expect(withTest("dead-units>0 conv", HAS_DEAD, false)).toBe("conv");
+    expect([hasTest("a dead-units>0", HAS_DEAD), hasTest('"dead-units>0"', HAS_DEAD)]).toEqual([
+      true,
+      false,
+    ]);
   });
 });

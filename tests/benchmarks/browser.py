@@ -154,7 +154,7 @@ def slider_steps(tab: Tab, steps: int) -> list[Result]:
         step(number)
         tab.painted()
         shown.append(
-            tab.evaluate("document.querySelector('tfoot [data-column=share]').textContent")
+            tab.evaluate("document.querySelector('tfoot [data-column=inactive-share]').textContent")
         )
 
     each(tab, 8, step)

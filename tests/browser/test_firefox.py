@@ -61,12 +61,13 @@ def text_of(page: FirefoxPage, row: str, column: str) -> str:
 def test_the_table_has_pythons_figures_and_follows_the_slider(
     opened: FirefoxPage, widget: IUAWidget
 ) -> None:
-    assert str(DEAD) in text_of(opened, "dense", "dead")
-    before = text_of(opened, "dense", "mean")
+    assert str(DEAD) in text_of(opened, "dense", "dead-units")
+    before = text_of(opened, "dense", "mean-inactive")
     opened.click("input[type=range]")
     for _ in range(3):
         opened.press(ARROW_RIGHT)
-    mean = "document.querySelector('.iua-row[data-layer=dense] [data-column=mean]').textContent"
+    cell = ".iua-row[data-layer=dense] [data-column=mean-inactive]"
+    mean = f"document.querySelector('{cell}').textContent"
     opened.until(f"{mean} !== {before!r}")
     atol = opened.evaluate("Number(document.querySelector('.iua-tolerance-field').value)")
     expected = widget.iua.at(atol=atol).results["dense"].mean_inactive

@@ -57,12 +57,12 @@ READING = """
 reading = w.iua.at(atol=w.atol, rtol=w.rtol, scale=w.scale)
 it = {
     layer: {
-        "mean": (r.mean_inactive, r.mean_inactive_upper),
-        "share": (r.mean_inactive / r.units, r.mean_inactive_upper / r.units),
-        "dead": (r.dead, r.dead_upper),
+        "mean-inactive": (r.mean_inactive, r.mean_inactive_upper),
+        "inactive-share": (r.mean_inactive / r.units, r.mean_inactive_upper / r.units),
+        "dead-units": (r.dead, r.dead_upper),
         "dead-share": (r.dead / r.units, r.dead_upper / r.units),
         "units": (r.units, r.units),
-        "std": (r.std_inactive, None),
+        "std-inactive": (r.std_inactive, None),
         "sum": int(r.lower.sum()),
         "exact": r.exact,
     }
@@ -83,16 +83,18 @@ def assert_page_shows(panel: Panel, expected: dict[str, Any]) -> None:
     table = panel.table()
     assert list(table) == list(expected)
     for layer, figures in expected.items():
-        for column in ("mean", "share", "dead", "dead-share", "units"):
+        for column in ("mean-inactive", "inactive-share", "dead-units", "dead-share", "units"):
             assert table[layer][column] == pytest.approx(figures[column], rel=1e-12), (
                 layer,
                 column,
             )
-        assert table[layer]["std"][0] == pytest.approx(figures["std"][0], rel=1e-9)
+        assert table[layer]["std-inactive"][0] == pytest.approx(
+            figures["std-inactive"][0], rel=1e-9
+        )
     heatmap = panel.heatmap()
     figures = expected[heatmap["layer"]]
     assert heatmap["sum"] == figures["sum"]
-    assert heatmap["dead"] == figures["dead"][0]
+    assert heatmap["dead"] == figures["dead-units"][0]
     assert heatmap["units"] == figures["units"][0]
     assert heatmap["exact"] == figures["exact"]
 
@@ -145,8 +147,8 @@ for name, response in responses.items():
 """)
     table = panel.table()
     for layer, (mean, dead) in expected.items():
-        assert table[layer]["mean"][0] == pytest.approx(mean, rel=1e-12)
-        assert table[layer]["dead"][0] == dead
+        assert table[layer]["mean-inactive"][0] == pytest.approx(mean, rel=1e-12)
+        assert table[layer]["dead-units"][0] == dead
     assert expected["4"][1] >= 5
 
 
@@ -189,7 +191,7 @@ it = {stop: {n: r.mean_inactive for n, r in w.iua.at(atol=stop).results.items()}
         panel.set_slider("atol", stops.index(float(stop)))
         until(
             lambda m=means: all(
-                panel.table()[layer]["mean"][0] == pytest.approx(mean, rel=1e-12)
+                panel.table()[layer]["mean-inactive"][0] == pytest.approx(mean, rel=1e-12)
                 for layer, mean in m.items()
             ),
             "the table follows the slider",
@@ -271,7 +273,7 @@ def test_columns_sort_both_ways_and_back_to_the_order_of_the_network(
 ) -> None:
     _, panel = finished
     network = panel.layers()
-    values = {layer: cells["share"][0] for layer, cells in panel.table().items()}
+    values = {layer: cells["inactive-share"][0] for layer, cells in panel.table().items()}
     header = panel.root.get_by_role("columnheader", name="inactive share")
     rising = sorted(network, key=values.__getitem__)
     assert network != rising
@@ -379,7 +381,7 @@ w
     alert = panel.root.get_by_role("alert").filter(visible=True).first
     expect(alert).to_contain_text("the <i>disk</i> is gone")
     assert panel.layers() == ["<b>relu</b>"]
-    assert panel.table()["<b>relu</b>"]["dead"] == (8, 8)
+    assert panel.table()["<b>relu</b>"]["dead-units"] == (8, 8)
 
 
 def test_two_views_of_one_widget_stay_in_step(open_notebook: Any) -> None:
@@ -531,7 +533,7 @@ def test_the_page_says_what_a_unit_is_and_what_was_left_out(
     assert panel.layers() == ["Captioner/relu", token, token.replace("0", "1", 1)]
     maps, text = panel.row("Captioner/relu"), panel.row(token)
     expect(maps.locator('[data-column="units"]')).to_contain_text("8 × 6 × 6")
-    expect(maps.locator('[data-column="dead"]')).to_contain_text("3 of 8 channels")
+    expect(maps.locator('[data-column="dead-units"]')).to_contain_text("3 of 8 channels")
     units = text.locator('[data-column="units"]')
     expect(units).to_contain_text("tokens of 9 × 24")
     masked = book.python("it = w.iua.results[w.iua.layers[1]].masked")

@@ -70,8 +70,8 @@ def test_widgets_are_linked_composed_shown_twice_and_shown_again(open_notebook: 
     # What is on show is what Python gives: sorted, filtered, selected.
     first.row("relu2").click()
     until(lambda: notebook.python("it = a.layer") == "relu2", "the layer in Python")
-    notebook.python("a.sort = {'column': 'dead', 'ascending': False}; it = None")
-    notebook.python("a.filter = 'dead>0'; a.selected = [0, 5]; it = None")
+    notebook.python("a.sort = {'column': 'dead units', 'ascending': False}; it = None")
+    notebook.python("a.filter = 'dead-units>0'; a.selected = [0, 5]; it = None")
     for panel in (first, again):
         until(lambda p=panel: set(p.layers()) == set(_table(notebook)), "the rows")  # type: ignore[misc]
         assert panel.layers() == _table(notebook)
@@ -80,7 +80,7 @@ def test_widgets_are_linked_composed_shown_twice_and_shown_again(open_notebook: 
     assert notebook.python("it = bool((a.selection()['inactive count'] == 60).all())")
     dead = notebook.python("it = a.table()['dead units'].tolist()")
     shown = first.table()
-    assert [shown[layer]["dead"][0] for layer in first.layers()] == dead
+    assert [shown[layer]["dead-units"][0] for layer in first.layers()] == dead
 
     # Closed, and shown again from what it had counted.
     notebook.python("counted = a.iua; a.close(); it = None")

@@ -90,7 +90,7 @@ def test_no_two_neighbors_in_a_tree_read_alike(opened: Any, width: int) -> None:
 
 def test_what_all_names_share_is_said_once(opened: Any) -> None:
     panel = opened(width=700)
-    head = panel.root.locator("thead th[data-column=name]")
+    head = panel.root.locator("thead th[data-column=response]")
     expect(head).to_contain_text("*.activation")
     expect(panel.row(NAMES[0]).locator(".iua-layer-name")).to_have_text("embedder.embedder")
     expect(panel.row(NAMES[0])).to_have_attribute("data-layer", NAMES[0])

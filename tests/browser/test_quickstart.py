@@ -51,7 +51,10 @@ def test_the_demonstrations_page_opens_from_disk(page: Page, tmp_path: Path) -> 
     worst = panel.heatmap()["layer"]
     assert worst.startswith("dying.relu")
     table = panel.table()
-    assert table[worst]["dead"][0] > 3 * table[worst.replace("dying", "healthy")]["dead"][0]
+    assert (
+        table[worst]["dead-units"][0]
+        > 3 * table[worst.replace("dying", "healthy")]["dead-units"][0]
+    )
     heading = page.get_by_role("heading", name="A learning rate too high killed these ReLUs")
     expect(heading).to_be_visible()
     text = page.locator(".iua-text")

@@ -126,12 +126,12 @@ def test_only_rows_in_view_are_made_and_all_can_be_scrolled_to(
         expect(row).to_have_attribute("aria-rowindex", str(first + 2))
         assert panel.rows.count() < 60
         shown = panel.table()[seen[0]]
-        assert shown["mean"][0] == figures["mean inactive"][first]
-        assert shown["dead"][0] == figures["dead units"][first]
+        assert shown["mean-inactive"][0] == figures["mean inactive"][first]
+        assert shown["dead-units"][0] == figures["dead units"][first]
     assert seen[-1] == names[-1]
     totals = panel.root.locator("tfoot")
     expect(totals).to_contain_text("all 2,000 layers")
-    expect(totals.locator('[data-column="dead"]')).to_have_attribute(
+    expect(totals.locator('[data-column="dead-units"]')).to_have_attribute(
         "data-value", str(figures["dead units"].sum())
     )
 
@@ -222,7 +222,7 @@ def test_the_filter_takes_words_kinds_and_figures(opened: Any, figures: pd.DataF
     expect(panel.root.locator("tfoot")).to_contain_text("22 of 2,000 layers")
     expect(panel.root.locator(".iua-layers > [role=status]")).to_have_text("22 of 2,000 layers.")
     panel.root.get_by_label("dead only").check()
-    expect(field).to_have_value(".12 relu dead>0")
+    expect(field).to_have_value(".12 relu dead-units>0")
     wanted = figures.response.str.contains(".12", regex=False)
     wanted &= figures.response.str.contains("relu") & (figures["dead units"] > 0)
     expect(grid(panel)).to_have_attribute("aria-rowcount", str(wanted.sum() + 2))
@@ -293,7 +293,7 @@ def test_layers_are_grouped_by_module_on_request(opened: Any, figures: pd.DataFr
     expect(table).to_have_attribute("aria-rowcount", str(1 + BLOCKS + 2))
     groups = table.locator("tr[data-group]")
     expect(groups.first).to_have_attribute("data-group", "model.layers")
-    dead = groups.first.locator('[data-column="dead"]')
+    dead = groups.first.locator('[data-column="dead-units"]')
     expect(dead).to_have_attribute("data-value", str(figures["dead units"].sum()))
     second = table.locator('tr[data-group="model.layers.1"]')
     expect(second).to_have_attribute("aria-level", "2")
@@ -359,7 +359,7 @@ def test_odd_names_and_layers_of_nan_break_nothing(opened: Any, width: int) -> N
     assert set(panel.layers()) == set(odd_layers())
     before = grid(panel).evaluate(WIDTHS)
     panel.set_slider("rtol", 60)
-    expect(panel.row("sound").locator('[data-column="share"]')).to_have_attribute(
+    expect(panel.row("sound").locator('[data-column="inactive-share"]')).to_have_attribute(
         "data-upper", re.compile(r"\d")
     )
     assert grid(panel).evaluate(WIDTHS) == before, "ranges do not move the columns"

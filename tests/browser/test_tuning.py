@@ -56,8 +56,8 @@ def assert_shows(panel: Panel, iua: IUA, **at: Any) -> None:
     table = panel.table()
     for layer, result in iua.at(**at).results.items():
         mean = (result.mean_inactive, result.mean_inactive_upper)
-        assert table[layer]["mean"] == pytest.approx(mean, rel=1e-12), (layer, at)
-        assert table[layer]["dead"] == (result.dead, result.dead_upper), (layer, at)
+        assert table[layer]["mean-inactive"] == pytest.approx(mean, rel=1e-12), (layer, at)
+        assert table[layer]["dead-units"] == (result.dead, result.dead_upper), (layer, at)
 
 
 def test_presets_set_what_python_sets_and_say_which_is_in_force(opened: Any, iua: IUA) -> None:
@@ -134,15 +134,15 @@ def test_every_scale_shows_the_bounds_that_python_gives(opened: Any, iua: IUA) -
     panel.set_slider("atol", stops.index(0.01))
     settle(panel)
     for layer, result in iua.at(atol=0.01, rtol=0.3, scale="unit_max").results.items():
-        low, high = panel.table()[layer]["mean"]
+        low, high = panel.table()[layer]["mean-inactive"]
         assert low <= result.mean_inactive <= result.mean_inactive_upper <= high
-        low, high = panel.table()[layer]["dead"]
+        low, high = panel.table()[layer]["dead-units"]
         assert low <= result.dead <= high
 
 
 def test_tau_moves_what_is_dormant_and_nothing_else(opened: Any, iua: IUA) -> None:
     panel = opened()
-    before = {layer: cells["dead"] for layer, cells in panel.table().items()}
+    before = {layer: cells["dead-units"] for layer, cells in panel.table().items()}
     field = panel.root.get_by_label("tau: dormant if mean |x| is at most")
     expect(field).to_have_value("0.025")
     for text, tau in [("0.1", 0.1), ("1", 1.0), ("5e-1", 0.5), ("0", 0.0)]:
@@ -153,7 +153,7 @@ def test_tau_moves_what_is_dormant_and_nothing_else(opened: Any, iua: IUA) -> No
         table = panel.table()
         for layer, result in iua.at(tau=tau).results.items():
             assert table[layer]["dormant"] == (result.dormant, result.dormant)
-            assert table[layer]["dead"] == before[layer]
+            assert table[layer]["dead-units"] == before[layer]
     field.fill("-1")
     field.press("Enter")
     expect(field).to_have_attribute("aria-invalid", "true")
@@ -171,7 +171,7 @@ def test_a_share_of_the_probes_moves_what_is_dead(opened: Any, iua: IUA) -> None
         settle(panel)
         results = iua.at(atol=1e-8, dead_at=share).results
         for layer, result in results.items():
-            low, high = panel.table()[layer]["dead"]
+            low, high = panel.table()[layer]["dead-units"]
             assert low <= result.dead <= high
         heatmap = panel.heatmap()
         assert heatmap["dead"] == results[heatmap["layer"]].dead
@@ -291,11 +291,11 @@ def share(iua: IUA, atol: float) -> str:
 def test_where_zero_finds_nothing_a_relative_tolerance_is_one_click_away(opened: Any) -> None:
     panel = opened("smooth")
     expect(panel.root).to_contain_text("Hardly any zeros")
-    assert panel.table()["gelu"]["mean"] == (0, 0)
+    assert panel.table()["gelu"]["mean-inactive"] == (0, 0)
     panel.button("Try relative").click()
     settle(panel)
-    assert panel.table()["gelu"]["mean"][0] > 3
-    assert panel.table()["gelu"]["dead"][0] > 0
+    assert panel.table()["gelu"]["mean-inactive"][0] > 3
+    assert panel.table()["gelu"]["dead-units"][0] > 0
     expect(panel.root).not_to_contain_text("Hardly any zeros")
 
 
@@ -345,7 +345,7 @@ data = {f"relu{n}": np.maximum(rng.normal(size=(80, 40)), 0).astype("f4") for n 
     expect(recount).to_be_hidden()
     notebook.python("w.rtol, w.atol, w.scale, w.dead_at = 0.77, 0.0, 'unit_rms', 0.6; it = None")
     panel.page.wait_for_function(
-        """() => [...document.querySelectorAll('tbody [data-column="mean"]')]
+        """() => [...document.querySelectorAll('tbody [data-column="mean-inactive"]')]
             .some((cell) => (cell.querySelector('[data-upper]') ?? cell).dataset.upper)"""
     )
     expect(panel.root.get_by_text("is a range")).to_be_visible()
@@ -362,10 +362,10 @@ for name, x in data.items():
 """)
     shown = panel.table()
     for layer, (mean, std, dead) in truth.items():
-        assert shown[layer]["mean"] == pytest.approx((mean, mean), rel=1e-12)
-        assert shown[layer]["dead"] == (dead, dead)
-        if "std" in shown[layer]:
-            assert shown[layer]["std"][0] == pytest.approx(std, rel=1e-9)
+        assert shown[layer]["mean-inactive"] == pytest.approx((mean, mean), rel=1e-12)
+        assert shown[layer]["dead-units"] == (dead, dead)
+        if "std-inactive" in shown[layer]:
+            assert shown[layer]["std-inactive"][0] == pytest.approx(std, rel=1e-9)
     assert notebook.python("it = w.table()['dead units'].tolist()") == [
         dead for _, _, dead in truth.values()
     ]

@@ -27,9 +27,9 @@ def test_layers_without_figures_say_why_and_take_nothing_from_the_others(
     complaints = complaints_of(page)
     page.goto(widget.to_html(tmp_path / "page.html").as_uri())
     panel = Panel(page)
-    expect(panel.row("padding").locator('[data-column="dead"]')).to_contain_text("–")  # noqa: RUF001
-    expect(panel.row("nothing").locator('[data-column="share"]')).to_contain_text("–")  # noqa: RUF001
-    expect(panel.row("dense").locator('[data-column="dead"]')).to_contain_text("2")
+    expect(panel.row("padding").locator('[data-column="dead-units"]')).to_contain_text("–")  # noqa: RUF001
+    expect(panel.row("nothing").locator('[data-column="inactive-share"]')).to_contain_text("–")  # noqa: RUF001
+    expect(panel.row("dense").locator('[data-column="dead-units"]')).to_contain_text("2")
     for layer, why in (
         ("padding", "No probe has reached padding: all its positions are padding"),
         ("nothing", "nothing has no units"),
@@ -40,7 +40,7 @@ def test_layers_without_figures_say_why_and_take_nothing_from_the_others(
     expect(warning).to_contain_text("2 NaN and 0 infinite responses, in 'dense' (first in batch 0)")
     panel.row("dense").click()
     assert panel.heatmap()["dead"] == widget.iua.results["dense"].dead == 2
-    assert panel.table()["dense"]["dead"] == (2, 2)
+    assert panel.table()["dense"]["dead-units"] == (2, 2)
     panel.root.get_by_role("columnheader", name="dead units").click()
     assert panel.layers()[-1] == "padding"
     assert complaints == []

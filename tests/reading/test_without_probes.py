@@ -135,11 +135,14 @@ def test_charts_saved_tables_and_pages_have_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ascending", [True, False])
-@pytest.mark.parametrize("column", ["mean", "share", "std", "dead", "dead-share", "dormant"])
+@pytest.mark.parametrize(
+    "column",
+    ["mean inactive", "inactive share", "std inactive", "dead units", "dead share", "dormant"],
+)
 def test_it_sorts_last_and_passes_no_filter_of_figures(column: str, ascending: bool) -> None:
     widget = IUAWidget(routed())
     widget.sort = {"column": column, "ascending": ascending}
-    without = {"share": 1, "dead-share": 1}.get(column, 0)  # those of no units
+    without = {"inactive share": 1, "dead share": 1}.get(column, 0)  # those of no units
     assert set(EMPTY) <= set(widget.table()["response"].tolist()[-2 - without :])
     widget.filter = f"{column}>=0"
     assert not set(EMPTY) & set(widget.table()["response"])

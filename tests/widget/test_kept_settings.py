@@ -24,8 +24,8 @@ CHOSEN: dict[str, Any] = {
     "tau": 0.1,
     "layer": "b",
     "selected": [2, 5],
-    "sort": {"column": "dead", "ascending": False},
-    "filter": "b dead>0",
+    "sort": {"column": "dead units", "ascending": False},
+    "filter": "b dead-units>0",
     "color": "dead",
 }
 DEFAULTS: dict[str, Any] = {name: getattr(IUAWidget, name).default() for name in SETTINGS}

@@ -627,7 +627,7 @@ def test_to_html_before_anything_is_counted_is_refused(
 
 def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
     widget = done_widget()
-    widget.sort = {"column": "dead", "ascending": False}
+    widget.sort = {"column": "dead units", "ascending": False}
     widget.filter = "maps"
     widget.color = "mean |x|"
     widget.dead_at = 0.5
@@ -635,10 +635,10 @@ def test_what_the_view_shows_can_be_set_and_is_checked() -> None:
     assert widget.selected == [2, 5]
     for name, value, words in [
         ("sort", {"column": "size", "ascending": True}, "order of the network"),
-        ("sort", {"column": "dead"}, "ascending"),
-        ("sort", {"column": "dead-chanels", "ascending": True}, "a column of 'dead-channels'"),
+        ("sort", {"column": "dead units"}, "ascending"),
+        ("sort", {"column": "dead-chanels", "ascending": True}, "a column of 'dead channels'"),
         ("filter", "dead-chanels>0", "Figures are dead-channels,"),
-        ("filter", "dead>x", "'x', which is no number"),
+        ("filter", "dead-units>x", "'x', which is no number"),
         ("color", "red", "mean |x|"),
         ("dead_at", 0, "above 0 and at most 1"),
         ("dead_at", 1.5, "above 0 and at most 1"),

@@ -28,16 +28,19 @@ export function pictureRows(
   const rows = layers.slice(0, ROWS_MOST).map((layer): PictureRow => {
     const { name, units, probes } = reading.meta(layer);
     const counted = probes > 0;
-    const range = (key: "share" | "dead", format: (value: number) => string): string =>
+    const range = (
+      key: "inactive-share" | "dead-units",
+      format: (value: number) => string,
+    ): string =>
       formatBracket(reading.value(layer, key), reading.value(layer, key, "upper"), format);
     return {
       name: forms[layer] ?? name,
       units: formatInteger(units),
-      share: counted ? range("share", formatShare) : "–",
-      lower: counted ? reading.value(layer, "share") : 0,
-      upper: counted ? reading.value(layer, "share", "upper") : 0,
-      dead: counted ? range("dead", formatInteger) : "–",
-      alarm: counted && reading.value(layer, "dead") > 0,
+      share: counted ? range("inactive-share", formatShare) : "–",
+      lower: counted ? reading.value(layer, "inactive-share") : 0,
+      upper: counted ? reading.value(layer, "inactive-share", "upper") : 0,
+      dead: counted ? range("dead-units", formatInteger) : "–",
+      alarm: counted && reading.value(layer, "dead-units") > 0,
       selected: name === selected,
     };
   });

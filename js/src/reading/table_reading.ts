@@ -200,25 +200,32 @@ export class TableReading {
     if (probes === 0) return Number.NaN;
     const bounds = side === "lower" ? this.#lower : this.#upper;
     switch (key) {
-      case "mean-upper":
+      case "mean-inactive":
+        return bounds.mean[layer] as number;
+      case "mean-inactive-upper":
         return this.#upper.mean[layer] as number;
-      case "dead-upper":
+      case "std-inactive":
+        return bounds.std[layer] as number;
+      case "dead-units":
+        return bounds.dead[layer] as number;
+      case "dead-units-upper":
         return this.#upper.dead[layer] as number;
       case "dead-channels":
         return bounds.deadChannels[layer] as number;
-      case "share":
+      case "inactive-share":
         return (bounds.mean[layer] as number) / units;
       case "dead-share":
         return (bounds.dead[layer] as number) / units;
-      case "curve":
+      case "share-over-tolerance":
         return this.#area(layer);
-      default:
-        return bounds[key][layer] as number;
+      case "dormant":
+        return bounds.dormant[layer] as number;
     }
   }
 
   text(layer: number, key: TextKey): string {
     const meta = this.meta(layer);
+    if (key === "response") return meta.name;
     if (key !== "shape") return meta[key];
     return meta.response_shape.map((length) => length ?? "*").join("x");
   }
@@ -278,9 +285,11 @@ export class TableReading {
         if (key === "units") return units;
         if (!counted) return Number.NaN;
         const sum = sums[side];
-        if (key === "share") return sum.mean / countedUnits;
+        if (key === "inactive-share") return sum.mean / countedUnits;
         if (key === "dead-share") return sum.dead / countedUnits;
-        if (key === "mean" || key === "dead" || key === "dormant") return sum[key];
+        if (key === "mean-inactive") return sum.mean;
+        if (key === "dead-units") return sum.dead;
+        if (key === "dormant") return sum.dormant;
         return ADDED_UP.has(key) ? this.#added(layers, key, side) : Number.NaN;
       },
     };

@@ -30,21 +30,21 @@ const LOAD = 7;
 const LEAST = 5;
 const MOST = 90;
 
-const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["name", "share", "dead"]);
+const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["response", "inactive-share", "dead-units"]);
 /** Who stays when there is not room for all: the first ones. */
 const BY_IMPORTANCE: readonly ColumnKey[] = [
   ...ESSENTIAL,
   "dead-share",
   "load",
   "units",
-  "curve",
-  "mean",
+  "share-over-tolerance",
+  "mean-inactive",
   "kind",
-  "std",
+  "std-inactive",
   "dormant",
 ];
 /** So narrow may these be, in a box without room for all that is essential: a number and no more. */
-const TIGHT: Partial<Record<ColumnKey, number>> = { share: 8.5, dead: 9 };
+const TIGHT: Partial<Record<ColumnKey, number>> = { "inactive-share": 8.5, "dead-units": 9 };
 const ON_REQUEST = COLUMNS.filter((column) => column.onRequest).map(({ key }) => key);
 
 function longest(texts: readonly string[]): number {
@@ -80,13 +80,13 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     TOTAL_SIZE * formatInteger(layers.reduce((sum, meta) => sum + meta[key], 0)).length;
   const shape = ASIDE_SIZE * longest(layers.map(shapeWords));
   return {
-    name: within(NAME, MARK + longest(ownNames(layers)), NAME_MOST),
+    response: within(NAME, MARK + longest(ownNames(layers)), NAME_MOST),
     kind: within(6, 0.9 * longest(layers.map((meta) => meta.kind)), 13),
     units: within(8, Math.max(count, shape, total), 15),
-    mean: within(9, Math.max(range(mean), total), 15),
-    share: SHARE,
-    std: within(7, mean + 2 * RANGE_SIZE, 10),
-    dead: within(7.5, Math.max(range(count), aside, total), 17),
+    "mean-inactive": within(9, Math.max(range(mean), total), 15),
+    "inactive-share": SHARE,
+    "std-inactive": within(7, mean + 2 * RANGE_SIZE, 10),
+    "dead-units": within(7.5, Math.max(range(count), aside, total), 17),
     "dead-share": SHARE,
     dormant: within(8.5, Math.max(range(count), aside, total), 15),
     load: layers.some((meta) => meta.load !== null) ? LOAD : 0,
@@ -97,7 +97,7 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     stops: 7,
     nan: within(7, longestNumber("nan"), 15),
     infinite: within(8.5, longestNumber("infinite"), 15),
-    curve: CURVE,
+    "share-over-tolerance": CURVE,
   };
 }
 
@@ -133,13 +133,13 @@ export function fitColumns(
     isTight ? Math.min(widths[key], TIGHT[key] ?? widths[key]) : widths[key];
   const pixels = (key: ColumnKey): number =>
     Math.round((own.get(key) ?? natural(key)) * digit + padding);
-  const shown = new Set<ColumnKey>(["name"]);
-  let total = pixels("name");
+  const shown = new Set<ColumnKey>(["response"]);
+  let total = pixels("response");
   let squeezed = 0;
   for (const key of [...BY_IMPORTANCE, ...ON_REQUEST])
     if (choice.get(key) === true && widths[key] > 0) shown.add(key);
-  for (const key of shown) if (key !== "name") total += pixels(key);
-  const spare = own.has("name") ? 0 : Math.round((widths.name - NAME_LEAST) * digit);
+  for (const key of shown) if (key !== "response") total += pixels(key);
+  const spare = own.has("response") ? 0 : Math.round((widths.response - NAME_LEAST) * digit);
   for (const key of BY_IMPORTANCE) {
     if (shown.has(key) || choice.get(key) === false || widths[key] === 0) continue;
     if (idle.has(key)) continue;
@@ -152,8 +152,8 @@ export function fitColumns(
   const sizes = new Map<ColumnKey, number>();
   for (const { key } of COLUMNS) if (shown.has(key)) sizes.set(key, pixels(key));
   const change = Math.max(box - total, -spare);
-  if (change > 0 ? !own.has("name") : change < 0) {
-    sizes.set("name", (sizes.get("name") as number) + change);
+  if (change > 0 ? !own.has("response") : change < 0) {
+    sizes.set("response", (sizes.get("response") as number) + change);
     total += change;
   }
   return { shown, widths: sizes, total, squeezed };
@@ -167,5 +167,5 @@ export function allowedWidth(digits: number): number {
 /** The columns of numbers that come after the one of units. */
 export const NUMERIC_CELLS = COLUMNS.map(({ key }) => key).filter(
   (key): key is Exclude<NumberKey, "units"> =>
-    key !== "name" && key !== "kind" && key !== "units" && key !== "curve",
+    key !== "response" && key !== "kind" && key !== "units" && key !== "share-over-tolerance",
 );

@@ -1,6 +1,6 @@
 /** Which columns are shown: a button that opens a list to tick. */
 
-import { COLUMNS, type ColumnKey } from "../reading/columns";
+import { COLUMNS, type ColumnKey, calledOnPage } from "../reading/columns";
 import { element } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
 
@@ -16,12 +16,13 @@ export class ColumnsMenu {
 
   constructor(actions: ColumnsActions, signal: AbortSignal) {
     const content: HTMLElement[] = [];
-    for (const { key, heading, menu = heading } of COLUMNS) {
-      if (key === "name") continue;
+    for (const { key } of COLUMNS) {
+      if (key === "response") continue;
       const box = element("input", { attributes: { type: "checkbox" } });
       box.addEventListener("change", () => actions.onShow(key, box.checked), { signal });
       this.#boxes.set(key, box);
-      content.push(element("label", { class: "iua-choice" }, box, element("span", { text: menu })));
+      const text = element("span", { text: calledOnPage(key) });
+      content.push(element("label", { class: "iua-choice" }, box, text));
     }
     const reset = element("button", {
       class: "iua-button iua-tool",

@@ -12,7 +12,7 @@ export function idleColumns(reading: TableReading): ReadonlySet<ColumnKey> {
     idle.add("kind");
   }
   const repeats = layers.every((layer) => {
-    const dead = reading.meta(layer).channels === null ? "dead" : "dead-channels";
+    const dead = reading.meta(layer).channels === null ? "dead-units" : "dead-channels";
     return (["lower", "upper"] as const).every((side) =>
       Object.is(reading.value(layer, "dormant", side), reading.value(layer, dead, side)),
     );

@@ -42,7 +42,7 @@ export class LayerRow {
   });
   readonly #head = element(
     "th",
-    { class: "iua-name", attributes: { scope: "row", "data-column": "name" } },
+    { class: "iua-name", attributes: { scope: "row", "data-column": "response" } },
     element(
       "span",
       { class: "iua-name-box" },
@@ -66,7 +66,7 @@ export class LayerRow {
 
   constructor() {
     const numbers = new Map<string, NumberCell>(this.#numbers.map(({ key, cell }) => [key, cell]));
-    this.#dead = numbers.get("dead") as NumberCell;
+    this.#dead = numbers.get("dead-units") as NumberCell;
     this.#dormant = numbers.get("dormant") as NumberCell;
     this.#node = element(
       "tr",
@@ -77,7 +77,7 @@ export class LayerRow {
       ...this.#numbers.map(({ cell }) => cell.node()),
       element(
         "td",
-        { class: "iua-curve-cell", attributes: { "data-column": "curve" } },
+        { class: "iua-curve-cell", attributes: { "data-column": "share-over-tolerance" } },
         this.#curve.node(),
       ),
     );
@@ -168,7 +168,7 @@ export class LayerRow {
     this.#dormant.setAside(dormantOf(meta), null);
     const channels = deadChannels(read);
     this.#dead.setAside(channels, channels === "" ? null : `${channels}. ${DEAD_CHANNELS}.`);
-    const share = reading.value(layer, "share");
+    const share = reading.value(layer, "inactive-share");
     if (!Number.isNaN(share) && !Number.isNaN(read.threshold)) {
       this.#curve.setMark(positionAmong(reading.table.stops, read.threshold), share);
     } else this.#curve.hideMark();

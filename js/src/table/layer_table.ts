@@ -3,7 +3,7 @@
 import type { Row } from "../names/module_tree";
 import type { WidthOf } from "../names/short_names";
 import { widthIn } from "../names/text_width";
-import { type ColumnKey, headingOf } from "../reading/columns";
+import { type ColumnKey, calledOnPage } from "../reading/columns";
 import { formatInteger, plural } from "../reading/format";
 import { nextSort, type Sort } from "../reading/row_order";
 import type { TableReading } from "../reading/table_reading";
@@ -228,7 +228,7 @@ export class LayerTable {
 
   #setSort(key: ColumnKey): void {
     const sort = nextSort(this.#state.sort, key);
-    const heading = headingOf(key);
+    const heading = calledOnPage(key);
     this.#announce(
       sort === null
         ? "In the order of the network."
@@ -368,7 +368,7 @@ export class LayerTable {
     const { reading, sort } = this.#state;
     if (reading === null) return;
     const rows = this.#tree ? this.#list.rows : null;
-    this.#names.fit(reading.table.layers, rows, this.#columns.width("name"), this.#widthIn);
+    this.#names.fit(reading.table.layers, rows, this.#columns.width("response"), this.#widthIn);
     this.#table.classList.toggle("iua-marks-short", this.#names.marksShort);
     this.#table.classList.toggle("iua-marks-below", this.#names.marksBelow);
     this.#head.update(sort, this.#columns.shown, reading.tau, this.#names.shared);
@@ -464,7 +464,7 @@ export class LayerTable {
   #widen(key: ColumnKey, pixels: number): void {
     this.#columns.widen(key, pixels);
     this.#fitColumns();
-    this.#announce(`${headingOf(key)}, ${this.#columns.width(key)} pixels wide.`);
+    this.#announce(`${calledOnPage(key)}, ${this.#columns.width(key)} pixels wide.`);
   }
 
   node(): HTMLElement {

@@ -6,9 +6,9 @@ import { element, setAttribute, setText, setVariable } from "../ui/dom";
 
 /** Others are whole numbers. */
 const FORMATS: Partial<Record<NumberKey, (value: number) => string>> = {
-  mean: formatMean,
-  share: formatShare,
-  std: formatMean,
+  "mean-inactive": formatMean,
+  "inactive-share": formatShare,
+  "std-inactive": formatMean,
   "dead-share": formatShare,
   load: formatMean,
 };
@@ -67,7 +67,7 @@ export class NumberCell {
 
   #text(lower: number, upper: number): string {
     if (Number.isNaN(lower)) return NOTHING;
-    if (this.#key === "std") return formatDeviations(lower, upper);
+    if (this.#key === "std-inactive") return formatDeviations(lower, upper);
     return formatBracket(lower, upper, FORMATS[this.#key] ?? formatInteger);
   }
 

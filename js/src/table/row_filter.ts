@@ -5,7 +5,7 @@
  * - a word must occur in the name or the kind, where ASCII letters compare without case; quoted, it
  *   may hold blanks and is taken literally: `"block 1"`;
  * - `kind:ReLU` or `kind:"My kind"` must be the kind; of several, one must;
- * - `dead>0`, `dead channels >= 3`, `dead-share>=50%` compare a figure, by its lower bound, and
+ * - `dead-units>0`, `dead channels >= 3`, `dead-share>=50%` compare a figure, by its lower bound, and
  *   `unit=token` a text. A row without the figure is left out.
  *
  * What compares something else is at fault, and says so; in quotes it is a word.
@@ -57,7 +57,7 @@ const WORDS_OF_A_HEADING = 3;
 const NEAREST = 3;
 const BRIEF = 24;
 
-export const HAS_DEAD = "dead>0";
+export const HAS_DEAD = "dead-units>0";
 
 interface Token {
   /** What is in the quotes, where there are any. */
@@ -158,7 +158,7 @@ function asTest(
 ): FigureTest | Fault {
   const fault = (what: string, near = name): Fault => ({ what, near });
   if (figure === undefined) {
-    if (name === "") return fault(`Nothing stands before “${sign}”: write dead>0, say.`);
+    if (name === "") return fault(`Nothing stands before “${sign}”: write dead-units>0, say.`);
     const [nearest] = nearestFigures(name);
     const hint = nearest === undefined ? "In quotes it is a word." : `Is it ${nearest}?`;
     return fault(`No figure is called “${brief(name)}”. ${hint}`);
@@ -180,7 +180,10 @@ function asTest(
   if (percent !== "%") return { figure, comparison, value: Number(number) };
   return isShare(figure)
     ? { figure, comparison, value: Number(number) / 100 }
-    : fault(`${figure} is no share, to be compared with ${brief(written)}.`, `${figure}-share`);
+    : fault(
+        `${figure} is no share, to be compared with ${brief(written)}.`,
+        `${figure.replace("-units", "")}-share`,
+      );
 }
 
 function brief(text: string): string {
@@ -199,8 +202,8 @@ const FIGURES = FIGURE_KEYS.filter((key): key is NumericKey => !isText(key));
 
 /** Figures with names that may have been meant, the nearest first. */
 function nearestFigures(name: string): NumericKey[] {
-  const far = new Map(FIGURES.map((key) => [key, editsBetween(name.toLowerCase(), key)]));
-  return FIGURES.filter((key) => (far.get(key) as number) <= Math.max(name.length, key.length) / 2)
+  const far = new Map(FIGURES.map((key) => [key, distance(name.toLowerCase(), key)]));
+  return FIGURES.filter((key) => (far.get(key) as number) <= 0.5)
     .sort((one, other) => (far.get(one) as number) - (far.get(other) as number))
     .slice(0, NEAREST);
 }
@@ -209,6 +212,14 @@ function nearestFigures(name: string): NumericKey[] {
 function nearestFirst(name: string): NumericKey[] {
   const near = nearestFigures(name);
   return [...near, ...FIGURES.filter((key) => !near.includes(key))];
+}
+
+/** How far a name is from a figure's, or from a word of it: edits a letter. */
+function distance(name: string, key: NumericKey): number {
+  const apart = [key, ...key.split("-")].map(
+    (other) => editsBetween(name, other) / Math.max(name.length, other.length),
+  );
+  return Math.min(...apart);
 }
 
 /** How many letters must be put in, left out or changed to come from one text to another. */
@@ -280,7 +291,7 @@ export function passes(
   const kind = asciiLower(text("kind"));
   if (filter.kinds.length > 0 && !filter.kinds.includes(kind)) return false;
   if (filter.words.length > 0) {
-    const name = asciiLower(text("name"));
+    const name = asciiLower(text("response"));
     if (!filter.words.every((word) => name.includes(word) || kind.includes(word))) return false;
   }
   return filter.tests.every((test) => {
@@ -310,7 +321,7 @@ export function hasTest(filter: string, test: string): boolean {
   return partsOf(filter).some((part) => part.test !== null && part.source === test);
 }
 
-/** The filter with a test such as "dead>0", or without it. */
+/** The filter with a test such as "dead-units>0", or without it. */
 export function withTest(filter: string, test: string, on: boolean): string {
   const kept = partsOf(filter).flatMap(({ source }) => (source === test ? [] : [source]));
   if (on) kept.push(test);

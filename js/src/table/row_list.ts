@@ -191,7 +191,7 @@ export class RowList {
       ascending,
       groupValue: (group) => {
         // Names of neighbors differ after the group's own path, so any layer of it stands for it.
-        if (column === "name") return texts[group.layers[0] as number] as string;
+        if (column === "response") return texts[group.layers[0] as number] as string;
         if (isText(column)) return Number.NaN;
         return reading.totals(group.layers).value(column, "lower");
       },

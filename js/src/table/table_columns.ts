@@ -97,8 +97,8 @@ export class TableColumns {
     }
     table.style.width = `${fit.total}px`;
     table.classList.toggle("iua-table-wide", fit.total > box);
-    const natural = this.#widths.dead * digit;
-    table.classList.toggle("iua-dead-narrow", this.width("dead") < natural);
+    const natural = this.#widths["dead-units"] * digit;
+    table.classList.toggle("iua-dead-narrow", this.width("dead-units") < natural);
     return true;
   }
 

@@ -28,7 +28,7 @@ export class TableHead {
   readonly #shared = element("bdi", { class: "iua-shared" });
   readonly #node: HTMLElement;
   #shown: readonly ColumnKey[] = [];
-  #reachable: ColumnKey = "name";
+  #reachable: ColumnKey = "response";
 
   constructor(actions: HeadActions, signal: AbortSignal) {
     this.#actions = actions;
@@ -40,16 +40,16 @@ export class TableHead {
 
   #cell(column: Column, signal: AbortSignal): HTMLTableCellElement {
     const { key } = column;
-    const numeric = key !== "name" && key !== "kind" && key !== "curve";
+    const numeric = key !== "response" && key !== "kind" && key !== "share-over-tolerance";
     const label = element("span", { class: "iua-sort-label", text: column.label });
     if (key === "dormant") this.#dormant = label;
-    if (key === "name") label.append(this.#shared);
+    if (key === "response") label.append(this.#shared);
     const button = element(
       "button",
       {
         class: "iua-sort",
         title: `${column.title}. Click to sort; Shift and arrows change the width.`,
-        attributes: { type: "button", tabindex: key === "name" ? "0" : "-1" },
+        attributes: { type: "button", tabindex: key === "response" ? "0" : "-1" },
       },
       label,
       element("span", { class: "iua-arrow", attributes: { "aria-hidden": "true" } }),
@@ -129,7 +129,7 @@ export class TableHead {
     setAttribute(this.#shared, "title", shared === "" ? null : `all names read ${shared}`);
     setText(this.#dormant, `dormant\nτ ${formatTolerance(tau)}`);
     this.#shown = COLUMNS.map((column) => column.key).filter((key) => shown.has(key));
-    if (!shown.has(this.#reachable)) this.#reach("name");
+    if (!shown.has(this.#reachable)) this.#reach("response");
     for (const [key, cell] of this.#cells) {
       const direction = sort?.ascending ? "ascending" : "descending";
       setAttribute(cell, "aria-sort", sort?.column === key ? direction : "none");

@@ -22,7 +22,7 @@ const COPIED_FOR_MS = 1600;
 /** A comparison that is being written is not at fault yet. */
 const WRITTEN_MS = 600;
 const FILTER_HELP =
-  'Words of the name or the kind; also kind:ReLU, "two words", and figures such as dead>0, dead-share>=50%, dead-channels>0';
+  'Words of the name or the kind; also kind:ReLU, "two words", and figures such as dead-units>0, dead-share>=50%, dead-channels>0';
 
 function toolButton(text: string, title: string): HTMLButtonElement {
   return element("button", {

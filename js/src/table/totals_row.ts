@@ -9,7 +9,7 @@ import { NumberCell } from "./number_cell";
 export class TotalsRow {
   readonly #layers = element("th", {
     class: "iua-name",
-    attributes: { scope: "row", "data-column": "name" },
+    attributes: { scope: "row", "data-column": "response" },
   });
   readonly #cells = [...NUMERIC_CELLS, "units" as const].map((key) => ({
     key,
@@ -28,7 +28,7 @@ export class TotalsRow {
       element("td", { attributes: { "data-column": "kind" } }),
       units.node(),
       ...this.#cells.filter(({ key }) => key !== "units").map(({ cell }) => cell.node()),
-      element("td", { attributes: { "data-column": "curve" } }),
+      element("td", { attributes: { "data-column": "share-over-tolerance" } }),
     );
   }
 
