@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -43,14 +44,23 @@ def did_you_mean(given: object, options: Iterable[str]) -> str:
 
 
 def nearest(given: object, options: Iterable[str], most: int, cutoff: float = 0.4) -> list[str]:
-    """The options that come nearest to what was given; none where none is near.
+    """The options that come nearest to what was given, or a word of which does.
 
     Examples
     --------
     >>> nearest("dead-chanels", ["mean", "dead-channels", "channels"], most=2)
     ['dead-channels', 'channels']
+    >>> nearest("mean", ["units", "nan", "mean inactive"], most=1)
+    ['mean inactive']
     """
-    return difflib.get_close_matches(str(given), list(options), n=most, cutoff=cutoff)
+
+    def likeness(option: str) -> float:
+        words = {option, *re.split("[ _-]", option)}
+        return max(difflib.SequenceMatcher(None, str(given), word).ratio() for word in words)
+
+    alike = {option: likeness(option) for option in options}
+    near = [option for option in alike if alike[option] >= cutoff]
+    return sorted(near, key=alike.__getitem__, reverse=True)[:most]
 
 
 def nearest_first(given: object, options: Iterable[str]) -> list[str]:

@@ -416,10 +416,10 @@ def test_rows_are_copied_as_they_are_on_show(opened: Any, figures: pd.DataFrame)
     lines = page.evaluate("navigator.clipboard.readText()").rstrip("\n").split("\n")
     head = lines[0].split("\t")
     # All rows are of one kind, and so the column of kinds gives way.
-    assert head[:2] == ["layer", "units"]
+    assert head[:2] == ["response", "units"]
     assert len(lines) == 1 + 11
     rows = [dict(zip(head, line.split("\t"), strict=True)) for line in lines[1:]]
     wanted = figures[figures.response.str.match(r"model\.layers\.7\d*\.mlp/gelu")]
     wanted = wanted.sort_values("dead units", ascending=False, kind="stable")
-    assert [row["layer"] for row in rows] == list(wanted.response)
+    assert [row["response"] for row in rows] == list(wanted.response)
     assert [float(row["mean inactive"]) for row in rows] == list(wanted["mean inactive"])
