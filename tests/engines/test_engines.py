@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_counting import DTYPES, interesting_values
 
+import iua_widget.engines.cpu
 from iua_widget import IUA, EngineError, IUAWarning
-from iua_widget import engines as counting
 from iua_widget.engines.choice import AutoEngine, choose_engine
 from iua_widget.engines.compiling import LoopCompiler
 from iua_widget.engines.cpu import avx512, avx512_kernels
@@ -513,10 +513,19 @@ def test_tensors_of_every_dtype_layout_and_choice_of_units(
     assert_same_run(counted(batches, engine, reads, **options), expected)
 
 
+def forget_what_needs_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the modules that import numba imported anew."""
+    for package, modules in (
+        (iua_widget.engines, ("compiling", "needs")),
+        (iua_widget.engines.cpu, ("engine", "kernels")),
+    ):
+        for module in modules:
+            monkeypatch.delitem(sys.modules, f"{package.__name__}.{module}", raising=False)
+            monkeypatch.delattr(package, module, raising=False)
+
+
 def test_where_numba_is_missing_the_reference_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("compiling", "cpu.engine", "cpu.kernels", "needs"):
-        monkeypatch.delitem(sys.modules, f"iua_widget.engines.{module}", raising=False)
-    monkeypatch.delattr(counting, "kernels")
+    forget_what_needs_numba(monkeypatch)
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.setattr("iua_widget.engines.auto._beside", lambda work: work())
     monkeypatch.setattr("iua_widget.engines.auto._WORTH_LOADING", 0)
@@ -541,9 +550,7 @@ def test_where_numba_is_broken_numpy_counts_and_it_is_told(
 ) -> None:
     (tmp_path / "numba.py").write_text(BROKEN[kind])
     monkeypatch.syspath_prepend(tmp_path)
-    for module in ("compiling", "cpu.engine", "cpu.kernels", "needs"):
-        monkeypatch.delitem(sys.modules, f"iua_widget.engines.{module}", raising=False)
-        monkeypatch.delattr(counting, module, raising=False)
+    forget_what_needs_numba(monkeypatch)
     monkeypatch.delitem(sys.modules, "numba")
     monkeypatch.setattr("iua_widget.engines.auto._beside", lambda work: work())
     monkeypatch.setattr("iua_widget.engines.auto._WORTH_LOADING", 0)
