@@ -9,7 +9,7 @@ SETTINGS := pyproject.toml constraints.txt hatch_build.py
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test quick lint dev format hooks bench picture clean
+.PHONY: help demo lab test quick lint dev format hooks bench picture docs clean
 
 help:
 	@echo "make demo     train two small nets, count their inactive units, write demo.html"
@@ -21,6 +21,7 @@ help:
 	@echo "make hooks    have git check what is committed"
 	@echo "make bench    measure against rivals and limits, write tests/benchmarks/results.md"
 	@echo "make picture  record the README's moving picture of the widget anew"
+	@echo "make docs     build the pages and the API reference as HTML, in docs/_build/html"
 	@echo "make clean    remove what the others made"
 
 demo: $(VENV)/.demo
@@ -72,8 +73,13 @@ picture: $(VENV)/.test
 	$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python docs/make_picture.py
 
+docs: $(VENV)/.docs
+	$(BIN)/python hatch_build.py
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs . docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) js/node_modules iua_widget/static dist demo.html
+	rm -rf $(VENV) js/node_modules iua_widget/static dist docs/_build demo.html
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An extra is installed anew when what it is made from has changed.

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, TensorDataset
 
-from iua_widget import IUA
+import iua_widget
+from iua_widget import IUA, stages
 from iua_widget.memory.plan import LayerNeed
 from iua_widget.tally.unit_counts import counter_bytes
 
@@ -214,3 +219,45 @@ def test_a_page_says_first_what_is_in_it(document: Path) -> None:
     assert title.startswith("# ")
     assert blank == ""
     assert re.match(r"[A-Z`]", first)
+
+
+@pytest.mark.slow
+def test_the_pages_become_html_without_a_warning_and_need_no_network(tmp_path: Path) -> None:
+    options = ["--fail-on-warning", "--keep-going", "--quiet", "--conf-dir", "docs"]
+    folders = ["--doctree-dir", tmp_path / "trees", ".", tmp_path / "html"]
+    run = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, *folders],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    front, index = (tmp_path / "html" / f"{name}.html" for name in ("README", "index"))
+    assert front.read_bytes() == index.read_bytes()
+    for page in (tmp_path / "html").rglob("*.html"):
+        loads = re.findall(
+            r"""<(?:script|img|link rel="stylesheet")[^>]* (?:src|href)="([^"]*)""",
+            page.read_text(encoding="utf-8"),
+        )
+        assert loads
+        assert not [one for one in loads if "//" in one]
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^   (\w+)$", text, re.MULTILINE)
+    in_full = re.findall(
+        r"^\.\. auto(?:class|data|exception|function):: (\w+)$", text, re.MULTILINE
+    )
+    public = sorted({*iua_widget.__all__, *stages.__all__} - {"__version__"})
+    assert sorted(listed) == public
+    assert sorted(in_full) == public
+
+
+def test_the_citation_is_of_this_package() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    made = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["cff-version"], cited["title"]) == ("1.2.0", "iua_widget")
+    assert (cited["version"], cited["license"]) == (made["version"], made["license"])
+    assert cited["authors"] == made["authors"]
