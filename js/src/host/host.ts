@@ -1,7 +1,5 @@
 /** What the page needs from where it runs, and how anywidget gives it. */
 
-import { GONE } from "./kernel_watch";
-
 export type Command = "start" | "pause" | "resume" | "stop" | "restart" | "recount";
 
 /** Traits by the names that they have in Python, and listeners to them. */
@@ -35,6 +33,8 @@ export interface WidgetModel {
   readonly widget_manager?: unknown;
 }
 
+/** A mark on the model, which all views of the widget share, and no kernel ever sees. */
+export const GONE = "_gone";
 const SAVE_EVERY_MS = 100;
 
 export class AnywidgetHost implements Host {

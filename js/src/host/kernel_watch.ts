@@ -1,9 +1,6 @@
 /** Hears from the notebook that the kernel of a widget is gone: restarted, shut down or dead. */
 
-import type { WidgetModel } from "./host";
-
-/** A mark on the model, which all views of the widget share, and no kernel ever sees. */
-export const GONE = "_gone";
+import { GONE, type WidgetModel } from "./host";
 
 /** What a kernel goes through only before a widget of it is there, or when it is there no more. */
 const GONE_STATES: ReadonlySet<string> = new Set([
