@@ -15,6 +15,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from iua_widget.capture.activations import module_kind
 from iua_widget.capture.calls import Calls
+from iua_widget.capture.captured_response import CapturedResponse
+from iua_widget.capture.findings import Findings, RepeatBatch
+from iua_widget.capture.forward_watcher import ForwardWatcher
 from iua_widget.capture.inputs import arguments, read_batch
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import tensors
@@ -22,8 +25,7 @@ from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.shadow import Shadow
-from iua_widget.capture.source import place
-from iua_widget.capture.watch import Capture, Findings, LookAgain, Watch
+from iua_widget.capture.watched_model import place
 from iua_widget.common.tensors import dtype_name
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.options import CallsOption, SourceOptions
@@ -108,8 +110,8 @@ def _without_computing(
     batch = torch.utils._pytree.tree_map_only(  # noqa: SLF001
         torch.Tensor, fake.from_tensor, _read(model, example)
     )
-    held = [value for module in model.modules() for value in vars(module).values()]
-    values = [*model.parameters(), *model.buffers(), *held]
+    attributes = [value for module in model.modules() for value in vars(module).values()]
+    values = [*model.parameters(), *model.buffers(), *attributes]
     shapes = {id(v): fake.from_tensor(v) for v in values if isinstance(v, torch.Tensor)}
     model = copy.deepcopy(model, shapes).eval()
     with fake, torch.no_grad():
@@ -142,8 +144,8 @@ def _watched(
 ) -> ResponseInfos:
     infos: dict[str, ResponseInfo] = {}
 
-    def take(capture: Capture) -> None:
-        infos.setdefault(capture.name, _of_capture(capture))
+    def take(captured: CapturedResponse) -> None:
+        infos.setdefault(captured.name, _of_captured(captured))
 
     names = ModuleNames(model)
     selection = Selection(model, names, everything=True)
@@ -154,18 +156,20 @@ def _watched(
     while again:
         infos.clear()
         infos |= _inputs(batch)
-        watch = Watch(names, selection, take, findings, functions=True, shadow=shadow, calls=calls)
+        watcher = ForwardWatcher(
+            names, selection, take, findings, functions=True, shadow=shadow, calls=calls
+        )
         try:
-            with watch:
+            with watcher:
                 if forward is not None:
                     forward(called, batch)
                 else:
                     args, kwargs = arguments(model, batch, 0)
                     called(*args, **kwargs)
-        except LookAgain:
+        except RepeatBatch:
             continue
-        for capture in watch.loads():
-            take(capture)
+        for captured in watcher.loads():
+            take(captured)
         if again := calls.decide():
             findings = Findings()
     return ResponseInfos(infos)
@@ -177,9 +181,9 @@ def _inputs(batch: Any) -> dict[str, ResponseInfo]:
     }
 
 
-def _of_capture(capture: Capture) -> ResponseInfo:
+def _of_captured(captured: CapturedResponse) -> ResponseInfo:
     return ResponseInfo(
-        capture.name, _dtype(capture.tensor), (None, *capture.tensor.shape[1:]), capture.layer
+        captured.name, _dtype(captured.tensor), (None, *captured.tensor.shape[1:]), captured.layer
     )
 
 

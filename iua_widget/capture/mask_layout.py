@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 
-from iua_widget.capture.watch import Capture
+from iua_widget.capture.captured_response import CapturedResponse
 from iua_widget.common.words import named
+from iua_widget.units.rule import Origin
 
 _FLAT, _SEQUENCE = 2, 3
-
-
-class Laid(NamedTuple):
-    """A response with its mask.
-
-    Attributes
-    ----------
-    tensor : torch.Tensor
-        Items first.
-    channel_axis : int or None
-    mask : numpy.ndarray of bool or None
-        In the order of the response's positions.
-    """
-
-    tensor: torch.Tensor
-    channel_axis: int | None
-    mask: np.ndarray | None
 
 
 class MaskLayout:
@@ -38,47 +20,73 @@ class MaskLayout:
     """
 
     def __init__(self) -> None:
-        self._turned: dict[str, bool] = {}
-        self._untold: dict[str, None] = {}
-        self._beyond: dict[str, None] = {}
+        self._positions_first: dict[str, bool] = {}
+        self._ambiguous: dict[str, None] = {}
+        self._past_mask: dict[str, None] = {}
         self._stepwise: dict[str, None] = {}
         self._calls = 0
 
-    def learn(self, capture: Capture, mask: np.ndarray | None) -> None:
+    def learn(self, captured: CapturedResponse, mask: np.ndarray | None) -> None:
         """Note how a response lies, where its shape beside the mask's tells."""
         if mask is None:
             return
-        told = _told(capture, mask)
+        told = _told(captured, mask)
         if told is not None:
-            self._turned[capture.name] = told
+            self._positions_first[captured.name] = told
 
-    def lay(self, capture: Capture, mask: np.ndarray | None) -> Laid:
-        """Lay a mask of shape (items, positions) on a response."""
-        tensor, channel_axis = capture.tensor, capture.channel_axis
-        if mask is None or capture.load is not None:  # which comes without a row
-            return Laid(tensor, channel_axis, None)
-        self.learn(capture, mask)
-        turned = self._turned.get(capture.name)
-        if turned is None and _fits_both_ways(capture, mask):
-            self._untold[capture.name] = None
-        if turned and tensor.ndim == _SEQUENCE:
-            tensor = tensor.transpose(0, 1)
-            channel_axis = channel_axis if channel_axis == _SEQUENCE - 1 else None
-        elif turned:
-            mask = mask.T
-        if capture.merged and tensor.ndim == _FLAT and len(tensor) == len(mask) != mask.sum():
-            self._stepwise[capture.name] = None
-        if capture.number:
-            rows = len(tensor) if capture.tokens is None else capture.tokens.among
-            positions = tensor.shape[1] if tensor.ndim == _SEQUENCE else rows / len(mask)
-            if tensor.ndim <= _SEQUENCE:
-                mask = self._of_later_call(capture.name, positions, mask, capture.number)
-        if mask is not None and capture.tokens is not None and mask.size == capture.tokens.among:
-            mask = mask.ravel()[capture.tokens.index.cpu().numpy()]
-        return Laid(tensor, channel_axis, mask)
+    def lay(
+        self, captured: CapturedResponse, mask: np.ndarray | None, text_length: int | None
+    ) -> tuple[torch.Tensor, Origin]:
+        """Lay a mask on a response.
+
+        Parameters
+        ----------
+        captured : CapturedResponse
+        mask : numpy.ndarray of bool, shape (items, positions), or None
+        text_length : int or None
+            Positions of each item, where the batch is text.
+
+        Returns
+        -------
+        torch.Tensor
+            Items first.
+        Origin
+            With the mask in the order of the response's positions.
+        """
+        tensor, channel_axis = captured.tensor, captured.channel_axis
+        if captured.load is not None:  # which comes without a row
+            mask = None
+        if mask is not None:
+            self.learn(captured, mask)
+            positions_first = self._positions_first.get(captured.name)
+            if positions_first is None and _fits_both_ways(captured, mask):
+                self._ambiguous[captured.name] = None
+            if positions_first and tensor.ndim == _SEQUENCE:
+                tensor = tensor.transpose(0, 1)
+                channel_axis = channel_axis if channel_axis == _SEQUENCE - 1 else None
+            elif positions_first:
+                mask = mask.T
+            mask = self._of_call(captured, tensor, mask)
+        return tensor, Origin(
+            kind=captured.layer.typename,
+            traced=captured.sequence,
+            channel_axis=channel_axis,
+            mask=mask,
+            tokens=captured.tokens is not None,
+            length=text_length,
+            merged_calls=captured.merged,
+            many_passes=captured.number > 0,
+            load=captured.load,
+        )
 
     def real(
-        self, mask: np.ndarray | None, layer: str, tokens: int, *, turned: bool | None, number: int
+        self,
+        mask: np.ndarray | None,
+        layer: str,
+        tokens: int,
+        *,
+        positions_first: bool | None,
+        number: int,
     ) -> np.ndarray | None:
         """Which tokens of a pass are no padding.
 
@@ -88,8 +96,8 @@ class MaskLayout:
         layer : str
         tokens : int
             How many there are.
-        turned, number
-            As of a `Capture`.
+        positions_first, number
+            As of a `CapturedResponse`.
 
         Returns
         -------
@@ -98,13 +106,31 @@ class MaskLayout:
         """
         if mask is None:
             return None
-        if turned is not None and len(mask) != mask.shape[1]:
-            self._turned[layer] = turned
-        laid = mask.T if self._turned.get(layer) else mask
-        known = self._of_later_call(None, tokens / len(laid), laid, number) if number else laid
+        if positions_first is not None and len(mask) != mask.shape[1]:
+            self._positions_first[layer] = positions_first
+        laid = mask.T if self._positions_first.get(layer) else mask
+        known = self._of_later_pass(None, tokens / len(laid), laid, number) if number else laid
         return known.ravel() if known is not None and known.size == tokens else None
 
-    def _of_later_call(
+    def _of_call(
+        self, captured: CapturedResponse, tensor: torch.Tensor, mask: np.ndarray
+    ) -> np.ndarray | None:
+        """The mask for this call of the layer, of the tokens that it was given."""
+        tokens, known = captured.tokens, mask
+        if captured.merged and tensor.ndim == _FLAT and len(tensor) == len(mask) != mask.sum():
+            self._stepwise[captured.name] = None
+        if captured.number and tensor.ndim <= _SEQUENCE:
+            rows = len(tensor) if tokens is None else tokens.total
+            positions = tensor.shape[1] if tensor.ndim == _SEQUENCE else rows / len(mask)
+            later = self._of_later_pass(captured.name, positions, mask, captured.number)
+            if later is None:
+                return None
+            known = later
+        if tokens is not None and known.size == tokens.total:
+            known = known.ravel()[tokens.index.cpu().numpy()]
+        return known
+
+    def _of_later_pass(
         self, layer: str | None, positions: float, mask: np.ndarray, number: int
     ) -> np.ndarray | None:
         """The mask where more positions have come to the batch's, as `model.generate` adds them."""
@@ -113,7 +139,7 @@ class MaskLayout:
             return mask
         self._calls = max(self._calls, number + 1)
         if layer is not None:
-            self._beyond[layer] = None
+            self._past_mask[layer] = None
         if positions < known:
             return None
         return np.pad(mask, ((0, 0), (0, int(positions) - known)), constant_values=True)
@@ -122,10 +148,10 @@ class MaskLayout:
     def notes(self) -> list[str]:
         """What the reader of the figures should know."""
         notes = []
-        if self._untold:
+        if self._ambiguous:
             notes.append(
                 f"In a batch of as many items as positions the padding mask fits "
-                f"{named(list(self._untold))} both ways, and it could not be told which axis "
+                f"{named(list(self._ambiguous))} both ways, and it could not be told which axis "
                 "counts the items: it was taken for the first. Batches of another size tell."
             )
         if self._stepwise:
@@ -133,34 +159,34 @@ class MaskLayout:
                 f"The padding mask is not laid on {named(list(self._stepwise))}, of which each "
                 "call gives one response an item: steps that are padding are counted, too."
             )
-        if self._beyond:
+        if self._past_mask:
             notes.append(
                 f"The model was called up to {self._calls} times a batch, as model.generate calls "
                 "it. The batch's padding mask tells of the positions of the 1st call; those new in "
-                f"calls 2 to {self._calls} all count in {named(list(self._beyond))}, also after "
+                f"calls 2 to {self._calls} all count in {named(list(self._past_mask))}, also after "
                 "a text has ended."
             )
         return notes
 
 
-def _told(capture: Capture, mask: np.ndarray) -> bool | None:
+def _told(captured: CapturedResponse, mask: np.ndarray) -> bool | None:
     """Whether positions come first in a response; None where its shape does not tell."""
     items, positions = mask.shape
     if items == positions:
         return None
-    if capture.tensor.ndim == _SEQUENCE:
-        first_two = tuple(capture.tensor.shape[:2])
+    if captured.tensor.ndim == _SEQUENCE:
+        first_two = tuple(captured.tensor.shape[:2])
         return first_two == (positions, items) if set(first_two) == {items, positions} else None
-    return capture.turned if _of_all_positions(capture, mask) else None
+    return captured.positions_first if _of_all_positions(captured, mask) else None
 
 
-def _of_all_positions(capture: Capture, mask: np.ndarray) -> bool:
-    rows = capture.tensor.ndim == _FLAT and len(capture.tensor) == mask.size
-    return rows or capture.tokens is not None
+def _of_all_positions(captured: CapturedResponse, mask: np.ndarray) -> bool:
+    rows = captured.tensor.ndim == _FLAT and len(captured.tensor) == mask.size
+    return rows or captured.tokens is not None
 
 
-def _fits_both_ways(capture: Capture, mask: np.ndarray) -> bool:
+def _fits_both_ways(captured: CapturedResponse, mask: np.ndarray) -> bool:
     if len(mask) != mask.shape[1] or (mask == mask.T).all():
         return False
-    sequence = capture.tensor.ndim == _SEQUENCE and capture.tensor.shape[:2] == mask.shape
-    return sequence or _of_all_positions(capture, mask)
+    sequence = captured.tensor.ndim == _SEQUENCE and captured.tensor.shape[:2] == mask.shape
+    return sequence or _of_all_positions(captured, mask)

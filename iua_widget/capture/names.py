@@ -8,7 +8,7 @@ from typing import Final
 
 from torch import nn
 
-from iua_widget.capture.mixtures import ListedExpert, listed_experts
+from iua_widget.capture.expert_modules import ListedExpert, listed_experts
 
 _WRAPPERS: Final = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Children under which a wrapper holds the module that the user wrote."""

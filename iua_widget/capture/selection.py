@@ -21,7 +21,7 @@ from iua_widget.capture.activations import (
     is_recurrent,
     module_kind,
 )
-from iua_widget.capture.experts import may_have_experts
+from iua_widget.capture.expert_modules import may_have_experts
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.refusals import wrapped_in
 from iua_widget.capture.sequences import time_major

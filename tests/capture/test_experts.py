@@ -12,7 +12,8 @@ import transformers
 from torch import nn
 
 from iua_widget import IUA, IUAWidget
-from iua_widget.capture.experts import places_among, routing_of
+from iua_widget.capture.expert_modules import routing_of
+from iua_widget.capture.token_rows import places_among
 
 TOKENS = {"vocab_size": 60, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 

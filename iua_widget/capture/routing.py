@@ -1,4 +1,4 @@
-"""Mixtures of experts: which rows of a response belong to which expert, and to which token.
+"""Which rows of a response belong to which expert of a mixture, and to which token.
 
 Implementations gather the tokens of several experts in one tensor, or call one activation once for
 each expert that is hit. Counted as they come, unit 7 would stand for the seventh unit of every
@@ -8,19 +8,17 @@ expert at once. The order of the rows is that of `transformers` (`integrations/m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import torch
-from torch import nn
+
+from iua_widget.capture.token_rows import count_rows, on_device
 
 _MATRIX: Final = 2
-_SEQUENCE: Final = 3
-_INTEGERS: Final = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8}
-_COUNTS: Final = ("num_experts", "num_local_experts", "num_routed_experts", "n_routed_experts")
-"""Attributes in which modules of experts say how many there are."""
+
 
 RealTokens = Callable[[int], np.ndarray | None]
 """Given how many tokens there are, which are no padding: bool, of that length; None where all."""
@@ -34,12 +32,12 @@ class Tokens:
     ----------
     index : torch.Tensor of int64, shape (rows,)
         Flattened over items and positions.
-    among : int
+    total : int
         How many tokens there are.
     """
 
     index: torch.Tensor
-    among: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ class ChosenExperts:
 
     def counts(self, real: RealTokens) -> torch.Tensor:
         """See `Routing.counts`."""
-        positions = _on_device(real(len(self._chosen)), self._chosen.device)
+        positions = on_device(real(len(self._chosen)), self._chosen.device)
         chosen = self._chosen if positions is None else self._chosen[positions]
         inside = chosen[(chosen >= 0) & (chosen < self.experts)]
         return torch.bincount(inside.long(), minlength=self.experts)
@@ -196,7 +194,7 @@ class AllExperts:
         """See `Routing.split`."""
         if response.ndim <= _MATRIX:
             return None
-        lead, rows = response.shape[:-1], _rows(self._hidden)
+        lead, rows = response.shape[:-1], count_rows(self._hidden)
         among = math.prod(lead) // self.experts
         last = lead[-1] == self.experts and among == rows
         first = lead[0] == self.experts and rows in (among, among * self.experts)
@@ -228,7 +226,7 @@ class AllExperts:
         """See `Routing.counts`."""
         if self._given is None:
             return None
-        positions = _on_device(real(self._given.shape[1]), self._given.device)
+        positions = on_device(real(self._given.shape[1]), self._given.device)
         return (self._given if positions is None else self._given & positions).sum(dim=1)
 
 
@@ -269,158 +267,13 @@ class SortedExperts:
         """See `Routing.tokens`."""
         if self._tokens is None:
             return None
-        return Tokens(torch.split(self._tokens.index, self._sizes)[expert], self._tokens.among)
+        return Tokens(torch.split(self._tokens.index, self._sizes)[expert], self._tokens.total)
 
     def counts(self, real: RealTokens) -> torch.Tensor:
         """See `Routing.counts`."""
         tokens = self._tokens
-        positions = None if tokens is None else _on_device(real(tokens.among), tokens.index.device)
+        positions = None if tokens is None else on_device(real(tokens.total), tokens.index.device)
         if tokens is None or positions is None:
             return torch.tensor(self._sizes, device="cpu")
         parts = torch.split(positions[tokens.index], self._sizes)
         return torch.stack([part.sum() for part in parts])
-
-
-def number_of_experts(module: nn.Module) -> int | None:
-    """How many experts a module says it has; None where it says nothing."""
-    found = (getattr(module, name, None) for name in _COUNTS)
-    return next((n for n in found if isinstance(n, int) and not isinstance(n, bool)), None)
-
-
-def may_have_experts(module: nn.Module) -> bool:
-    """Whether a module's calls must be watched for those of experts."""
-    return number_of_experts(module) is not None or named_for_experts(type(module).__name__)
-
-
-def named_for_experts(name: str) -> bool:
-    """Whether a module's name or class says that it is an expert, or several."""
-    return "expert" in name.lower()
-
-
-def routing_of(
-    module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Routing | None:
-    """The routing with which a module of experts is called; None where it is no such module.
-
-    It is given hidden states, which are floating point, the experts chosen for each token, which
-    are integers, and a weight for each of these. Where no weights are given, the module must hold
-    the parameters of all experts itself: a language model is called with embeddings and a mask.
-    Which comes first, and what comes by name, is the module's own affair.
-    """
-    if not may_have_experts(module):
-        return None
-    experts, held = number_of_experts(module), _held_experts(module)
-    given = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor)]
-    floats = [one for one in given if one.is_floating_point() and one.ndim > 1]
-    choices = [one[:, None] if one.ndim == 1 else one for one in given if one.dtype in _INTEGERS]
-    for chosen in choices if experts else ():
-        if chosen.ndim != _MATRIX:
-            continue
-        by_token = [one for one in floats if _rows(one) == len(chosen)]
-        weighed = len(by_token) > 1 and any(one.shape == chosen.shape for one in by_token)
-        if experts and (weighed or (by_token and held == experts)):
-            return ChosenExperts(chosen, experts, _implementation(module))
-    sure = named_for_experts(type(module).__name__)
-    return AllExperts(floats[0], held, sure=sure) if held and floats else None
-
-
-def sizes_given(
-    module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> list[int] | None:
-    """Rows of each expert, where a module is given rows sorted by expert and how many of each."""
-    experts = number_of_experts(module)
-    rows = rows_of(args, kwargs)
-    for one in (*args, *kwargs.values()) if experts and rows is not None else ():
-        if isinstance(one, torch.Tensor):
-            if one.ndim != 1 or one.dtype not in _INTEGERS or len(one) != experts:
-                continue
-            one = one.tolist()  # noqa: PLW2901
-        whole = isinstance(one, (list, tuple)) and all(isinstance(size, int) for size in one)
-        if whole and len(one) == experts and rows is not None and sum(one) == len(rows):
-            return list(one)
-    return None
-
-
-def rows_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor | None:
-    """What a module is given, one row a token: of sequences a position, otherwise an item."""
-    tensors = (one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor))
-    first = next((one for one in tensors if one.is_floating_point()), None)
-    if first is None or not first.ndim:
-        return None
-    if first.ndim > _SEQUENCE:
-        return first.flatten(1)
-    return first.reshape(math.prod(first.shape[:-1]), first.shape[-1])
-
-
-def places_among(
-    rows: torch.Tensor, among: torch.Tensor, real: np.ndarray | None = None
-) -> torch.Tensor | None:
-    """Which of other rows these are, bit for bit; None where one is none of them.
-
-    Parameters
-    ----------
-    rows, among : torch.Tensor, shape (..., channels)
-    real : numpy.ndarray of bool, optional
-        Which of the others are no padding. Where only some of those are there that are equal, and
-        these differ in this, it is None as well.
-
-    Returns
-    -------
-    torch.Tensor of int64, shape (rows,)
-        Equal rows in order.
-
-    Examples
-    --------
-    >>> among = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    >>> places_among(among[[2, 0, 0]], among)
-    tensor([2, 0, 0])
-    """
-    if rows.shape[1:] != among.shape[1:] or rows.dtype != among.dtype or not len(among):
-        return None
-    keys, order = _keys(among).sort(stable=True)
-    found, back = _keys(rows).sort(stable=True)
-    # Equal rows one by one: where all that are equal are there, so are those that are no padding.
-    first = torch.searchsorted(keys, found)
-    many = torch.searchsorted(keys, found, right=True) - first
-    ours = torch.searchsorted(found, found)
-    rank = torch.arange(len(found), device=found.device) - ours
-    place = order[(first + torch.minimum(rank, (many - 1).clamp(min=0))).clamp(max=len(keys) - 1)]
-    label = _on_device(real, keys.device)
-    if label is not None:
-        fewer = torch.searchsorted(found, found, right=True) - ours != many
-        labels = torch.cat([label.new_zeros(1).long(), label[order].long().cumsum(0)])
-        kept = labels[(first + many).clamp(max=len(keys))] - labels[first]
-        if bool((fewer & (kept > 0) & (kept < many)).any()):
-            return None
-    places = torch.empty_like(place)
-    places[back] = place
-    return places if torch.equal(rows, among[places]) else None
-
-
-def _keys(rows: torch.Tensor) -> torch.Tensor:
-    """A number for each row, the same for equal rows, whatever the order of summation: int64."""
-    width = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[rows.element_size()]
-    draw = np.random.default_rng(0).integers(-(2**62), 2**62, rows.shape[-1])
-    odd = torch.from_numpy(draw * 2 + 1).to(rows.device)
-    return (rows.contiguous().view(width).long() * odd).sum(dim=-1)
-
-
-def _on_device(real: np.ndarray | None, device: torch.device) -> torch.Tensor | None:
-    return None if real is None else torch.from_numpy(np.ascontiguousarray(real)).to(device)
-
-
-def _rows(hidden: torch.Tensor) -> int:
-    return math.prod(hidden.shape[:-1]) if hidden.ndim > 1 else -1
-
-
-def _held_experts(module: nn.Module) -> int | None:
-    """For how many experts a module holds the parameters, stacked."""
-    stacked = {len(one) for one in module.parameters(recurse=False) if one.ndim > _MATRIX}
-    return max(stacked) if len(stacked) == 1 and max(stacked) > 1 else None
-
-
-def _implementation(module: nn.Module) -> str:
-    """How `transformers` computes a module's experts: eagerly where its class has no choice."""
-    if not hasattr(module, "has_gate"):
-        return "eager"
-    return getattr(module.config, "_experts_implementation", None) or "eager"

@@ -1,0 +1,51 @@
+"""A response of a model, as it was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from iua_widget.capture.routing import Tokens
+from iua_widget.sources.response_info import LayerInfo
+from iua_widget.units.expert_load import ExpertLoad
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedResponse:
+    """One response, as it was made.
+
+    Attributes
+    ----------
+    name : str
+        ``"layer1.0.relu:1[0]"``: the module (or module/function), the call, the part.
+    tensor : torch.Tensor
+        Probes first, where the model says which axis counts them. To be read at once: a later
+        in-place operation may change it.
+    layer : LayerInfo
+    channel_axis : int or None
+        Where the operations before it tell.
+    sequence : bool
+        False where it is known to be none, such as the last state of a recurrent net.
+    tokens : Tokens or None
+        Where the rows are tokens picked from the batch: which.
+    positions_first : bool or None
+        Whether positions came before items in the latest result whose shape told.
+    number : int
+        Which pass of the batch it is of: `model.generate` makes one for each token.
+    merged : bool
+        Whether several calls of a pass are one layer.
+    load : ExpertLoad or None
+        What the expert whose layer it is got of the batch's tokens, where that is now told.
+    """
+
+    name: str
+    tensor: torch.Tensor
+    layer: LayerInfo
+    channel_axis: int | None
+    sequence: bool = True
+    tokens: Tokens | None = None
+    positions_first: bool | None = None
+    number: int = 0
+    merged: bool = False
+    load: ExpertLoad | None = None

@@ -1,0 +1,371 @@
+"""Watching a forward pass by hooks: each chosen response is handed on while it is what it was."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from iua_widget.capture.activations import (
+    ACTIVATION_FUNCTIONS,
+    function_kind,
+    function_name,
+    module_kind,
+)
+from iua_widget.capture.axes import Axes
+from iua_widget.capture.calls import Call, Calls
+from iua_widget.capture.captured_response import CapturedResponse
+from iua_widget.capture.expert_tracker import ExpertTracker
+from iua_widget.capture.findings import Findings, RepeatBatch
+from iua_widget.capture.frame import Frame
+from iua_widget.capture.left_out import LeftOut
+from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.outputs import responses
+from iua_widget.capture.selection import Selection
+from iua_widget.capture.sequences import time_major
+from iua_widget.capture.shadow import Shadow
+from iua_widget.common.cell_context import plain_torch
+from iua_widget.errors import ProducerError
+from iua_widget.sources.response_info import LayerInfo
+
+_POSITION_AXES: Final = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+_OUTSIDE: Final = nn.Module()
+"""Stands for what calls the model."""
+
+_on_this_thread: Final = threading.local()
+"""Its `watcher`: the innermost there is, or None where nothing is watched."""
+
+
+class _Unwatched:
+    """What is called within is not the model's, but counting itself."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = getattr(_on_this_thread, "watcher", None)
+        _on_this_thread.watcher = None
+
+    def __exit__(self, *error: object) -> None:
+        _on_this_thread.watcher = self._before
+
+
+class ForwardWatcher:
+    """A context in which a model's forward pass is watched, on this thread.
+
+    Parameters
+    ----------
+    names : ModuleNames
+    selection : Selection
+    take : callable
+        Given each `CapturedResponse`.
+    findings : Findings
+        Added to.
+    functions : bool
+        Whether to intercept functions, too. It costs a few microseconds for each that is called,
+        and tells where channels are.
+    mask_shapes : iterable of tuple of int
+        Items and positions of the masks, to tell which axis is which.
+    shadow : Shadow, optional
+        What is watched, where it is not the model itself that `names` and `selection` speak of.
+    calls : Calls, optional
+        How calls are named; by default each is a layer.
+    left_out : LeftOut, optional
+        Added to: what passes by the activations. It takes `functions`.
+    real : callable, optional
+        Given a layer's name, how many tokens it has, and `positions_first` and `number` as of a
+        `CapturedResponse`: which of them are no padding.
+
+    Attributes
+    ----------
+    failure : Exception or None
+        What was wrong with a response, even where the model has swallowed that error.
+    """
+
+    def __init__(
+        self,
+        names: ModuleNames,
+        selection: Selection,
+        take: Callable[[CapturedResponse], None],
+        findings: Findings,
+        *,
+        functions: bool,
+        mask_shapes: Iterable[tuple[int, ...]] = (),
+        shadow: Shadow | None = None,
+        calls: Calls | None = None,
+        left_out: LeftOut | None = None,
+        real: Callable[[str, int, bool | None, int], np.ndarray | None] = lambda *_: None,
+    ) -> None:
+        self._names = names
+        self._selection = selection
+        self._take = take
+        self._findings = findings
+        self._functions = functions
+        self._shadow = shadow or Shadow(names.model)
+        self._calls = calls or Calls("separate")
+        self._left_out = left_out
+        self._real = real
+        self._wanted = {id(module) for module in selection.modules}
+        self._axes = Axes(mask_shapes)
+        self._experts = ExpertTracker(names, selection, findings, self._real_tokens)
+        self._thread = threading.get_ident()
+        self._frames = [Frame(_OUTSIDE, names.root)]
+        self._passes = 0
+        self._outer: ForwardWatcher | None = None
+        self._exits = ExitStack()
+        self.failure: Exception | None = None
+
+    def __enter__(self) -> Self:
+        self._outer = getattr(_on_this_thread, "watcher", None)
+        _on_this_thread.watcher = self
+        self._begin_pass()
+        for module in dict.fromkeys(map(self._shadow.of, self._watched())):
+            # Last of all hooks, so that what the user's own hooks change is seen as changed.
+            if not isinstance(module, torch.jit.ScriptModule):
+                enter = module.register_forward_pre_hook(self._enter_module, with_kwargs=True)
+                self._exits.callback(enter.remove)
+                leave = module.register_forward_hook(self._leave_module, always_call=True)
+                self._exits.callback(leave.remove)
+            elif id(self._shadow.original(module)) in self._wanted:
+                # By the class: a ScriptModule refuses, though it would call it.
+                seen = nn.Module.register_forward_hook(module, self._see_script)
+                self._exits.callback(seen.remove)
+        if self._functions:
+            self._exits.enter_context(_FunctionMode(self._see_function, self._check_arguments))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._exits.close()
+        _on_this_thread.watcher = self._outer
+
+    def loads(self) -> Iterator[CapturedResponse]:
+        """After the pass, what each expert got of its tokens; see `ExpertTracker.loads`."""
+        return self._experts.loads()
+
+    def _watched(self) -> Iterable[nn.Module]:
+        """Every module where a call is named by its callers, and otherwise what is wanted."""
+        if self._functions or self._selection.by_caller:
+            return self._selection.watchable
+        return {self._names.model, *self._selection.modules}
+
+    @property
+    def _here(self) -> bool:
+        """Whether what happens is this watcher's: not another thread's, nor a nested run's."""
+        return getattr(_on_this_thread, "watcher", None) is self
+
+    @property
+    def _number(self) -> int:
+        """How many passes of the batch came before this one."""
+        return max(self._passes - 1, 0)
+
+    def _real_tokens(self, layer: str, tokens: int) -> np.ndarray | None:
+        return self._real(layer, tokens, self._axes.positions_first, self._number)
+
+    def _begin_pass(self) -> None:
+        self._calls.begin()
+        self._experts.begin_pass()
+        if self._left_out is not None:
+            self._left_out.begin_pass()
+
+    # The hooks:
+
+    def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if not self._here:
+            return
+        module, caller = self._shadow.original(module), self._frames[-1]
+        if caller.module is _OUTSIDE and module is self._names.model:
+            self._begin_pass()  # one more, as each token of model.generate takes
+            self._passes += 1
+        frame = self._frame(module, caller)
+        frame.inside_activation |= id(module) in self._selection.activations
+        frame.own_leaf = _is_own_leaf(module)
+        frame.time_major = time_major(module, inherited=caller.time_major)
+        frame.given = args, kwargs
+        self._calls.enters(module)
+        if id(module) in self._selection.of_experts or frame.name in self._names.experts:
+            with _Unwatched(), plain_torch():
+                self._experts.enter(frame)
+        self._frames.append(frame)
+
+    def _leave_module(self, module: nn.Module, _args: Any, output: Any) -> None:
+        module = self._shadow.original(module)
+        if not self._here:
+            if threading.get_ident() != self._thread and module in self._selection.modules:
+                self._findings.other_threads.add(self._names.of(module)[0])
+            return
+        if not any(frame.module is module for frame in self._frames):
+            return  # a hook before ours raised
+        while (frame := self._frames.pop()).module is not module:
+            pass  # a module that raised, and whose error was caught
+        _check_batched(frame.name, module, output)
+        if frame.routing is not None or id(module) in self._selection.of_experts:
+            with _Unwatched(), plain_torch():
+                self._experts.leave(frame)
+        if id(module) in self._wanted:
+            self._see_module(frame, output)
+
+    def _see_script(self, module: nn.Module, _args: Any, output: Any) -> None:
+        """A ScriptModule takes no other hook: it is one step, by its first name."""
+        if self._here:
+            self._see_module(self._frame(self._shadow.original(module), self._frames[-1]), output)
+
+    def _frame(self, module: nn.Module, caller: Frame) -> Frame:
+        name = self._names.called_from(module, caller.name)
+        self._findings.calls.add(name)
+        return Frame(module, name, caller, caller.inside_activation)
+
+    def _see_module(self, frame: Frame, output: Any) -> None:
+        module = frame.module
+        layer = LayerInfo(frame.name, module_kind(module), type(module).__name__)
+        found = responses(output)
+        apart = frame.is_for_several()
+        call = self._calls.next(frame.name, _shape(found), module=module, apart=apart)
+        for path, tensor in found:
+            self._findings.responses[call.name + path] = None
+            if not self._selection.wants_call(module, call.name + path):
+                continue
+            second = path.startswith("[1]")
+            state = isinstance(module, nn.RNNBase) and second
+            weights = isinstance(module, nn.MultiheadAttention) and second
+            if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
+                tensor = tensor.transpose(0, 1)  # noqa: PLW2901
+            self._hand_on(call, path, tensor, layer, frame, sequence=not state)
+
+    # The functions of PyTorch:
+
+    def _check_arguments(self, arguments: tuple[Any, ...]) -> None:
+        """Refuse a model that is called itself, by a way that leads around its shadow."""
+        if self._here and any(map(self._shadow.is_of_the_original, arguments)):
+            self.failure = ProducerError(
+                f"{self._names.root} was called itself, where a stand-in for it is watched, which "
+                "has its weights. In forward= use the model that is given: forward=lambda model, "
+                "batch: model(batch). In a hook or a patched method use the module that is given."
+            )
+            raise self.failure
+
+    def _see_function(self, function: Any, args: Iterable[Any], result: Any) -> None:
+        if not self._here:
+            return
+        name, frame = function_name(function), self._frames[-1]
+        self._calls.uses(args)
+        if self._left_out is not None:
+            self._left_out.see(name, args, result, frame, self._calls)
+        self._axes.see(name, result)
+        if not self._selection.may_want(name) or frame.own_leaf:
+            return  # of an own leaf, the module is the layer
+        found = responses(result) if isinstance(result, (torch.Tensor, tuple, list)) else []
+        if not found:
+            return
+        base, inside = f"{frame.name}/{name}", frame.inside_activation
+        apart = frame.is_for_several()
+        call = self._calls.next(base, _shape(found), module=None, apart=apart)
+        wanted = [
+            (path, tensor)
+            for path, tensor in found
+            if self._selection.wants_function(name, call.name + path, inside=inside)
+        ]
+        if name in ACTIVATION_FUNCTIONS and not inside:
+            self._findings.responses[call.name] = None
+        layer = LayerInfo(base, function_kind(name), name)
+        for path, tensor in wanted:
+            self._findings.functions = True
+            if tensor.ndim == 3 and frame.time_major:  # noqa: PLR2004
+                tensor = tensor.transpose(0, 1)  # noqa: PLW2901
+            self._hand_on(call, path, tensor, layer, frame)
+
+    def _hand_on(
+        self,
+        call: Call,
+        path: str,
+        tensor: torch.Tensor,
+        layer: LayerInfo,
+        frame: Frame,
+        *,
+        sequence: bool = True,
+    ) -> None:
+        if not self._calls.takes(call):
+            return
+        name = call.name + path
+        _check_whole(name, tensor)
+        channel_axes = self._findings.channel_axes
+        if name not in channel_axes:
+            if not self._functions:
+                raise RepeatBatch
+            channel_axes[name] = self._axes.channel_axis(tensor)
+        try:
+            captured = CapturedResponse(
+                name,
+                tensor,
+                layer,
+                channel_axes[name],
+                sequence,
+                positions_first=self._axes.positions_first,
+                number=self._number,
+                merged=call.merged,
+            )
+            with _Unwatched(), plain_torch():
+                for one in self._experts.split(captured, frame):
+                    self._take(one)
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+class _FunctionMode(TorchFunctionMode):
+    """Tells of every function of PyTorch that is called, with what it takes and gives."""
+
+    def __init__(
+        self,
+        see: Callable[[Any, Iterable[Any], Any], None],
+        check: Callable[[tuple[Any, ...]], None],
+    ) -> None:
+        super().__init__()
+        self._see = see
+        self._check = check
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
+            self._check(args)
+        self._see(func, (*args, *(kwargs or {}).values()), result)
+        return result
+
+
+def _check_batched(name: str, module: nn.Module, output: Any) -> None:
+    axes = next((n for kind, n in _POSITION_AXES.items() if isinstance(module, kind)), None)
+    if axes is not None and isinstance(output, torch.Tensor) and output.ndim == axes + 1:
+        message = (
+            f"{name!r} ({type(module).__name__}) was given one input without a batch axis, and "
+            f"returned {tuple(output.shape)}. Feed batches: add an axis with x.unsqueeze(0), or "
+            "pass the dataset or a DataLoader."
+        )
+        raise ProducerError(message, layer=name)
+
+
+def _check_whole(name: str, tensor: torch.Tensor) -> None:
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # noqa: SLF001
+        message = (
+            f"{name!r} is computed inside torch.func (vmap, grad, ...), where a tensor stands for "
+            "a part of a batch and has no values of its own to count. Choose layers outside with "
+            "`layers=`, or use a forward pass without the transform: forward=lambda model, batch: "
+            "..."
+        )
+        raise ProducerError(message, layer=name)
+
+
+def _shape(found: list[tuple[str, torch.Tensor]]) -> tuple[int, ...]:
+    """Of one probe's response, by the first tensor of an output."""
+    return tuple(found[0][1].shape[1:]) if found else ()
+
+
+def _is_own_leaf(module: nn.Module) -> bool:
+    """Whether a module is PyTorch's own and has no children: one function, given a name."""
+    own = type(module).__module__.startswith("torch.nn.modules.")
+    return own and next(module.children(), None) is None

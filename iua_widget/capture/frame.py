@@ -1,0 +1,76 @@
+"""A call of a module that is under way, with the call that it was made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from iua_widget.capture.expert_modules import ListedExpert
+from iua_widget.capture.routing import Routing, Tokens
+from iua_widget.capture.token_rows import rows_of
+
+
+@dataclass(slots=True)
+class Frame:
+    """A call of a module.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+    name : str
+        By which its caller calls it.
+    caller : Frame or None
+        None for what calls the model itself.
+    inside_activation : bool
+        Whether it is the call of an activation, or within one.
+    own_leaf : bool
+        Whether the module is PyTorch's own and has no children: one function, given a name.
+    time_major : bool
+        Whether what it is given counts time first.
+    given : (tuple, mapping)
+        The arguments, by place and by name.
+    routing : Routing or None
+        Where tokens go, if it is a module of experts.
+    listed : ListedExpert or None
+        Which expert it is, if it is one.
+    tokens : Tokens or None
+        Which tokens that expert is given, where it is known.
+    number : int
+        How many calls of this module of experts came before in the pass.
+    calls : Counter of str
+        Calls within it of what computes for several experts, by response.
+    """
+
+    module: nn.Module
+    name: str
+    caller: Frame | None = None
+    inside_activation: bool = False
+    own_leaf: bool = False
+    time_major: bool = False
+    given: tuple[Any, Any] = ((), {})
+    routing: Routing | None = None
+    listed: ListedExpert | None = None
+    tokens: Tokens | None = None
+    number: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> torch.Tensor | None:
+        """What it is given, one row a token."""
+        return rows_of(*self.given)
+
+    def experts(self) -> Frame | None:
+        """The expert, or the module of experts, that this call is part of, itself included."""
+        frame: Frame | None = self
+        while frame is not None and frame.routing is None and frame.listed is None:
+            frame = frame.caller
+        return frame
+
+    def is_for_several(self) -> bool:
+        """Whether what is called here may compute for several experts."""
+        experts = self.experts()
+        return experts is not None and experts.listed is None

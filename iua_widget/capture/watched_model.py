@@ -1,0 +1,287 @@
+"""A model that is run on one batch after another, its responses recorded as they are made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from iua_widget.capture.batch_masks import batch_masks
+from iua_widget.capture.calls import Calls
+from iua_widget.capture.captured_response import CapturedResponse
+from iua_widget.capture.findings import Findings, RepeatBatch
+from iua_widget.capture.forward_watcher import ForwardWatcher
+from iua_widget.capture.inputs import Inputs, arguments, first_probes, read_batch, text_length
+from iua_widget.capture.left_out import LeftOut
+from iua_widget.capture.mask_layout import MaskLayout
+from iua_widget.capture.names import ModuleNames
+from iua_widget.capture.outputs import tensors
+from iua_widget.capture.randomness import OwnRandomness
+from iua_widget.capture.selection import Selection
+from iua_widget.capture.sequences import time_major
+from iua_widget.capture.shadow import Shadow
+from iua_widget.common.words import named
+from iua_widget.errors import ProducerError
+from iua_widget.options import SourceOptions
+from iua_widget.sources.masks import Masks, asked_masks
+from iua_widget.sources.source import Record
+
+
+class WatchedModel:
+    """A model's shadow, and what is known of its passes since the first batch of a stream.
+
+    Parameters
+    ----------
+    names : ModuleNames
+        Of the model.
+    options : SourceOptions
+    merged : iterable of str, optional
+        The modules and functions whose calls an earlier run has merged.
+
+    Raises
+    ------
+    LayerSelectionError
+        If one of `options.layers` matches no module.
+    """
+
+    def __init__(
+        self, names: ModuleNames, options: SourceOptions, merged: Iterable[str] | None = None
+    ) -> None:
+        self._model = names.model
+        self._names = names
+        self._options = options
+        self._selection = Selection(self._model, names, options.layers)
+        separate = options.calls == "auto" and self._selection.names_calls
+        self._calls = Calls("separate" if separate else options.calls, merged)
+        self._findings = Findings()
+        self._left_out = LeftOut()
+        self._layout = MaskLayout()
+        self._shapes: set[str] = set()
+        self._overshot = False
+        self._probe_axis = 1 if options.forward is None and time_major(self._model) else 0
+        self._shadow = Shadow(self._model, options.mode)
+        self._weight_notes: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the figures should know about the model's passes."""
+        findings = self._findings
+        experts = (
+            one.layer.name for of in findings.mixtures.values() for _, one in of.layers.values()
+        )
+        notes = self._selection.unseen(list(findings.responses), findings.calls.union(experts))
+        if self._options.mode == "train":
+            notes.append(
+                "Counted in training mode: what dropout drops counts as inactive, and BatchNorm "
+                "normalizes by each batch, so figures depend on the batches."
+            )
+        if findings.unsplit:
+            notes.append(
+                f"{named(sorted(findings.unsplit))}: of which expert of a mixture a response is "
+                "is not known there, so experts are not told apart, and a unit stands for the "
+                "units of that number of several."
+            )
+        notes += [*self._calls.notes, *self._left_out.notes, *self._layout.notes]
+        if self._overshot:
+            notes.append(
+                f"The last batch could not be cut to max_probes={self._options.max_probes}, and is "
+                "counted as a whole."
+            )
+        if findings.other_threads:
+            notes.append(
+                f"Calls of {named(sorted(findings.other_threads))} on another thread were not "
+                "counted."
+            )
+        return notes + (self._weight_notes or self._shadow.notes())
+
+    def feed(
+        self,
+        batch: Any,
+        number: int,
+        record: Record,
+        restart: Callable[[], None],
+        left: int | None = None,
+    ) -> int:
+        """Run the model on a batch, in several passes if need be, and return its probes.
+
+        Parameters
+        ----------
+        batch : Any
+            As the loader gives it.
+        number : int
+            Its place in the stream.
+        record : Record
+        restart : callable
+            Called before the batch passes once more: forgets what was recorded of it.
+        left : int, optional
+            Probes after which to cut it.
+
+        Raises
+        ------
+        ProducerError
+            If the batch does not fit the model.
+        """
+        shapes = str([tuple(tensor.shape) for _, tensor in tensors(batch)])
+        functions = shapes not in self._shapes
+        self._shapes.add(shapes)
+        while True:
+            try:
+                probes = self._pass(batch, number, record, left, functions=functions)
+                if not self._calls.decide():
+                    return probes
+                self._findings = Findings()
+            except RepeatBatch:
+                pass
+            restart()
+            functions = True
+
+    def check_seen(self, *, first: bool) -> None:
+        """Check, after the first batch or the last, that a chosen layer has been called.
+
+        Raises
+        ------
+        LayerSelectionError
+            If none has.
+        """
+        if first and self._selection.may_come_later:
+            return
+        self._selection.check_seen(
+            list(self._findings.responses), elsewhere=sorted(self._findings.other_threads)
+        )
+
+    def forget_weights(self) -> None:
+        """Take the next batch for the first one of the weights as they are then."""
+        self._shadow.each_first()
+
+    def end(self) -> None:
+        """Let go of the shadow, once no more batches come."""
+        self._weight_notes = self._shadow.notes(thorough=True)
+        self._shadow = Shadow(self._model, self._options.mode)
+
+    def _pass(
+        self, batch: Any, number: int, record: Record, left: int | None, *, functions: bool
+    ) -> int:
+        masks = self._masks(batch, number)
+        device, dtype = place(self._model)
+        inputs = read_batch(batch, number, device=device, dtype=dtype, axis=self._probe_axis)
+        if left is not None and inputs.probes > left:
+            inputs = first_probes(inputs, left, self._probe_axis)
+            masks = masks.rows(inputs.probes)
+            self._overshot |= inputs.probes > left
+        length = text_length(inputs.batch)
+
+        def take(captured: CapturedResponse) -> None:
+            tensor, origin = self._layout.lay(captured, masks.of(captured.name), length)
+            record(captured.name, tensor, origin)
+
+        left_out = self._left_out if functions and self._selection.default else None
+        functions = functions or self._findings.functions or self._calls.need_functions
+        if functions and masks.both_ways and inputs.probes > 1:
+            again = read_batch(batch, number, device=device, dtype=dtype, axis=self._probe_axis)
+            self._learn_layout(again, inputs.probes - 1, masks, number)
+        watcher = self._watch(inputs, number, take, masks, functions=functions, left_out=left_out)
+        if watcher.failure is not None:
+            raise watcher.failure  # the model has swallowed it
+        for captured in watcher.loads():
+            take(captured)
+        if not number and self._options.mask is not None:
+            masks.check_used(list(self._findings.responses), batch=number)
+        return inputs.probes
+
+    def _learn_layout(self, inputs: Inputs, count: int, masks: Masks, number: int) -> None:
+        """Learn how responses lie from the first items, which are not as many as positions.
+
+        Nothing is counted, and where the model cannot take them nothing is learnt.
+        """
+        fewer, masks = first_probes(inputs, count, self._probe_axis), masks.rows(count)
+
+        def learn(captured: CapturedResponse) -> None:
+            self._layout.learn(captured, masks.of(captured.name))
+
+        with contextlib.suppress(Exception), OwnRandomness.undone():
+            self._watch(fewer, number, learn, masks, functions=True)
+
+    def _watch(
+        self,
+        inputs: Inputs,
+        number: int,
+        take: Callable[[CapturedResponse], None],
+        masks: Masks,
+        *,
+        functions: bool,
+        left_out: LeftOut | None = None,
+    ) -> ForwardWatcher:
+        """Run the model on one batch, and give `take` what comes."""
+        watcher = ForwardWatcher(
+            self._names,
+            self._selection,
+            take,
+            self._findings,
+            functions=functions,
+            mask_shapes=masks.shapes,
+            shadow=self._shadow,
+            calls=self._calls,
+            left_out=left_out,
+            real=lambda layer, tokens, positions_first, number: self._layout.real(
+                masks.of(layer), layer, tokens, positions_first=positions_first, number=number
+            ),
+        )
+        with self._shadow.batch(), watcher:
+            self._call(inputs, number)
+        return watcher
+
+    def _call(self, inputs: Inputs, number: int) -> None:
+        try:
+            if self._options.forward is not None:
+                self._shadow.bound(self._options.forward)(self._shadow.model, inputs.batch)
+            else:
+                args, kwargs = arguments(self._model, inputs.batch, number)
+                self._shadow.model(*args, **kwargs)
+        except (RuntimeError, TypeError) as error:
+            hint = _hint(str(error), inputs, place(self._model)[1])
+            if not hint:
+                raise
+            message = (
+                f"{type(self._model).__name__} raised {type(error).__name__} in batch {number}: "
+                f"{error}. {hint}"
+            )
+            raise ProducerError(message, batch=number) from error
+
+    def _masks(self, batch: Any, number: int) -> Masks:
+        if self._options.mask is not None:
+            return asked_masks(self._options.mask, batch, number)
+        return batch_masks(batch, self._names, number)
+
+
+def place(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
+    """Where a model's inputs go: the device of its first parameter or buffer, and its precision."""
+    device: torch.device | None = None
+    for group in (model.parameters(), model.buffers()):
+        for tensor in group:
+            device = device or tensor.device
+            if tensor.is_floating_point():
+                return device, tensor.dtype
+    return device, None
+
+
+def _hint(message: str, inputs: Inputs, dtype: torch.dtype | None) -> str:
+    """What may help, where the model's own message does not say."""
+    if "dtype" in message or "same type" in message or "should be the same" in message:
+        return (
+            f"The model's parameters are {dtype}: convert the inputs in the loader, or with "
+            "forward=lambda model, batch: model(batch.to(...))."
+        )
+    if "does not require grad" in message:
+        return (
+            "The model runs without gradients. Where it takes some itself, as an energy does, let "
+            "it do so in torch.enable_grad()."
+        )
+    if "positional argument" in message or "keyword argument" in message:
+        return (
+            f"The batch is {type(inputs.batch).__name__}; say how the model takes it: "
+            "forward=lambda model, batch: model(...)."
+        )
+    return ""
