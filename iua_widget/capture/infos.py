@@ -148,7 +148,7 @@ def _watched(
         infos.setdefault(captured.name, _of_captured(captured))
 
     names = ModuleNames(model)
-    selection = Selection(model, names, everything=True)
+    selection = Selection(names, everything=True)
     called = model
     if shadow is not None:
         called, forward = shadow.model, forward and shadow.bound(forward)

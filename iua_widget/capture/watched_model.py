@@ -53,7 +53,7 @@ class WatchedModel:
         self._model = names.model
         self._names = names
         self._options = options
-        self._selection = Selection(self._model, names, options.layers)
+        self._selection = Selection(names, options.layers)
         separate = options.calls == "auto" and self._selection.names_calls
         self._calls = Calls("separate" if separate else options.calls, merged)
         self._findings = Findings()
@@ -149,7 +149,7 @@ class WatchedModel:
         if first and self._selection.may_come_later:
             return
         self._selection.check_seen(
-            list(self._findings.responses), elsewhere=sorted(self._findings.other_threads)
+            list(self._findings.responses), other_threads=sorted(self._findings.other_threads)
         )
 
     def forget_weights(self) -> None:
