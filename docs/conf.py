@@ -5,6 +5,7 @@ The sources are the Markdown files where they lie: a link that works in the repo
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tomllib
@@ -20,19 +21,19 @@ project = "iua_widget"
 author = "The iua_widget authors"
 release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 root_doc = "README"
 include_patterns = ["*.md", "docs/*.md", "tests/benchmarks/*.md"]
 exclude_patterns = [".*", "docs/_build", "iua_widget", "js", "tests/benchmarks/results-part.md"]
+smartquotes = False  # quotes are Python's, in the types of parameters, too
 default_role = "py:obj"  # `IUA.at` in a docstring is a link, `numpy.isclose` is only set as code
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the sections say types, and more than types
 autosummary_generate = False
 myst_heading_anchors = 3
-napoleon_google_docstring = False
-napoleon_preprocess_types = True  # choices in braces are code
-napoleon_use_ivar = True  # an attribute is documented once, in its class
+numpydoc_class_members_toctree = False
+numpydoc_show_class_members = False  # autodoc shows them
 
 html_theme = "furo"
 html_title = f"{project} {release}"
@@ -52,8 +53,7 @@ CONTENTS = {
     "How it works": [f"docs/{name}" for name in _PAGES if name not in _NAMED],
     "The project": [
         *sorted(path.stem for path in ROOT.glob("*.md") if path.stem != root_doc),
-        *("tests/benchmarks/results", "tests/benchmarks/browser_results"),
-        "tests/benchmarks/findings",
+        "tests/benchmarks/*",
     ],
 }
 
@@ -63,7 +63,13 @@ def add_contents(_app: Any, docname: str, source: list[str]) -> None:
     if docname == root_doc:
         for title, pages in CONTENTS.items():
             listed = "\n".join(pages)
-            source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```\n"
+            source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {title}\n\n{listed}\n```\n"
+
+
+def escape_magnitudes(*told: Any) -> None:
+    """Have |x| outside of code be a magnitude, and not a substitution of docutils."""
+    lines = told[-1]
+    lines[:] = [re.sub(r"(``.*?``)|\|x\|", lambda of: of[1] or r"\|x\|", line) for line in lines]
 
 
 def skip_traits(_app: Any, _what: str, _name: str, member: Any, *_: Any) -> bool | None:
@@ -78,7 +84,8 @@ def write_index(app: Any, error: Exception | None) -> None:
 
 
 def setup(app: Any) -> None:
-    """Connect the three to Sphinx."""
+    """Connect them to Sphinx."""
     app.connect("source-read", add_contents)
+    app.connect("autodoc-process-docstring", escape_magnitudes)
     app.connect("autodoc-skip-member", skip_traits)
     app.connect("build-finished", write_index)
