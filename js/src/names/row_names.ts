@@ -16,7 +16,7 @@ export interface RowNames {
 }
 
 /** Room for names, and of it what a level of depth takes and a group's count. */
-export interface NameRoom {
+interface NameRoom {
   readonly room: number;
   readonly indent: number;
   readonly deepest: number;

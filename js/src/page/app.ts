@@ -2,11 +2,9 @@
 
 import { computed } from "@preact/signals-core";
 import type { Command, Host } from "../host/host";
-import { widthIn } from "../names/text_width";
-import { type DrawnPicture, drawPicture, HEADING_ROOM, NAME_SIZE } from "../picture/picture";
-import { colorsOf, savePicture } from "../picture/save_picture";
-import { formatInteger, plural } from "../reading/format";
-import { ruleInWords } from "../reading/rule_words";
+import { type DrawnPicture, drawPicture } from "../picture/picture";
+import { savePicture } from "../picture/save_picture";
+import { formatInteger } from "../reading/format";
 import { SnapshotError } from "../reading/snapshot";
 import { LayerTable } from "../table/layer_table";
 import { TolerancePanel } from "../tolerances/tolerance_panel";
@@ -19,7 +17,7 @@ import { WorstUnitsList } from "../worst/worst_units";
 import { ContactAlert } from "./contact_alert";
 import { Heartbeat } from "./heartbeat";
 import { Notes, openedBecause } from "./notes";
-import { headingName, pictureCurve, pictureRows } from "./picture_of";
+import { pictureOf } from "./picture_of";
 import { Presentation } from "./presentation";
 import { detailsText, StatusRow, stateWord } from "./status";
 import { type Status, Store } from "./store";
@@ -310,38 +308,16 @@ export class App {
     return this.#host.title || `Inactive units of ${this.#store.traits._run.value.source}`;
   }
 
-  /** The panels on show, with what a reader needs to know beside them. */
   #picture(): DrawnPicture {
-    const { traits } = this.#store;
-    const [reading, tolerances] = [this.#store.reading.value, this.#store.tolerances.value];
-    const [layer, run] = [traits.layer.value, traits._run.value];
-    const without = this.#menu.without.value;
-    const shown = reading === null || without.has("table") ? [] : this.#table.shown();
-    const exact = reading?.allExact ?? true;
-    const row = reading?.table.layers.findIndex(({ name }) => name === layer) ?? -1;
-    const widthOf = widthIn(this.#node, 600, `${NAME_SIZE}px`);
-    const table =
-      reading === null
-        ? { rows: [], more: "", shared: "" }
-        : pictureRows(reading, shown, layer, widthOf);
-    const name =
-      reading === null || row < 0 ? layer : headingName(reading, row, HEADING_ROOM, widthOf);
-    const heatmap = without.has("heatmap") ? null : this.#units.heatmap.picture();
-    const state = stateWord(traits.status.value, run, this.#heartbeat.contact.value);
-    return drawPicture({
+    const { status, _run } = this.#store.traits;
+    const shown = {
       title: this.#pictureTitle(),
       text: this.#host.text,
-      lines: [
-        `inactive: ${ruleInWords(tolerances)}${exact ? "" : " · a–b holds the true number"}`,
-        `${plural(run.probes, "probe")} · ${state.toLowerCase()}`,
-      ],
-      ...table,
-      curve:
-        reading === null || row < 0 || without.has("tolerances")
-          ? null
-          : pictureCurve(reading, row, tolerances, name),
-      heatmap: heatmap && { ...heatmap, name },
-      colors: colorsOf(this.#node),
-    });
+      state: stateWord(status.value, _run.value, this.#heartbeat.contact.value),
+      without: this.#menu.without.value,
+      layers: this.#table.shown(),
+      heatmap: this.#units.heatmap.picture(),
+    };
+    return drawPicture(pictureOf(this.#store, shown, this.#node));
   }
 }

@@ -25,8 +25,8 @@ export class Notes {
     attributes: { type: "button", "aria-expanded": "false" },
   });
   readonly #warnings = element("div");
-  readonly #quiet = element("div", { class: "iua-quiet-notes" });
-  readonly #node = element("div", { class: "iua-notes" }, this.#warnings, this.#quiet);
+  readonly #quiet = element("div");
+  readonly #node = element("div", {}, this.#warnings, this.#quiet);
   #shown = "[]";
 
   constructor(signal: AbortSignal) {

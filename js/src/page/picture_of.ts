@@ -1,8 +1,18 @@
-/** What a picture of the table and a layer's curve holds, from the figures on show. */
+/** What a saved picture holds: the panels on show, with what a reader needs to know beside them. */
 
 import { layerForms } from "../names/row_names";
 import { ShortNames, type WidthOf } from "../names/short_names";
-import { NAME_ROOM, type PictureCurve, type PictureRow } from "../picture/picture";
+import { widthIn } from "../names/text_width";
+import {
+  HEADING_ROOM,
+  NAME_ROOM,
+  NAME_SIZE,
+  type Picture,
+  type PictureCurve,
+  type PictureHeatmap,
+  type PictureRow,
+} from "../picture/picture";
+import { colorsOf } from "../picture/save_picture";
 import {
   formatBracket,
   formatInteger,
@@ -10,14 +20,62 @@ import {
   formatTolerance,
   plural,
 } from "../reading/format";
+import { ruleInWords } from "../reading/rule_words";
 import { shareCurve, type TableReading } from "../reading/table_reading";
 import type { Tolerances } from "../reading/threshold";
 import { inForceAt, placeOfShare } from "../tolerances/share_curves";
+import type { Store } from "./store";
+import type { Panel } from "./view_menu";
 
 const ROWS_MOST = 30;
+const BOLD = 600;
+
+/** What the state of the page does not say. */
+export interface OnShow {
+  readonly title: string;
+  readonly text: string;
+  /** Of the run, in a word. */
+  readonly state: string;
+  readonly without: ReadonlySet<Panel>;
+  /** The layers of the table, in the order of its rows. */
+  readonly layers: readonly number[];
+  readonly heatmap: PictureHeatmap | null;
+}
+
+/** The picture, in the colors and the type of the node. */
+export function pictureOf(store: Store, shown: OnShow, node: HTMLElement): Picture {
+  const { title, text, state, without, layers, heatmap } = shown;
+  const { layer, _run } = store.traits;
+  const tolerances = store.tolerances.value;
+  const reading = store.reading.value;
+  const at = reading?.table.layers.findIndex(({ name }) => name === layer.value) ?? -1;
+  const widthOf = widthIn(node, BOLD, `${NAME_SIZE}px`);
+  const ranges = reading?.allExact === false ? " · a–b holds the true number" : "";
+  const named =
+    reading === null || at < 0
+      ? layer.value
+      : (namesOf(reading).within(HEADING_ROOM, widthOf)[at] as string);
+  return {
+    title,
+    text,
+    lines: [
+      `inactive: ${ruleInWords(tolerances)}${ranges}`,
+      `${plural(_run.value.probes, "probe")} · ${state.toLowerCase()}`,
+    ],
+    ...(reading === null
+      ? { rows: [], more: "", shared: "" }
+      : pictureRows(reading, without.has("table") ? [] : layers, layer.value, widthOf)),
+    curve:
+      reading === null || at < 0 || without.has("tolerances")
+        ? null
+        : pictureCurve(reading, at, tolerances, named),
+    heatmap: heatmap === null || without.has("heatmap") ? null : { ...heatmap, name: named },
+    colors: colorsOf(node),
+  };
+}
 
 /** Names in the forms that tell them apart, measured as they are drawn. */
-export function pictureRows(
+function pictureRows(
   reading: TableReading,
   layers: readonly number[],
   selected: string,
@@ -54,16 +112,6 @@ export function pictureRows(
 
 function namesOf(reading: TableReading): ShortNames {
   return new ShortNames(reading.table.layers.map(({ name }) => name));
-}
-
-/** A layer's name for a heading: in full, or so that it is told from the others. */
-export function headingName(
-  reading: TableReading,
-  layer: number,
-  room: number,
-  widthOf: WidthOf,
-): string {
-  return namesOf(reading).within(room, widthOf)[layer] as string;
 }
 
 /** Marked where the layer's threshold is, rtol included; of units with their own, where the share is. */

@@ -69,7 +69,7 @@ export class StatusRow {
     class: "iua-progress",
     attributes: { role: "progressbar", "aria-label": "probes counted", "aria-valuemin": "0" },
   });
-  readonly #probes = element("span", { class: "iua-probes" });
+  readonly #probes = element("span");
   readonly #pace = element("span", { class: "iua-pace" });
   readonly #main = element("button", {
     class: "iua-button iua-main",

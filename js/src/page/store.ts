@@ -69,7 +69,7 @@ function bytes<Value>(decode: (data: DataView) => Value): (raw: unknown) => Valu
 }
 
 /** Every trait that the page reads, and how. */
-export const TRAITS = {
+const TRAITS = {
   rtol: plain(0),
   atol: plain(1e-8),
   scale: plain<Scale>("layer_mean"),
@@ -95,7 +95,7 @@ export const TRAITS = {
   _absent: plain(""),
 } as const;
 
-export type Trait = keyof typeof TRAITS;
+type Trait = keyof typeof TRAITS;
 type Values = { readonly [Name in Trait]: ReturnType<(typeof TRAITS)[Name]> };
 type Signals = { readonly [Name in Trait]: ReadonlySignal<Values[Name]> };
 const NAMES = Object.keys(TRAITS) as Trait[];

@@ -8,7 +8,7 @@ import type { Presentation } from "./presentation";
 export const PANELS = ["tolerances", "table", "heatmap", "details"] as const;
 export type Panel = (typeof PANELS)[number];
 
-export interface ViewMenuActions {
+interface ViewMenuActions {
   readonly presentation: Presentation;
   save(kind: "svg" | "png"): Promise<void>;
 }

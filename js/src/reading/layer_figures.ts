@@ -19,7 +19,7 @@ export interface Figures {
   readonly deadChannels: number;
 }
 
-export interface FigureBounds {
+interface FigureBounds {
   readonly lower: Figures;
   readonly upper: Figures;
   readonly exact: boolean;

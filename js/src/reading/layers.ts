@@ -7,7 +7,7 @@ import { locate, locateLayer, type Place, type Tolerances, thresholdOf } from ".
 export type { UnitsReading } from "./per_unit_reader";
 export { readUnits, readUnitsAt, UnitReader } from "./unit_reader";
 
-export interface LayerBound {
+interface LayerBound {
   readonly mean: number;
   readonly std: number;
   readonly dead: number;

@@ -36,7 +36,7 @@ export function parseTolerance(text: string): Parsed {
   return { ok: true, value: value === 0 ? 0 : value };
 }
 
-export interface Tick {
+interface Tick {
   /** From 0 (first stop) to 1 (last stop). */
   readonly position: number;
   readonly stop: number;

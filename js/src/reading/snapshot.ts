@@ -8,7 +8,7 @@ const PREAMBLE_BYTES = 16;
 
 export type NumericArray = Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
 
-export interface Snapshot {
+interface Snapshot {
   readonly meta: Readonly<Record<string, unknown>>;
   readonly arrays: ReadonlyMap<string, NumericArray>;
 }
@@ -66,7 +66,7 @@ export interface TableSnapshot {
  * Bounds where units have thresholds of their own, at every stop of rtol and at one atol: arrays
  * of shape (scales, 2 bounds, layers, stops of rtol).
  */
-export interface UnitScaleCurves {
+interface UnitScaleCurves {
   readonly scales: readonly Scale[];
   readonly atol: number;
   readonly mean: NumericArray;
@@ -75,7 +75,7 @@ export interface UnitScaleCurves {
 }
 
 /** Exact figures of every layer at the tolerances of a recount. */
-export interface TableRecount {
+interface TableRecount {
   readonly at: Threshold;
   readonly mean: NumericArray;
   readonly std: NumericArray;

@@ -18,7 +18,7 @@ export function united(first: readonly number[], second: readonly number[]): num
   return Array.from(new Set([...first, ...second])).sort((a, b) => a - b);
 }
 
-export interface SelectionSummary {
+interface SelectionSummary {
   readonly units: number;
   readonly dead: number;
   readonly deadUpper: number;

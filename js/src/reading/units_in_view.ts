@@ -19,7 +19,7 @@ export interface UnitsInView {
   readonly finite: UnitsReading["lower"] | null;
 }
 
-export interface UnitTitle {
+interface UnitTitle {
   readonly title: string;
   /** Its index in the layer's own order, where the title does not say it. */
   readonly index: string;

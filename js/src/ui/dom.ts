@@ -1,6 +1,6 @@
 /** Small helpers to make elements; text is always set as text. */
 
-export interface ElementOptions {
+interface ElementOptions {
   readonly class?: string;
   readonly text?: string;
   readonly title?: string;

@@ -4,7 +4,7 @@ import { formatTolerance } from "../reading/format";
 import { parseTolerance } from "../reading/scale";
 import { element, setAttribute, setText } from "./dom";
 
-export interface NumberWords {
+interface NumberWords {
   readonly class: string;
   /** For those who do not see the words around. */
   readonly label: string;

@@ -3,7 +3,7 @@
 import { element, setAttribute } from "./dom";
 import { Popup } from "./popup";
 
-export interface PaneMenuOptions {
+interface PaneMenuOptions {
   /** What the button shows. */
   readonly text: string;
   /** What it is called where its text does not say it. */

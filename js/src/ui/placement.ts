@@ -8,7 +8,7 @@ export interface Placement {
   readonly scaleY: number;
 }
 
-export interface PixelSpan {
+interface PixelSpan {
   readonly from: number;
   readonly to: number;
 }

@@ -4,7 +4,7 @@ import { element, setAttribute } from "./dom";
 
 let made = 0;
 
-export interface PopupOptions {
+interface PopupOptions {
   readonly button: HTMLButtonElement;
   readonly panel: HTMLElement;
   onOpen?(): void;
