@@ -517,7 +517,7 @@ class IUA:
         finally:
             with interrupts_held(), self._lock:
                 for tally in self._tallies.values():
-                    tally.rest()
+                    tally.release_buffers()
                 self._engine.rest()
 
     def _begin(self, source: Source, *, onward: bool) -> Position:

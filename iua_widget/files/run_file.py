@@ -143,7 +143,7 @@ def read_run(path: Path, engine: Engine) -> SavedRun:
             expected |= {prefix + key for key in state.arrays}
             name = layer.text("name")
             container.require(name not in tallies, f"layer {name!r} is there twice")
-            tallies[name] = Tally.restored(stops, state, engine)
+            tallies[name] = Tally.from_state(stops, state, engine)
         strangers = sorted(container.names - expected)
         container.require(not strangers, f"{strangers[:3]} do not belong to it")
         run = SavedRun(

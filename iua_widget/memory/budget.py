@@ -19,9 +19,9 @@ from iua_widget.memory.plan import (
     with_waiting,
 )
 from iua_widget.options import CountOptions
+from iua_widget.tally.store import BYTES_PER_UNIT
 from iua_widget.tally.tally import Tally
 from iua_widget.tally.unit_counts import counter_bytes
-from iua_widget.tally.unit_magnitudes import BYTES_PER_UNIT
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ import numpy as np
 
 from iua_widget.common.amounts import format_bytes
 from iua_widget.errors import MemoryBudgetError
-from iua_widget.tally.unit_magnitudes import BYTES_PER_UNIT
+from iua_widget.tally.store import BYTES_PER_UNIT
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.reading.dead_rule import DeadRule
 from iua_widget.reading.recount import LayerRecount
+from iua_widget.reading.statistics import (
+    dead_from,
+    inactive_list,
+    layer_curves,
+    locate_counts,
+    over_channel,
+)
 from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
-from iua_widget.tally.dead_rule import DeadRule
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
 
@@ -64,7 +71,7 @@ def read_bounds(
     tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> LayerBounds:
     """Read a tally at tolerances; without a probe means and deviations are NaN."""
-    curves = tally.curves()
+    curves = layer_curves(tally)
     threshold = threshold_of(tally, tolerances)
     rule = DeadRule.of(tally, tolerances)
     needed, probes = rule.needed, tally.probes or math.nan
@@ -96,18 +103,19 @@ def read_bounds(
             dead=lower >= needed,
             dead_upper=upper >= needed,
         )
-    bracket, held = tally.stops.locate(threshold), tally.locate_counts(threshold)
-    lower = tally.unit_counts(held.lower).ravel()
-    upper = lower if held.exact else tally.unit_counts(held.upper).ravel()
+    bracket, held = tally.stops.locate(threshold), locate_counts(tally, threshold)
+    unit_counts = tally.store.read_counts()
+    lower = unit_counts.up_to(held.lower)
+    upper = lower if held.exact else unit_counts.up_to(held.upper)
     mean, std = float(curves.mean[bracket.lower]), float(curves.std[bracket.lower])
-    inactive = tally.inactive if bracket.exact and threshold == tally.inactive_at else None
+    inactive = None
+    if bracket.exact and threshold == tally.inactive_at:
+        inactive = inactive_list(tally)
     if inactive:
         # NumPy's own rounding, so that DNIKit's figures are met to the last bit.
         mean, std = float(np.mean(inactive)), float(np.std(inactive))
     if rule.all_finite_probes:
-        dead, dead_upper = (
-            tally.unit_dead(column).ravel() for column in (bracket.lower, bracket.upper)
-        )
+        dead, dead_upper = (dead_from(tally) <= column for column in (bracket.lower, bracket.upper))
     else:
         dead, dead_upper = lower >= needed, upper >= needed
     return LayerBounds(
@@ -126,10 +134,6 @@ def read_bounds(
 
 
 def _whole_channels(tally: Tally, units: np.ndarray) -> np.ndarray | None:
-    axis = tally.channel_axis
-    if axis is None:
-        return None
-    by_entry = units.reshape(tally.unit_shape)
-    others = tuple(other for other in range(by_entry.ndim) if other != axis)
+    dead = over_channel(tally, units, np.all)
     # A channel without a unit is not dead.
-    return np.asarray(by_entry.all(axis=others) & bool(tally.units))
+    return None if dead is None else dead & bool(tally.units)

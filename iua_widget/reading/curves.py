@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from iua_widget.reading.dead_rule import DeadRule
+from iua_widget.reading.statistics import at_or_below, dead_channels, last_of_channel, layer_curves
 from iua_widget.reading.thresholds import (
     active_when_finite,
     all_inactive,
@@ -17,7 +19,6 @@ from iua_widget.reading.thresholds import (
     scale_values,
     thresholds_at,
 )
-from iua_widget.tally.dead_rule import DeadRule
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
 
@@ -49,10 +50,10 @@ def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
     """Dead units at every stop, for the `dead_at` of the tolerances."""
     rule = DeadRule.of(tally, tolerances)
     if rule.all_finite_probes:
-        units, channels = tally.curves().dead, tally.dead_channels()
+        units, channels = layer_curves(tally).dead, dead_channels(tally)
         return DeadCurves(units, units, channels, channels)
     needed = np.broadcast_to(rule.needed, tally.units)
-    first, counts = np.empty(tally.units, np.int64), tally.counts
+    first, counts = np.empty(tally.units, np.int64), tally.store.read_counts().counts
     for start in range(0, tally.units, _BLOCK_UNITS):
         block = slice(start, start + _BLOCK_UNITS)
         totals = counts[block].cumsum(axis=1, dtype=np.int64)
@@ -61,10 +62,10 @@ def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
     held = np.array([*tally.columns, columns])
     # Dead from the first held column that says so; perhaps from just above the held one before.
     surely, perhaps = held[first], np.where(first > 0, held[first - 1] + 1, 0)
-    units, units_upper = (_cumulative(where, columns) for where in (surely, perhaps))
+    units, units_upper = (at_or_below(where, columns) for where in (surely, perhaps))
     channels, channels_upper = (
-        None if by_channel is None else _cumulative(by_channel, columns)
-        for by_channel in (_last_of_channel(tally, where) for where in (surely, perhaps))
+        None if by_channel is None else at_or_below(by_channel, columns)
+        for by_channel in (last_of_channel(tally, where, columns) for where in (surely, perhaps))
     )
     return DeadCurves(units, units_upper, channels, channels_upper)
 
@@ -95,13 +96,13 @@ def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) ->
     worth_it = loaded or tally.units * len(rtols) >= _WORTH_COMPILING
     found = _curves_compiled(tally, tolerances, rtols, needed) if worth_it else None
     sums, first = found or _curves_by_numpy(tally, tolerances, rtols, needed)
-    channels = [_last_of_channel(tally, where) for where in first]
+    channels = [last_of_channel(tally, where, len(rtols)) for where in first]
     return RtolCurves(
         sums / (tally.probes or np.nan),
-        np.stack([_cumulative(where, len(rtols)) for where in first]),
+        np.stack([at_or_below(where, len(rtols)) for where in first]),
         None
         if any(by_channel is None for by_channel in channels)
-        else np.stack([_cumulative(where, len(rtols)) for where in channels if where is not None]),
+        else np.stack([at_or_below(where, len(rtols)) for where in channels if where is not None]),
     )
 
 
@@ -110,7 +111,8 @@ def _curves_by_numpy(
 ) -> tuple[np.ndarray, np.ndarray]:
     sums = np.zeros((2, len(rtols)), np.int64)
     first = np.empty((2, tally.units), np.int16)
-    scales, largest, counts = scale_values(tally, tolerances.scale), tally.abs_max, tally.counts
+    scales, counts = scale_values(tally, tolerances.scale), tally.store.read_counts().counts
+    largest = tally.store.read_magnitudes().abs_max
     stops, active = held_stops(tally), active_when_finite(tally)
     column = np.array(rtols, np.float64)[:, None]
     step = max(1, _BLOCK_VALUES // len(rtols))
@@ -131,7 +133,8 @@ def _inactive_from(
     tally: Tally, tolerances: Tolerances, rtols: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """From which stop on no response of a unit exceeds its threshold: surely, and perhaps."""
-    scales, abs_max = scale_values(tally, tolerances.scale), tally.abs_max
+    scales = scale_values(tally, tolerances.scale)
+    abs_max = tally.store.read_magnitudes().abs_max
     largest = np.finfo(np.float64).max
     beyond = np.array([*rtols, np.inf])
     first = np.empty((2, tally.units), np.int16)
@@ -166,7 +169,7 @@ def _curves_compiled(
         from iua_widget.engines.cpu.scale_kernel import bounds_over_rtol
         from iua_widget.engines.needs import BoundingOverRtol
 
-        counts, compiler = tally.counts, loop_compiler()
+        counts, compiler = tally.store.read_counts().counts, loop_compiler()
         if compiler is None or not compiler.has([BoundingOverRtol(str(counts.dtype))]):
             return None
         bounds_over_rtol(
@@ -186,22 +189,3 @@ def _curves_compiled(
     except Exception:  # noqa: BLE001  (a compiler's: it can be any)
         return None
     return sums, first
-
-
-def _last_of_channel(tally: Tally, first: np.ndarray) -> np.ndarray | None:
-    """The largest of each channel's values: from there on all its units are dead."""
-    axis = tally.channel_axis
-    if axis is None:
-        return None
-    by_entry = first.reshape(tally.unit_shape)
-    others = tuple(other for other in range(by_entry.ndim) if other != axis)
-    # A channel without a unit is not dead.
-    last: np.ndarray = by_entry.max(
-        axis=others, initial=0 if tally.units else np.iinfo(first.dtype).max
-    )
-    return last
-
-
-def _cumulative(first: np.ndarray, columns: int) -> np.ndarray:
-    """How many begin at a column or before it."""
-    return np.bincount(first, minlength=columns + 1)[:columns].cumsum()

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from iua_widget.common.words import listed, named
+from iua_widget.reading.statistics import mean_abs, mean_inactive, non_finite
 from iua_widget.sources.response_info import LIKE_AN_ACTIVATION
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
@@ -57,7 +58,7 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
             f"The padding mask has another shape than the positions of {named(missed)}, where "
             "padding is counted, too. Give mask= a mapping of layer globs to masks, or None."
         )
-    if odd := where(lambda tally: tally.nan_total + tally.infinite_total > 0):
+    if odd := where(lambda tally: any(non_finite(tally))):
         notes.append(_not_finite({name: tallies[name] for name in odd}))
     if padding := where(lambda tally: not tally.probes and tally.masked > 0):
         notes.append(
@@ -108,11 +109,10 @@ def notes_of_both(one: Collection[str], other: Collection[str]) -> list[str]:
 
 
 def _not_finite(tallies: Mapping[str, Tally]) -> str:
-    nan, infinite = (
-        sum(getattr(tally, total) for tally in tallies.values())
-        for total in ("nan_total", "infinite_total")
-    )
-    batches = {name: tally.first_non_finite for name, tally in tallies.items()}
+    nan, infinite = map(sum, zip(*map(non_finite, tallies.values()), strict=True))
+    batches = {
+        name: tally.store.read_magnitudes().first_non_finite for name, tally in tallies.items()
+    }
     known = {name: batch for name, batch in batches.items() if batch is not None}
     # Where it began first; of one batch, in the order of the network.
     told = [
@@ -153,7 +153,7 @@ def activation_shares(tallies: Mapping[str, Tally], atol: float, rtol: float = 0
     if sum(tally.entries * tally.units for tally in layers) < _FEW:
         return []
     return [
-        tally.curves().mean[tally.stops.locate(atol + rtol * tally.mean_abs).lower] / tally.units
+        mean_inactive(tally)[tally.stops.locate(atol + rtol * mean_abs(tally)).lower] / tally.units
         for tally in layers
         if tally.probes and tally.units
     ]
@@ -166,7 +166,7 @@ def opening_rtol(tallies: Mapping[str, Tally]) -> float:
 
 
 def _mostly_finite(tally: Tally) -> bool:
-    return 2 * (tally.nan_total + tally.infinite_total) < tally.entries * tally.units
+    return 2 * sum(non_finite(tally)) < tally.entries * tally.units
 
 
 def _idle_experts(tallies: Mapping[str, Tally]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.errors import ProducerError
+from iua_widget.reading.statistics import locate_counts
 from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
@@ -192,5 +193,6 @@ class RecountBatch:
 def _bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.ndarray]:
     if tolerances.per_unit:
         return unit_bounds(tally, tolerances)
-    held = tally.locate_counts(threshold_of(tally, tolerances))
-    return tally.unit_counts(held.lower).ravel(), tally.unit_counts(held.upper).ravel()
+    columns = locate_counts(tally, threshold_of(tally, tolerances))
+    counts = tally.store.read_counts()
+    return counts.up_to(columns.lower), counts.up_to(columns.upper)

@@ -14,6 +14,7 @@ from iua_widget.common.layer_names import unknown_layer
 from iua_widget.errors import LayerSelectionError, ToleranceError
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.recount import LayerRecount
+from iua_widget.reading.statistics import dormant_counts, non_finite
 from iua_widget.reading.table_columns import dormant_heading
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
@@ -170,6 +171,7 @@ def read_layer(
     bounds = read_bounds(tally, tolerances, recount)
     lower, upper = (counts.reshape(tally.unit_shape) for counts in (bounds.lower, bounds.upper))
     thresholds = bounds.thresholds
+    nan, infinite = non_finite(tally)
     return LayerResult(
         mean_inactive=bounds.mean,
         std_inactive=bounds.std,
@@ -184,12 +186,12 @@ def read_layer(
         dead=int(bounds.dead.sum()),
         dead_upper=int(bounds.dead_upper.sum()),
         dead_at=tolerances.dead_at,
-        dormant=int(tally.dormant([tolerances.tau])[0]),
+        dormant=int(dormant_counts(tally, [tolerances.tau])[0]),
         tau=tolerances.tau,
         probes=tally.probes,
         units=tally.units,
-        nan=tally.nan_total,
-        infinite=tally.infinite_total,
+        nan=nan,
+        infinite=infinite,
         kind=tally.kind,
         unit=tally.plan.choice,
         response_shape=tally.response_shape or tally.unit_shape,

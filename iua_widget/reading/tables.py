@@ -9,6 +9,14 @@ from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.recount import LayerRecount
 from iua_widget.reading.results import shares
+from iua_widget.reading.statistics import (
+    dormant_neurons,
+    dormant_units,
+    neuron_mean_abs,
+    non_finite_counts,
+    unit_mean_abs,
+    unit_rms,
+)
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
 
@@ -19,19 +27,20 @@ def unit_table(
 ) -> pd.DataFrame:
     """One row a unit, in C order; columns as `IUA.units` says."""
     bounds = read_bounds(tally, tolerances, recount)
-    mean_abs = tally.unit_mean_abs
+    mean_abs = unit_mean_abs(tally)
+    nan, infinite = non_finite_counts(tally)
     columns: dict[str, np.ndarray] = {"unit": np.arange(tally.units)}
     columns |= _axes(tally)
     columns |= {
         "inactive count": bounds.lower,
         "inactive share": shares(bounds.lower, tally.probes),
         "dead": bounds.dead,
-        "dormant": tally.dormant_units(tolerances.tau),
+        "dormant": dormant_units(tally, tolerances.tau),
         "mean |x|": mean_abs,
-        "rms": tally.unit_rms,
-        "max |x|": np.where(np.isnan(mean_abs), np.nan, tally.abs_max),
-        "nan": tally.nan_count.copy(),
-        "infinite": tally.infinite_count.copy(),
+        "rms": unit_rms(tally),
+        "max |x|": np.where(np.isnan(mean_abs), np.nan, tally.store.read_magnitudes().abs_max),
+        "nan": nan.copy(),
+        "infinite": infinite.copy(),
     }
     if bounds.thresholds is not None:
         columns["threshold"] = bounds.thresholds
@@ -64,8 +73,8 @@ def channel_table(
         "dead units": unit_dead.sum(axis=1),
         "inactive share": shares(_mean(by_channel(bounds.lower)), tally.probes),
         "dead": dead,
-        "dormant": tally.dormant_neurons(tolerances.tau),
-        "mean |x|": tally.neuron_mean_abs,
+        "dormant": dormant_neurons(tally, tolerances.tau),
+        "mean |x|": neuron_mean_abs(tally),
     }
     if not bounds.exact:
         columns["dead upper"] = dead_upper

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from iua_widget.reading.statistics import mean_abs, non_finite_counts, unit_rms
+from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Scale, Tolerances
-
-if TYPE_CHECKING:
-    from iua_widget.tally.tally import Tally
 
 UNIT_SCALES: Final[tuple[Scale, ...]] = ("unit_rms", "unit_max")
 """The scales with which every unit has a threshold of its own."""
@@ -37,7 +36,7 @@ def threshold_of(tally: Tally, tolerances: Tolerances) -> float:
     if tolerances.uniform:
         return tolerances.atol
     if tolerances.scale == "layer_mean":
-        return tolerances.atol + tolerances.rtol * tally.mean_abs
+        return tolerances.atol + tolerances.rtol * mean_abs(tally)
     return float("nan")
 
 
@@ -50,7 +49,7 @@ def scale_values(tally: Tally, scale: Scale) -> np.ndarray:
         The RMS of the unit's finite responses, or the largest magnitude of them; 0 where it has
         none.
     """
-    values = tally.unit_rms if scale == "unit_rms" else tally.abs_max
+    values = unit_rms(tally) if scale == "unit_rms" else tally.store.read_magnitudes().abs_max
     finite: np.ndarray = np.nan_to_num(values, nan=0.0, posinf=sys.float_info.max)
     return finite
 
@@ -92,7 +91,8 @@ def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.nd
     -------
     lower, upper : numpy.ndarray of int64, shape (units,)
     """
-    scales, largest, counts = scale_values(tally, tolerances.scale), tally.abs_max, tally.counts
+    scales, counts = scale_values(tally, tolerances.scale), tally.store.read_counts().counts
+    largest = tally.store.read_magnitudes().abs_max
     lower, upper = (np.empty(tally.units, np.int64) for _ in range(2))
     stops, active = held_stops(tally), active_when_finite(tally)
     for block in _blocks(tally.units):
@@ -151,7 +151,8 @@ def active_when_finite(tally: Tally) -> np.ndarray:
     numpy.ndarray of bool, shape (units,)
     """
     if tally.plan.choice == "channel":
-        return np.asarray(tally.nan_count + tally.infinite_count == 0)
+        nan, infinite = non_finite_counts(tally)
+        return np.asarray(nan + infinite == 0)
     return np.ones(tally.units, np.bool_)
 
 

@@ -8,7 +8,17 @@ from typing import Final
 
 import numpy as np
 
+from iua_widget.reading.dead_rule import DeadRule
 from iua_widget.reading.recount import LayerRecount, Recount
+from iua_widget.reading.statistics import (
+    dead_from,
+    finite_probes,
+    mean_abs,
+    neuron_mean_abs,
+    neuron_rms,
+    unit_mean_abs,
+    unit_rms,
+)
 from iua_widget.reading.thresholds import (
     active_when_finite,
     bounds_at,
@@ -16,7 +26,6 @@ from iua_widget.reading.thresholds import (
     scale_values,
     thresholds_at,
 )
-from iua_widget.tally.dead_rule import DeadRule
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
 
@@ -120,24 +129,26 @@ def read_entries(
         Whether the units of a map are read, and not its channels.
     """
     layout = _Layout.of(tally, positions=positions)
-    mean_abs, rms = tally.unit_mean_abs, tally.unit_rms
-    if layout.axis is not None:
-        mean_abs, rms = tally.neuron_mean_abs, tally.neuron_rms
+    if layout.axis is None:
+        means, rms = unit_mean_abs(tally), unit_rms(tally)
+    else:
+        means, rms = neuron_mean_abs(tally), neuron_rms(tally)
+    abs_max = tally.store.read_magnitudes().abs_max
     reader = _Reader(tally, several, recount, layout)
     step = max(1, _BLOCK_UNITS // layout.each)
     for start in range(0, layout.entries, step):
         block = slice(start, min(start + step, layout.entries))
         entries = block.stop - start
         lower, upper, dead, dead_upper = reader.read(block)
-        largest = layout.units_of(tally.abs_max, block).reshape(entries, layout.each).max(axis=1)
+        largest = layout.units_of(abs_max, block).reshape(entries, layout.each).max(axis=1)
         yield Entries(
             layer=np.full(entries, number),
             unit=np.arange(start, block.stop),
             units=np.full(entries, layout.each),
             finite=reader.finite(block),
-            mean_abs=mean_abs[block],
+            mean_abs=means[block],
             rms=rms[block],
-            abs_max=np.where(np.isnan(mean_abs[block]), np.nan, largest),
+            abs_max=np.where(np.isnan(means[block]), np.nan, largest),
             lower=lower,
             upper=upper,
             dead_units=dead,
@@ -181,7 +192,7 @@ class _Reader:
         self._tally, self._several, self._recount = tally, several, recount
         self._layout = layout
         self._rule = DeadRule.of(tally, several.tolerances[0])
-        self._finite = tally.finite_probes
+        self._finite = finite_probes(tally)
         self._stops, self._held = _columns(tally, several)
         # Of few stops only these are read, and of none nothing.
         highest = int(self._held.max(initial=-1)) + 1
@@ -201,7 +212,9 @@ class _Reader:
         found = np.zeros((4, len(several.tolerances), entries), np.int64)
         counts = None
         if self._read_columns:
-            counts = self._layout.units_of(self._tally.counts[:, : self._read_columns], block)
+            counts = self._layout.units_of(
+                self._tally.store.read_counts().counts[:, : self._read_columns], block
+            )
         if counts is not None and len(several.of_layer):
             totals = self._by_entry(counts, block).cumsum(axis=1)
             found[:2, several.of_layer] = totals.T[self._held]
@@ -218,7 +231,7 @@ class _Reader:
     def _dead(self, counts: np.ndarray, block: slice) -> np.ndarray:
         """Dead units of each entry at the layer's thresholds: shape (2, thresholds, entries)."""
         if self._rule.all_finite_probes:
-            first = self._layout.units_of(self._tally.dead_from, block)
+            first = self._layout.units_of(dead_from(self._tally), block)
             return np.asarray(self._begun(first, len(self._tally.stops) + 1, block)[self._stops])
         totals = counts.cumsum(axis=1, dtype=np.int64)
         first = (totals < self._needed(block)[:, None]).sum(axis=1)
@@ -234,7 +247,7 @@ class _Reader:
     def _bounds_of_units(self, counts: np.ndarray, block: slice) -> list[np.ndarray]:
         layout, tally = self._layout, self._tally
         totals = counts.cumsum(axis=1, dtype=np.int64)
-        largest = layout.units_of(tally.abs_max, block)
+        largest = layout.units_of(tally.store.read_magnitudes().abs_max, block)
         active = layout.units_of(active_when_finite(tally), block)
         needed, stops = self._needed(block), held_stops(tally)
         scales = {scale: layout.units_of(of, block) for scale, of in self._scales.items()}
@@ -257,7 +270,7 @@ class _Reader:
 
 
 def _columns(tally: Tally, several: Several) -> tuple[np.ndarray, np.ndarray]:
-    """What `Stops.locate` and `Tally.locate_counts` say where one threshold is the layer's.
+    """What `Stops.locate` and `locate_counts` say where one threshold is the layer's.
 
     Returns
     -------
@@ -266,7 +279,7 @@ def _columns(tally: Tally, several: Several) -> tuple[np.ndarray, np.ndarray]:
     """
     stops = np.array(tally.stops.values)
     atol, rtol = several.atol[several.of_layer], several.rtol[several.of_layer]
-    thresholds = atol + rtol * tally.mean_abs if rtol.any() else atol
+    thresholds = atol + rtol * mean_abs(tally) if rtol.any() else atol
     lower = np.searchsorted(stops, thresholds, side="right") - 1
     upper = lower + (stops[lower] != thresholds)
     held_lower = np.searchsorted(tally.columns, lower, side="right") - 1

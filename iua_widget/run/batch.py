@@ -72,7 +72,7 @@ class _PendingLayer:
         """Count it, as a part of the batch of this number."""
         if self.counts is not None:
             self.tally.add(self.counts, number=number, masked=self.masked, among_others=True)
-        self.tally.saw(self.shape, self.dtype)
+        self.tally.note_dtype_and_shape(self.dtype, self.shape)
         self.tally.mask_missed |= not self.fits_mask
         self.tally.merged_calls |= self.merged_calls
         self.tally.many_passes |= self.many_passes

@@ -1,4 +1,4 @@
-"""The running counts of one layer on the device that counts, until something reads them."""
+"""The counts of one layer on the device that counts, until they are read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from iua_widget.engines.device.choice import kernels_for
 from iua_widget.engines.device.counters import NO_BATCH, DeviceCounters
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.tally.probe_moments import ProbeMoments
+from iua_widget.tally.store import HostStore
 from iua_widget.tally.unit_counts import UnitCounts
 from iua_widget.tally.unit_magnitudes import UnitMagnitudes
 
@@ -33,8 +34,8 @@ _BLOCK: Final = 2**22
 """Counters brought to the host at once."""
 
 
-class DeviceTally:
-    """Counters of one layer on a device, beside those of its `Tally` on the host.
+class DeviceStore:
+    """Counts of one layer on a device, and a store on the host to which they are moved when read.
 
     What can be added in any order (all counts) begins with zero here, is added to the host's when
     that is read, and begins with zero again. The floating-point sums begin with the host's and take
@@ -43,29 +44,13 @@ class DeviceTally:
     Parameters
     ----------
     device : torch.device
-    columns : int
-        Of the tally.
-    held : sequence of int
-        Those at which counts of units are held.
-    magnitudes : UnitMagnitudes
-        The host's.
-    inactive_column : int or None
-        Where the inactive units of each probe are kept.
+    host : HostStore
+        What was counted before, in which nothing waits.
     """
 
-    def __init__(
-        self,
-        device: torch.device,
-        *,
-        columns: int,
-        held: Sequence[int],
-        magnitudes: UnitMagnitudes,
-        inactive_column: int | None,
-    ) -> None:
+    def __init__(self, device: torch.device, host: HostStore) -> None:
         self.device = device
-        self._columns = columns
-        self._units = len(magnitudes.abs_sum)
-        self._inactive_column = inactive_column
+        self._host = host
         # A reader that does not hold the run's lock must not move anything twice, all the same.
         self._turn = free_in_child(threading.RLock())
         self._counted = self._kept = self._viewed = 0
@@ -73,62 +58,89 @@ class DeviceTally:
         self._inactive: list[torch.Tensor] = []
         self._views: list[torch.Tensor] = []
         self._kernels = kernels_for(device)
+        magnitudes = host.magnitudes
         with _on_one_stream(device):
-            counters = DeviceCounters.zeros(self._units, columns, device)
-            counters.sums = self._copied(np.stack([magnitudes.abs_sum, magnitudes.square_sum]))
+            counters = DeviceCounters.zeros(host.units, host.all_columns, device)
+            counters.sums = self._copied(magnitudes.sums[:2])
             counters.abs_max = self._copied(magnitudes.abs_max)
             counters.highest = self._copied(magnitudes.highest_bin.astype(np.int32))
             self._counters = counters
-        self.hold(held)
+            self._counters.hold(host.columns)
 
-    def hold(self, held: Sequence[int]) -> None:
-        """Hold counts of units at these columns, once those counted have been moved."""
-        with self._turn, _on_one_stream(self.device):
-            self._counters.hold(held)
+    @property
+    def probes(self) -> int:
+        """Probes added so far, here and on the host."""
+        return self._host.probes
 
-    def has_room(self, probes: int) -> bool:
-        """Whether so many further probes can be added before what is held must be moved."""
-        return self._counted + probes <= _MOST_PROBES and self._kept < _MOST_KEPT
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Columns at which units are counted."""
+        return self._host.columns
 
-    def reserve(self, probes: int) -> None:
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the counts of the units take on the host, once they are read."""
+        return self._host.nbytes
+
+    def reserve(self, probes: int, to_come: int = 0) -> None:  # noqa: ARG002  (room is on the host)
         """Have the memory that `add` will take, so that it cannot fail for want of it."""
+        if self._counted + probes > _MOST_PROBES or self._kept >= _MOST_KEPT:
+            self.read()
         self._kernels.reserve(probes, self._counters)
         with self._turn:
             if self._viewed >= _MOST_VIEWED:
                 self._copy_views()
 
     def add(self, batch: DeviceBatch, number: int) -> None:
-        """Count a classified batch, of this number; nothing waits for the device."""
+        """Add a batch that was classified on this device; nothing waits for the device."""
+        probes = len(batch.bins)
         with self._turn, _on_one_stream(self.device):
-            probes = len(batch.bins)
             if not probes:
                 return
             self._counters.batch = number
             self._kernels.add(batch, self._counters)
-            if self._inactive_column is not None:
-                self._views.append(batch.inactive[:, self._inactive_column])
+            if self._host.inactive_column is not None:
+                self._views.append(batch.inactive[:, self._host.inactive_column])
                 self._viewed += batch.inactive.nbytes
                 self._kept += probes
             self._counted += probes
             self._has_magnitudes = self._has_moments = True
+        self._host.probes += probes
 
-    def move_counts(self, counts: UnitCounts) -> None:
-        """Add the counters to the host's, which have room for them, and begin with zero."""
-        if not self._counted:
-            return
-        with interrupts_held(), self._turn, _on_one_stream(self.device):
-            counts.add_counted(self._by_unit(), self._counted)
-            self._counters.counts.zero_()
-            self._counted = 0
+    def thin(self, columns: Sequence[int]) -> None:
+        """Count units at these columns only from now on, some of those until now."""
+        self.read_counts().thin(columns)
+        with self._turn, _on_one_stream(self.device):
+            self._counters.hold(columns)
 
-    def move_magnitudes(self, magnitudes: UnitMagnitudes) -> None:
-        """Bring the host's up to what has been counted."""
+    def read(self) -> HostStore:
+        """The store on the host, to which everything is moved."""
+        self.read_counts()
+        self.read_magnitudes()
+        self.read_moments()
+        self.read_inactive()
+        return self._host
+
+    def read_counts(self) -> UnitCounts:
+        """The host's counts, to which those of the device are added, which begin with zero."""
+        counts = self._host.counts
+        if self._counted:
+            counts.reserve(self.probes)
+            with interrupts_held(), self._turn, _on_one_stream(self.device):
+                counts.add_counted(self._by_unit())
+                self._counters.counts.zero_()
+                self._counted = 0
+        return counts
+
+    def read_magnitudes(self) -> UnitMagnitudes:
+        """The host's magnitudes, brought up to what has been counted."""
+        magnitudes = self._host.magnitudes
         if not self._has_magnitudes:
-            return
+            return magnitudes
         with interrupts_held(), self._turn, _on_one_stream(self.device):
             sums, odd = _on_host(self._counters.sums), _on_host(self._counters.odd)
-            magnitudes.abs_sum[:], magnitudes.square_sum[:] = sums
-            magnitudes.abs_max[:] = _on_host(self._counters.abs_max)
+            magnitudes.abs_sum, magnitudes.square_sum = sums
+            magnitudes.abs_max = _on_host(self._counters.abs_max)
             magnitudes.highest_bin[:] = _on_host(self._counters.highest)
             if odd.any():
                 first = int(_on_host(self._counters.first_odd)[0])
@@ -136,29 +148,36 @@ class DeviceTally:
                 self._counters.odd.zero_()
                 self._counters.first_odd.fill_(NO_BATCH)
             self._has_magnitudes = False
+        return magnitudes
 
-    def move_moments(self, moments: ProbeMoments) -> None:
-        """Add the moments to the host's, whose probes are counted already."""
+    def read_moments(self) -> ProbeMoments:
+        """The host's sums over the probes, to which those of the device are added."""
+        moments = self._host.moments
         if not self._has_moments:
-            return
+            return moments
         with interrupts_held(), self._turn, _on_one_stream(self.device):
-            part = ProbeMoments(self._columns)
-            part.inactive_sum, part.square_low, part.square_high = _on_host(self._counters.moments)
-            moments.absorb(part)
+            inactive_sum, square_low, square_high = _on_host(self._counters.moments)
+            moments.inactive_sum += inactive_sum
+            moments.square_low += square_low
+            moments.square_high += square_high
+            moments.carry()
             self._counters.moments.zero_()
             self._counters.squared = 0
             self._has_moments = False
+        return moments
 
-    def move_inactive(self, inactive: list[np.ndarray]) -> None:
-        """Append the inactive units of each probe to the host's list."""
-        if not self._kept:
-            return
+    def read_inactive(self) -> list[np.ndarray] | None:
+        """The host's list of the inactive units of each probe, to which the device's are added."""
+        inactive = self._host.inactive
+        if inactive is None or not self._kept:
+            return inactive
         with interrupts_held(), self._turn, _on_one_stream(self.device):
             if self._kept:
                 inactive.append(_on_host(torch.cat([*self._inactive, *self._views])))
                 self._inactive.clear()
                 self._views.clear()
                 self._kept = self._viewed = 0
+        return inactive
 
     def _copy_views(self) -> None:
         # To copy a column takes longer than to see to it; but a view keeps all columns.
@@ -174,7 +193,7 @@ class DeviceTally:
         """The counters on the host, some units after the other: shape (units, columns)."""
         columns = len(self._counters.counts) - 1
         step = max(1, _BLOCK // columns)
-        for start in range(0, self._units, step):
+        for start in range(0, self._host.units, step):
             yield _on_host(self._counters.counts[:columns, start : start + step].T.contiguous())
 
     def _copied(self, array: np.ndarray) -> torch.Tensor:

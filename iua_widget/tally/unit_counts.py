@@ -55,8 +55,8 @@ class UnitCounts:
     column held before it, so that sums up to a held column stay exact.
 
     Every counter is fetched from memory and put back whenever it is counted in, so classified
-    batches wait and are counted together: when whoever adds them thinks fit, and at the latest
-    when the counters are read. Counters are widened before they could wrap.
+    batches wait and are counted together, by `count_waiting`. Counters are allocated when they are
+    first needed, and widened before they could wrap.
 
     Parameters
     ----------
@@ -65,11 +65,10 @@ class UnitCounts:
         Those held: ascending, the last of all among them.
     engine : Engine
         What counts.
-    probes : int
-        How many are to come, as far as that is known: then nothing need be widened.
 
     Attributes
     ----------
+    units : int
     columns : tuple of int
         Those held.
     engine : Engine
@@ -80,6 +79,7 @@ class UnitCounts:
     >>> from iua_widget.engines.reference import ReferenceEngine
     >>> held = UnitCounts(2, [0, 1, 2], ReferenceEngine())
     >>> held.add(np.array([[0, 1], [0, 2]], np.uint8))
+    >>> held.count_waiting()
     >>> held.up_to(1)
     array([2, 1])
     >>> held.thin([0, 2])
@@ -88,47 +88,59 @@ class UnitCounts:
            [0, 2]], dtype=uint8)
     """
 
-    def __init__(
-        self, units: int, columns: Sequence[int], engine: Engine, *, probes: int = 0
-    ) -> None:
+    def __init__(self, units: int, columns: Sequence[int], engine: Engine) -> None:
+        self.units = units
         self.columns = tuple(columns)
         self.engine = engine
-        # Not wider than that: most of what is widened later on never comes to it.
-        dtype = counter_dtype(min(probes, np.iinfo(COUNTER_DTYPES[1]).max))
-        self._counts = pages.zeros((units, len(self.columns)), dtype)
-        self._counted = 0
+        self._counts: np.ndarray | None = None
         self._waiting: list[np.ndarray] = []
 
     @property
     def counts(self) -> np.ndarray:
-        """Probes on which the unit fell into each bin.
+        """Probes on which the unit fell into each bin, but for those that wait to be counted.
 
         Returns
         -------
         numpy.ndarray of unsigned integers, shape (units, len(columns))
             Wide enough for the probes.
         """
-        self.count_waiting()
+        if self._counts is None:
+            self._counts = pages.zeros((self.units, len(self.columns)), np.dtype(np.uint8))
         return self._counts
+
+    @counts.setter
+    def counts(self, counts: np.ndarray) -> None:
+        self._counts = counts
 
     @property
     def waiting(self) -> int:
         """Probes that wait to be counted."""
         return sum(map(len, self._waiting))
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the counters take, and what waits."""
+    def bytes_for(self, probes: int) -> int:
+        """Bytes that the counters of so many probes take, and what waits."""
+        if self._counts is None:
+            return self.units * len(self.columns) * counter_bytes(probes)
         return self._counts.nbytes + sum(bins.nbytes for bins in self._waiting)
 
-    def reserve(self, probes: int) -> None:
-        """Make room for this many probes in all: adding them then needs no more memory."""
+    def reserve(self, probes: int, to_come: int = 0) -> None:
+        """Make room for this many probes in all: adding them then needs no more memory.
+
+        Parameters
+        ----------
+        probes : int
+        to_come : int
+            How many there will be, as far as that is known: then nothing need be widened.
+        """
         dtype = counter_dtype(probes)
-        if dtype.itemsize <= self._counts.dtype.itemsize:
+        if self._counts is None:
+            # Not wider than that: most of what is widened later on never comes to it.
+            expected = counter_dtype(min(to_come, np.iinfo(COUNTER_DTYPES[1]).max))
+            dtype = max(dtype, expected, key=lambda one: one.itemsize)
+            self._counts = pages.zeros((self.units, len(self.columns)), dtype)
             return
         narrow = self._counts
-        if not self._counted:
-            self._counts = pages.zeros(narrow.shape, dtype)
+        if dtype.itemsize <= narrow.dtype.itemsize:
             return
         wide = pages.empty(narrow.shape, dtype)
 
@@ -138,15 +150,12 @@ class UnitCounts:
         in_parallel(widen, len(wide), wide.size, UNIT_ALIGNMENT)
         self._counts = wide
 
-    def restore(self, counts: np.ndarray, probes: int) -> None:
-        """Take counters of so many probes as its own."""
-        self._counts, self._counted, self._waiting = counts, probes, []
-
     def thin(self, columns: Sequence[int]) -> None:
         """Hold these columns only, some of those held until now, the last of them among them."""
-        counts = self.thinned(columns).counts
+        if self._counts is not None:
+            self.count_waiting()
+            self._counts = self.thinned(columns).counts
         self.columns = tuple(columns)
-        self.restore(counts, self._counted)
 
     def thinned(self, columns: Sequence[int]) -> UnitCounts:
         """The same counts held at these columns only; itself where these are its own."""
@@ -155,12 +164,11 @@ class UnitCounts:
             return self
         starts = [0, *(self.columns.index(column) + 1 for column in columns[:-1])]
         counts = self.counts
-        thinner = np.empty((len(counts), len(columns)), counts.dtype)
+        result = UnitCounts(self.units, columns, self.engine)
+        result.counts = thinner = np.empty((len(counts), len(columns)), counts.dtype)
         for start in range(0, len(counts), _BLOCK_UNITS):
             block = slice(start, start + _BLOCK_UNITS)
             thinner[block] = np.add.reduceat(counts[block], starts, axis=1, dtype=counts.dtype)
-        result = UnitCounts(0, columns, self.engine)
-        result.restore(thinner, self._counted)
         return result
 
     def add(self, bins: np.ndarray) -> None:
@@ -181,11 +189,10 @@ class UnitCounts:
     @property
     def to_count(self) -> LayerBins:
         """What waits, as an engine takes it where nothing is thinned; say when it is `counted`."""
-        return LayerBins(self._waiting, self._counts)
+        return LayerBins(self._waiting, self.counts)
 
     def counted(self) -> None:
         """Take note that what waited was counted."""
-        self._counted += self.waiting
         self._waiting = []
 
     def count_waiting(self) -> None:
@@ -194,37 +201,28 @@ class UnitCounts:
             for bins in self._waiting:
                 self._count_thinned(bins)
         elif self._waiting:
-            self.engine.accumulate(self._waiting, self._counts)
+            self.engine.accumulate(self._waiting, self.counts)
         self.counted()
 
     def _count_thinned(self, bins: np.ndarray) -> None:
         place = np.searchsorted(self.columns, np.arange(self.columns[-1] + 2)).astype(bins.dtype)
         for start in range(0, bins.shape[1], _BLOCK_UNITS):
             block = slice(start, start + _BLOCK_UNITS)
-            self.engine.accumulate([place[bins[:, block]]], self._counts[block])
+            self.engine.accumulate([place[bins[:, block]]], self.counts[block])
 
-    def add_counted(self, parts: Iterable[np.ndarray], probes: int) -> None:
+    def add_counted(self, parts: Iterable[np.ndarray]) -> None:
         """Add what was counted elsewhere, once there is room for it.
 
         Parameters
         ----------
         parts : iterable of numpy.ndarray of integers, shape (some units, len(columns))
             Together all units, in order.
-        probes : int
-            Counted there.
         """
         counts, start = self.counts, 0
         for part in parts:
             block = counts[start : start + len(part)]
             np.add(block, part, out=block, casting="unsafe")
             start += len(part)
-        self._counted += probes
-
-    def absorb(self, other: UnitCounts) -> None:
-        """Add counters of the same columns, once there is room for both."""
-        counts = self.counts
-        np.add(counts, other.counts, out=counts, casting="unsafe")
-        self._counted += other._counted
 
     def up_to(self, column: int) -> np.ndarray:
         """Probes on which each unit fell into a bin up to a held column.

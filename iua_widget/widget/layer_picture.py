@@ -9,6 +9,7 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
+from iua_widget.reading.statistics import finite_probes
 from iua_widget.widget.png import indexed_png
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def layer_picture(
     if not tally.units or not tally.probes:
         return None
     bounds = read_bounds(tally, tolerances, recount)
-    state = np.where(tally.finite_probes < tally.probes, NOT_FINITE, LIVE).astype(np.uint8)
+    state = np.where(finite_probes(tally) < tally.probes, NOT_FINITE, LIVE).astype(np.uint8)
     state = np.where(bounds.dead, DEAD, state)
     pixels = picture_pixels(_tiles(bounds.lower / tally.probes, tally), _tiles(state, tally))
     height, width = pixels.shape

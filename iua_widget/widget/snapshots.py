@@ -22,6 +22,16 @@ from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.curves import dead_curves, rtol_curves
 from iua_widget.reading.recount import Recount
+from iua_widget.reading.statistics import (
+    dormant_counts,
+    finite_probes,
+    layer_curves,
+    locate_counts,
+    mean_abs,
+    non_finite,
+    unit_mean_abs,
+    unit_rms,
+)
 from iua_widget.reading.thresholds import threshold_of, unit_thresholds
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Bracket, Scale, Stops, Tolerances, default_stops
@@ -126,13 +136,13 @@ def table_snapshot(
     for row, tally in enumerate(tallies.values()):
         if not tally.probes:
             continue
-        curves, dead = tally.curves(), dead_curves(tally, tolerances)
+        curves, dead = layer_curves(tally), dead_curves(tally, tolerances)
         arrays["mean"][row], arrays["std"][row] = curves.mean, curves.std
         arrays["dead"][row], arrays["dead_upper"][row] = dead.units, dead.units_upper
         if dead.channels is not None:
             arrays["dead_channels"][row] = dead.channels
             arrays["dead_channels_upper"][row] = dead.channels_upper
-        arrays["dormant"][row] = tally.dormant(tau_stops)
+        arrays["dormant"][row] = dormant_counts(tally, tau_stops)
         for number, scale in enumerate(unit_scales):
             over = rtol_curves(tally, replace(tolerances, scale=scale), rtol_stops)
             arrays["unit_mean"][number, :, row] = over.mean
@@ -213,11 +223,11 @@ def units_snapshot(
     """
     dtype = _counts_dtype(tally.probes)
     most = _columns_within(budget, tally)
-    bracket = tally.locate_counts(_typical_threshold(tally, tolerances))
+    bracket = locate_counts(tally, _typical_threshold(tally, tolerances))
     in_view = Bracket(*(tally.columns.index(column) for column in (bracket.lower, bracket.upper)))
     places = choose_columns(len(tally.columns), most, in_view)
     columns = [tally.columns[place] for place in places]
-    counts = tally.cumulative(columns).astype(dtype, copy=False)
+    counts = tally.store.read_counts().cumulative(columns).astype(dtype, copy=False)
     axis = tally.channel_axis if len(tally.unit_shape) >= _MOSAIC_AXES else None
     arrays = {"counts": counts}
     if _MAGNITUDES * tally.units * np.float32().nbytes <= budget:
@@ -262,9 +272,9 @@ def _magnitudes(tally: Tally) -> dict[str, np.ndarray]:
     return {
         name: np.minimum(values, largest).astype(np.float32)
         for name, values in (
-            ("mean_abs", tally.unit_mean_abs),
-            ("rms", tally.unit_rms),
-            ("max_abs", tally.abs_max),
+            ("mean_abs", unit_mean_abs(tally)),
+            ("rms", unit_rms(tally)),
+            ("max_abs", tally.store.read_magnitudes().abs_max),
         )
     }
 
@@ -315,6 +325,7 @@ def choose_columns(columns: int, most: int, bracket: Bracket) -> list[int]:
 
 
 def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
+    nan, infinite = non_finite(tally)
     return {
         "name": name,
         "kind": tally.kind,
@@ -328,16 +339,16 @@ def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
         "stops": len(tally.columns) - 1,
         "units": tally.units,
         "probes": tally.probes,
-        "nan": tally.nan_total,
-        "infinite": tally.infinite_total,
+        "nan": nan,
+        "infinite": infinite,
         "finite_probes": _least_finite(tally),
-        "mean_abs": _finite(tally.mean_abs),
+        "mean_abs": _finite(mean_abs(tally)),
     }
 
 
 def _least_finite(tally: Tally) -> int:
     """The least probes on which a unit was finite, of those that ever were; 0 where none was."""
-    finite = tally.finite_probes
+    finite = finite_probes(tally)
     if isinstance(finite, int):
         return finite
     return int(finite[finite > 0].min(initial=tally.probes)) if finite.any() else 0

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.reading.statistics import mean_inactive
 from iua_widget.reading.table_columns import COLUMNS, dormant_heading
 from iua_widget.widget.shown_rows import shown_rows
 
@@ -60,7 +61,7 @@ def _shape_text(shape: Sequence[int | None]) -> str:
 
 def _area(iua: IUA, layer: str) -> float:
     """What orders the column "over tolerance": the area under the curve over the stops."""
-    means = iua.tally(layer).curves().mean[:-1]
+    means = mean_inactive(iua.tally(layer))[:-1]
     return float(means.sum()) / len(means)
 
 

@@ -55,7 +55,7 @@ class WorstFeed:
         """
         iua, _ = self._on_show()
         tallies = [iua.tally(layer) for layer in iua.layers]
-        if sum(tally.nbytes for tally in tallies if tally.counts_on_device) <= _MOST_MOVED:
+        if sum(tally.nbytes for tally in tallies if tally.store.device is not None) <= _MOST_MOVED:
             self._pacer.request()
 
     def now(self) -> None:

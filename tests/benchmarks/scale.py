@@ -177,7 +177,7 @@ def _doubled(times: int, pairs: int) -> Row:
     assert many.probes == probes * 2**times
     assert (many.results["head"].unit_inactive_count == counts * 2**times).all()
     merges = side_by_side(lambda: many.merge(many), lambda: few.merge(few), pairs=pairs)
-    held = [size(run.tally("head").counts.nbytes) for run in (few, many)]
+    held = [size(run.tally("head").store.read_counts().counts.nbytes) for run in (few, many)]
     return Row(
         f"{many.probes:.3g} probes of 1,000 units, reached in {seconds(took)} by {times} merges "
         "of a run with itself: one merge more",

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from iua_widget.engines.choice import ENGINES, EngineName, choose_engine
 from iua_widget.iua import IUA
+from iua_widget.reading.statistics import layer_curves
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
@@ -222,7 +223,7 @@ def test_the_std_keeps_its_digits_where_float_sums_lose_them() -> None:
     rows[1, :1] = 1  # the per-probe counts are 3,000,000 and 2,999,999
     for _ in range(3):
         tally.add(tally.classify(rows))
-    assert tally.curves().std[0] == pytest.approx(0.5, rel=1e-12)
+    assert layer_curves(tally).std[0] == pytest.approx(0.5, rel=1e-12)
 
 
 @pytest.mark.parametrize("limit", [2**8 - 1, 2**16 - 1, 2**32 - 1])
@@ -232,11 +233,11 @@ def test_counters_widen_before_they_wrap(limit: int) -> None:
     tally.add(tally.classify(np.array([[0.0, 1.0]])))
     while tally.probes <= limit:
         tally = tally.merged(tally)
-    assert tally.unit_counts(0).tolist() == [tally.probes, 0]
-    assert tally.unit_counts(1).tolist() == [tally.probes, tally.probes]
-    assert tally.curves().mean[0] == 1
-    assert tally.curves().std[0] == 0
-    assert tally.curves().dead.tolist() == [1, 2]
+    assert tally.store.read_counts().up_to(0).tolist() == [tally.probes, 0]
+    assert tally.store.read_counts().up_to(1).tolist() == [tally.probes, tally.probes]
+    assert layer_curves(tally).mean[0] == 1
+    assert layer_curves(tally).std[0] == 0
+    assert layer_curves(tally).dead.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -264,23 +265,23 @@ def test_counters_widen_while_counting(
         for tally in (often, once):
             tally.add(tally.classify(values))
         seen += probes
-        assert often.unit_counts(1).tolist()[:2] == [seen, seen]
+        assert often.store.read_counts().up_to(1).tolist()[:2] == [seen, seen]
     for tally in (often, once):
-        assert tally.counts.dtype == dtype
-        assert tally.unit_counts(0).tolist() == [seen, 0, seen - len(batches)]
-        assert tally.unit_counts(1).tolist() == [seen, seen, seen - len(batches)]
-        assert tally.unit_counts(2).tolist() == [seen] * 3
+        assert tally.store.read_counts().counts.dtype == dtype
+        assert tally.store.read_counts().up_to(0).tolist() == [seen, 0, seen - len(batches)]
+        assert tally.store.read_counts().up_to(1).tolist() == [seen, seen, seen - len(batches)]
+        assert tally.store.read_counts().up_to(2).tolist() == [seen] * 3
 
 
 def test_the_moments_hold_past_sixty_four_bits() -> None:
     """Ten million units on 10^10 probes: the sum of squares takes 84 bits."""
     tally = Tally(Stops([0.0]), (1,))
     tally.add(tally.classify(np.zeros((1, 1), np.float32)))
-    moments = tally._moments
+    moments = tally.store.read_moments()
     moments.inactive_sum[:] = 10_000_000
     moments.square_low[:] = 10_000_000**2 % 2**40
     moments.square_high[:] = 10_000_000**2 // 2**40
     while tally.probes < 10**10:
         tally = tally.merged(tally)
-    assert tally.curves().mean[0] == 10_000_000
-    assert tally.curves().std[0] == 0
+    assert layer_curves(tally).mean[0] == 10_000_000
+    assert layer_curves(tally).std[0] == 0

@@ -22,9 +22,10 @@ from iua_widget.engines.device import counters, engine, torch_kernels
 from iua_widget.engines.device.engine import DeviceEngine, can_count_on
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.reference import ReferenceEngine
+from iua_widget.reading.statistics import inactive_list, layer_curves
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
-from iua_widget.tally.device import DeviceTally
+from iua_widget.tally.device import DeviceStore
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 from iua_widget.units.arrange import arrange
@@ -195,10 +196,10 @@ def test_of_another_device_nothing_comes_to_the_host(dtype: torch.dtype, unit: A
             tally.add(batch)
         assert batch.bins.device.type == batch.abs_sum.device.type == "meta"
         assert tally.probes == 2 * kept[0]
-        held = tally.counts_on_host
-        assert held is None or not held.counts.any()
+        assert isinstance(tally.store, DeviceStore)
+        assert not tally.store._host.counts.counts.any()
     with pytest.raises(NotImplementedError, match="meta"):
-        _ = tally.counts  # what is read must be brought here
+        tally.store.read_counts()  # what is read must be brought here
 
 
 def test_auto_takes_the_device_for_tensors_on_cuda_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,10 +255,10 @@ def test_reading_thinning_and_counting_elsewhere_between_batches_change_nothing(
             expected.thin(columns)
 
     deeds: list[Callable[[], Any]] = [
-        lambda: held.counts,
-        lambda: held.abs_sum,
-        lambda: held.inactive,
-        lambda: held.curves() if held.probes else None,
+        lambda: held.store.read_counts().counts,
+        lambda: held.store.read_magnitudes().abs_sum,
+        lambda: inactive_list(held),
+        lambda: layer_curves(held) if held.probes else None,
         held.state,
         lambda: assert_same_tally(held, expected),
         elsewhere,
@@ -277,7 +278,7 @@ def test_merged_saved_and_restored_it_goes_on_as_one_run() -> None:
         next(batches)
     assert_same_tally(held.merged(held), expected.merged(expected))
     state = held.state()
-    again = Tally.restored(STOPS, state, DeviceEngine())
+    again = Tally.from_state(STOPS, state, DeviceEngine())
     values = next(batches)
     again.add(again.classify(torch.from_numpy(values)))
     assert_same_tally(again, expected)
@@ -286,29 +287,30 @@ def test_merged_saved_and_restored_it_goes_on_as_one_run() -> None:
 @pytest.mark.usefixtures("kernels")
 def test_counters_are_moved_before_they_could_wrap(monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[int] = []
-    move = DeviceTally.move_counts
+    read = DeviceStore.read_counts
 
-    def noted(self: DeviceTally, counts: Any) -> None:
-        moved.append(self._counted)
-        move(self, counts)
+    def noted(self: DeviceStore) -> Any:
+        if self._counted:
+            moved.append(self._counted)
+        return read(self)
 
     held = Tally(Stops([0.0]), (2,), engine=DeviceEngine())
     batch = held.classify(torch.tensor([[0.0, 1.0]] * 3))
     held.add(batch)
-    on_device = held._on_device
-    assert on_device is not None
+    on_device = held.store
+    assert isinstance(on_device, DeviceStore)
     with torch.inference_mode():
         on_device._counters.counts.fill_(2**31 - 1 - 3)  # one more batch fits, and no other
     on_device._counted = 2**31 - 1 - 3
-    held._probe_moments.probes = 2**31 - 1 - 3
-    monkeypatch.setattr(DeviceTally, "move_counts", noted)
+    on_device._host.probes = 2**31 - 1 - 3
+    monkeypatch.setattr(DeviceStore, "read_counts", noted)
     held.add(batch)
     assert not moved
     assert on_device._counters.counts.max() == 2**31 - 1
     held.add(batch)
     assert moved == [2**31 - 1]
-    assert held.unit_counts(0).tolist() == [2**31 - 1 + 3, 2**31 - 1 - 3]
-    assert held.counts.dtype == np.uint32
+    assert held.store.read_counts().up_to(0).tolist() == [2**31 - 1 + 3, 2**31 - 1 - 3]
+    assert held.store.read_counts().counts.dtype == np.uint32
 
 
 @pytest.mark.usefixtures("kernels")
@@ -325,13 +327,12 @@ def test_squares_are_carried_and_what_is_kept_is_moved_in_time(
     large = torch.full((20, len(STOPS) + 1), 2**31 - 1)
     for _ in range(10):
         next(batches)
-        on_device = held._on_device
-        assert on_device is not None
+        on_device = held.store
+        assert isinstance(on_device, DeviceStore)
         assert on_device._kept < 30 + 40
         with torch.inference_mode():
             torch_kernels._add_squares(large, on_device._counters)
-        expected._moments.add(large.numpy())
-        expected._moments.probes -= len(large)
+        expected.store.read_moments().add(large.numpy())
         assert int(on_device._counters.moments[1].max()) < 8 * 2**40
     assert_same_tally(held, expected)
 
@@ -356,7 +357,9 @@ def test_readers_without_the_lock_move_nothing_twice(monkeypatch: pytest.MonkeyP
     def read() -> None:
         try:
             while not done.wait(1e-4):  # or nobody else would have a turn
-                _ = held._moments, held._magnitudes, held._kept
+                held.store.read_moments()
+                held.store.read_magnitudes()
+                held.store.read_inactive()
         except BaseException as error:  # noqa: BLE001  (raised below)
             failures.append(error)
 
@@ -369,7 +372,7 @@ def test_readers_without_the_lock_move_nothing_twice(monkeypatch: pytest.MonkeyP
     for reader in readers:
         reader.join(30)
     assert not failures
-    np.testing.assert_array_equal(held.curves().mean, expected.curves().mean)
+    np.testing.assert_array_equal(layer_curves(held).mean, layer_curves(expected).mean)
 
 
 @pytest.mark.usefixtures("kernels")
@@ -397,8 +400,8 @@ def test_a_budget_thins_what_is_counted_on_a_device(memory: str) -> None:
             iua.at(atol=stop).results["a"].unit_inactive_count,
             expected.at(atol=stop).results["a"].unit_inactive_count,
         )
-    on_device = iua.tally("a")._on_device
-    assert on_device is not None
+    on_device = iua.tally("a").store
+    assert isinstance(on_device, DeviceStore)
     assert on_device._counters.counts.shape == (len(iua.tally("a").columns) + 1, 100)
 
 

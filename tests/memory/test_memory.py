@@ -16,7 +16,7 @@ from iua_widget import IUA, IUAWarning, IUAWidget, MemoryBudgetError
 from iua_widget.common.amounts import format_bytes, free_memory, memory_budget
 from iua_widget.memory.plan import LayerNeed, plan_memory, thinned_columns
 from iua_widget.run.open import open_source
-from iua_widget.tally.unit_magnitudes import BYTES_PER_UNIT
+from iua_widget.tally.store import BYTES_PER_UNIT
 from iua_widget.tolerances import Stops, default_stops
 
 RNG = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def test_the_plan_is_what_the_run_then_holds() -> None:
     assert list(plan.columns) == ["units", "stops", "of", "counter width", "bytes", "batch bytes"]
     assert plan.loc["a"].tolist()[:4] == [3000, len(iua.stops), len(iua.stops), 8]
     tally = iua.tally("a")
-    held = tally.counts.nbytes + 3000 * BYTES_PER_UNIT
+    held = tally.store.read_counts().counts.nbytes + 3000 * BYTES_PER_UNIT
     assert plan.loc["a", "bytes"] == held
     assert plan.loc["a", "batch bytes"] >= 12 * 3000
 

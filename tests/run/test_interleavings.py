@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from iua_widget import IUA
+from iua_widget.reading.statistics import layer_curves
 from iua_widget.sources.producers import MappingSource
 from iua_widget.widget.background import Run
 
@@ -34,8 +35,8 @@ def check_whole(iua: IUA) -> int:
         for layer in iua.layers:
             tally = iua.tally(layer)
             assert tally.probes == iua.probes
-            assert tally.unit_counts(0).tolist() == EXPECTED[number]
-            assert tally.curves().mean[0] * tally.probes == sum(EXPECTED[number])
+            assert tally.store.read_counts().up_to(0).tolist() == EXPECTED[number]
+            assert layer_curves(tally).mean[0] * tally.probes == sum(EXPECTED[number])
     return number
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from iua_widget.reading.statistics import finite_probes
+from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
-
-if TYPE_CHECKING:
-    from iua_widget.tally.tally import Tally
 
 _MANY: Final = 2**24
 """Probes from which on it is not their numbers that are gone through, but the units."""
@@ -35,7 +34,7 @@ class DeadRule:
     @classmethod
     def of(cls, tally: Tally, tolerances: Tolerances) -> DeadRule:
         """The rule of a layer at tolerances."""
-        finite = tally.finite_probes
+        finite = finite_probes(tally)
         if isinstance(finite, int):
             needed = tolerances.probes_needed(finite)
             return cls(needed, needed == max(finite, 1))
