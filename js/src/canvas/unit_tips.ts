@@ -1,6 +1,6 @@
 /** What is said of a unit, or of a channel, under the pointer. */
 
-import { formatBracket, formatInteger, formatShare, plural } from "../reading/format";
+import { formatCounts, formatInteger, formatShares, plural } from "../reading/format";
 import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
 
 export interface TipText {
@@ -24,8 +24,8 @@ export function unitTip(data: UnitsInView, unit: number, shared: SharedPixel | n
   const { title, index, alarm } = unitTitle(data, unit);
   const lines = index === "" ? [] : [index];
   lines.push(
-    `${formatBracket(lower, upper, formatInteger)} of ${plural(probes, probeWord(data))} inactive`,
-    formatBracket(lower / probes, upper / probes, formatShare),
+    `${formatCounts(lower, upper)} of ${plural(probes, probeWord(data))} inactive`,
+    formatShares(lower / probes, upper / probes),
   );
   if (shared !== null && shared.units > 1) {
     const dead = formatInteger(shared.dead);
@@ -50,13 +50,10 @@ export function channelTip(data: UnitsInView, unit: number): TipText {
     if ((upper[at] as number) >= from) dead.upper++;
   }
   const all = area * probes;
-  const share = formatBracket(sum.lower / all, sum.upper / all, formatShare);
+  const share = formatShares(sum.lower / all, sum.upper / all);
   return {
     title: `channel ${channel}`,
     lines: [plural(area, "unit"), `on average ${share} inactive`],
-    alarm:
-      dead.upper > 0
-        ? `${formatBracket(dead.lower, dead.upper, formatInteger)} of them dead`
-        : null,
+    alarm: dead.upper > 0 ? `${formatCounts(dead.lower, dead.upper)} of them dead` : null,
   };
 }
