@@ -28,6 +28,11 @@ export function formatThreshold(value: number): string {
   return formatTolerance(Number(value.toPrecision(3)));
 }
 
+/** The size of a response, where it is known. */
+export function formatMagnitude(value: number | undefined): string {
+  return value !== undefined && Number.isFinite(value) ? formatThreshold(value) : NOTHING;
+}
+
 /** A mean or deviation: two decimals below a thousand, one below ten thousand, then none. */
 export function formatMean(value: number): string {
   if (!Number.isFinite(value)) return NOTHING;
@@ -58,6 +63,14 @@ export function formatBracket(
     return `${low.slice(0, -2)}–${high}`;
   }
   return /^\d/.test(high) ? `${low}–${high}` : `${low} – ${high}`;
+}
+
+export function formatCounts(lower: number, upper: number): string {
+  return formatBracket(lower, upper, formatInteger);
+}
+
+export function formatShares(lower: number, upper: number): string {
+  return formatBracket(lower, upper, formatShare);
 }
 
 /** A shape, with an asterisk for an axis whose length varies: "* × 768". */

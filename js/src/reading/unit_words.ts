@@ -1,6 +1,6 @@
 /** What a unit of a layer is, in a few words and in a sentence. */
 
-import { formatBracket, formatInteger, formatShape, plural } from "./format";
+import { formatCounts, formatShape, plural } from "./format";
 import type { LayerReading } from "./layers";
 import type { LayerMeta } from "./snapshot";
 
@@ -69,6 +69,6 @@ export function dormantOf({ channels }: LayerMeta): string {
 export function deadChannels(reading: LayerReading): string {
   const { meta, lower, upper } = reading;
   if (meta.channels === null || upper.deadChannels === 0) return "";
-  const dead = formatBracket(lower.deadChannels, upper.deadChannels, formatInteger);
+  const dead = formatCounts(lower.deadChannels, upper.deadChannels);
   return `${dead} of ${plural(meta.channels, "channel")}`;
 }

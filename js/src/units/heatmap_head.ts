@@ -2,11 +2,11 @@
 
 import { ShortNames } from "../names/short_names";
 import { widthIn } from "../names/text_width";
-import { formatBracket, formatInteger } from "../reading/format";
+import { formatCounts } from "../reading/format";
 import { deadChannels, maskedNote, shapeWords, unitSummary } from "../reading/unit_words";
 import type { UnitsInView } from "../reading/units_in_view";
 import { element, setAttribute, setText } from "../ui/dom";
-import type { ReadingSurvey } from "./unit_picture";
+import type { ReadingSurvey } from "./unit_facts";
 
 const BOLD = 600;
 /** Of the line, where the summary stands on it, too: as the style sheet has it. */
@@ -64,7 +64,7 @@ export class HeatmapHead {
   }
 
   update({ units, layer }: UnitsInView, survey: ReadingSurvey): void {
-    const dead = `${formatBracket(survey.dead, survey.deadUpper, formatInteger)} dead`;
+    const dead = `${formatCounts(survey.dead, survey.deadUpper)} dead`;
     const channels = deadChannels(layer);
     const parts = [
       `${dead} of ${unitSummary(layer.meta)}`,

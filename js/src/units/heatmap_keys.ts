@@ -2,6 +2,7 @@
 
 import type { UnitCanvas } from "../canvas/unit_canvas";
 import type { Point } from "../canvas/viewport";
+import type { PointedUnit } from "./pointed_unit";
 import type { UnitChoice } from "./unit_choice";
 
 export const ZOOM_STEP = 1.6;
@@ -20,32 +21,31 @@ export interface HeatmapKeysActions {
   onPick(unit: number, adds: boolean): void;
   onRegion(corners: readonly [Point, Point]): void;
   onLetGo(): void;
-  /** The cursor has moved or gone, or the picture has. */
-  onMove(): void;
 }
 
 export class HeatmapKeys {
   readonly #picture: UnitCanvas;
   readonly #choice: UnitChoice;
+  readonly #pointed: PointedUnit;
   readonly #actions: HeatmapKeysActions;
-  /** The unit the keyboard is at. */
-  cursor: number | null = null;
 
   constructor(
     picture: UnitCanvas,
     choice: UnitChoice,
+    pointed: PointedUnit,
     actions: HeatmapKeysActions,
     signal: AbortSignal,
   ) {
     this.#picture = picture;
     this.#choice = choice;
+    this.#pointed = pointed;
     this.#actions = actions;
     const canvas = picture.node();
     canvas.setAttribute("aria-description", HELP);
     canvas.addEventListener("keydown", (event) => this.#key(event), { signal });
     const left = (): void => {
-      this.cursor = null;
-      actions.onMove();
+      pointed.cursor = null;
+      pointed.show();
     };
     canvas.addEventListener("blur", left, { signal });
   }
@@ -64,33 +64,33 @@ export class HeatmapKeys {
     else if (event.key !== "Escape" || !this.#letGo()) return;
     event.preventDefault();
     event.stopPropagation();
-    this.#actions.onMove();
+    this.#pointed.show();
   }
 
   #letGo(): boolean {
-    if (this.cursor === null && this.#choice.selected.length === 0) return false;
-    this.cursor = null;
+    if (this.#pointed.cursor === null && this.#choice.selected.length === 0) return false;
+    this.#pointed.cursor = null;
     this.#actions.onLetGo();
     return true;
   }
 
   #walk(dx: number, dy: number): void {
-    this.cursor =
-      this.cursor === null
+    this.#pointed.cursor =
+      this.#pointed.cursor === null
         ? (this.#choice.pinned ?? this.#picture.firstInView())
-        : this.#picture.neighbor(this.cursor, dx, dy);
-    this.#picture.reveal(this.cursor);
+        : this.#picture.neighbor(this.#pointed.cursor, dx, dy);
+    this.#picture.reveal(this.#pointed.cursor);
   }
 
   #pick(adds: boolean): void {
-    if (this.cursor === null) this.#walk(0, 0);
-    if (this.cursor !== null) this.#actions.onPick(this.cursor, adds);
+    if (this.#pointed.cursor === null) this.#walk(0, 0);
+    if (this.#pointed.cursor !== null) this.#actions.onPick(this.#pointed.cursor, adds);
   }
 
   #selectToCursor(): void {
     const { anchor } = this.#choice;
     const from = anchor === null ? null : this.#picture.centerOf(anchor);
-    const to = this.cursor === null ? null : this.#picture.centerOf(this.cursor);
+    const to = this.#pointed.cursor === null ? null : this.#picture.centerOf(this.#pointed.cursor);
     if (from !== null && to !== null) this.#actions.onRegion([from, to]);
     else this.#pick(true);
   }

@@ -11,9 +11,9 @@ import { mostInactive, type UnitsInView } from "../reading/units_in_view";
 import { SelectedUnits } from "./selected_units";
 import { UnitCard } from "./unit_card";
 import { UnitChoice } from "./unit_choice";
+import { type ReadingSurvey, sameCounts, UnitFacts } from "./unit_facts";
 import { UnitList } from "./unit_list";
-import { type ReadingSurvey, sameCounts, UnitFacts } from "./unit_picture";
-import { Heatmap } from "./units_panel";
+import { UnitsPanel } from "./units_panel";
 
 export type UnitsState =
   | { readonly kind: "message"; readonly layer: string; readonly text: string }
@@ -40,7 +40,7 @@ export interface LayerUnitsActions {
 }
 
 export class LayerUnits {
-  readonly heatmap: Heatmap;
+  readonly heatmap: UnitsPanel;
   readonly list: UnitList;
   readonly selected: SelectedUnits;
   readonly card: UnitCard;
@@ -56,7 +56,7 @@ export class LayerUnits {
 
   constructor(actions: LayerUnitsActions, signal: AbortSignal) {
     this.#actions = actions;
-    this.heatmap = new Heatmap(
+    this.heatmap = new UnitsPanel(
       this.#choice,
       {
         onColoring: (color) => actions.onColoring(color),

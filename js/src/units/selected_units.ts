@@ -1,6 +1,6 @@
 /** The units that are selected: what they come to, in a line, and each of them in a list. */
 
-import { formatBracket, formatInteger, formatShare, plural } from "../reading/format";
+import { formatCounts, formatShares, plural } from "../reading/format";
 import { summarizeSelection } from "../reading/unit_selection";
 import type { UnitsInView } from "../reading/units_in_view";
 import { element, setText } from "../ui/dom";
@@ -62,8 +62,8 @@ export class SelectedUnits {
     if (selected.length === 0) return;
     const { reading, units } = data;
     const all = summarizeSelection(selected, reading.lower, reading.upper, units.probes, data.dead);
-    const dead = formatBracket(all.dead, all.deadUpper, formatInteger);
-    const share = formatBracket(all.share, all.shareUpper, formatShare);
+    const dead = formatCounts(all.dead, all.deadUpper);
+    const share = formatShares(all.share, all.shareUpper);
     const average = all.units > 1 ? "on average " : "";
     setText(
       this.#text,

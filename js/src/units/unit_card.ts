@@ -1,12 +1,6 @@
 /** All that is known of one unit: figures, and a histogram with the threshold on it. */
 
-import {
-  formatBracket,
-  formatInteger,
-  formatShare,
-  formatThreshold,
-  plural,
-} from "../reading/format";
+import { formatCounts, formatShares, formatThreshold, plural } from "../reading/format";
 import type { Tolerances } from "../reading/threshold";
 import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
 import { element, setText } from "../ui/dom";
@@ -118,8 +112,8 @@ export class UnitCard {
     };
     const set = (name: Figure, text: string): void =>
       setText(this.#values.get(name) as HTMLElement, text);
-    const count = formatBracket(lower, upper, formatInteger);
-    const share = formatBracket(lower / probes, upper / probes, formatShare);
+    const count = formatCounts(lower, upper);
+    const share = formatShares(lower / probes, upper / probes);
     set("inactive", `${count} of ${plural(probes, probeWord(data))}: ${share}`);
     set("mean |x|", figure(units.mean_abs));
     set("RMS", figure(units.rms));

@@ -2,8 +2,11 @@
 
 import { orderUnits } from "../canvas/unit_order";
 import type { NumericArray } from "../reading/snapshot";
+import type { UnitsInView } from "../reading/units_in_view";
 
-export type UnitKey = "unit" | "inactive" | "mean |x|" | "max |x|";
+/** Columns of the list, by any of which it can be sorted. */
+export const UNIT_KEYS = ["unit", "inactive", "mean |x|", "max |x|"] as const;
+export type UnitKey = (typeof UNIT_KEYS)[number];
 
 export interface UnitSort {
   readonly key: UnitKey;
@@ -11,6 +14,29 @@ export interface UnitSort {
 }
 
 export const MOST_INACTIVE: UnitSort = { key: "inactive", ascending: false };
+
+/** What a column has of each unit: null for their own order, undefined for what was not sent. */
+export function valuesOf(
+  { units, reading }: UnitsInView,
+  key: UnitKey,
+): NumericArray | null | undefined {
+  switch (key) {
+    case "unit":
+      return null;
+    case "inactive":
+      return reading.lower;
+    case "mean |x|":
+      return units.mean_abs ?? undefined;
+    case "max |x|":
+      return units.max_abs ?? undefined;
+  }
+}
+
+export function sortWords({ key, ascending }: UnitSort): string {
+  if (key === "unit") return ascending ? "in order" : "last first";
+  if (key === "inactive") return ascending ? "most active first" : "most inactive first";
+  return `${ascending ? "smallest" : "largest"} ${key} first`;
+}
 
 /** A list longer than this could not be scrolled in a browser. */
 export const MOST_ROWS = 100_000;

@@ -1,43 +1,29 @@
 /** The pane of the picture: heading, picture, legend and controls, and the unit pointed at. */
 
-import { parseHex, type Rgb } from "../canvas/color";
 import type { Click } from "../canvas/gestures";
 import type { Coloring } from "../canvas/levels";
 import { UnitCanvas } from "../canvas/unit_canvas";
-import { orderUnits } from "../canvas/unit_order";
-import { channelTip, type TipText, unitTip } from "../canvas/unit_tips";
-import type { Point, Size } from "../canvas/viewport";
+import type { Point } from "../canvas/viewport";
 import type { PictureHeatmap } from "../picture/picture";
 import { readLegend } from "../picture/save_picture";
-import { formatBracket, formatInteger, formatTolerance } from "../reading/format";
 import { layoutKind } from "../reading/layout";
 import { MOST_SELECTED } from "../reading/unit_selection";
-import { deadRule, probeWord, type UnitsInView } from "../reading/units_in_view";
 import { element, setAttribute, setText } from "../ui/dom";
+import { followPixelSize } from "../ui/pixel_size";
 import { HeatmapHead } from "./heatmap_head";
 import { HeatmapKeys, ZOOM_STEP } from "./heatmap_keys";
 import { FIRST_CHOICES, HeatmapTools, type PictureChoices } from "./heatmap_tools";
 import { Legend } from "./legend";
 import { PictureHint } from "./picture_hint";
-import { Tooltip } from "./tooltip";
+import { inksAt } from "./picture_inks";
+import { figuresOf, MEAN_ABSENT, noteOn, pictureOf, type ShownUnits } from "./picture_model";
+import { PointedUnit } from "./pointed_unit";
 import type { UnitChoice } from "./unit_choice";
-import type { ReadingSurvey, UnitFacts } from "./unit_picture";
 
 /** A picture for a file is this much finer than its size on the page. */
 const IMAGE_RATIO = 2;
-const MEAN_ABSENT = "Mean |x| of each unit was not sent: the layer is too large.";
 
-/** The units on show, and what is known of them as a whole. */
-export interface ShownUnits {
-  readonly data: UnitsInView;
-  readonly facts: UnitFacts;
-  readonly survey: ReadingSurvey;
-  readonly coloring: Coloring;
-  /** The coloring asked for, which there may be nothing to color by. */
-  readonly wanted: Coloring;
-}
-
-export interface HeatmapActions {
+export interface UnitsPanelActions {
   onColoring(coloring: Coloring): void;
   onPick(unit: number, adds: boolean): void;
   /** Select these and no others. */
@@ -46,30 +32,24 @@ export interface HeatmapActions {
   onRegion(units: readonly number[], total: number): void;
 }
 
-export class Heatmap {
+export class UnitsPanel {
   readonly #choice: UnitChoice;
-  readonly #actions: HeatmapActions;
+  readonly #actions: UnitsPanelActions;
   readonly #picture: UnitCanvas;
-  readonly #keys: HeatmapKeys;
+  readonly #pointed: PointedUnit;
   readonly #tools: HeatmapTools;
   readonly #head: HeatmapHead;
   readonly #hint: PictureHint;
   readonly #legend = new Legend();
-  readonly #tooltip = new Tooltip();
   readonly #placeholder = element("p", { class: "iua-placeholder" });
   readonly #box: HTMLElement;
   readonly #node: HTMLElement;
   #shown: ShownUnits | null = null;
   #choices: PictureChoices = FIRST_CHOICES;
   #beforeClick: readonly number[] = [];
-  #pointer: Point | null = null;
-  /** The unit pointed at in a list. */
-  #listed: number | null = null;
-  /** Of the picture, as last laid out: to ask for it during a step would lay out the page. */
-  #size: Size = { width: 0, height: 0 };
   #colored = false;
 
-  constructor(choice: UnitChoice, actions: HeatmapActions, signal: AbortSignal) {
+  constructor(choice: UnitChoice, actions: UnitsPanelActions, signal: AbortSignal) {
     this.#choice = choice;
     this.#actions = actions;
     this.#hint = new PictureHint(signal);
@@ -87,16 +67,17 @@ export class Heatmap {
       },
       signal,
     );
+    this.#pointed = new PointedUnit(this.#picture);
     const canvas = this.#picture.node();
     canvas.setAttribute("role", "application");
-    this.#keys = new HeatmapKeys(
+    new HeatmapKeys(
       this.#picture,
       choice,
+      this.#pointed,
       {
         onPick: (unit, adds) => actions.onPick(unit, adds),
         onRegion: (corners) => this.#selectRegion(corners),
         onLetGo: () => actions.onTake([]),
-        onMove: () => this.#point(),
       },
       signal,
     );
@@ -117,7 +98,7 @@ export class Heatmap {
       { class: "iua-canvas-box" },
       canvas,
       ...this.#picture.overlays(),
-      this.#tooltip.node(),
+      this.#pointed.node(),
     );
     this.#node = element(
       "section",
@@ -133,43 +114,15 @@ export class Heatmap {
         this.#hint.node(),
       ),
     );
-    this.#followSize(signal);
+    followPixelSize(this.#box, () => this.#resize(), signal);
   }
+
+  // What the user does.
 
   #choose(changes: Partial<PictureChoices>): void {
     this.#choices = { ...this.#choices, ...changes };
     if (changes.map !== undefined) this.recolor();
     this.#repaint(changes.across === undefined && changes.order === undefined);
-  }
-
-  #followSize(signal: AbortSignal): void {
-    const observer = new ResizeObserver(() => this.#resize());
-    observer.observe(this.#box);
-    signal.addEventListener("abort", () => observer.disconnect(), { once: true });
-    window.addEventListener("resize", () => this.#resize(), { signal });
-    this.#followRatio(signal);
-  }
-
-  /** A window moved to another screen changes its ratio without a change of size. */
-  #followRatio(signal: AbortSignal): void {
-    if (signal.aborted) return;
-    matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`).addEventListener(
-      "change",
-      () => {
-        this.#resize();
-        this.#followRatio(signal);
-      },
-      { signal, once: true },
-    );
-  }
-
-  #resize(): void {
-    const { clientWidth, clientHeight } = this.#box;
-    if (clientWidth === 0 || clientHeight === 0) return;
-    if (!this.#colored) this.recolor();
-    this.#size = { width: clientWidth, height: clientHeight };
-    this.#picture.resize(clientWidth, clientHeight, window.devicePixelRatio || 1);
-    this.#showTools();
   }
 
   #click({ at, adds, second }: Click): void {
@@ -185,61 +138,27 @@ export class Heatmap {
     if (units.length > 0) this.#actions.onRegion(units, total);
   }
 
-  #painted(): void {
-    const grain = this.#picture.grain();
-    setAttribute(this.#picture.node(), "data-grain", grain);
-    const { pooling } = this.#choices;
-    this.#hint.update(grain, pooling === "mean" ? "the mean" : `the ${pooling}`);
-    this.#legend.ring(this.#picture.lone());
-    this.#showTools();
-    this.#point();
-  }
-
   #hover(at: Point | null): void {
-    this.#pointer = at;
-    if (at !== null) this.#keys.cursor = null;
-    this.#point();
+    this.#pointed.pointer = at;
+    if (at !== null) this.#pointed.cursor = null;
+    this.#pointed.show();
   }
 
-  /** Point at a unit from a list of them: its place is outlined. */
-  pointFromList(unit: number | null): void {
-    this.#listed = unit;
-    this.#point();
-  }
-
-  /** Tooltip and outline for the unit under the pointer or the keyboard's cursor. */
-  #point(): void {
-    const { cursor } = this.#keys;
-    const pointed = this.#pointer === null ? null : this.#picture.unitAt(this.#pointer);
-    const unit = cursor ?? pointed ?? this.#listed;
-    this.#picture.outline(unit);
-    const text = unit === null || unit === this.#listed ? null : this.#describe(unit);
-    const at = cursor === null ? this.#pointer : this.#picture.centerOf(cursor);
-    if (text === null || at === null) this.#tooltip.hide();
-    else this.#tooltip.show(text, at.x, at.y, this.#size.width, this.#size.height);
-  }
-
-  #describe(unit: number): TipText | null {
-    const data = this.#shown?.data;
-    if (data === undefined || unit >= data.units.units) return null;
-    const pointer = this.#keys.cursor === null ? this.#pointer : null;
-    if (pointer !== null && this.#picture.grain() === "channel") return channelTip(data, unit);
-    return unitTip(data, unit, pointer === null ? null : this.#picture.sharedAt(pointer));
-  }
+  // What is on show.
 
   /** Say why there are no units to show. */
   showMessage(layer: string, text: string): void {
     this.#shown = null;
-    this.#keys.cursor = null;
+    this.#pointed.data = null;
+    this.#pointed.cursor = null;
     this.#head.clear(layer);
     setText(this.#placeholder, text);
     this.#toggle(false);
     this.#hint.note("");
     this.#picture.select([]);
-    for (const name of Object.keys(this.#picture.node().dataset)) {
-      delete this.#picture.node().dataset[name];
-    }
-    this.#point();
+    const { dataset } = this.#picture.node();
+    for (const name of Object.keys(dataset)) delete dataset[name];
+    this.#pointed.show();
   }
 
   #toggle(shown: boolean): void {
@@ -253,18 +172,21 @@ export class Heatmap {
     same: { readonly sameLayer: boolean; readonly sameColors: boolean },
   ): void {
     this.#shown = shown;
+    this.#pointed.data = shown.data;
     if (!same.sameLayer) {
-      this.#keys.cursor = null;
-      this.#listed = null;
+      this.#pointed.cursor = null;
+      this.#pointed.listed = null;
       this.#choices = { ...this.#choices, across: null };
     }
     this.#toggle(true);
     this.#head.update(shown.data, shown.survey);
-    this.#hint.note([stopsNote(shown.data), colorNote(shown)].join(" ").trim());
-    this.#writeFigures(shown);
+    this.#hint.note(noteOn(shown));
+    for (const [name, value] of Object.entries(figuresOf(shown))) {
+      setAttribute(this.#picture.node(), name, value);
+    }
     if (!same.sameColors || !same.sameLayer) this.#repaint(same.sameLayer);
     this.#showTools();
-    this.#point();
+    this.#pointed.show();
   }
 
   /** Outline what is selected. */
@@ -280,37 +202,21 @@ export class Heatmap {
   #repaint(keepView: boolean): void {
     const shown = this.#shown;
     if (shown === null) return;
-    const { data, facts, survey, coloring } = shown;
-    const { reading, units } = data;
-    const { pooling, across, order } = this.#choices;
-    const range = facts.range(coloring, reading, data.dead.from);
-    const sorted = order === "activity" && layoutKind(units.shape) === "grid";
-    this.#picture.show(
-      {
-        layer: units.layer,
-        shape: units.shape,
-        levels: facts.levels(reading, coloring, data.dead, range, pooling),
-        pooling,
-        order: sorted ? orderUnits(reading.lower, true) : null,
-        across,
-        notFinite: facts.notFinite.length,
-        dead: survey.dead,
-      },
-      keepView,
-    );
-    const probe = probeWord(data);
-    const told = facts.notFinite.length > 0 ? `finite ${probe}` : probe;
-    this.#legend.update({
-      coloring,
-      probes: units.probes,
-      probe,
-      range,
-      deadRule: deadRule(data.tolerances.dead_at, told),
-      dead: formatBracket(survey.dead, survey.deadUpper, formatInteger),
-      notFinite: facts.notFinite.length,
-    });
-    setAttribute(this.#picture.node(), "data-coloring", coloring);
+    const { picture, legend } = pictureOf(shown, this.#choices);
+    this.#picture.show(picture, keepView);
+    this.#legend.update(legend);
+    setAttribute(this.#picture.node(), "data-coloring", shown.coloring);
     this.#showTools();
+  }
+
+  #painted(): void {
+    const grain = this.#picture.grain();
+    setAttribute(this.#picture.node(), "data-grain", grain);
+    const { pooling } = this.#choices;
+    this.#hint.update(grain, pooling === "mean" ? "the mean" : `the ${pooling}`);
+    this.#legend.ring(this.#picture.lone());
+    this.#showTools();
+    this.#pointed.show();
   }
 
   #showTools(): void {
@@ -325,22 +231,10 @@ export class Heatmap {
     });
   }
 
-  /** What is on show, in figures, where a script finds them. */
-  #writeFigures({ data: { units, reading }, survey }: ShownUnits): void {
-    const canvas = this.#picture.node();
-    setAttribute(canvas, "aria-label", `heatmap of ${units.layer}`);
-    const figures = {
-      layer: units.layer,
-      units: units.units,
-      probes: units.probes,
-      dead: survey.dead,
-      "inactive-sum": survey.inactive,
-      exact: reading.exact,
-      "lower-column": reading.lowerColumn,
-    };
-    for (const [name, value] of Object.entries(figures)) {
-      setAttribute(canvas, `data-${name}`, String(value));
-    }
+  /** Point at a unit from a list of them: its place is outlined. */
+  pointFromList(unit: number | null): void {
+    this.#pointed.listed = unit;
+    this.#pointed.show();
   }
 
   /** Bring a unit into view. */
@@ -348,28 +242,23 @@ export class Heatmap {
     this.#picture.reveal(unit);
   }
 
+  // Size and colors.
+
+  #resize(): void {
+    const { clientWidth: width, clientHeight: height } = this.#box;
+    if (width === 0 || height === 0) return;
+    if (!this.#colored) this.recolor();
+    this.#pointed.size = { width, height };
+    this.#picture.resize(width, height, window.devicePixelRatio || 1);
+    this.#showTools();
+  }
+
   /** Read the theme's colors again; a host may put the node into its page later than it says. */
   recolor(): void {
     this.#colored = this.#box.isConnected;
-    const style = getComputedStyle(this.#box);
-    const text = (name: string): string => style.getPropertyValue(name).trim();
-    const rgb = (name: string, fallback: Rgb): Rgb =>
-      /^#[0-9a-f]{6}$/i.test(text(name)) ? parseHex(text(name)) : fallback;
-    const { map } = this.#choices;
-    const signals = {
-      ground: rgb("--iua-picture-ground", [228, 231, 236]),
-      dead: rgb("--iua-dead", [232, 64, 42]),
-      notFinite: rgb("--iua-not-finite", [168, 37, 195]),
-    };
-    this.#legend.recolor(map, signals);
-    this.#picture.setInks({
-      map,
-      signals,
-      text: text("--iua-picture-text"),
-      outline: rgb("--iua-outline", [11, 19, 32]),
-      halo: rgb("--iua-halo", [255, 255, 255]),
-      font: text("--iua-font") || "sans-serif",
-    });
+    const inks = inksAt(this.#box, this.#choices.map);
+    this.#legend.recolor(inks.map, inks.signals);
+    this.#picture.setInks(inks);
   }
 
   /** The picture as it stands, for a file. */
@@ -394,18 +283,4 @@ export class Heatmap {
   node(): HTMLElement {
     return this.#node;
   }
-}
-
-function stopsNote({ units, reading }: UnitsInView): string {
-  if (units.stops.length + 1 === units.columns.length || reading.exact) return "";
-  const here = units.columns.filter((column) => column < units.stops.length).length;
-  const at =
-    reading.lowerColumn >= 0 && reading.lowerColumn < units.stops.length
-      ? ` The picture shows ${formatTolerance(units.stops[reading.lowerColumn] as number)}.`
-      : "";
-  return `This layer is large: ${here} of ${units.stops.length} tolerances are on this page.${at}`;
-}
-
-function colorNote({ coloring, wanted }: ShownUnits): string {
-  return wanted === coloring ? "" : `${MEAN_ABSENT} Inactive share is shown.`;
 }

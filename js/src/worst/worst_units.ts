@@ -4,17 +4,11 @@ import { LayerName, type NameShown } from "../names/layer_name";
 import { layerForms } from "../names/row_names";
 import { ShortNames } from "../names/short_names";
 import { widthIn } from "../names/text_width";
-import {
-  formatBracket,
-  formatInteger,
-  formatShare,
-  formatThreshold,
-  NOTHING,
-} from "../reading/format";
+import { formatCounts, formatInteger, formatMagnitude, formatShares } from "../reading/format";
 import type { LayerMeta } from "../reading/snapshot";
 import type { TableReading } from "../reading/table_reading";
 import { element, setAttribute, setText, setVariable } from "../ui/dom";
-import { rowAfterKey } from "../ui/row_step";
+import { type GridRow, RowGrid } from "../ui/row_grid";
 import { rankedAtWords, type WorstList, type WorstUnit, worstUnitName } from "./worst_reading";
 
 const NONE = "The worst units of the network are listed here once some are counted.";
@@ -35,23 +29,17 @@ export interface WorstState {
   readonly within: string | null;
 }
 
-interface Row {
-  readonly node: HTMLElement;
+interface Row extends GridRow<Column> {
   readonly name: LayerName;
-  readonly cells: Readonly<Record<Column, HTMLElement>>;
 }
 
 export class WorstUnitsList {
   readonly #onPick: (unit: WorstUnit) => void;
-  readonly #prefix = `iua-${Math.random().toString(36).slice(2, 10)}`;
-  readonly #head: HTMLElement;
-  readonly #body = element("div", { class: "iua-worst-body", attributes: { role: "rowgroup" } });
-  readonly #grid: HTMLElement;
+  readonly #grid: RowGrid<Column>;
   readonly #ranked = element("p", { class: "iua-worst-ranked", attributes: { role: "status" } });
   readonly #nothing = element("p", { class: "iua-nothing-listed", text: NONE });
   readonly #node: HTMLElement;
   readonly #rows: Row[] = [];
-  readonly #layerHead: HTMLElement;
   #state: WorstState | null = null;
   #names: ShortNames | null = null;
   #forms: readonly string[] = [];
@@ -61,45 +49,38 @@ export class WorstUnitsList {
   #roomOfForms = 0;
   #padding = 0;
   #places: ReadonlyMap<string, number> = new Map();
-  #active = 0;
 
   constructor(onPick: (unit: WorstUnit) => void, signal: AbortSignal) {
     this.#onPick = onPick;
-    const heads = COLUMNS.map((key) => cell("columnheader", key, key === "rank" ? "#" : key));
-    this.#layerHead = heads[1] as HTMLElement;
-    this.#head = element("div", { class: "iua-worst-head", attributes: { role: "row" } }, ...heads);
-    this.#grid = element(
-      "div",
+    this.#grid = new RowGrid(
       {
         class: "iua-worst",
-        attributes: { role: "grid", tabindex: "0", "aria-label": "worst units of the network" },
+        columns: COLUMNS,
+        heading: (key) => document.createTextNode(key === "rank" ? "#" : key),
+        multiple: false,
+        rows: () => this.#state?.list?.units.length ?? 0,
+        page: () => PAGE,
+        onActive: () => this.#showActive(),
+        onChoose: (row) => this.#pick(row),
       },
-      element("div", { class: "iua-list-top", attributes: { role: "rowgroup" } }, this.#head),
-      this.#body,
+      signal,
     );
+    setAttribute(this.#grid.node, "aria-label", "worst units of the network");
     this.#node = element(
       "div",
       { class: "iua-worst-units" },
-      this.#grid,
+      this.#grid.node,
       this.#ranked,
       this.#nothing,
     );
-    this.#grid.addEventListener("keydown", (event) => this.#key(event), { signal });
-    this.#body.addEventListener(
-      "click",
-      (event) => {
-        const row = (event.target as Element).closest<HTMLElement>("[data-row]");
-        if (row !== null) this.#pick(Number(row.dataset.row));
-      },
-      { signal },
-    );
+    const { layer } = this.#grid.heads;
     // What the page has laid out is read here only: in a step of the slider it would cost a layout.
     const observer = new ResizeObserver(() => {
-      this.#padding = 2 * Number.parseFloat(getComputedStyle(this.#layerHead).paddingLeft);
-      this.#room = this.#layerHead.clientWidth - this.#padding;
+      this.#padding = 2 * Number.parseFloat(getComputedStyle(layer).paddingLeft);
+      this.#room = layer.clientWidth - this.#padding;
       this.#draw();
     });
-    observer.observe(this.#layerHead);
+    observer.observe(layer);
     signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
 
@@ -111,7 +92,7 @@ export class WorstUnitsList {
   #pick(row: number): void {
     const unit = this.#state?.list?.units[row];
     if (unit === undefined) return;
-    this.#activate(row);
+    this.#showActive();
     if (this.#canPick(unit)) this.#onPick(unit);
   }
 
@@ -120,54 +101,35 @@ export class WorstUnitsList {
     return within === null || within === layer.name;
   }
 
-  #key(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const rows = this.#state?.list?.units.length ?? 0;
-    const row = rowAfterKey(event.key, this.#active, rows, PAGE);
-    if (row !== null) this.#activate(row);
-    else if (event.key === "Enter" || event.key === " ") this.#pick(this.#active);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  #activate(row: number): void {
-    this.#active = row;
-    this.#showActive();
-    const node = this.#rows[row]?.node;
-    if (node === undefined) return;
-    // Not scrollIntoView, which scrolls the page as well.
-    const grid = this.#grid;
-    const top = node.offsetTop - this.#head.offsetHeight;
-    const bottom = node.offsetTop + node.offsetHeight - grid.clientHeight;
-    if (grid.scrollTop > top) grid.scrollTop = top;
-    else if (grid.scrollTop < bottom) grid.scrollTop = bottom;
-  }
-
   #showActive(): void {
-    this.#rows.forEach(({ node }, at) => {
-      node.classList.toggle("iua-list-active", at === this.#active && !node.hidden);
-    });
-    setAttribute(this.#grid, "aria-activedescendant", `${this.#prefix}-${this.#active}`);
+    this.#grid.showActive();
+    const row = this.#rows[this.#grid.active]?.node;
+    if (row === undefined) return;
+    // Not scrollIntoView, which scrolls the page as well.
+    const { node, head } = this.#grid;
+    const top = row.offsetTop - head.offsetHeight;
+    const bottom = row.offsetTop + row.offsetHeight - node.clientHeight;
+    if (node.scrollTop > top) node.scrollTop = top;
+    else if (node.scrollTop < bottom) node.scrollTop = bottom;
   }
 
   #draw(): void {
     const list = this.#state?.list ?? null;
     const units = list?.units ?? [];
-    this.#grid.hidden = units.length === 0;
+    this.#grid.node.hidden = units.length === 0;
     this.#ranked.hidden = units.length === 0;
     this.#nothing.hidden = units.length > 0;
     if (this.#state === null || list === null || units.length === 0) return;
     this.#readNames(this.#state.reading);
-    this.#active = Math.min(this.#active, units.length - 1);
+    this.#grid.active = Math.min(this.#grid.active, units.length - 1);
     while (this.#rows.length < units.length) this.#rows.push(this.#row(this.#rows.length));
     this.#rows.forEach((row, at) => {
       const unit = units[at];
       row.node.hidden = unit === undefined;
       if (unit !== undefined) this.#fill(row, unit);
     });
-    this.#showActive();
-    setAttribute(this.#grid, "aria-rowcount", String(units.length + 1));
+    this.#grid.showActive();
+    this.#grid.setLength(units.length);
     this.#showRanked(list);
   }
 
@@ -183,7 +145,7 @@ export class WorstUnitsList {
       text === "" ? "Equals are told apart by the smaller max |x|, then mean |x|." : `${text}.`,
     );
     this.#node.classList.toggle("iua-worst-other", other !== null);
-    setAttribute(this.#grid, "aria-busy", other !== null && comes ? "true" : null);
+    setAttribute(this.#grid.node, "aria-busy", other !== null && comes ? "true" : null);
   }
 
   /** In the forms of the table: told apart among all layers of the network. */
@@ -199,10 +161,10 @@ export class WorstUnitsList {
     this.#formsFor = formsFor;
     this.#names = new ShortNames(names);
     this.#places = new Map(names.map((name, at) => [name, at]));
-    const widthOf = widthIn(this.#layerHead, NORMAL);
+    const widthOf = widthIn(this.#grid.heads.layer, NORMAL);
     this.#forms = layerForms(this.#names, room, widthOf).forms;
     const longest = Math.ceil(Math.max(...names.map(widthOf)) + this.#padding + 1);
-    setVariable(this.#grid, "--iua-longest", `${longest}px`);
+    setVariable(this.#grid.node, "--iua-longest", `${longest}px`);
   }
 
   #nameOf(full: string): NameShown {
@@ -211,28 +173,12 @@ export class WorstUnitsList {
     return { form, full, beginning, end };
   }
 
-  #row(row: number): Row {
-    const cells = Object.fromEntries(COLUMNS.map((key) => [key, cell("gridcell", key)])) as Record<
-      Column,
-      HTMLElement
-    >;
+  #row(at: number): Row {
+    const row = this.#grid.addRow();
+    this.#grid.number(row.node, at);
     const name = new LayerName();
-    cells.layer.append(name.node());
-    const node = element(
-      "div",
-      {
-        class: "iua-worst-row",
-        attributes: {
-          role: "row",
-          id: `${this.#prefix}-${row}`,
-          "data-row": String(row),
-          "aria-rowindex": String(row + 2),
-        },
-      },
-      ...Object.values(cells),
-    );
-    this.#body.append(node);
-    return { node, name, cells };
+    row.cells.layer.append(name.node());
+    return { ...row, name };
   }
 
   #fill({ node, name, cells }: Row, unit: WorstUnit): void {
@@ -246,10 +192,10 @@ export class WorstUnitsList {
     setText(cells.rank, formatInteger(unit.rank));
     name.update(this.#nameOf(layer.name));
     setText(cells.unit, worstUnitName(unit));
-    setText(cells.inactive, formatBracket(share, shareUpper, formatShare));
+    setText(cells.inactive, formatShares(share, shareUpper));
     setVariable(node, "--share", Number.isNaN(share) ? "0" : share.toFixed(4));
     const alarm = dead ? "dead" : deadUnitsUpper === units ? "may be dead" : "";
-    const counts = formatBracket(deadUnits, deadUnitsUpper, formatInteger);
+    const counts = formatCounts(deadUnits, deadUnitsUpper);
     const positions = units > 1 ? `${counts} of ${formatInteger(units)} positions dead` : "";
     setAttribute(
       node,
@@ -258,20 +204,12 @@ export class WorstUnitsList {
         .filter((part) => part !== "")
         .join("\n"),
     );
-    setText(cells["mean |x|"], magnitude(unit.meanAbs));
-    setText(cells.RMS, magnitude(unit.rms));
-    setText(cells["max |x|"], magnitude(unit.maxAbs));
+    setText(cells["mean |x|"], formatMagnitude(unit.meanAbs));
+    setText(cells.RMS, formatMagnitude(unit.rms));
+    setText(cells["max |x|"], formatMagnitude(unit.maxAbs));
   }
 
   node(): HTMLElement {
     return this.#node;
   }
-}
-
-function cell(role: string, key: Column, text = ""): HTMLElement {
-  return element("span", { class: "iua-worst-cell", text, attributes: { role, "data-key": key } });
-}
-
-function magnitude(value: number): string {
-  return Number.isFinite(value) ? formatThreshold(value) : NOTHING;
 }

@@ -19,7 +19,7 @@ import {
   shadeAt,
   surveyCounts,
 } from "../../src/canvas/levels";
-import { sameCounts, UnitFacts } from "../../src/units/unit_picture";
+import { sameCounts, UnitFacts } from "../../src/units/unit_facts";
 import { unitsSnapshot } from "../helpers/units";
 
 const ENDS = { from: 0, to: 10 };

@@ -6,7 +6,7 @@ import { readLayer, readUnitsAt } from "../../src/reading/layers";
 import { decodeTable, decodeUnits } from "../../src/reading/snapshot";
 import { probesNeeded, type Tolerances } from "../../src/reading/threshold";
 import { inForce, PRESETS, type Preset } from "../../src/tolerances/presets";
-import { UnitFacts } from "../../src/units/unit_picture";
+import { UnitFacts } from "../../src/units/unit_facts";
 
 interface Expected {
   readonly mean: number;

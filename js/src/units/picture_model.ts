@@ -1,0 +1,88 @@
+/** Which picture, legend and notes stand for units on show, and for how they are to be drawn. */
+
+import type { Coloring } from "../canvas/levels";
+import type { UnitPicture } from "../canvas/unit_canvas";
+import { orderUnits } from "../canvas/unit_order";
+import { formatCounts, formatTolerance } from "../reading/format";
+import { layoutKind } from "../reading/layout";
+import { deadRule, probeWord, type UnitsInView } from "../reading/units_in_view";
+import type { PictureChoices } from "./heatmap_tools";
+import type { LegendState } from "./legend";
+import type { ReadingSurvey, UnitFacts } from "./unit_facts";
+
+export const MEAN_ABSENT = "Mean |x| of each unit was not sent: the layer is too large.";
+
+/** The units on show, and what is known of them as a whole. */
+export interface ShownUnits {
+  readonly data: UnitsInView;
+  readonly facts: UnitFacts;
+  readonly survey: ReadingSurvey;
+  readonly coloring: Coloring;
+  /** The coloring asked for, which there may be nothing to color by. */
+  readonly wanted: Coloring;
+}
+
+export function pictureOf(
+  { data, facts, survey, coloring }: ShownUnits,
+  { pooling, across, order }: PictureChoices,
+): { readonly picture: UnitPicture; readonly legend: LegendState } {
+  const { reading, units } = data;
+  const range = facts.range(coloring, reading, data.dead.from);
+  const sorted = order === "activity" && layoutKind(units.shape) === "grid";
+  const notFinite = facts.notFinite.length;
+  const probe = probeWord(data);
+  return {
+    picture: {
+      layer: units.layer,
+      shape: units.shape,
+      levels: facts.levels(reading, coloring, data.dead, range, pooling),
+      pooling,
+      order: sorted ? orderUnits(reading.lower, true) : null,
+      across,
+      notFinite,
+      dead: survey.dead,
+    },
+    legend: {
+      coloring,
+      probes: units.probes,
+      probe,
+      range,
+      deadRule: deadRule(data.tolerances.dead_at, notFinite > 0 ? `finite ${probe}` : probe),
+      dead: formatCounts(survey.dead, survey.deadUpper),
+      notFinite,
+    },
+  };
+}
+
+/** What the reader has to know of these numbers; empty where that is nothing. */
+export function noteOn({ data, coloring, wanted }: ShownUnits): string {
+  const color = wanted === coloring ? "" : `${MEAN_ABSENT} Inactive share is shown.`;
+  return [stopsNote(data), color].join(" ").trim();
+}
+
+function stopsNote({ units, reading }: UnitsInView): string {
+  if (units.stops.length + 1 === units.columns.length || reading.exact) return "";
+  const here = units.columns.filter((column) => column < units.stops.length).length;
+  const at =
+    reading.lowerColumn >= 0 && reading.lowerColumn < units.stops.length
+      ? ` The picture shows ${formatTolerance(units.stops[reading.lowerColumn] as number)}.`
+      : "";
+  return `This layer is large: ${here} of ${units.stops.length} tolerances are on this page.${at}`;
+}
+
+/** Attributes of the canvas: what is on show, in figures, where a script finds them. */
+export function figuresOf({
+  data: { units, reading },
+  survey,
+}: ShownUnits): Readonly<Record<string, string>> {
+  return {
+    "aria-label": `heatmap of ${units.layer}`,
+    "data-layer": units.layer,
+    "data-units": String(units.units),
+    "data-probes": String(units.probes),
+    "data-dead": String(survey.dead),
+    "data-inactive-sum": String(survey.inactive),
+    "data-exact": String(reading.exact),
+    "data-lower-column": String(reading.lowerColumn),
+  };
+}
