@@ -1,7 +1,7 @@
 /** How wide columns are, and which of them there is room for. */
 
 import { ShortNames } from "../names/short_names";
-import { COLUMNS, type ColumnKey, type NumberKey } from "../reading/columns";
+import { COLUMNS, type ColumnKey } from "../reading/columns";
 import { formatInteger, formatMean, plural } from "../reading/format";
 import type { LayerMeta } from "../reading/snapshot";
 import { shapeWords } from "../reading/unit_words";
@@ -163,9 +163,3 @@ export function fitColumns(
 export function allowedWidth(digits: number): number {
   return within(LEAST, digits, MOST);
 }
-
-/** The columns of numbers that come after the one of units. */
-export const NUMERIC_CELLS = COLUMNS.map(({ key }) => key).filter(
-  (key): key is Exclude<NumberKey, "units"> =>
-    key !== "response" && key !== "kind" && key !== "units" && key !== "share-over-tolerance",
-);

@@ -3,16 +3,17 @@
 import { LayerName } from "../names/layer_name";
 import type { Group, Row } from "../names/module_tree";
 import type { RowNames } from "../names/row_names";
+import type { ColumnKey } from "../reading/columns";
 import { formatInteger, plural } from "../reading/format";
 import type { LayerReading } from "../reading/layers";
 import { shareCurve, type TableReading } from "../reading/table_reading";
 import { positionAmong } from "../reading/threshold";
 import { deadChannels, dormantOf, unitNote, unitSentence } from "../reading/unit_words";
 import { element, setAttribute, setText, setVariable } from "../ui/dom";
-import { NUMERIC_CELLS } from "./column_fit";
 import { type LayerWarning, layerWarnings } from "./layer_warnings";
-import { NumberCell } from "./number_cell";
+import { cellsInOrder, type NumberCell, numberCells } from "./number_cell";
 import { Sparkline } from "./sparkline";
+import { hideOthers } from "./table_columns";
 
 const DEAD_CHANNELS = "A channel is dead when no position of it was ever active";
 /** Rows that are deeper are indented as this one. */
@@ -27,6 +28,7 @@ export interface RowContext {
   readonly alarm: number;
   readonly tree: boolean;
   readonly names: RowNames;
+  readonly columns: ReadonlySet<ColumnKey>;
 }
 
 export class LayerRow {
@@ -53,35 +55,30 @@ export class LayerRow {
     ),
   );
   readonly #kind = element("td", { class: "iua-kind", attributes: { "data-column": "kind" } });
-  readonly #units = new NumberCell("units");
-  readonly #numbers = NUMERIC_CELLS.map((key) => ({ key, cell: new NumberCell(key) }));
-  readonly #dead: NumberCell;
-  readonly #dormant: NumberCell;
   readonly #curve = new Sparkline();
-  readonly #node: HTMLTableRowElement;
+  readonly #numbers = numberCells();
+  readonly #cells = cellsInOrder(this.#numbers, {
+    response: this.#head,
+    kind: this.#kind,
+    "share-over-tolerance": element(
+      "td",
+      { class: "iua-curve-cell", attributes: { "data-column": "share-over-tolerance" } },
+      this.#curve.node(),
+    ),
+  });
+  readonly #units = this.#numbers.get("units") as NumberCell;
+  readonly #dead = this.#numbers.get("dead-units") as NumberCell;
+  readonly #dormant = this.#numbers.get("dormant") as NumberCell;
+  readonly #node = element(
+    "tr",
+    { class: "iua-row", attributes: { tabindex: "-1" } },
+    ...this.#cells.values(),
+  );
   #row: Row | null = null;
   #bound: { readonly row: Row; readonly reading: TableReading } | null = null;
   #names: RowNames | null = null;
+  #columns: ReadonlySet<ColumnKey> | null = null;
   #warnings: readonly LayerWarning[] = [];
-
-  constructor() {
-    const numbers = new Map<string, NumberCell>(this.#numbers.map(({ key, cell }) => [key, cell]));
-    this.#dead = numbers.get("dead-units") as NumberCell;
-    this.#dormant = numbers.get("dormant") as NumberCell;
-    this.#node = element(
-      "tr",
-      { class: "iua-row", attributes: { tabindex: "-1" } },
-      this.#head,
-      this.#kind,
-      this.#units.node(),
-      ...this.#numbers.map(({ cell }) => cell.node()),
-      element(
-        "td",
-        { class: "iua-curve-cell", attributes: { "data-column": "share-over-tolerance" } },
-        this.#curve.node(),
-      ),
-    );
-  }
 
   get row(): Row | null {
     return this.#row;
@@ -101,6 +98,8 @@ export class LayerRow {
       this.#names = null;
     }
     if (this.#names !== context.names) this.#showName(row, context);
+    if (this.#columns !== context.columns) hideOthers(this.#cells, context.columns);
+    this.#columns = context.columns;
     // The header is the first line.
     setAttribute(this.#node, "aria-rowindex", String(line + 2));
     if (row.group === null) this.#showLayer(row.layer, context);
@@ -130,7 +129,6 @@ export class LayerRow {
         unitNote(meta, table.stops.length),
         unitSentence(meta, table.stops.length),
       );
-      this.#units.update(meta.units, meta.units, true);
       this.#curve.node().classList.toggle("iua-nothing", meta.probes === 0 || meta.units === 0);
     } else {
       setText(this.#kind, "");
@@ -158,7 +156,7 @@ export class LayerRow {
     const read: LayerReading = reading.layer(layer);
     const { meta } = read;
     const broken = reading.broken(layer);
-    for (const { key, cell } of this.#numbers) {
+    for (const [key, cell] of this.#numbers) {
       cell.update(
         reading.value(layer, key, "lower"),
         reading.value(layer, key, "upper"),
@@ -192,8 +190,7 @@ export class LayerRow {
 
   #showGroup(group: Group, reading: TableReading): void {
     const totals = reading.totals(group.layers);
-    this.#units.update(totals.units, totals.units, true);
-    for (const { key, cell } of this.#numbers) {
+    for (const [key, cell] of this.#numbers) {
       cell.update(
         totals.value(key, "lower"),
         totals.value(key, "upper"),

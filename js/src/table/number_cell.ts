@@ -1,8 +1,32 @@
 /** A right-aligned number, or a range, with a bar below where it is a share. */
 
-import type { NumberKey } from "../reading/columns";
+import { COLUMNS, type ColumnKey, type NumberKey } from "../reading/columns";
 import { formatBracket, formatInteger, formatMean, formatShare, NOTHING } from "../reading/format";
 import { element, setAttribute, setText, setVariable } from "../ui/dom";
+
+export function isNumber(key: ColumnKey): key is NumberKey {
+  return key !== "response" && key !== "kind" && key !== "share-over-tolerance";
+}
+
+const NUMBER_KEYS = COLUMNS.map(({ key }) => key).filter(isNumber);
+
+/** A cell for each column of numbers. */
+export function numberCells(): ReadonlyMap<NumberKey, NumberCell> {
+  return new Map(NUMBER_KEYS.map((key) => [key, new NumberCell(key)]));
+}
+
+/** The cells of a row in the order of the columns: numbers, and what there is beside them. */
+export function cellsInOrder(
+  numbers: ReadonlyMap<NumberKey, NumberCell>,
+  others: Readonly<Record<Exclude<ColumnKey, NumberKey>, HTMLElement>>,
+): ReadonlyMap<ColumnKey, HTMLElement> {
+  return new Map(
+    COLUMNS.map(({ key }) => [
+      key,
+      isNumber(key) ? (numbers.get(key) as NumberCell).node() : others[key],
+    ]),
+  );
+}
 
 /** Others are whole numbers. */
 const FORMATS: Partial<Record<NumberKey, (value: number) => string>> = {

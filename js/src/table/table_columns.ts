@@ -15,6 +15,14 @@ import { idleColumns } from "./idle_columns";
 
 const CELL_PADDING = 14;
 
+/** Of the cells of a row show those of these columns. */
+export function hideOthers(
+  cells: ReadonlyMap<ColumnKey, HTMLElement>,
+  shown: ReadonlySet<ColumnKey>,
+): void {
+  for (const [key, node] of cells) node.hidden = !shown.has(key);
+}
+
 export class TableColumns {
   readonly #nodes = new Map<ColumnKey, HTMLElement>();
   readonly #node = element("colgroup");
@@ -25,6 +33,7 @@ export class TableColumns {
   #idle: ReadonlySet<ColumnKey> | null = null;
   #tau: number | null = null;
   #fit: ColumnFit | null = null;
+  #shown: ReadonlySet<ColumnKey> = new Set(COLUMNS.map(({ key }) => key));
   #dragFrom: ReadonlyMap<ColumnKey, number> = new Map();
   #digit = 0;
 
@@ -36,8 +45,9 @@ export class TableColumns {
     }
   }
 
+  /** Another set only when others are shown. */
   get shown(): ReadonlySet<ColumnKey> {
-    return this.#fit?.shown ?? new Set();
+    return this.#shown;
   }
 
   /** How many are left out for want of room. */
@@ -90,9 +100,12 @@ export class TableColumns {
       this.#idle ?? new Set(),
     );
     this.#fit = fit;
+    if ([...this.#nodes.keys()].some((key) => fit.shown.has(key) !== this.#shown.has(key))) {
+      this.#shown = fit.shown;
+    }
+    hideOthers(this.#nodes, fit.shown);
     for (const [key, node] of this.#nodes) {
       const width = fit.widths.get(key);
-      table.classList.toggle(`iua-no-${key}`, width === undefined);
       node.style.width = width === undefined ? "" : `${width}px`;
     }
     table.style.width = `${fit.total}px`;

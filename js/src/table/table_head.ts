@@ -4,6 +4,8 @@ import { COLUMNS, type Column, type ColumnKey } from "../reading/columns";
 import { formatTolerance } from "../reading/format";
 import type { Sort } from "../reading/row_order";
 import { element, setAttribute, setText } from "../ui/dom";
+import { isNumber } from "./number_cell";
+import { hideOthers } from "./table_columns";
 
 export interface HeadActions {
   onSort(key: ColumnKey): void;
@@ -40,7 +42,6 @@ export class TableHead {
 
   #cell(column: Column, signal: AbortSignal): HTMLTableCellElement {
     const { key } = column;
-    const numeric = key !== "response" && key !== "kind" && key !== "share-over-tolerance";
     const label = element("span", { class: "iua-sort-label", text: column.label });
     if (key === "dormant") this.#dormant = label;
     if (key === "response") label.append(this.#shared);
@@ -58,7 +59,7 @@ export class TableHead {
     const cell = element(
       "th",
       {
-        ...(numeric ? { class: "iua-numeric" } : {}),
+        ...(isNumber(key) ? { class: "iua-numeric" } : {}),
         attributes: { scope: "col", "data-column": key, "aria-sort": "none" },
       },
       button,
@@ -130,6 +131,7 @@ export class TableHead {
     setText(this.#dormant, `dormant\nτ ${formatTolerance(tau)}`);
     this.#shown = COLUMNS.map((column) => column.key).filter((key) => shown.has(key));
     if (!shown.has(this.#reachable)) this.#reach("response");
+    hideOthers(this.#cells, shown);
     for (const [key, cell] of this.#cells) {
       const direction = sort?.ascending ? "ascending" : "descending";
       setAttribute(cell, "aria-sort", sort?.column === key ? direction : "none");

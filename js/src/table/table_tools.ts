@@ -1,13 +1,14 @@
 /** Above the table: which layers are shown, and what can be done with it; the rest in a menu. */
 
-import { plural } from "../reading/format";
 import { asciiLower } from "../reading/row_order";
 import type { TableSnapshot } from "../reading/snapshot";
 import type { TableReading } from "../reading/table_reading";
 import { element, setAttribute, setText } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
+import { AlarmField } from "./alarm_field";
 import { type ColumnsActions, ColumnsMenu } from "./columns_menu";
-import { filteredKind, HAS_DEAD, hasTest, parseFilter, withKind, withTest } from "./row_filter";
+import { FilterField } from "./filter_field";
+import { filteredKind, HAS_DEAD, hasTest, withKind, withTest } from "./row_filter";
 
 export interface ToolActions extends ColumnsActions {
   onFilter(filter: string): void;
@@ -19,10 +20,6 @@ export interface ToolActions extends ColumnsActions {
 }
 
 const COPIED_FOR_MS = 1600;
-/** A comparison that is being written is not at fault yet. */
-const WRITTEN_MS = 600;
-const FILTER_HELP =
-  'Words of the name or the kind; also kind:ReLU, "two words", and figures such as dead-units>0, dead-share>=50%, dead-channels>0';
 
 function toolButton(text: string, title: string): HTMLButtonElement {
   return element("button", {
@@ -34,41 +31,19 @@ function toolButton(text: string, title: string): HTMLButtonElement {
 }
 
 export class TableTools {
-  readonly #actions: ToolActions;
-  readonly #filter = element("input", {
-    class: "iua-filter",
-    title: FILTER_HELP,
-    attributes: {
-      type: "search",
-      placeholder: "filter layers",
-      "aria-label": "filter layers",
-      "aria-description": FILTER_HELP,
-      spellcheck: "false",
-      autocomplete: "off",
-    },
-  });
-  readonly #fault = element("p", { class: "iua-filter-fault", attributes: { role: "status" } });
+  readonly #filter: FilterField;
+  readonly #alarm: AlarmField;
   readonly #kind = element("select", {
     class: "iua-select iua-kinds",
     attributes: { "aria-label": "kind of layer" },
   });
+  readonly #kindChoice = element(
+    "label",
+    { class: "iua-choice" },
+    element("span", { text: "kind" }),
+    this.#kind,
+  );
   readonly #hasDead = element("input", { attributes: { type: "checkbox" } });
-  readonly #over = element("button", {
-    class: "iua-over",
-    title: "Show these layers only",
-    attributes: { type: "button", "aria-pressed": "false" },
-  });
-  readonly #alarm = element("input", {
-    class: "iua-alarm-share",
-    attributes: {
-      type: "number",
-      min: "1",
-      max: "100",
-      step: "5",
-      value: "50",
-      "aria-label": "percent of dead units from which on a layer is an alarm",
-    },
-  });
   readonly #tree = toolButton("Tree", "Group the layers by the modules they are in");
   readonly #openAll = toolButton("Open all", "Open every group");
   readonly #copy = toolButton(
@@ -76,47 +51,30 @@ export class TableTools {
     "Copy the rows on show as tab-separated text (Ctrl+C in a row)",
   );
   readonly #columns: ColumnsMenu;
-  readonly #kindChoice: HTMLElement;
   readonly #node: HTMLElement;
-  #text = "";
-  /** What was typed, where it cannot be a filter. */
-  #faultOf: string | null = null;
-  #faultTimer: ReturnType<typeof setTimeout> | undefined;
-  #share = 0.5;
   #kinds: readonly string[] = [];
   #kindsOf: TableSnapshot | null = null;
   #anyClosed = true;
   #copiedTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(actions: ToolActions, signal: AbortSignal) {
-    this.#actions = actions;
+    this.#filter = new FilterField((filter) => actions.onFilter(filter), signal);
+    this.#alarm = new AlarmField(this.#filter, (share) => actions.onAlarm(share), signal);
     this.#columns = new ColumnsMenu(actions, signal);
-    const words = (text: string): HTMLElement => element("span", { text });
-    this.#kindChoice = element("label", { class: "iua-choice" }, words("kind"), this.#kind);
     const more = new PaneMenu(
       { text: "⋯", name: "more of the table", label: "table" },
-      [
-        this.#kindChoice,
-        element(
-          "span",
-          { class: "iua-alarm" },
-          words("alarm from"),
-          this.#alarm,
-          words("% dead"),
-          this.#over,
-        ),
-      ],
+      [this.#kindChoice, this.#alarm.node()],
       signal,
     );
     this.#node = element(
       "div",
       { class: "iua-table-tools" },
-      this.#filter,
+      this.#filter.node(),
       element(
         "label",
         { class: "iua-choice", title: "Only layers with dead units" },
         this.#hasDead,
-        words("dead only"),
+        element("span", { text: "dead only" }),
       ),
       element(
         "span",
@@ -127,27 +85,16 @@ export class TableTools {
         this.#copy,
         more.node(),
       ),
-      this.#fault,
+      this.#filter.faultNode(),
     );
-    this.#fault.hidden = true;
     const on = (node: HTMLElement, event: string, action: () => void): void =>
       node.addEventListener(event, action, { signal });
-    on(this.#filter, "input", () => this.#typed());
-    on(this.#filter, "blur", () => {
-      if (this.#faultOf === null) this.#filter.value = this.#text;
-    });
-    on(this.#kind, "change", () => this.#setFilter(withKind(this.#text, this.#kind.value)));
-    on(this.#hasDead, "change", () =>
-      this.#setFilter(withTest(this.#text, HAS_DEAD, this.#hasDead.checked)),
+    on(this.#kind, "change", () =>
+      this.#filter.set(withKind(this.#filter.filter, this.#kind.value)),
     );
-    on(this.#over, "click", () => {
-      const test = this.#overTest();
-      this.#setFilter(withTest(this.#text, test, !hasTest(this.#text, test)));
-    });
-    on(this.#alarm, "input", () => this.#setAlarm());
-    on(this.#alarm, "change", () => {
-      this.#alarm.value = String(this.#share * 100);
-    });
+    on(this.#hasDead, "change", () =>
+      this.#filter.set(withTest(this.#filter.filter, HAS_DEAD, this.#hasDead.checked)),
+    );
     on(this.#tree, "click", () =>
       actions.onTree(this.#tree.getAttribute("aria-pressed") !== "true"),
     );
@@ -155,63 +102,11 @@ export class TableTools {
     on(this.#copy, "click", () => actions.onCopy());
   }
 
-  #setFilter(filter: string): void {
-    this.#text = filter;
-    this.#showFault(null);
-    if (!this.#filter.matches(":focus")) this.#filter.value = filter;
-    this.#actions.onFilter(filter);
-  }
-
-  /** What cannot be a filter leaves the last one in force, and is told beside the field. */
-  #typed(): void {
-    const filter = this.#filter.value;
-    if (parseFilter(filter).fault === "") this.#setFilter(filter);
-    else {
-      this.#showFault(null);
-      this.#faultOf = filter;
-      this.#faultTimer = setTimeout(() => this.#showFault(filter), WRITTEN_MS);
-    }
-  }
-
-  #showFault(filter: string | null): void {
-    clearTimeout(this.#faultTimer);
-    this.#faultOf = filter;
-    const { fault, help } = parseFilter(filter ?? "");
-    const kept = this.#text === "" ? "All rows stay" : `“${this.#text}” stays in force`;
-    setText(this.#fault, fault === "" ? "" : `${fault} ${kept}.`);
-    this.#fault.title = help;
-    this.#fault.hidden = fault === "";
-    setAttribute(this.#filter, "aria-invalid", fault === "" ? null : "true");
-  }
-
-  #overTest(): string {
-    return `dead-share>=${Number((this.#share * 100).toPrecision(6))}%`;
-  }
-
-  #setAlarm(): void {
-    const percent = this.#alarm.valueAsNumber;
-    if (!(percent > 0 && percent <= 100)) return;
-    const before = this.#overTest();
-    const filtered = hasTest(this.#text, before);
-    this.#share = percent / 100;
-    if (filtered) {
-      this.#setFilter(withTest(withTest(this.#text, before, false), this.#overTest(), true));
-    }
-    this.#actions.onAlarm(this.#share);
-  }
-
-  /** What stands in the host; what is being typed is left alone. */
   update(filter: string, reading: TableReading): void {
-    if (filter !== this.#text) this.#showFault(null);
-    this.#text = filter;
-    const left = this.#faultOf !== null || this.#filter.matches(":focus");
-    if (this.#filter.value !== filter && !left) this.#filter.value = filter;
+    this.#filter.update(filter);
     this.#hasDead.checked = hasTest(filter, HAS_DEAD);
     this.#showKinds(filter, reading);
-    const over = reading.layersOver(this.#share);
-    setText(this.#over, over === 0 ? "no layer" : plural(over, "layer"));
-    this.#over.classList.toggle("iua-none", over === 0);
-    setAttribute(this.#over, "aria-pressed", String(hasTest(filter, this.#overTest())));
+    this.#alarm.update(reading.layersOver(this.#alarm.share));
   }
 
   #showKinds(filter: string, reading: TableReading): void {

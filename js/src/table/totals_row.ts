@@ -1,35 +1,29 @@
 /** The last line of the table: all rows on show together. */
 
+import type { ColumnKey } from "../reading/columns";
 import { formatInteger, plural } from "../reading/format";
 import type { Totals } from "../reading/table_reading";
 import { element, setText } from "../ui/dom";
-import { NUMERIC_CELLS } from "./column_fit";
-import { NumberCell } from "./number_cell";
+import { cellsInOrder, numberCells } from "./number_cell";
+import { hideOthers } from "./table_columns";
 
 export class TotalsRow {
   readonly #layers = element("th", {
     class: "iua-name",
     attributes: { scope: "row", "data-column": "response" },
   });
-  readonly #cells = [...NUMERIC_CELLS, "units" as const].map((key) => ({
-    key,
-    cell: new NumberCell(key),
-  }));
-  readonly #node: HTMLTableRowElement;
+  readonly #numbers = numberCells();
+  readonly #cells = cellsInOrder(this.#numbers, {
+    response: this.#layers,
+    kind: element("td", { attributes: { "data-column": "kind" } }),
+    "share-over-tolerance": element("td", {
+      attributes: { "data-column": "share-over-tolerance" },
+    }),
+  });
+  readonly #node = element("tr", { class: "iua-totals" }, ...this.#cells.values());
 
-  constructor() {
-    const { cell: units } = this.#cells.find(({ key }) => key === "units") as {
-      cell: NumberCell;
-    };
-    this.#node = element(
-      "tr",
-      { class: "iua-totals" },
-      this.#layers,
-      element("td", { attributes: { "data-column": "kind" } }),
-      units.node(),
-      ...this.#cells.filter(({ key }) => key !== "units").map(({ cell }) => cell.node()),
-      element("td", { attributes: { "data-column": "share-over-tolerance" } }),
-    );
+  showColumns(shown: ReadonlySet<ColumnKey>): void {
+    hideOthers(this.#cells, shown);
   }
 
   /** Totals of the rows on show, of `all` layers. */
@@ -41,7 +35,7 @@ export class TotalsRow {
           : `all ${plural(all, "layer")}`
         : `${formatInteger(totals.layers)} of ${plural(all, "layer")}`;
     setText(this.#layers, some);
-    for (const { key, cell } of this.#cells) {
+    for (const [key, cell] of this.#numbers) {
       const exact = totals.exact && key !== "dormant";
       cell.update(totals.value(key, "lower"), totals.value(key, "upper"), exact);
     }

@@ -1,0 +1,28 @@
+/** Says what has happened to those who do not see it. */
+
+import { element, setText } from "../ui/dom";
+
+const PAUSE_MS = 500;
+
+export class Announcer {
+  readonly #node = element("span", { class: "iua-hidden", attributes: { role: "status" } });
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(signal: AbortSignal) {
+    signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
+  }
+
+  say(text: string): void {
+    setText(this.#node, text);
+  }
+
+  /** Say what there is to say once nothing more is typed. */
+  sayAfterPause(text: () => string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.say(text()), PAUSE_MS);
+  }
+
+  node(): HTMLElement {
+    return this.#node;
+  }
+}
