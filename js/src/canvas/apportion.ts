@@ -4,7 +4,7 @@
 const NOTHING = 1e-4;
 
 /** Real numbers in rows of `width`, the first at `offset`, each row `stride` after the one before. */
-export interface Plane {
+interface Plane {
   readonly values: Float32Array;
   readonly offset: number;
   readonly stride: number;

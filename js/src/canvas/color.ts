@@ -3,7 +3,6 @@
 import { DEAD, LEVELS, levelOfShade, NOT_FINITE, type Pooling, SHADES } from "./levels";
 
 export type Theme = "light" | "dark";
-export const THEMES: readonly Theme[] = ["light", "dark"];
 
 interface Ramp {
   /** From most active to least; OKLab lightness falls along it, never to that of the ground. */

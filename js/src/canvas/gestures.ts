@@ -14,7 +14,7 @@ export interface Click {
   readonly second: boolean;
 }
 
-export interface GestureListener {
+interface GestureListener {
   /** Whether the wheel is meant for the picture. */
   allowsWheel(event: WheelEvent): boolean;
   onWheel(event: WheelEvent, at: Point): void;

@@ -4,7 +4,7 @@ import type { Layout } from "../reading/layout";
 import { EMPTY_LEVEL, NOT_FINITE, type Pooling } from "./levels";
 
 /** Tiles of pooled cells, tile after tile; a tile is never pooled with its neighbor. */
-export interface PooledTiles {
+interface PooledTiles {
   readonly data: Uint8Array;
   readonly tileWidth: number;
   readonly tileHeight: number;

@@ -24,7 +24,7 @@ export interface UnitPicture extends LaidOut, Counts {
   readonly order: Uint32Array | null;
 }
 
-export interface UnitCanvasOptions {
+interface UnitCanvasOptions {
   /** The picture moved or was repainted: what lies under a point may have changed. */
   readonly onPaint: () => void;
   /** The wheel turned without focus or Ctrl, so that the page scrolls. */

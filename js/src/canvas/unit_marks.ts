@@ -3,7 +3,7 @@
 import { type Layout, tileCell, unitAt } from "../reading/layout";
 import type { Placement } from "../ui/placement";
 
-export interface MarkedPicture {
+interface MarkedPicture {
   readonly layout: Layout;
   /** In device pixels. */
   readonly at: Placement;

@@ -11,7 +11,7 @@ const RADIUS = 4.5;
 const WIDTH = 1.75;
 const HALO_WIDTH = 4;
 
-export interface RingInks {
+interface RingInks {
   readonly palette: Uint32Array;
   /** Around rings of light colors, and of others. */
   readonly dark: string;

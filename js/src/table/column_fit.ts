@@ -102,7 +102,7 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
 }
 
 /** What the user asked for: shown or hidden whatever the room; without an entry, as room allows. */
-export type ColumnChoice = ReadonlyMap<ColumnKey, boolean>;
+type ColumnChoice = ReadonlyMap<ColumnKey, boolean>;
 
 export interface ColumnFit {
   readonly shown: ReadonlySet<ColumnKey>;

@@ -62,7 +62,7 @@ export class LayerRow {
     kind: this.#kind,
     "share-over-tolerance": element(
       "td",
-      { class: "iua-curve-cell", attributes: { "data-column": "share-over-tolerance" } },
+      { attributes: { "data-column": "share-over-tolerance" } },
       this.#curve.node(),
     ),
   });

@@ -21,7 +21,7 @@ import { tableText } from "./table_text";
 import { TableTools } from "./table_tools";
 import { TotalsRow } from "./totals_row";
 
-export interface TableState {
+interface TableState {
   readonly reading: TableReading | null;
   readonly layer: string;
   readonly sort: Sort | null;
@@ -30,7 +30,7 @@ export interface TableState {
   readonly within: string | null;
 }
 
-export interface TableActions {
+interface TableActions {
   onSelect(layer: string): void;
   onSort(sort: Sort | null): void;
   onFilter(filter: string): void;

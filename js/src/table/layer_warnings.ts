@@ -11,7 +11,7 @@ export interface LayerWarning {
   readonly text: string;
 }
 
-export interface WarningContext {
+interface WarningContext {
   /** How many stops there are. */
   readonly stops: number;
   /** Nothing finite ever came. */

@@ -24,7 +24,7 @@ import { asciiLower } from "../reading/row_order";
 
 type Comparison = "<" | "<=" | "=" | "!=" | ">=" | ">";
 
-export type FigureTest =
+type FigureTest =
   | { readonly figure: NumericKey; readonly comparison: Comparison; readonly value: number }
   | { readonly figure: TextKey; readonly comparison: "=" | "!="; readonly value: string };
 

@@ -18,7 +18,7 @@ const PAPER_WIDTH = 680;
 const PROBE_DIGITS = 20;
 const PROBE_EMS = 5;
 
-export interface TableBoxActions {
+interface TableBoxActions {
   onScroll(): void;
   /** The box or its type has another size: it is to be measured. */
   onResize(): void;

@@ -7,7 +7,7 @@ import { element, setAttribute, setText } from "../ui/dom";
 import { isNumber } from "./number_cell";
 import { hideOthers } from "./table_columns";
 
-export interface HeadActions {
+interface HeadActions {
   onSort(key: ColumnKey): void;
   /** Make a column wider or narrower, from what it was when the drag began. */
   onWiden(key: ColumnKey, pixels: number): void;
@@ -42,7 +42,7 @@ export class TableHead {
 
   #cell(column: Column, signal: AbortSignal): HTMLTableCellElement {
     const { key } = column;
-    const label = element("span", { class: "iua-sort-label", text: column.label });
+    const label = element("span", { text: column.label });
     if (key === "dormant") this.#dormant = label;
     if (key === "response") label.append(this.#shared);
     const button = element(

@@ -6,7 +6,7 @@ import type { RowList } from "./row_list";
 import type { TableBody } from "./table_body";
 import { TypeToFind } from "./type_to_find";
 
-export interface TableKeysActions {
+interface TableKeysActions {
   /** Move the focus to the row at a place, or to the nearest there is. */
   onGo(at: number): void;
   /** From the first row up, to the headers. */

@@ -10,7 +10,7 @@ import { type ColumnsActions, ColumnsMenu } from "./columns_menu";
 import { FilterField } from "./filter_field";
 import { filteredKind, HAS_DEAD, hasTest, withKind, withTest } from "./row_filter";
 
-export interface ToolActions extends ColumnsActions {
+interface ToolActions extends ColumnsActions {
   onFilter(filter: string): void;
   /** From which share of dead units on a layer is an alarm. */
   onAlarm(share: number): void;

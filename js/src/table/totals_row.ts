@@ -20,7 +20,7 @@ export class TotalsRow {
       attributes: { "data-column": "share-over-tolerance" },
     }),
   });
-  readonly #node = element("tr", { class: "iua-totals" }, ...this.#cells.values());
+  readonly #node = element("tr", {}, ...this.#cells.values());
 
   showColumns(shown: ReadonlySet<ColumnKey>): void {
     hideOthers(this.#cells, shown);

@@ -24,12 +24,7 @@ export class CurveLegend {
 
   constructor() {
     const key = (kind: string, text: string, ...value: Node[]): HTMLElement =>
-      element(
-        "span",
-        { class: `iua-key iua-key-${kind}` },
-        element("span", { class: "iua-key-name", text }),
-        ...value,
-      );
+      element("span", { class: `iua-key iua-key-${kind}` }, element("span", { text }), ...value);
     this.#node = element(
       "div",
       { class: "iua-curve-legend" },

@@ -23,13 +23,13 @@ const NEXT_TO_ZERO = 1e-6;
 /** …and where it finds less than this, the net has none. */
 const HARDLY_ANY = 0.001;
 
-export interface TolerancePanelOptions {
+interface TolerancePanelOptions {
   readonly onInput: (changes: Partial<Tolerances>) => void;
   readonly onSettle: () => void;
   readonly onRecount: () => void;
 }
 
-export interface ToleranceState {
+interface ToleranceState {
   readonly table: TableSnapshot | null;
   readonly layer: string;
   readonly tolerances: Tolerances;

@@ -3,7 +3,7 @@
 import { nearestStop } from "../reading/scale";
 import { element, setAttribute, setVariable } from "../ui/dom";
 
-export interface ToleranceSliderOptions {
+interface ToleranceSliderOptions {
   readonly name: "atol" | "rtol";
   readonly onInput: (value: number) => void;
   readonly onSettle: () => void;

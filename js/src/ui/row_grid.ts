@@ -3,7 +3,7 @@
 import { element, setAttribute } from "./dom";
 import { rowAfterKey } from "./row_step";
 
-export interface RowGridOptions<Key extends string> {
+interface RowGridOptions<Key extends string> {
   /** Of the grid; its parts are called after it. */
   readonly class: string;
   readonly columns: readonly Key[];

@@ -17,7 +17,7 @@ const HELP =
   "Plus and minus zoom, arrows pan, 0 resets. Shift and arrows walk, Enter pins, Space selects, " +
   "Shift and Space selects up to here, Escape lets go. The list of units says the same.";
 
-export interface HeatmapKeysActions {
+interface HeatmapKeysActions {
   onPick(unit: number, adds: boolean): void;
   onRegion(corners: readonly [Point, Point]): void;
   onLetGo(): void;

@@ -7,7 +7,7 @@ import { element, setAttribute } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
 
 const UNIT_ORDERS = ["index", "activity"] as const;
-export type UnitOrder = (typeof UNIT_ORDERS)[number];
+type UnitOrder = (typeof UNIT_ORDERS)[number];
 
 /** How the picture is drawn: a matter of each view, not of the model. */
 export interface PictureChoices {
@@ -25,13 +25,13 @@ export const FIRST_CHOICES: PictureChoices = {
   across: null,
 };
 
-export interface HeatmapToolsOptions {
+interface HeatmapToolsOptions {
   readonly onColoring: (coloring: Coloring) => void;
   readonly onChoices: (changes: Partial<PictureChoices>) => void;
   readonly onZoom: (way: "in" | "out" | "reset") => void;
 }
 
-export interface ToolsState {
+interface ToolsState {
   readonly kind: Layout["kind"];
   readonly coloring: Coloring;
   readonly choices: PictureChoices;

@@ -31,7 +31,7 @@ export type UnitsState =
 
 type KnownUnits = Extract<UnitsState, { kind: "units" }>;
 
-export interface LayerUnitsActions {
+interface LayerUnitsActions {
   onTolerances(changes: Partial<Tolerances>): void;
   onSettle(): void;
   onColoring(color: Coloring): void;

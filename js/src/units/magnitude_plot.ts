@@ -19,7 +19,7 @@ const WIDTH = 1000;
 const HEIGHT = 100;
 const CROWDED = 0.3;
 
-export interface MagnitudePlotOptions {
+interface MagnitudePlotOptions {
   /** The threshold is wanted here, a stop. */
   readonly onInput: (threshold: number) => void;
   readonly onSettle: () => void;

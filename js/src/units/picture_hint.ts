@@ -2,7 +2,7 @@
 
 import { element, setText } from "../ui/dom";
 
-export type Grain = "unit" | "pixel" | "channel";
+type Grain = "unit" | "pixel" | "channel";
 
 const SHOWN_MS = 1800;
 const AT_REST = "Click, then scroll to zoom · drag to pan · Shift-drag selects";

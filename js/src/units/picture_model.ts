@@ -79,10 +79,8 @@ export function figuresOf({
     "aria-label": `heatmap of ${units.layer}`,
     "data-layer": units.layer,
     "data-units": String(units.units),
-    "data-probes": String(units.probes),
     "data-dead": String(survey.dead),
     "data-inactive-sum": String(survey.inactive),
     "data-exact": String(reading.exact),
-    "data-lower-column": String(reading.lowerColumn),
   };
 }

@@ -7,7 +7,7 @@ import { element, setText } from "../ui/dom";
 import type { UnitChoice } from "./unit_choice";
 import { UnitList, type UnitListOptions } from "./unit_list";
 
-export interface SelectedUnitsOptions extends UnitListOptions {
+interface SelectedUnitsOptions extends UnitListOptions {
   readonly onClear: () => void;
 }
 

@@ -8,7 +8,7 @@ import { MagnitudePlot } from "./magnitude_plot";
 import { unitHistogram } from "./unit_histogram";
 import { scaleOfUnit, tolerancesAt, unitThreshold } from "./unit_threshold";
 
-export interface UnitCardOptions {
+interface UnitCardOptions {
   readonly onTolerances: (changes: Partial<Tolerances>) => void;
   readonly onSettle: () => void;
   readonly onClose: () => void;

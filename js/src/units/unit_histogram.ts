@@ -2,7 +2,7 @@
 
 import type { UnitsSnapshot } from "../reading/snapshot";
 
-export interface Bin {
+interface Bin {
   /** Exclusive, but for the first bin, which is zero exactly. */
   readonly from: number;
   /** Inclusive; infinite for what lies above every stop. */

@@ -8,7 +8,7 @@ import type { UnitsInView } from "../reading/units_in_view";
 export const UNIT_KEYS = ["unit", "inactive", "mean |x|", "max |x|"] as const;
 export type UnitKey = (typeof UNIT_KEYS)[number];
 
-export interface UnitSort {
+interface UnitSort {
   readonly key: UnitKey;
   readonly ascending: boolean;
 }

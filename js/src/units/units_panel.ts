@@ -23,7 +23,7 @@ import type { UnitChoice } from "./unit_choice";
 /** A picture for a file is this much finer than its size on the page. */
 const IMAGE_RATIO = 2;
 
-export interface UnitsPanelActions {
+interface UnitsPanelActions {
   onColoring(coloring: Coloring): void;
   onPick(unit: number, adds: boolean): void;
   /** Select these and no others. */

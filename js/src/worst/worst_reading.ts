@@ -6,7 +6,7 @@ import { decode, type NumericArray, SnapshotError } from "../reading/snapshot";
 import { sameThresholds, stopAtMost, type Threshold, type Tolerances } from "../reading/threshold";
 import { MOST_SELECTED } from "../reading/unit_selection";
 
-export interface WorstLayer {
+interface WorstLayer {
   readonly name: string;
   /** What is ranked of it. */
   readonly what: "channel" | "unit";

@@ -18,7 +18,7 @@ const PAGE = 9;
 const COLUMNS = ["rank", "layer", "unit", "inactive", "mean |x|", "RMS", "max |x|"] as const;
 type Column = (typeof COLUMNS)[number];
 
-export interface WorstState {
+interface WorstState {
   readonly list: WorstList | null;
   readonly reading: TableReading | null;
   /** Whether this row is what is selected. */
