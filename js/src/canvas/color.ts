@@ -101,7 +101,7 @@ export function deadColor(map: ColorMap, theme: Theme, own: Rgb): Rgb {
 }
 
 export function cssColor([red, green, blue]: Rgb): string {
-  return `rgb(${red} ${green} ${blue})`;
+  return `rgb(${red}, ${green}, ${blue})`;
 }
 
 /** Little-endian RGBA, as the bytes of an ImageData are read through a Uint32Array. */

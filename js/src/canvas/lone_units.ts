@@ -6,7 +6,7 @@ import { EMPTY_LEVEL, NOT_FINITE } from "./levels";
 import type { UnitPainter } from "./unit_painter";
 
 const LONE_KINDS = ["dead", "not finite", "live"] as const;
-type LoneKind = (typeof LONE_KINDS)[number];
+export type LoneKind = (typeof LONE_KINDS)[number];
 
 export interface LoneUnit {
   readonly kind: LoneKind;

@@ -1,6 +1,6 @@
 /** Hands a picture to the user as a file: SVG as drawn, PNG at twice its size. */
 
-import type { DrawnPicture, LegendMark, PictureColors } from "./picture";
+import type { DrawnPicture, PictureColors } from "./picture";
 
 const PNG_SCALE = 2;
 const RELEASE_AFTER_MS = 60_000;
@@ -74,26 +74,4 @@ export function colorsOf(node: Element): PictureColors {
   };
   probe.remove();
   return colors;
-}
-
-/** The legend as it stands on the page: its words, swatches and ramp in their order. */
-export function readLegend(legend: Element | null): LegendMark[][] {
-  const parts = legend?.querySelectorAll<HTMLElement>(".iua-legend-part") ?? [];
-  return [...parts]
-    .filter((part) => !part.hidden)
-    .map((part) =>
-      [...part.children].map((child): LegendMark => {
-        const style = getComputedStyle(child);
-        if (child.classList.contains("iua-ramp")) {
-          return { kind: "ramp", colors: style.backgroundImage.match(/rgba?\([^)]*\)/g) ?? [] };
-        }
-        if (child.classList.contains("iua-ring")) {
-          return { kind: "ring", color: style.borderTopColor };
-        }
-        if (child.classList.contains("iua-swatch")) {
-          return { kind: "swatch", color: style.backgroundColor };
-        }
-        return { kind: "text", text: child.textContent ?? "" };
-      }),
-    );
 }

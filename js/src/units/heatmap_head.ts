@@ -19,6 +19,7 @@ export class HeatmapHead {
   readonly #node: HTMLElement;
   #names = new ShortNames([]);
   #layer = "";
+  #told = "";
 
   constructor(menu: HTMLElement, signal: AbortSignal) {
     this.#node = element("div", { class: "iua-heatmap-head" }, this.#title, menu);
@@ -49,7 +50,7 @@ export class HeatmapHead {
   }
 
   get summary(): string {
-    return this.#summary.textContent ?? "";
+    return this.#told;
   }
 
   #set(name: string, summary: string): void {
@@ -59,6 +60,7 @@ export class HeatmapHead {
       setAttribute(this.#name, "aria-label", name);
       this.#fit();
     }
+    this.#told = summary;
     setText(this.#summary, summary);
     this.#summary.title = summary;
   }

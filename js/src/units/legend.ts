@@ -9,7 +9,8 @@ import {
   themeOf,
 } from "../canvas/color";
 import type { Coloring, Range } from "../canvas/levels";
-import type { LoneUnit } from "../canvas/lone_units";
+import type { LoneKind, LoneUnit } from "../canvas/lone_units";
+import type { LegendMark } from "../picture/picture";
 import { formatInteger, formatThreshold, plural } from "../reading/format";
 import { element, setAttribute, setText } from "../ui/dom";
 
@@ -27,6 +28,14 @@ export interface LegendState {
   readonly deadRule: string;
   readonly dead: string;
   readonly notFinite: number;
+}
+
+/** The colors that are painted, as CSS and SVG write them. */
+interface Inks {
+  readonly ramp: readonly string[];
+  readonly dead: string;
+  readonly live: string;
+  readonly notFinite: string;
 }
 
 interface RampWords {
@@ -56,6 +65,14 @@ function rampWords({ coloring, probes, probe, range }: LegendState): RampWords {
   }
 }
 
+function deadText({ dead, deadRule }: LegendState): string {
+  return `${dead} dead: ${deadRule}`;
+}
+
+function notFiniteText({ notFinite }: LegendState): string {
+  return `NaN or infinite at least once (${plural(notFinite, "unit")})`;
+}
+
 function part(mark: HTMLElement, ...rest: HTMLElement[]): HTMLElement {
   mark.setAttribute("aria-hidden", "true");
   return element("span", { class: "iua-legend-part" }, mark, ...rest);
@@ -75,8 +92,10 @@ export class Legend {
   readonly #notFinite = element("span");
   readonly #notFinitePart: HTMLElement;
   readonly #node: HTMLElement;
+  #state: LegendState | null = null;
   #colors: { readonly map: ColorMap; readonly signals: Signals } | null = null;
-  #plain = false;
+  #inks: Inks | null = null;
+  #ringed: { readonly kind: LoneKind | undefined; readonly words: string } | null = null;
   #painted = "";
 
   constructor() {
@@ -107,16 +126,16 @@ export class Legend {
   }
 
   update(state: LegendState): void {
+    this.#state = state;
     const words = rampWords(state);
     setText(this.#light, words.light);
     setText(this.#dark, words.dark);
     setText(this.#meaning, words.meaning);
-    const dead = `${state.dead} dead: ${state.deadRule}`;
+    const dead = deadText(state);
     setText(this.#dead, dead);
     setAttribute(this.#deadPart, "title", `${dead}. ${IN_PROPORTION}`);
     this.#notFinitePart.hidden = state.notFinite === 0;
-    setText(this.#notFinite, `NaN or infinite at least once (${plural(state.notFinite, "unit")})`);
-    this.#plain = state.coloring === "dead";
+    setText(this.#notFinite, notFiniteText(state));
     this.#paint();
   }
 
@@ -129,8 +148,10 @@ export class Legend {
   ring(lone: readonly LoneUnit[]): void {
     const kinds = new Set(lone.map(({ kind }) => kind));
     const [kind] = kinds.size === 1 ? kinds : [];
-    this.#lonePart.hidden = kinds.size === 0;
-    setText(this.#lone, kind === undefined ? "lone units" : `lone ${kind} unit`);
+    const words = kind === undefined ? "lone units" : `lone ${kind} unit`;
+    this.#ringed = kinds.size === 0 ? null : { kind, words };
+    this.#lonePart.hidden = this.#ringed === null;
+    setText(this.#lone, words);
     setAttribute(this.#ring, "data-kind", kind ?? null);
   }
 
@@ -138,19 +159,43 @@ export class Legend {
     if (this.#colors === null) return;
     const { map, signals } = this.#colors;
     const theme = themeOf(signals.ground);
+    const plain = this.#state?.coloring === "dead";
     const dead = cssColor(deadColor(map, theme, signals.dead));
-    const key = `${map} ${theme} ${this.#plain} ${dead}`;
+    const key = `${map} ${theme} ${plain} ${dead}`;
     if (this.#painted === key) return;
     this.#painted = key;
+    const live = cssColor(mapColor(map, theme, 0));
     this.#deadSwatch.style.background = dead;
     this.#ring.style.setProperty("--iua-ring", dead);
-    this.#ring.style.setProperty("--iua-ring-live", cssColor(mapColor(map, theme, 0)));
-    this.#ramp.classList.toggle("iua-ramp-plain", this.#plain);
-    const last = this.#plain ? 0 : 1;
-    const colors = Array.from({ length: GRADIENT_STEPS + 1 }, (_, step) =>
+    this.#ring.style.setProperty("--iua-ring-live", live);
+    this.#ramp.classList.toggle("iua-ramp-plain", plain);
+    const last = plain ? 0 : 1;
+    const ramp = Array.from({ length: GRADIENT_STEPS + 1 }, (_, step) =>
       cssColor(mapColor(map, theme, (last * step) / GRADIENT_STEPS)),
     );
-    this.#ramp.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
+    this.#ramp.style.background = `linear-gradient(to right, ${ramp.join(", ")})`;
+    this.#inks = { ramp, dead, live, notFinite: cssColor(signals.notFinite) };
+  }
+
+  /** What it says, for a picture. */
+  marks(): LegendMark[][] {
+    if (this.#state === null || this.#inks === null) return [];
+    const { light, dark, meaning } = rampWords(this.#state);
+    const { ramp, dead, live, notFinite } = this.#inks;
+    const text = (text: string): LegendMark => ({ kind: "text", text });
+    const marks: LegendMark[][] = [
+      [text(light), { kind: "ramp", colors: ramp }, text(dark), text(meaning)],
+      [{ kind: "swatch", color: dead }, text(deadText(this.#state))],
+    ];
+    if (this.#ringed !== null) {
+      const { kind, words } = this.#ringed;
+      const color = kind === "live" ? live : kind === "not finite" ? notFinite : dead;
+      marks.push([{ kind: "ring", color }, text(words)]);
+    }
+    if (this.#state.notFinite > 0) {
+      marks.push([{ kind: "swatch", color: notFinite }, text(notFiniteText(this.#state))]);
+    }
+    return marks;
   }
 
   node(): HTMLElement {

@@ -5,7 +5,6 @@ import type { Coloring } from "../canvas/levels";
 import { UnitCanvas } from "../canvas/unit_canvas";
 import type { Point } from "../canvas/viewport";
 import type { PictureHeatmap } from "../picture/picture";
-import { readLegend } from "../picture/save_picture";
 import { layoutKind } from "../reading/layout";
 import { MOST_SELECTED } from "../reading/unit_selection";
 import { element, setAttribute, setText } from "../ui/dom";
@@ -271,7 +270,7 @@ export class UnitsPanel {
       image: this.#picture.image(IMAGE_RATIO),
       width: canvas.clientWidth,
       height: canvas.clientHeight,
-      legend: readLegend(this.#node.querySelector(".iua-legend")),
+      legend: this.#legend.marks(),
     };
   }
 
