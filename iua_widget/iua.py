@@ -6,7 +6,6 @@ import functools
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -798,7 +797,7 @@ class IUA:
                 name: read_layer(tally, tolerances, self.recounted(name, tolerances))
                 for name, tally in self._tallies.items()
             }
-        return Reading(results, **asdict(tolerances))
+        return Reading(results, tolerances)
 
     def _check_read(self) -> None:
         if self._probes:

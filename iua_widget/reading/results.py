@@ -17,7 +17,7 @@ from iua_widget.reading.recount import LayerRecount
 from iua_widget.reading.statistics import dormant_counts, non_finite
 from iua_widget.reading.table_columns import dormant_heading
 from iua_widget.tally.tally import Tally
-from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
+from iua_widget.tolerances import Tolerances
 from iua_widget.units.rule import UnitChoice
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class LayerResult:
         The same as a share of the probes, 0 to 1.
     exact : bool
         Whether the threshold is a stop at which everything is held, or was recounted.
+    tolerances : Tolerances
+        What it was read at.
     threshold : float
         ``atol + rtol * scale``, in the responses' own units; NaN where units have their own.
     unit_thresholds : numpy.ndarray of float64, or None
@@ -59,15 +61,12 @@ class LayerResult:
     mean_inactive_upper : float
         Bound above on the mean; `mean_inactive` is the one below.
     dead, dead_upper : int
-        Units inactive on at least `dead_at` of the probes on which they were finite, and so on
-        one at least; and the bound above on them.
-    dead_at : float
-        1.0 for units inactive on every probe on which they were finite.
+        Units inactive on at least the share `tolerances.dead_at` of the probes on which they were
+        finite, and so on one at least; and the bound above on them.
     dormant : int
-        Neurons whose mean ``abs(x)`` is at most `tau` times the mean over the layer's neurons
-        (Sokar et al. 2023): channels where `channels` says how many there are, otherwise units.
-        Exact at any `tau`.
-    tau : float
+        Neurons whose mean ``abs(x)`` is at most `tolerances.tau` times the mean over the layer's
+        neurons (Sokar et al. 2023): channels where `channels` says how many there are, otherwise
+        units. Always exact.
     probes, units : int
         Probes counted, and units in the layer.
     nan, infinite : int
@@ -98,6 +97,7 @@ class LayerResult:
     unit_inactive_count: np.ndarray = field(repr=False)
     unit_inactive_proportion: np.ndarray = field(repr=False)
     exact: bool
+    tolerances: Tolerances
     threshold: float
     unit_thresholds: np.ndarray | None = field(repr=False)
     lower: np.ndarray = field(repr=False)
@@ -105,9 +105,7 @@ class LayerResult:
     mean_inactive_upper: float
     dead: int
     dead_upper: int
-    dead_at: float
     dormant: int
-    tau: float
     probes: int
     units: int
     nan: int
@@ -178,6 +176,7 @@ def read_layer(
         unit_inactive_count=lower,
         unit_inactive_proportion=shares(lower, tally.probes),
         exact=bounds.exact,
+        tolerances=tolerances,
         threshold=bounds.threshold if tally.probes or tolerances.uniform else math.nan,
         unit_thresholds=None if thresholds is None else thresholds.reshape(tally.unit_shape),
         lower=lower,
@@ -185,9 +184,7 @@ def read_layer(
         mean_inactive_upper=bounds.mean_upper,
         dead=int(bounds.dead.sum()),
         dead_upper=int(bounds.dead_upper.sum()),
-        dead_at=tolerances.dead_at,
         dormant=int(dormant_counts(tally, [tolerances.tau])[0]),
-        tau=tolerances.tau,
         probes=tally.probes,
         units=tally.units,
         nan=nan,
@@ -220,28 +217,20 @@ class Reading:
     ----------
     results : mapping of str to LayerResult
         In the order of the network.
-    rtol, atol : float
-    scale : str
-        What `rtol` is relative to.
-    dead_at : float
-        The share of its finite probes on which a dead unit is inactive.
-    tau : float
-        From where on down a unit is dormant: see `LayerResult.dormant`.
+    tolerances : Tolerances
+        What they were read at.
     """
 
     results: Mapping[str, LayerResult]
-    rtol: float
-    atol: float
-    scale: Scale
-    dead_at: float = 1.0
-    tau: float = DEFAULT_TAU
+    tolerances: Tolerances
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "between stops"
-        share = "" if self.dead_at == 1 else f", dead_at={self.dead_at:g}"
+        at = self.tolerances
+        share = "" if at.dead_at == 1 else f", dead_at={at.dead_at:g}"
         return (
-            f"Reading({len(self.results)} layers at rtol={self.rtol:g}, atol={self.atol:g}, "
-            f"scale={self.scale!r}{share}: {exact})"
+            f"Reading({len(self.results)} layers at rtol={at.rtol:g}, atol={at.atol:g}, "
+            f"scale={at.scale!r}{share}: {exact})"
         )
 
     def _repr_html_(self) -> str:
@@ -312,7 +301,7 @@ class Reading:
             "dead share": [
                 _share(row.dead if row.probes else math.nan, row.units) for row in rows.values()
             ],
-            dormant_heading(self.tau): counts("dormant"),
+            dormant_heading(self.tolerances.tau): counts("dormant"),
             "kind": [row.kind for row in rows.values()],
             "unit": [row.unit for row in rows.values()],
             "shape": [row.response_shape for row in rows.values()],

@@ -33,7 +33,7 @@ def layer_table(
         reading = iua.at(**asdict(tolerances))
         areas = [_area(iua, name) for name in iua.layers]
     table = reading.to_pandas()
-    rows = _rows(table.rename(columns={dormant_heading(reading.tau): "dormant"}), areas)
+    rows = _rows(table.rename(columns={dormant_heading(reading.tolerances.tau): "dormant"}), areas)
     return table.iloc[shown_rows(rows, sort, text)]
 
 

@@ -290,7 +290,8 @@ def test_the_result_of_a_widget_is_read_at_the_tolerances_on_show() -> None:
         pd.testing.assert_frame_equal(IUA.show(widget.iua), widget.table())
         assert vars_of(widget.iua) == vars_of(widget)
         reading = widget.iua.at(atol=0.2)
-        assert (reading.rtol, reading.scale, reading.atol) == (widget.rtol, widget.scale, 0.2)
+        at = reading.tolerances
+        assert (at.rtol, at.scale, at.atol) == (widget.rtol, widget.scale, 0.2)
     pd.testing.assert_frame_equal(IUA.show(given), before)
     assert (first.iua.results["dense"].dead, given.results["dense"].dead) == (
         first.table()["dead units"][0],
@@ -315,7 +316,7 @@ def test_what_is_done_with_the_result_of_a_widget_is_done_to_what_was_counted(
     widget = IUAWidget(DATA, atol=0.1, background=False)
     widget.atol = 0.123
     exact = widget.iua.recount(DATA)
-    assert exact.atol == 0.123
+    assert exact.tolerances.atol == 0.123
     assert exact.exact
     assert widget.table()["mean inactive"].tolist() == exact.to_pandas()["mean inactive"].tolist()
     loaded = IUA.load(widget.iua.save(tmp_path / "run.iua"))
