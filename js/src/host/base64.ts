@@ -1,4 +1,4 @@
-/** Bytes from base64, also where there is a great deal of it. */
+/** Decodes base64, also a great deal of it. */
 
 interface Base64Decoder {
   fromBase64?(text: string): Uint8Array<ArrayBuffer>;

@@ -1,4 +1,4 @@
-/** What the page needs from where it runs, and how anywidget gives it. */
+/** What the page needs from its host, and the host that anywidget is. */
 
 export type Command = "start" | "pause" | "resume" | "stop" | "restart" | "recount";
 

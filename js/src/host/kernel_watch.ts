@@ -1,4 +1,4 @@
-/** Hears from the notebook that the kernel of a widget is gone: restarted, shut down or dead. */
+/** Follows whether the kernel of a widget has been restarted, shut down or has died. */
 
 import { GONE, type WidgetModel } from "./host";
 

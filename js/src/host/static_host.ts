@@ -1,4 +1,4 @@
-/** A host for the exported file: all data is in the page, there is no kernel. */
+/** The host of an exported file: all data is in the page, and there is no kernel. */
 
 import { decodeBase64 } from "./base64";
 import type { Host } from "./host";

@@ -1,4 +1,4 @@
-/** A layer's name in a cell: in the form that tells it from the others, what all share muted. */
+/** A layer's name in a cell: what tells it from the others, with what all names share muted. */
 
 import { element, setAttribute } from "../ui/dom";
 

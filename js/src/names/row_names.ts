@@ -1,4 +1,4 @@
-/** What the rows of the table are called in the room there is: told apart, and what all share once. */
+/** Names of the table's rows that tell them apart in the room there is. */
 
 import type { Row } from "./module_tree";
 import { ShortNames, type WidthOf } from "./short_names";

@@ -1,4 +1,4 @@
-/** The whole view: makes the parts, and has each brought up to date when what it shows has changed. */
+/** The whole view: makes the parts, and says what each of them shows. */
 
 import { computed } from "@preact/signals-core";
 import type { Command, Host } from "../host/host";

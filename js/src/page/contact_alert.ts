@@ -1,4 +1,4 @@
-/** Says that the kernel is gone or silent, and what to do. */
+/** An alert that says that the kernel is gone or silent, and what to do. */
 
 import { Alert } from "../ui/alert";
 import type { Contact } from "./heartbeat";

@@ -1,4 +1,4 @@
-/** Whether the kernel is there: known to be gone, or not heard from when it should have been. */
+/** Tells whether the kernel is there, is known to be gone, or has been silent for too long. */
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 

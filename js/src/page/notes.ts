@@ -1,4 +1,4 @@
-/** Lines about the data, as Python says them: loud where responses are not finite, else on request. */
+/** Notes about the data: those on NaN and infinities in sight, the others behind a button. */
 
 import { plural } from "../reading/format";
 import { element, setAttribute, setText } from "../ui/dom";

@@ -1,4 +1,4 @@
-/** Shows the view alone and large: over the whole window, and over the whole screen if asked. */
+/** Presentation: the view alone, over the whole window or the whole screen. */
 
 import { setAttribute } from "../ui/dom";
 

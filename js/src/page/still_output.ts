@@ -1,4 +1,4 @@
-/** The output that is kept for readers without a kernel: it is not shown where the widget lives. */
+/** Hides the output that is kept for readers without a kernel, and keeps it up to date. */
 
 import type { WidgetModel } from "../host/host";
 

@@ -1,4 +1,4 @@
-/** The state of the page: a signal for each trait of the model, and what follows from them. */
+/** The state of the page: a signal for each trait of the model, and what is derived from them. */
 
 import {
   batch,

@@ -1,4 +1,4 @@
-/** Tabs in a strip, one panel on show, and beside them what stays in sight whichever is open. */
+/** A strip of tabs with one panel on show, and beside it what stays in sight. */
 
 import { signal } from "@preact/signals-core";
 import { element, setAttribute, setText } from "../ui/dom";

@@ -1,6 +1,6 @@
 /** The units of the selected layer at the tolerances on show, or why there are none to see. */
 
-import { UnitReader } from "../reading/layers";
+import { UnitReader } from "../reading/unit_reader";
 import { whyNone } from "../table/layer_warnings";
 import type { UnitsState } from "../units/layer_units";
 import type { Store } from "./store";

@@ -1,4 +1,4 @@
-/** What to see, how large, and how to keep it: a button that opens a small panel. */
+/** The View menu: which panels are on show, presentation, full screen, and saving a picture. */
 
 import { signal } from "@preact/signals-core";
 import { element, setText } from "../ui/dom";

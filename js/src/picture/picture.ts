@@ -1,4 +1,4 @@
-/** The view as a picture: table, curve, heatmap and legend, drawn as SVG from what is on show. */
+/** Draws the saved picture as SVG: table, curve, heatmap and legend. */
 
 export interface PictureRow {
   readonly name: string;

@@ -1,4 +1,4 @@
-/** Hands a picture to the user as a file: SVG as drawn, PNG at twice its size. */
+/** Saves a picture as a file: SVG as drawn, PNG at twice its size. */
 
 import type { DrawnPicture, PictureColors } from "./picture";
 

@@ -1,4 +1,4 @@
-/** From how many inactive probes on each unit of a layer is dead: a share of its finite ones. */
+/** From how many inactive probes on a unit is dead: a share of those on which it is finite. */
 
 import type { NumericArray } from "./snapshot";
 import { probesNeeded } from "./threshold";

@@ -1,4 +1,4 @@
-/** Numbers as the interface writes them. */
+/** Numbers as the page writes them. */
 
 /** By how many decimals; made once, because making one takes longer than a frame has for a row. */
 const DECIMALS = [0, 1, 2].map(

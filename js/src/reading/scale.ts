@@ -1,4 +1,4 @@
-/** From a number to a stop of a slider and back. */
+/** The scale of a slider: from a number to a stop and back. */
 
 /** Index of the nearest stop by logarithm; zero is nearest only to itself. */
 export function nearestStop(stops: readonly number[], value: number): number {

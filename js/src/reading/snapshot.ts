@@ -1,4 +1,4 @@
-/** What the kernel sends in bulk: a JSON header and typed arrays in one block of bytes. */
+/** Decodes what the kernel sends in bulk: a JSON header and typed arrays in one block of bytes. */
 
 import type { Scale, Threshold } from "./threshold";
 

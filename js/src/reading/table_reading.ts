@@ -1,7 +1,7 @@
-/** Every layer's figures at one tolerance, in columns of numbers: a slider's step makes no objects. */
+/** The figures of all layers at given tolerances, in columns of numbers that a slider step reuses. */
 
 import { type FigureKey, isText, type NumericKey, type TextKey } from "./columns";
-import { type LayerReading, neuronsOf, readLayer } from "./layers";
+import { type LayerReading, neuronsOf, readLayer } from "./layer_reading";
 import { type SortValues, textKey } from "./row_order";
 import type { LayerMeta, TableSnapshot } from "./snapshot";
 import { isPerUnit, locate, locateLayer, sameThresholds, type Tolerances } from "./threshold";

@@ -12,7 +12,7 @@ import {
 } from "./threshold";
 
 /** Inactive counts of every unit at a place among the K+1 columns. */
-export function readUnits(units: UnitsSnapshot, place: Place): UnitsReading {
+function readUnits(units: UnitsSnapshot, place: Place): UnitsReading {
   const { lower, upper, exact } = locateAmong(units.columns, place);
   const column = (position: number): NumericArray =>
     units.counts.subarray(position * units.units, (position + 1) * units.units);
@@ -53,13 +53,4 @@ export class UnitReader {
     this.#last = { at: { rtol: at.rtol, atol: at.atol, scale: at.scale }, reading };
     return reading;
   }
-}
-
-/** The same once, where nothing need be kept for the next step. */
-export function readUnitsAt(
-  table: TableSnapshot,
-  units: UnitsSnapshot,
-  at: Threshold,
-): UnitsReading {
-  return new UnitReader().read(table, units, at);
 }

@@ -1,4 +1,4 @@
-/** Which units are selected, and what they come to. */
+/** Units that are selected, and their figures together. */
 
 import type { DeadRule } from "./dead_rule";
 import type { NumericArray } from "./snapshot";

@@ -1,7 +1,7 @@
 /** What a unit of a layer is, in a few words and in a sentence. */
 
 import { formatCounts, formatShape, plural } from "./format";
-import type { LayerReading } from "./layers";
+import type { LayerReading } from "./layer_reading";
 import type { LayerMeta } from "./snapshot";
 
 /**

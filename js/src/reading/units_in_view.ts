@@ -1,9 +1,10 @@
-/** What is said of one unit of the layer in view: by the tooltip, the card and the list. */
+/** What the tooltip, the card and the lists say of a unit of the layer in view. */
 
 import type { DeadRule } from "./dead_rule";
 import { formatInteger } from "./format";
-import type { LayerReading, UnitsReading } from "./layers";
+import type { LayerReading } from "./layer_reading";
 import { describeUnit, ownIndex, shortName } from "./layout";
+import type { UnitsReading } from "./per_unit_reader";
 import type { UnitsSnapshot } from "./snapshot";
 import type { Tolerances } from "./threshold";
 

@@ -5,7 +5,7 @@ import type { Group, Row } from "../names/module_tree";
 import type { RowNames } from "../names/row_names";
 import type { ColumnKey } from "../reading/columns";
 import { formatInteger, plural } from "../reading/format";
-import type { LayerReading } from "../reading/layers";
+import type { LayerReading } from "../reading/layer_reading";
 import { shareCurve, type TableReading } from "../reading/table_reading";
 import { positionAmong } from "../reading/threshold";
 import { deadChannels, dormantOf, unitNote, unitSentence } from "../reading/unit_words";

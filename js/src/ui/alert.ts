@@ -1,4 +1,4 @@
-/** A panel that says what went wrong and what to do. */
+/** An alert: what went wrong, and what to do. */
 
 import { element, setText } from "./dom";
 

@@ -1,4 +1,4 @@
-/** Text to the clipboard, also where a page may not write to it by itself. */
+/** Copies text to the clipboard, also where a page may not write to it by itself. */
 
 import { element } from "./dom";
 

@@ -1,4 +1,4 @@
-/** Small helpers to make elements; text is always set as text. */
+/** Makes and changes elements; text is always set as text. */
 
 interface ElementOptions {
   readonly class?: string;

@@ -1,4 +1,4 @@
-/** A number to write in a line of words; what is said of an entry floats, so that nothing moves. */
+/** A field for a number within a line of words; its message floats, so that nothing moves. */
 
 import { formatTolerance } from "../reading/format";
 import { parseTolerance } from "../reading/scale";

@@ -1,4 +1,4 @@
-/** A button that opens a small panel of what is rarely needed in its pane. */
+/** A button that opens the rarely used controls of a pane. */
 
 import { element, setAttribute } from "./dom";
 import { Popup } from "./popup";

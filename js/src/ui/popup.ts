@@ -1,4 +1,4 @@
-/** A panel that a button opens over the page, and how every such panel closes. */
+/** A panel that a button opens over the page, and that closes as all of them do. */
 
 import { element, setAttribute } from "./dom";
 

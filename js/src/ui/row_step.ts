@@ -1,4 +1,4 @@
-/** Which row of a list a key goes to. */
+/** Which row of a list a key moves to. */
 
 /** The row, within the list; null where the key is none of those that move. */
 export function rowAfterKey(key: string, row: number, rows: number, page: number): number | null {

@@ -1,4 +1,4 @@
-/** Hears when the page may have taken other colors: another theme, contrast or forced colors. */
+/** Follows the colors of the page: theme, contrast and forced colors. */
 
 const QUERIES = [
   "(prefers-color-scheme: dark)",

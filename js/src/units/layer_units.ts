@@ -2,8 +2,9 @@
 
 import type { Coloring } from "../canvas/levels";
 import { formatInteger } from "../reading/format";
-import type { LayerReading, UnitsReading } from "../reading/layers";
+import type { LayerReading } from "../reading/layer_reading";
 import { fromOwnIndex, ownIndex } from "../reading/layout";
+import type { UnitsReading } from "../reading/per_unit_reader";
 import type { UnitsSnapshot } from "../reading/snapshot";
 import type { Tolerances } from "../reading/threshold";
 import { MOST_SELECTED } from "../reading/unit_selection";

@@ -17,7 +17,7 @@ import {
   surveyCounts,
 } from "../canvas/levels";
 import { DeadRule } from "../reading/dead_rule";
-import type { UnitsReading } from "../reading/layers";
+import type { UnitsReading } from "../reading/per_unit_reader";
 import type { NumericArray, UnitsSnapshot } from "../reading/snapshot";
 
 export interface ReadingSurvey extends Survey {

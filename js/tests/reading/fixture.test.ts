@@ -2,9 +2,10 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { readLayer, readUnitsAt } from "../../src/reading/layers";
+import { readLayer } from "../../src/reading/layer_reading";
 import { decodeTable, decodeUnits } from "../../src/reading/snapshot";
 import { probesNeeded, type Tolerances } from "../../src/reading/threshold";
+import { UnitReader } from "../../src/reading/unit_reader";
 import { inForce, PRESETS, type Preset } from "../../src/tolerances/presets";
 import { UnitFacts } from "../../src/units/unit_facts";
 
@@ -78,7 +79,7 @@ describe.each(layers)("layer %s", (name, layer) => {
     expect(reading.lower.dead).toBe(expected.dead);
     expect(reading.lower.deadChannels).toBe(expected.dead_channels);
     expect(Math.abs(reading.lower.std - expected.std)).toBeLessThanOrEqual(1e-9 * expected.std);
-    const counts = readUnitsAt(table, units, tolerances);
+    const counts = new UnitReader().read(table, units, tolerances);
     expect(counts.exact).toBe(true);
     expect([...counts.lower]).toEqual(expected.counts);
     const facts = new UnitFacts(units);
@@ -92,7 +93,7 @@ describe.each(layers)("layer %s", (name, layer) => {
   test("with few columns, every stop is bounded by those there are", () => {
     expect(few.columns.length).toBe(4);
     for (const [at, atol] of fixture.stops.entries()) {
-      const counts = readUnitsAt(table, few, { atol, rtol: 0, scale: "zero" });
+      const counts = new UnitReader().read(table, few, { atol, rtol: 0, scale: "zero" });
       const expected = (layer.at[at] as Expected).counts;
       for (const [unit, count] of expected.entries()) {
         expect(counts.lower[unit]).toBeLessThanOrEqual(count);
@@ -149,7 +150,7 @@ describe.each(fixture.between)("at $rtol × $scale + $atol, dead from $dead_at",
     }
     for (const snapshot of [fixture.layers[name]?.units, fixture.layers[name]?.few]) {
       const units = decodeUnits(view(snapshot as string));
-      const counts = readUnitsAt(table, units, at);
+      const counts = new UnitReader().read(table, units, at);
       const flat = channelsFirst(units.shape, units.channel_axis, truth.counts);
       expect(holds(counts.lower, flat, counts.upper)).toBe(true);
       if (counts.exact) expect([...counts.lower]).toEqual(flat);
@@ -169,7 +170,7 @@ describe("channels of which some positions are NaN", () => {
     const { lower, upper } = readLayer(maps, 0, at);
     expect(holds([lower.mean * (1 - 1e-12)], [at.mean], [upper.mean * (1 + 1e-12)])).toBe(true);
     expect(holds([lower.dead], [at.dead], [upper.dead])).toBe(true);
-    const counts = readUnitsAt(maps, units, at);
+    const counts = new UnitReader().read(maps, units, at);
     expect(holds(counts.lower, at.counts, counts.upper)).toBe(true);
     const { dead, deadUpper } = facts.survey(counts, facts.rule(at.dead_at));
     expect(holds([dead], [at.dead], [deadUpper])).toBe(true);
@@ -215,11 +216,11 @@ describe("a recount", () => {
     expect(lower.std).toBeCloseTo(truth.std, 9);
     expect([lower.dead, lower.deadChannels]).toEqual([truth.dead, truth.dead_channels]);
     const units = decodeUnits(view(fixture.recounted.units[name] as string));
-    const counts = readUnitsAt(again, units, at);
+    const counts = new UnitReader().read(again, units, at);
     expect(counts.exact).toBe(true);
     expect([...counts.lower]).toEqual(truth.counts);
     expect(readLayer(again, index, { ...at, rtol: 0.31 }).exact).toBe(false);
-    expect(readUnitsAt(again, units, { ...at, rtol: 0.31 }).lower).not.toBe(counts.lower);
+    expect(new UnitReader().read(again, units, { ...at, rtol: 0.31 }).lower).not.toBe(counts.lower);
   });
 });
 

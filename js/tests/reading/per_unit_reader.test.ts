@@ -1,9 +1,9 @@
 /** Where units have thresholds of their own: the counts are those of the plain definition. */
 
 import { describe, expect, it } from "vitest";
-import { UnitReader } from "../../src/reading/layers";
 import type { TableSnapshot, UnitsSnapshot } from "../../src/reading/snapshot";
 import type { Threshold } from "../../src/reading/threshold";
+import { UnitReader } from "../../src/reading/unit_reader";
 import { unitsSnapshot } from "../helpers/units";
 
 const STOPS = [0, 1e-8, ...Array.from({ length: 61 }, (_, step) => 10 ** (-4 + step / 12))];

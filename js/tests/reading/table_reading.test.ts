@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readLayer } from "../../src/reading/layers";
+import { readLayer } from "../../src/reading/layer_reading";
 import { shareCurve, TableReading } from "../../src/reading/table_reading";
 import { tableOf } from "../helpers/tables";
 

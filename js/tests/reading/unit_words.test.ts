@@ -1,7 +1,7 @@
 /** What the page says of the units of a layer. */
 
 import { describe, expect, it } from "vitest";
-import type { LayerReading } from "../../src/reading/layers";
+import type { LayerReading } from "../../src/reading/layer_reading";
 import { describeUnit, ownIndex } from "../../src/reading/layout";
 import type { LayerMeta } from "../../src/reading/snapshot";
 import {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { readLayer } from "../../src/reading/layers";
+import { readLayer } from "../../src/reading/layer_reading";
 import { decodeTable } from "../../src/reading/snapshot";
 import { allCurves, inForceAt, layerCurve, placeOfShare } from "../../src/tolerances/share_curves";
 import { layerMeta, pack } from "../helpers/pack";

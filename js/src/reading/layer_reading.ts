@@ -1,11 +1,8 @@
-/** What is known of a layer and of its units at given tolerances. */
+/** The figures of one layer at given tolerances. */
 
 import { readFigures } from "./layer_figures";
 import type { LayerMeta, TableSnapshot } from "./snapshot";
 import { locate, locateLayer, type Place, type Tolerances, thresholdOf } from "./threshold";
-
-export type { UnitsReading } from "./per_unit_reader";
-export { readUnits, readUnitsAt, UnitReader } from "./unit_reader";
 
 interface LayerBound {
   readonly mean: number;

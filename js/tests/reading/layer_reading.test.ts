@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { readLayer, readUnitsAt } from "../../src/reading/layers";
+import { readLayer } from "../../src/reading/layer_reading";
 import { decodeTable, decodeUnits } from "../../src/reading/snapshot";
+import { UnitReader } from "../../src/reading/unit_reader";
 import { layerMeta, pack } from "../helpers/pack";
 
 const STOPS = [0, 0.1, 1];
@@ -92,22 +93,22 @@ describe("readLayer", () => {
   });
 });
 
-describe("readUnitsAt", () => {
+describe("units at tolerances", () => {
   const all = units([0, 1, 2, 3], [0, 1, 2, 10, 1, 2, 3, 10, 5, 6, 7, 10, 10, 10, 10, 10]);
 
   it("takes the counts of a stop", () => {
-    const reading = readUnitsAt(TABLE, all, AT);
+    const reading = new UnitReader().read(TABLE, all, AT);
     expect(Array.from(reading.lower)).toEqual([1, 2, 3, 10]);
     expect(reading.exact).toBe(true);
     expect(reading.lowerColumn).toBe(1);
   });
 
   it("brackets between stops and between the columns at hand", () => {
-    const between = readUnitsAt(TABLE, all, { ...AT, atol: 0.5 });
+    const between = new UnitReader().read(TABLE, all, { ...AT, atol: 0.5 });
     expect([between.exact, between.lowerColumn]).toEqual([false, 1]);
     expect(Array.from(between.upper)).toEqual([5, 6, 7, 10]);
     const few = units([0, 3], [0, 1, 2, 10, 10, 10, 10, 10]);
-    const wide = readUnitsAt(TABLE, few, AT);
+    const wide = new UnitReader().read(TABLE, few, AT);
     expect(Array.from(wide.lower)).toEqual([0, 1, 2, 10]);
     expect(Array.from(wide.upper)).toEqual([10, 10, 10, 10]);
     expect([wide.exact, wide.lowerColumn]).toEqual([false, 0]);
@@ -115,7 +116,11 @@ describe("readUnitsAt", () => {
 
   it("falls back to none and to every probe where no column is at hand", () => {
     const one = units([1], [1, 2, 3, 10]);
-    expect(Array.from(readUnitsAt(TABLE, one, { ...AT, atol: 0 }).lower)).toEqual([0, 0, 0, 0]);
-    expect(Array.from(readUnitsAt(TABLE, one, { ...AT, atol: 1 }).upper)).toEqual([10, 10, 10, 10]);
+    expect(Array.from(new UnitReader().read(TABLE, one, { ...AT, atol: 0 }).lower)).toEqual([
+      0, 0, 0, 0,
+    ]);
+    expect(Array.from(new UnitReader().read(TABLE, one, { ...AT, atol: 1 }).upper)).toEqual([
+      10, 10, 10, 10,
+    ]);
   });
 });
