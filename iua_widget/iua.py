@@ -2,58 +2,32 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from iua_widget.common.arguments import known_arguments_only
-from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.common.atomic_write import as_path
-from iua_widget.common.interrupts import interrupts_held
-from iua_widget.common.layer_names import base_of, choose_layers, unknown_layer
-from iua_widget.common.turn_lock import TurnLock
-from iua_widget.common.words import named
-from iua_widget.engines.choice import EngineName, choose_engine
-from iua_widget.errors import (
-    FileError,
-    IUAError,
-    IUAWarning,
-    MemoryBudgetError,
-    MergeError,
-    NoProbesError,
-    ProducerError,
-    ToleranceError,
-    UnitsError,
-)
-from iua_widget.files.checkpoint import Checkpoint
-from iua_widget.memory.budget import MemoryBudget
+from iua_widget.common.layer_names import choose_layers
+from iua_widget.engines.choice import EngineName
+from iua_widget.errors import IUAWarning, MergeError
+from iua_widget.files.checkpoint import begin, checkpoint_at
+from iua_widget.files.run_file import read_run, write_run
 from iua_widget.memory.plan import plan_table
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
-from iua_widget.reading.notes import notes_of_both, tally_notes, zero_notes
-from iua_widget.reading.recount import SAME_DATA, LayerRecount, Recount, RecountBatch
 from iua_widget.reading.results import LayerResult, Reading, read_layer
-from iua_widget.run.batch import PendingBatch, merged_order
-from iua_widget.run.failure import Failure
+from iua_widget.run.failure import partial_kept
+from iua_widget.run.loop import recount
+from iua_widget.run.merge import merged, weights_differ
+from iua_widget.run.notes import OTHER_WEIGHTS, all_notes
 from iua_widget.run.open import open_source
-from iua_widget.sources.position import Position
-from iua_widget.sources.source import Source
-from iua_widget.tally.tally import Tally, count_waiting, first_difference
-from iua_widget.tolerances import DEFAULT_TAU, Scale, Stops, Tolerances
-from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan
+from iua_widget.run.progress import drive
+from iua_widget.run.run import Run
+from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from iua_widget.files.run_file import SavedRun
-
-
-_OTHER_WEIGHTS: Final = (
-    "The model's weights were not the same in all that was counted here: the figures are of "
-    "several models together, and of none of them alone."
-)
 
 
 class IUA:
@@ -115,6 +89,8 @@ class IUA:
     2
     """
 
+    __slots__ = ("__weakref__", "_run")
+
     Result: ClassVar = LayerResult
 
     class VisType:
@@ -139,31 +115,17 @@ class IUA:
         engine: EngineName = "auto",
         memory: str | int | None = None,
     ) -> None:
-        options = CountOptions(
-            tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
-            stops=stops,
-            keep_inactive=keep_inactive,
-            units=units,
-            channel_axis=channel_axis,
-            engine=engine,
-            memory=memory,
+        self._run = Run(
+            CountOptions(
+                tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
+                stops=stops,
+                keep_inactive=keep_inactive,
+                units=units,
+                channel_axis=channel_axis,
+                engine=engine,
+                memory=memory,
+            )
         )
-        self._options, self._engine = options, choose_engine(engine)
-        tolerances = options.tolerances
-        self.rtol, self.atol, self.scale = tolerances.rtol, tolerances.atol, tolerances.scale
-        self.dead_at, self.tau = tolerances.dead_at, tolerances.tau
-        self._stops = options.grid
-        self._keep_inactive = options.keep_inactive
-        self._budget = MemoryBudget(options)
-        self._probes = 0
-        self._position: Position | None = Position()
-        self._source_notes: dict[str, None] = {}
-        self._steady = True
-        self._weights: dict[str, None] = {}
-        self._failure: Failure | None = None
-        self._tallies: dict[str, Tally] = {}
-        self._recount: Recount | None = None
-        self._lock = TurnLock()
 
     @staticmethod
     @known_arguments_only
@@ -342,12 +304,8 @@ class IUA:
         >>> IUA.introspect(batches, atol=0.1)
         IUA(1 layer, 128 probes, 70 stops)
         """
-        iua = IUA(
-            rtol=rtol,
-            atol=atol,
-            scale=scale,
-            dead_at=dead_at,
-            tau=tau,
+        counting = CountOptions(
+            tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
             stops=stops,
             keep_inactive=keep_inactive,
             units=units,
@@ -355,7 +313,7 @@ class IUA:
             engine=engine,
             memory=memory,
         )
-        options = SourceOptions(
+        opening = SourceOptions(
             layers=layers,
             batch_size=batch_size,
             mask=mask,
@@ -364,232 +322,24 @@ class IUA:
             mode=mode,
             calls=calls,
         )
-        source = open_source(producer, loader, options)
-        checkpoint = _checkpoint(resume, save_every)
-        if checkpoint is not None and checkpoint.path.exists():
-            iua._go_on_from(checkpoint.path, source.weights)
-            checkpoint.went_on(iua)
-        steps = iua.count(source, onward=checkpoint is not None)
-        try:
-            with closing(steps):
-                for _ in _with_bar(steps, source, iua.probes) if progress else steps:
-                    if checkpoint is not None:
-                        checkpoint.counted(iua)
-            if checkpoint is not None:
-                checkpoint.save(iua)
+        source = open_source(producer, loader, opening)
+        run, steps = begin(counting, source, checkpoint_at(resume, save_every))
+        iua = iua_of(run)
+        with partial_kept(iua):
+            drive(steps, source, progress=progress, counted=run.probes)
             for note in iua.notes:
                 warnings.warn(note, IUAWarning, stacklevel=3)
-        except BaseException as error:  # Ctrl-C at any moment, too, and a disk that is full
-            _keep(iua, error)
-            if checkpoint is not None:
-                checkpoint.save_after(error, iua)
-            raise
         return iua
 
-    def _go_on_from(self, path: Path, weights: str | None) -> None:
-        """Take what a file holds as the beginning of this run.
-
-        Raises
-        ------
-        FileError
-            If it cannot be read, or cannot be the beginning of this run.
-        """
-        from iua_widget.files.run_file import read_run
-
-        saved = read_run(path, self._engine)
-        must_agree = ["units", "channel_axis", "keep_inactive"]
-        if self._keep_inactive:
-            must_agree.append("atol")
-        here, there = self._settings(), saved.settings
-        reasons = [
-            f"{name} was {there[name]!r} and is {here[name]!r} now"
-            for name in must_agree
-            if here[name] != there[name]
-        ]
-        if here["stops"] != there["stops"]:
-            first = first_difference(here["stops"], there["stops"])
-            numbers = f"it has {len(there['stops'])} stops, and here there are {len(here['stops'])}"
-            reasons.append(f"{numbers}: they first differ at {first:g}")
-        if weights is not None and saved.weights and weights not in saved.weights:
-            reasons.append("the model had other weights")
-        if saved.position is None:
-            reasons.append("it holds several runs, merged, or counted one after the other")
-        if reasons:
-            message = (
-                f"the run cannot go on from {str(path)!r}: {reasons[0]}. Use the same settings, or "
-                "another file to begin anew."
-            )
-            raise FileError(message)
-        self._take(saved)
-
-    def _settings(self) -> dict[str, Any]:
-        """What `IUA` is made with, as JSON can hold it."""
-        return {
-            "rtol": self.rtol,
-            "atol": self.atol,
-            "scale": self.scale,
-            "dead_at": self.dead_at,
-            "tau": self.tau,
-            "stops": self.stops,
-            "keep_inactive": self._keep_inactive,
-            "units": self._options.units,
-            "channel_axis": self._options.channel_axis,
-            "memory": self._options.memory,
-        }
-
-    def _take(self, saved: SavedRun) -> None:
-        self._tallies, self._probes, self._position = saved.tallies, saved.probes, saved.position
-        self._source_notes = dict.fromkeys(saved.notes)
-        self._steady, self._weights = saved.steady, dict.fromkeys(saved.weights)
-
-    def count(self, source: Source, *, onward: bool = False) -> Generator[int]:
-        """Count a source batch by batch, yielding the probes of each once it is counted.
-
-        Parameters
-        ----------
-        source : Source
-            As `open_source` makes it.
-        onward : bool
-            Whether to pass over the batches that have been counted before, which must be the same
-            again. Otherwise the source is another part of the data.
-
-        Yields
-        ------
-        int
-            Probes of the batch just counted.
-
-        Raises
-        ------
-        ProducerError
-            As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
-        """
-        position = self._begin(source, onward=onward)
-        number = position.batches
-        pending = self._pending(source, number)
-        ended_by_caller = False
-
-        def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
-            pending.record(layer, value, origin)
-
-        def restart() -> None:
-            nonlocal pending
-            pending = self._pending(source, number)
-
-        try:
-            with closing(source.batches(record, restart, position)) as batches:
-                for probes in batches:
-                    coming = pending.check_complete()
-                    with interrupts_held(), self._lock:
-                        self._budget.fit(
-                            self._tallies,
-                            coming,
-                            inputs=self._probes + probes,
-                            total=source.total,
-                        )
-                        self._tallies = pending.commit(coming)
-                        self._recount = None  # it lacks these probes
-                        self._probes += probes
-                        self._source_notes = _noted(source)
-                        position.counted(probes)
-                        number += 1
-                    pending = self._pending(source, number)
-                    ended_by_caller = True
-                    yield probes
-                    ended_by_caller = False
-            with interrupts_held(), self._lock:
-                count_waiting(self._tallies.values())
-            self._check_counted(source)
-            if not self._weights:  # those of lazy modules come with the first batch
-                self._see_weights(source)
-            self._source_notes = _noted(source)
-        except IUAError as error:
-            self._ended_by(error)
-            raise
-        except (Exception, GeneratorExit) as error:
-            if isinstance(error, GeneratorExit) and ended_by_caller:
-                raise
-            raise self._broken_off(source, number, error) from error
-        except BaseException as error:
-            _keep(self, error)
-            self._failure = Failure.of(error, self._probes)
-            raise
-        finally:
-            with interrupts_held(), self._lock:
-                for tally in self._tallies.values():
-                    tally.release_buffers()
-                self._engine.rest()
-
-    def _begin(self, source: Source, *, onward: bool) -> Position:
-        self._failure = None
-        if not self._probes:
-            self._weights = {}
-        self._see_weights(source)
-        if not onward:
-            self._position = Position() if not self._probes else None
-        self._steady = self._steady and source.steady
-        position = self._position or Position()
-        position.merged = self._merged_calls()
-        return position
-
-    def _broken_off(self, source: Source, number: int, error: BaseException) -> ProducerError:
-        kept = " What was counted before it is kept." if number else ""
-        message = f"{source.label} raised {type(error).__name__} in batch {number}: {error}.{kept}"
-        wrapped = ProducerError(message, batch=number)
-        self._ended_by(wrapped)
-        return wrapped
-
-    def _ended_by(self, error: IUAError) -> None:
-        error.partial = self
-        self._failure = Failure.of(error, self._probes)
-
-    def _merged_calls(self) -> frozenset[str] | None:
-        """Whose calls are merged in what was counted; None where nothing was."""
-        if not self._tallies:
-            return None
-        return frozenset(base_of(name) for name, t in self._tallies.items() if t.merged_calls)
-
-    def _check_counted(self, source: Source) -> None:
-        if not self._tallies:
-            message = f"{source.label} gave no batch with a response: there is nothing to count."
-            raise ProducerError(message)
-
-    def _pending(self, source: Source, number: int) -> PendingBatch:
-        return PendingBatch(
-            number,
-            self._tallies,
-            rule=self._options.rule,
-            new_tally=self._new_tally,
-            budget=self._budget,
-            engine=self._engine,
-            steady=source.steady,
-            whole=source.whole_batches,
-            total=source.total,
-        )
-
-    def _new_tally(self, unit_shape: tuple[int, ...], kind: str, plan: UnitPlan) -> Tally:
-        return Tally(
-            self._stops,
-            unit_shape,
-            kind=kind,
-            plan=plan,
-            inactive_at=self.atol if self._keep_inactive else None,
-            engine=self._engine,
-        )
-
-    def _tally_or_empty(self, layer: str, like: Tally) -> Tally:
-        """A layer's tally; one of no probe where only another run has reached the layer."""
-        here = self._tallies.get(layer)
-        return here or self._new_tally(like.unit_shape, like.kind, like.plan)
+    @property
+    def tolerances(self) -> Tolerances:
+        """The tolerances of `results`, and of all that is read without naming others."""
+        return self._run.options.tolerances
 
     @property
     def stops(self) -> tuple[float, ...]:
         """The tolerances at which every count is exact, ascending; the first is 0."""
-        return self._stops.values
-
-    @property
-    def grid(self) -> Stops:
-        """The stops as the grid on which thresholds are located."""
-        return self._stops
+        return self._run.options.grid.values
 
     @property
     def plan(self) -> pd.DataFrame:
@@ -614,37 +364,24 @@ class IUA:
           layer  units  stops  of   bytes
         0     a   1000     70  70  113000
         """
-        return plan_table(self._budget.plans, len(self._stops))
+        return plan_table(self._run.budget.plans, len(self.stops))
 
     @property
     def memory(self) -> int:
         """Bytes that a run may hold."""
-        return self._budget.bytes
-
-    @property
-    def held(self) -> int:
-        """Bytes that the counts take now. See `plan` for what they will take.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> IUA.introspect({"a": np.zeros((8, 1000), np.float32)}).held
-        113000
-        """
-        return sum(tally.nbytes for tally in self._tallies.values())
+        return self._run.budget.bytes
 
     @property
     def layers(self) -> list[str]:
         """The names of the layers, in the order of the network."""
-        return list(self._tallies)
+        return list(self._run.tallies)
 
     @property
     def probes(self) -> int:
         """Inputs counted so far. A layer counted by token has more probes: see its result."""
-        return self._probes
+        return self._run.probes
 
     @property
-    @as_ieee
     def notes(self) -> list[str]:
         """What a reader should know beside the figures.
 
@@ -653,33 +390,7 @@ class IUA:
         batches they came first, masks that do not fit, tolerances that vanish in a layer's
         precision, and the like; one sentence or two each.
         """
-        with self._lock:
-            return [*self.notes_at(self.atol), *zero_notes(self._tallies, self.tolerances())]
-
-    @as_ieee
-    def notes_at(self, atol: float) -> list[str]:
-        """The `notes` where `atol` is the tolerance on show."""
-        with self._lock:
-            notes = [
-                *self.kept_notes(),
-                *self._weights_notes(),
-                *tally_notes(self._tallies, atol, self._probes),
-            ]
-            thinned = [name for name, tally in self._tallies.items() if tally.thinned]
-            if thinned:
-                notes.append(self._thinned_note(thinned))
-            return notes
-
-    def _check_weights(self, source: Source) -> None:
-        weights = source.weights if self._weights else None
-        if weights is not None and weights not in self._weights:
-            message = f"the model has other weights than when it was counted first. {SAME_DATA}"
-            raise ProducerError(message)
-
-    def _see_weights(self, source: Source) -> None:
-        weights = source.weights
-        if weights is not None:
-            self._weights[weights] = None
+        return all_notes(self._run, self.tolerances)
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -697,42 +408,7 @@ class IUA:
         >>> one.weights == other.weights
         True
         """
-        return tuple(self._weights)
-
-    def _weights_notes(self) -> list[str]:
-        return [_OTHER_WEIGHTS] if len(self._weights) > 1 else []
-
-    def kept_notes(self) -> list[str]:
-        """Those of the `notes` that cannot be told from the counts, and are saved with them."""
-        broke_off = [] if self._failure is None else [self._failure.note]
-        return [*self._source_notes, *broke_off]
-
-    @property
-    def failure(self) -> Failure | None:
-        """What the run broke off with, which `notes` tell; None where it has not."""
-        return self._failure
-
-    def nothing_counted(self, so: str) -> NoProbesError:
-        """The error for a reader of what is not there: it leads to what ended the run.
-
-        Parameters
-        ----------
-        so : str
-            What cannot be done, such as ``"there is nothing to read"``.
-        """
-        if self._failure is None:
-            return NoProbesError(f"nothing has been counted yet, so {so}.")
-        return self._failure.reported(f"nothing was counted, so {so}")
-
-    def _thinned_note(self, layers: list[str]) -> str:
-        fewest = min(len(self._tallies[layer].columns) for layer in layers) - 1
-        counted_here = self._budget.plans or self._budget.asked is not None
-        within = f"memory={self._budget.words!r}" if counted_here else "the memory that was free"
-        return (
-            f"Units are counted at fewer tolerances in {named(layers)} (at {fewest} of "
-            f"{len(self._stops)} at the fewest), to stay within {within}; between these they are "
-            "known as ranges."
-        )
+        return tuple(self._run.weights)
 
     @property
     def results(self) -> Mapping[str, LayerResult]:
@@ -748,6 +424,7 @@ class IUA:
     @known_arguments_only
     def at(
         self,
+        *,
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
@@ -790,23 +467,8 @@ class IUA:
         >>> between.exact, between.lower["a"], between.upper["a"]
         (False, array([1]), array([2]))
         """
-        tolerances = self.tolerances(atol, rtol, scale, dead_at, tau)
-        with self._lock:
-            self._check_read()
-            results = {
-                name: read_layer(tally, tolerances, self.recounted(name, tolerances))
-                for name, tally in self._tallies.items()
-            }
-        return Reading(results, tolerances)
-
-    def _check_read(self) -> None:
-        if self._probes:
-            return
-        if self._tallies and self._failure is None:
-            message = "the producer gave only empty batches: there is nothing to read."
-            raise NoProbesError(message)
-        so = "there is nothing to read"
-        raise self.nothing_counted(so)
+        given = {"atol": atol, "rtol": rtol, "scale": scale, "dead_at": dead_at, "tau": tau}
+        return _read(self._run, self.tolerances.but(**given))
 
     @known_arguments_only
     def recount(
@@ -864,7 +526,7 @@ class IUA:
         >>> exact.unit_inactive_count, iua.at(atol=0.19).exact
         (array([2, 1]), True)
         """
-        tolerances = self.tolerances(atol, rtol, scale, None)
+        tolerances = self.tolerances.but(atol=atol, rtol=rtol, scale=scale)
         options = SourceOptions(
             layers=layers,
             batch_size=batch_size,
@@ -875,64 +537,8 @@ class IUA:
             calls=calls,
         )
         source = open_source(producer, loader, options)
-        steps = self.recounting(source, tolerances)
-        for _ in _with_bar(steps, source, 0) if progress else steps:
-            pass
-        return self.at(tolerances.atol, tolerances.rtol, tolerances.scale)
-
-    def recounting(self, source: Source, tolerances: Tolerances) -> Generator[int]:
-        """Recount a source batch by batch, yielding the probes of each: what `recount` drives.
-
-        Raises
-        ------
-        NoProbesError, ProducerError
-            As `recount`.
-        """
-        with self._lock:
-            tallies, counted = self._tallies, self._probes
-            if not counted:
-                so = "there is nothing to count again"
-                raise self.nothing_counted(so)
-            self._check_weights(source)
-            recount = Recount.of(tallies, tolerances)
-        position = Position(merged=self._merged_calls())
-        number = 0
-        batch = RecountBatch(number, tallies, recount)
-
-        def record(layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
-            batch.record(layer, value, origin)
-
-        def restart() -> None:
-            nonlocal batch
-            batch = RecountBatch(number, tallies, recount)
-
-        try:
-            with closing(source.batches(record, restart, position)) as batches:
-                for probes in batches:
-                    batch.commit()
-                    number += 1
-                    batch = RecountBatch(number, tallies, recount)
-                    yield probes
-        except IUAError:
-            raise
-        except Exception as error:
-            message = f"{source.label} raised {type(error).__name__} in batch {number}: {error}."
-            raise ProducerError(message, batch=number) from error
-        with self._lock:
-            recount.check(tallies, same=self._probes == counted)
-            self._recount = recount
-
-    @property
-    def last_recount(self) -> Recount | None:
-        """The last recount, unless more has been counted since."""
-        return self._recount
-
-    def recounted(self, layer: str, tolerances: Tolerances) -> LayerRecount | None:
-        """What the last recount says of a layer, if it was made at these tolerances."""
-        recount = self._recount
-        if recount is None or not recount.answers(tolerances):
-            return None
-        return recount.layers[layer]
+        drive(recount(self._run, source, tolerances), source, progress=progress)
+        return _read(self._run, tolerances)
 
     @known_arguments_only
     def units(
@@ -972,10 +578,10 @@ class IUA:
         """
         from iua_widget.reading.tables import unit_table
 
-        tolerances = self.tolerances(atol, rtol, scale, dead_at, tau)
-        with self._lock:
-            self._check_read()
-            return unit_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
+        given = {"atol": atol, "rtol": rtol, "scale": scale, "dead_at": dead_at, "tau": tau}
+        tolerances = self.tolerances.but(**given)
+        with self._run.being_read() as run:
+            return unit_table(run.tally(layer), tolerances, run.recounted(layer, tolerances))
 
     @known_arguments_only
     def channels(
@@ -1022,10 +628,10 @@ class IUA:
         """
         from iua_widget.reading.tables import channel_table
 
-        tolerances = self.tolerances(atol, rtol, scale, dead_at, tau)
-        with self._lock:
-            self._check_read()
-            return channel_table(self.tally(layer), tolerances, self.recounted(layer, tolerances))
+        given = {"atol": atol, "rtol": rtol, "scale": scale, "dead_at": dead_at, "tau": tau}
+        tolerances = self.tolerances.but(**given)
+        with self._run.being_read() as run:
+            return channel_table(run.tally(layer), tolerances, run.recounted(layer, tolerances))
 
     @known_arguments_only
     def worst(
@@ -1098,63 +704,22 @@ class IUA:
         from iua_widget.reading.worst_units import check_number, check_ranked_by, find_worst
 
         n, by = check_number(n), check_ranked_by(by)
-        at = self.tolerances(atol, rtol, scale, dead_at)
-        with self._lock:
-            self._check_read()
-            chosen = choose_layers(layers, self.layers)
-            tallies = {name: self.tally(name) for name in chosen}
-            worst = find_worst(tallies, [at], n, by=by, positions=positions, recount=self._recount)
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at)
+        with self._run.being_read() as run:
+            tallies = {name: run.tallies[name] for name in choose_layers(layers, self.layers)}
+            worst = find_worst(tallies, [at], n, by=by, positions=positions, recount=run.recount)
         return worst_table(tallies, at, worst, by=by, positions=positions)
-
-    def tolerances(
-        self,
-        atol: float | None = None,
-        rtol: float | None = None,
-        scale: Scale | None = None,
-        dead_at: float | None = None,
-        tau: float | None = None,
-    ) -> Tolerances:
-        """Check what is given; what is left out is as given to `introspect`.
-
-        Raises
-        ------
-        ToleranceError
-            If one of them cannot be used.
-        """
-        ours = Tolerances(self.rtol, self.atol, self.scale, self.dead_at, self.tau)
-        return ours.but(rtol=rtol, atol=atol, scale=scale, dead_at=dead_at, tau=tau)
 
     def to_pandas(self) -> pd.DataFrame:
         """The layer table at the tolerances of `results`: see `Reading.to_pandas`."""
         return self.at().to_pandas()
 
-    def tally(self, layer: str) -> Tally:
-        """The counts of one layer.
-
-        Raises
-        ------
-        LayerSelectionError
-            If there is no such layer.
-        """
-        if not self._tallies and self._failure is not None:
-            so = "there are no layers"
-            raise self.nothing_counted(so)
-        try:
-            return self._tallies[layer]
-        except (KeyError, TypeError):
-            raise unknown_layer(layer, self.layers) from None
-
-    @property
-    def lock(self) -> TurnLock:
-        """Held while a batch is counted: hold it to read several tallies of the same moment."""
-        return self._lock
-
-    def merge(*runs: IUA) -> IUA:
+    def merge(*iuas: IUA) -> IUA:
         """A new result of several streams, as if one run had counted them one after another.
 
         Parameters
         ----------
-        *runs : IUA
+        *iuas : IUA
             Of the same layers, units and stops: runs over several shards of the data, of several
             processes, or loaded from files. Called on a run, that is the first. Of a model, a
             layer may be there that some of them never reached.
@@ -1181,55 +746,21 @@ class IUA:
         >>> IUA.merge(*shards)
         IUA(1 layer, 4 probes, 70 stops)
         """
-        for run in runs:
-            if not isinstance(run, IUA):
+        for one in iuas:
+            if not isinstance(one, IUA):
                 message = (
-                    f"an IUA can be merged with an IUA, and {type(run).__name__} is none: write "
+                    f"an IUA can be merged with an IUA, and {type(one).__name__} is none: write "
                     "IUA.merge(one, other), of files IUA.merge(*map(IUA.load, paths))."
                 )
                 raise MergeError(message)
-        if not runs:
+        if not iuas:
             message = "there is nothing to merge: write IUA.merge(one, other)."
             raise MergeError(message)
-        merged = functools.reduce(IUA._merged, runs)
-        if len({frozenset(run.weights) for run in runs if run.weights}) > 1:
-            warnings.warn(_OTHER_WEIGHTS, IUAWarning, stacklevel=2)
-        return merged
-
-    def _merged(self, other: IUA) -> IUA:
-        both = set(self.layers) & set(other.layers)
-        apart = [name for name in merged_order(self.layers, other.layers) if name not in both]
-        # A model may pass by a layer; arrays of other names are another network's.
-        if apart and (not both or self._steady or other._steady):
-            here = sorted(set(self.layers) - set(other.layers))
-            there = sorted(set(other.layers) - set(self.layers))
-            message = f"the layers differ: only here {here[:5]}, only there {there[:5]}."
-            raise MergeError(message)
-        both_keep = self._keep_inactive and other._keep_inactive
-        merged = IUA(**{**self._settings(), "keep_inactive": both_keep})
-        merged._engine = self._engine
-        merged._position = None
-        # In one order whichever is merged into which: two threads may merge both ways at once.
-        first, second = sorted((self._lock, other._lock), key=id)
-        with first, second:
-            merged._probes = self._probes + other._probes
-            merged._source_notes = dict.fromkeys(
-                notes_of_both(self.kept_notes(), other.kept_notes())
-            )
-            merged._steady = self._steady and other._steady
-            merged._weights = self._weights | other._weights
-            if apart:
-                note = f"Only in some of the runs that were merged was there {named(apart)}."
-                merged._source_notes[note] = None
-            for name in merged_order(self.layers, other.layers):
-                known = self._tallies.get(name) or other._tallies[name]
-                mine = self._tally_or_empty(name, known)
-                try:
-                    merged._tallies[name] = mine.merged(other._tally_or_empty(name, known))
-                except MergeError as error:
-                    message = f"layer {name!r}: {error}"
-                    raise MergeError(message) from None
-        return merged
+        runs = [run_of(one) for one in iuas]
+        whole = merged(runs)
+        if weights_differ(runs):
+            warnings.warn(OTHER_WEIGHTS, IUAWarning, stacklevel=2)
+        return iuas[0] if len(iuas) == 1 else iua_of(whole)
 
     @known_arguments_only
     def save(self, path: str | Path) -> Path:
@@ -1262,21 +793,8 @@ class IUA:
         ...     IUA.load(iua.save(f"{folder}/run.iua"))
         IUA(1 layer, 2 probes, 70 stops)
         """
-        from iua_widget.files.run_file import SavedRun, write_run
-
         path = as_path(path)
-        with self._lock:
-            notes = self.kept_notes()
-            run = SavedRun(
-                self._settings(),
-                self._probes,
-                notes,
-                self._position,
-                self._tallies,
-                self._steady,
-                list(self._weights),
-            )
-            write_run(path, run)
+        write_run(path, self._run)
         return path
 
     @staticmethod
@@ -1296,22 +814,11 @@ class IUA:
             If the file is not there, is truncated, altered, of a newer version, or was not written
             by `save`.
         """
-        from iua_widget.files.run_file import read_run
+        return iua_of(read_run(as_path(path), engine))
 
-        path = as_path(path)
-        saved = read_run(path, choose_engine(engine))
-        try:
-            iua = IUA(**saved.settings, engine=engine)
-        except (MemoryBudgetError, ToleranceError, UnitsError) as error:
-            message = f"{str(path)!r} holds settings that cannot be: {error}"
-            raise FileError(message) from None
-        iua._take(saved)
-        return iua
-
-    @staticmethod
     @known_arguments_only
     def show(
-        iua: IUA | Reading,
+        iua: IUA | Reading,  # noqa: N805  (DNIKit's name, and IUA.show(iua) works, too)
         *,
         vis_type: str = VisType.TABLE,
         response_names: str | Iterable[str] | None = None,
@@ -1321,7 +828,8 @@ class IUA:
         Parameters
         ----------
         iua : IUA or Reading
-            A result, or a result at other tolerances (``iua.at(atol=1e-3)``).
+            A result, or a result at other tolerances: ``IUA.show(iua.at(atol=1e-3))``. Written
+            ``iua.show()``, it is this one.
         vis_type : {IUA.VisType.TABLE, IUA.VisType.CHART}
         response_names : str or iterable of str, optional
             The layers to show; all by default.
@@ -1343,6 +851,14 @@ class IUA:
             If `vis_type` is neither.
         TypeError
             If `iua` is neither.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> iua.show()[["response", "mean inactive", "dead units"]]
+          response  mean inactive  dead units
+        0     relu            1.5           1
         """
         if not isinstance(iua, (IUA, Reading)):
             message = (
@@ -1363,43 +879,75 @@ class IUA:
         )
         raise ValueError(message)
 
+    @known_arguments_only
+    def plot(self, response_names: str | Iterable[str] | None = None) -> Any:
+        """Draw a heatmap of each layer's units: what `show` draws as charts.
+
+        Parameters
+        ----------
+        response_names : str or iterable of str, optional
+            The layers to draw; all by default.
+
+        Returns
+        -------
+        altair.Chart or numpy.ndarray of altair.Chart
+            One chart for one layer, an array of them for several.
+
+        Raises
+        ------
+        LayerSelectionError
+            If a layer is not there, or none is asked for: `layers` has the names.
+        NoProbesError
+            If no probe has been counted: count first.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> type(iua.plot("relu")).__name__
+        'Chart'
+        """
+        return self.show(vis_type=IUA.VisType.CHART, response_names=response_names)
+
+    def __len__(self) -> int:
+        return len(self._run.tallies)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layers)
+
+    def __contains__(self, layer: object) -> bool:
+        return layer in self._run.tallies
+
+    def __getitem__(self, layer: str) -> LayerResult:
+        with self._run.being_read() as run:
+            tally, recounted = run.tally(layer), run.recounted(layer, self.tolerances)
+            return read_layer(tally, self.tolerances, recounted)
+
     def __repr__(self) -> str:
-        layers = f"{len(self._tallies)} layer{'' if len(self._tallies) == 1 else 's'}"
-        return f"IUA({layers}, {self.probes} probes, {len(self._stops)} stops)"
+        layers = f"{len(self)} layer{'' if len(self) == 1 else 's'}"
+        return f"IUA({layers}, {self.probes} probes, {len(self.stops)} stops)"
 
     def _repr_html_(self) -> str | None:
         return self.at()._repr_html_() if self.probes else None
 
 
-def _keep(iua: IUA, error: BaseException) -> None:
-    """Have what was counted at hand where a run has been interrupted, or could not be saved."""
-    if getattr(error, "partial", None) is None:
-        error.partial = iua  # type: ignore[attr-defined]
-        error.add_note("What was counted before is kept, as `partial` of this exception.")
+def iua_of(run: Run) -> IUA:
+    """The `IUA` that reads a run."""
+    iua = IUA.__new__(IUA)
+    iua._run = run  # noqa: SLF001
+    return iua
 
 
-def _noted(source: Source) -> dict[str, None]:
-    """What was noted about a source, and about the thread that counts it."""
-    return dict.fromkeys([*source.notes, *([FLUSHED] if flushes() else [])])
+def run_of(iua: IUA) -> Run:
+    """The run that an `IUA` reads."""
+    return iua._run  # noqa: SLF001
 
 
-def _with_bar(steps: Iterable[int], source: Source, counted: int) -> Generator[int]:
-    from tqdm.auto import tqdm
-
-    with tqdm(total=source.total, unit=" probes", desc=source.label, initial=counted) as bar:
-        for probes in steps:
-            bar.total = source.total
-            bar.update(probes)
-            yield probes
-
-
-def _checkpoint(resume: str | Path | None, save_every: int | None) -> Checkpoint | None:
-    if resume is not None:
-        return Checkpoint(resume, save_every)
-    if save_every is not None:
-        message = (
-            "save_every= says how often the run is saved to a file: name the file, too, with "
-            "resume='run.iua'."
-        )
-        raise ProducerError(message)
-    return None
+def _read(run: Run, tolerances: Tolerances) -> Reading:
+    """All layers of a run at some tolerances."""
+    with run.being_read():
+        results = {
+            name: read_layer(tally, tolerances, run.recounted(name, tolerances))
+            for name, tally in run.tallies.items()
+        }
+    return Reading(results, tolerances)

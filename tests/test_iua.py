@@ -23,6 +23,7 @@ from iua_widget import (
     ProducerError,
     ToleranceError,
 )
+from iua_widget.run.loop import count
 from iua_widget.sources.producers import as_source
 
 RNG = np.random.default_rng(7)
@@ -198,7 +199,7 @@ def test_dtypes_may_change_between_batches_and_each_is_compared_in_its_own() -> 
         np.isclose(small.astype(np.float16), 0, atol=3e-8) + 0 + np.isclose(small, 0, atol=3e-8)
     )
     np.testing.assert_array_equal(iua.results["a"].unit_inactive_count, expected[0])
-    assert iua.tally("a").dtypes == {"float16", "float64"}
+    assert iua._run.tally("a").dtypes == {"float16", "float64"}
 
 
 @pytest.mark.parametrize("tolerance", [{"atol": -1.0}, {"rtol": float("nan")}, {"atol": "1e-8"}])
@@ -377,6 +378,41 @@ def test_a_lazy_sequence_is_not_read_before_the_run() -> None:
             Lazy.read += 1
             return DATA
 
-    steps = IUA().count(as_source(Lazy()))
+    steps = count(IUA()._run, as_source(Lazy()))
     assert Lazy.read == 0
     assert sum(steps) == 3 * 84
+
+
+def test_a_result_reads_like_a_mapping_of_layers() -> None:
+    iua = IUA.introspect(DATA, atol=0.1)
+    assert len(iua) == 2
+    assert list(iua) == ["second", "first"]
+    assert "first" in iua
+    assert "third" not in iua
+    assert iua["first"].mean_inactive == iua.results["first"].mean_inactive
+    assert iua["first"].inactive == iua.results["first"].inactive
+    with pytest.raises(LayerSelectionError, match=r"no layer is named 'frist'"):
+        iua["frist"]
+    with pytest.raises(NoProbesError):
+        IUA()["first"]
+    assert len(IUA()) == 0
+
+
+def test_show_and_plot_are_methods_too() -> None:
+    iua = IUA.introspect(DATA)
+    pd.testing.assert_frame_equal(iua.show(), IUA.show(iua))
+    chart = IUA.show(iua, vis_type=IUA.VisType.CHART, response_names="second")
+    assert iua.plot("second").to_dict() == chart.to_dict()
+    assert iua.plot().shape == IUA.show(iua, vis_type=IUA.VisType.CHART).shape == (2,)
+    with pytest.raises(TypeError, match=r"'response_name'.*'response_names'"):
+        iua.plot(response_name="second")  # type: ignore[call-arg]
+
+
+def test_tolerances_are_named_where_results_are_read_at_others() -> None:
+    iua = IUA.introspect(DATA, atol=0.25, scale="unit_max")
+    assert (iua.tolerances.atol, iua.tolerances.scale) == (0.25, "unit_max")
+    assert iua.at(atol=0.5).tolerances == iua.tolerances.but(atol=0.5)
+    with pytest.raises(TypeError):
+        iua.at(0.5)  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        iua.tolerances.atol = 0.5  # type: ignore[attr-defined]

@@ -31,9 +31,9 @@ def test_numbers_may_be_arrays_without_axes(tmp_path: Path, make: Any) -> None:
     }
     iua = IUA.introspect(DATA, **wrapped, resume=tmp_path / "run.iua", save_every=make(2))
     assert IUA.show(iua).equals(IUA.show(expected))
-    assert iua._settings() == expected._settings()
-    assert iua.at(make(0.5)).atol == 0.5
-    assert IUA.load(tmp_path / "run.iua")._settings() == expected._settings()
+    assert iua._run.options == expected._run.options
+    assert iua.at(atol=make(0.5)).tolerances.atol == 0.5
+    assert IUA.load(tmp_path / "run.iua")._run.options == expected._run.options
     assert IUA.introspect(DATA, scale=np.array("unit_max"), units=np.str_("channel")).probes == 12
 
 

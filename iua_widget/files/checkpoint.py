@@ -4,23 +4,66 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from iua_widget.common.atomic_write import as_path, file_to_replace
-from iua_widget.errors import FileError
-from iua_widget.options import check_count
+from iua_widget.errors import FileError, ProducerError
+from iua_widget.files.run_file import read_run, write_run
+from iua_widget.options import CountOptions, check_count
+from iua_widget.run.loop import count
+from iua_widget.run.run import Run
+from iua_widget.sources.source import Source
 
 _LEAST_SECONDS: Final = 10.0
 _SAVING_SHARE: Final = 20
 
 
-class _Saved(Protocol):
-    """What can be saved: an `IUA`."""
+def checkpoint_at(resume: str | Path | None, save_every: int | None) -> Checkpoint | None:
+    """The checkpoint that these options of `IUA.introspect` ask for; None if none.
 
-    def kept_notes(self) -> list[str]: ...
+    Raises
+    ------
+    ProducerError, FileError
+        If they cannot be used.
+    """
+    if resume is not None:
+        return Checkpoint(resume, save_every)
+    if save_every is not None:
+        message = (
+            "save_every= says how often the run is saved to a file: name the file, too, with "
+            "resume='run.iua'."
+        )
+        raise ProducerError(message)
+    return None
 
-    def save(self, path: Path) -> Any: ...
+
+def begin(
+    options: CountOptions, source: Source, checkpoint: Checkpoint | None
+) -> tuple[Run, Generator[int]]:
+    """Begin a run, or continue the one in the file of its checkpoint.
+
+    Returns
+    -------
+    Run
+        It has what was counted before, where it is continued.
+    generator of int
+        Counts the source batch by batch, and saves the run as it goes where there is a checkpoint.
+
+    Raises
+    ------
+    EngineError
+        If the engine cannot be had here.
+    FileError
+        If the file cannot be read, or cannot be the beginning of this run.
+    """
+    if checkpoint is None:
+        run = Run(options)
+        return run, count(run, source)
+    run = checkpoint.begin(options, source.weights)
+    return run, checkpoint.saving(count(run, source, onward=True), run)
 
 
 class Checkpoint:
@@ -54,11 +97,47 @@ class Checkpoint:
         self._wait = _LEAST_SECONDS
         self._last = time.monotonic()
 
-    def went_on(self, iua: _Saved) -> None:
-        """Take what was read from the file for what is in it."""
-        self._notes = iua.kept_notes()
+    def begin(self, options: CountOptions, weights: str | None) -> Run:
+        """A new run; where the file is there, the one that it holds, to be continued.
 
-    def counted(self, iua: _Saved) -> None:
+        Parameters
+        ----------
+        options : CountOptions
+        weights : str or None
+            The fingerprint of the model's weights now, where known.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be read, or cannot be the beginning of this run.
+        """
+        if not self.path.exists():
+            return Run(options)
+        run = read_run(self.path, options.engine)
+        reason = run.why_not_continued(options, weights)
+        if reason:
+            message = (
+                f"the run cannot go on from {str(self.path)!r}: {reason}. Use the same settings, "
+                "or another file to begin anew."
+            )
+            raise FileError(message)
+        run.continue_with(options)
+        self._notes = run.kept_notes
+        return run
+
+    def saving(self, steps: Generator[int], run: Run) -> Generator[int]:
+        """The steps of a run, which is saved as it goes, and at its end, whatever ends it."""
+        try:
+            with closing(steps):
+                for probes in steps:
+                    self._counted(run)
+                    yield probes
+            self._save(run)
+        except BaseException as error:  # Ctrl-C, the end of a run that is stopped, and a full disk
+            self._save_after(error, run)
+            raise
+
+    def _counted(self, run: Run) -> None:
         """Save, where it is time to, after a batch has been counted."""
         self._unsaved += 1
         if self._every is None:
@@ -66,27 +145,27 @@ class Checkpoint:
         else:
             due = self._unsaved >= self._every
         if due:
-            self.save(iua)
+            self._save(run)
 
-    def save(self, iua: _Saved) -> None:
+    def _save(self, run: Run) -> None:
         """Save what has not been saved yet."""
-        notes = iua.kept_notes()
+        notes = run.kept_notes
         if not self._unsaved and notes == self._notes:
             return
         start = time.monotonic()
         self._failed = True
-        iua.save(self.path)
+        write_run(self.path, run)
         self._failed = False
         self._last = time.monotonic()
         self._wait = max(_LEAST_SECONDS, _SAVING_SHARE * (self._last - start))
         self._unsaved, self._notes = 0, notes
 
-    def save_after(self, error: BaseException, iua: _Saved) -> None:
+    def _save_after(self, error: BaseException, run: Run) -> None:
         """Save what an error left unsaved; where that fails, the error is told so."""
         if self._failed or not self._unsaved:
             return  # it is that error, or the file has all that was counted
         try:
-            self.save(iua)
+            self._save(run)
         except Exception as unsaved:  # noqa: BLE001  (it must not hide the other)
             error.add_note(f"What was counted since the last save is not saved: {unsaved}")
 

@@ -101,7 +101,7 @@ class Container:
     """
 
     def __init__(self, path: Path, version: int) -> None:
-        self._path = path
+        self.path = path
         try:
             self._file = _opened(path)
         except FileNotFoundError:
@@ -165,7 +165,7 @@ class Container:
             If this does not hold.
         """
         if not holds:
-            message = f"{str(self._path)!r} holds what no run can have written: {what}."
+            message = f"{str(self.path)!r} holds what no run can have written: {what}."
             raise FileError(message)
 
     def _check_seal(self, version: int) -> None:
@@ -179,17 +179,17 @@ class Container:
                 if size and self._file.read(2) == b"PK"
                 else "was not written by IUA.save"
             )
-            message = f"{str(self._path)!r} {what}: it does not end as such a file does."
+            message = f"{str(self.path)!r} {what}: it does not end as such a file does."
             raise FileError(message)
         if int(seal[1]) > version:
             message = (
-                f"{str(self._path)!r} is of format version {int(seal[1])}, and this iua_widget "
+                f"{str(self.path)!r} is of format version {int(seal[1])}, and this iua_widget "
                 f"reads versions up to {version}: update it with pip install -U iua-widget."
             )
             raise FileError(message)
         if _digest(self._file, size - _DIGEST_SIZE) != seal[2].decode():
             message = (
-                f"{str(self._path)!r} has been damaged or altered since it was saved: its contents "
+                f"{str(self.path)!r} has been damaged or altered since it was saved: its contents "
                 "do not fit its checksum. Use another copy of it."
             )
             raise FileError(message)
@@ -236,7 +236,7 @@ class Container:
         except FileError:
             raise
         except Exception as error:  # no list of what libraries raise at such bytes is complete
-            message = f"{str(self._path)!r} is damaged: {type(error).__name__}: {error}."
+            message = f"{str(self.path)!r} is damaged: {type(error).__name__}: {error}."
             raise FileError(message) from error
 
 

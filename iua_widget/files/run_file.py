@@ -1,4 +1,4 @@
-"""A run as a file: what of an `IUA` is kept, and what must hold of it when it is read.
+"""A run as a file: what of it is kept, and what must hold of it when it is read.
 
 See ``docs/file-format.md`` for the layout.
 """
@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from iua_widget.engines.engine import Engine
+from iua_widget.engines.choice import EngineName, check_engine
+from iua_widget.errors import FileError, MemoryBudgetError, ToleranceError, UnitsError
 from iua_widget.files.container import Container, write_container
+from iua_widget.options import CountOptions
+from iua_widget.run.run import Run
 from iua_widget.sources.position import Position
 from iua_widget.tally.tally import Tally, TallyState
 from iua_widget.tally.unit_counts import COUNTER_DTYPES
-from iua_widget.tolerances import DEFAULT_TAU, Stops
+from iua_widget.tolerances import DEFAULT_TAU, Stops, Tolerances
 
 VERSION: Final = 1
 _LIMB: Final = 2**40
@@ -36,53 +39,43 @@ _LITTLE: Final = {f"uint{8 * width}": np.dtype(f"<u{width}") for width in (1, 2,
 _INT64, _FLOAT64 = np.dtype("<i8"), np.dtype("<f8")
 
 
-@dataclass(frozen=True, slots=True)
-class SavedRun:
-    """What a file holds of a run.
-
-    Attributes
-    ----------
-    settings : dict
-        ``rtol``, ``atol``, ``scale``, ``dead_at``, ``tau``, ``stops``, ``keep_inactive``,
-        ``units``, ``channel_axis``, ``memory``.
-    probes : int
-    notes : list of str
-    position : Position or None
-    tallies : dict of str to Tally
-    steady : bool
-        Whether every batch must give the same layers.
-    weights : sequence of str
-        Fingerprints of the models' parameters; none of producers.
-    """
-
-    settings: dict[str, Any]
-    probes: int
-    notes: list[str]
-    position: Position | None
-    tallies: dict[str, Tally]
-    steady: bool = True
-    weights: Sequence[str] = ()
-
-
-def write_run(path: Path, run: SavedRun) -> None:
-    """Write a run to a file.
+def write_run(path: Path, run: Run) -> None:
+    """Write a run to a file; should it be counting, it waits meanwhile.
 
     Raises
     ------
     FileError
         If it cannot be written there.
     """
-    states = [(name, tally.state()) for name, tally in run.tallies.items()]
-    position = run.position
-    facts = {
+    with run.lock:
+        states = [(name, tally.state()) for name, tally in run.tallies.items()]
+        facts = _facts(run, states)
+
+        def arrays() -> Iterator[tuple[str, np.ndarray]]:
+            for number, (_, state) in enumerate(states):
+                for key, array in state.arrays.items():
+                    yield f"layers/{number}/{key}", array
+
+        write_container(path, VERSION, facts, arrays())
+
+
+def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]:
+    """What of a run is kept as JSON."""
+    options, position = run.options, run.position
+    return {
         "format": "iua_widget run",
         "version": VERSION,
         "library": version("iua-widget"),
-        **run.settings,
+        **asdict(options.tolerances),
+        "stops": options.grid.values,
+        "keep_inactive": options.keep_inactive,
+        "units": options.units,
+        "channel_axis": options.channel_axis,
+        "memory": options.memory,
         "probes": run.probes,
-        "notes": run.notes,
+        "notes": run.kept_notes,
         "steady": run.steady,
-        "weights": list(run.weights),
+        "weights": run.weights,
         "position": position
         and {
             "batches": position.batches,
@@ -100,64 +93,67 @@ def write_run(path: Path, run: SavedRun) -> None:
         ],
     }
 
-    def arrays() -> Iterator[tuple[str, np.ndarray]]:
-        for number, (_, state) in enumerate(states):
-            for key, array in state.arrays.items():
-                yield f"layers/{number}/{key}", array
 
-    write_container(path, VERSION, facts, arrays())
-
-
-def read_run(path: Path, engine: Engine) -> SavedRun:
-    """Read a run from a file.
+def read_run(path: Path, engine: EngineName = "auto") -> Run:
+    """Read a run from a file, to be counted on by an engine.
 
     Raises
     ------
     FileError
         If it cannot be read, is no such file, is of a newer version, damaged, or holds what no run
         can have written.
+    EngineError
+        If the engine cannot be had.
     """
+    check_engine(engine)
     with Container(path, VERSION) as container:
         facts = _Facts(container.facts, container.require, "the run")
-        stops = Stops(facts.numbers("stops"))
-        ascending = list(stops.values) == container.facts["stops"]
-        container.require(ascending, "its stops do not ascend from 0")
-        container.require(facts.number("atol") in stops.values, "its atol is none of its stops")
-        settings = {
-            "rtol": facts.number("rtol"),
-            "atol": facts.number("atol"),
-            "scale": facts.text("scale"),
-            "dead_at": facts.number_or_none("dead_at") or 1.0,
-            "tau": facts.number_or("tau", default=DEFAULT_TAU),
-            "stops": stops.values,
-            "keep_inactive": facts.flag("keep_inactive"),
-            "units": facts.option("units", str),
-            "channel_axis": facts.option("channel_axis", int),
-            "memory": facts.amount("memory"),
-        }
-        tallies: dict[str, Tally] = {}
+        run = Run(_options(container, facts, engine))
         expected: set[str] = set()
         for number, layer in enumerate(facts.objects("layers")):
             prefix = f"layers/{number}/"
-            state = _read_layer(container, layer, stops, prefix)
+            state = _read_layer(container, layer, run.options.grid, prefix)
             expected |= {prefix + key for key in state.arrays}
             name = layer.text("name")
-            container.require(name not in tallies, f"layer {name!r} is there twice")
-            tallies[name] = Tally.from_state(stops, state, engine)
+            container.require(name not in run.tallies, f"layer {name!r} is there twice")
+            run.tallies[name] = Tally.from_state(run.options.grid, state, run.engine)
         strangers = sorted(container.names - expected)
         container.require(not strangers, f"{strangers[:3]} do not belong to it")
-        run = SavedRun(
-            settings,
-            facts.whole("probes"),
-            facts.texts("notes"),
-            _position(facts.optional("position")),
-            tallies,
-            facts.flag_or("steady", default=True),
-            facts.texts_or_empty("weights"),
-        )
+        run.probes = facts.whole("probes")
+        run.source_notes = facts.texts("notes")
+        run.position = _position(facts.optional("position"))
+        run.steady = facts.flag_or("steady", default=True)
+        run.weights = facts.texts_or_empty("weights")
         fault = _contradiction(run)
         container.require(not fault, fault)
         return run
+
+
+def _options(container: Container, facts: _Facts, engine: EngineName) -> CountOptions:
+    """The options with which a run was counted."""
+    stops = Stops(facts.numbers("stops"))
+    ascending = list(stops.values) == container.facts["stops"]
+    container.require(ascending, "its stops do not ascend from 0")
+    container.require(facts.number("atol") in stops.values, "its atol is none of its stops")
+    tolerances: dict[str, Any] = {
+        "rtol": facts.number("rtol"),
+        "atol": facts.number("atol"),
+        "scale": facts.text("scale"),
+        "dead_at": facts.number_or_none("dead_at") or 1.0,
+        "tau": facts.number_or("tau", default=DEFAULT_TAU),
+    }
+    counting: dict[str, Any] = {
+        "stops": stops.values,
+        "keep_inactive": facts.flag("keep_inactive"),
+        "units": facts.option("units", str),
+        "channel_axis": facts.option("channel_axis", int),
+        "memory": facts.amount("memory"),
+    }
+    try:
+        return CountOptions(tolerances=Tolerances(**tolerances), engine=engine, **counting)
+    except (MemoryBudgetError, ToleranceError, UnitsError) as error:
+        message = f"{str(container.path)!r} holds settings that cannot be: {error}"
+        raise FileError(message) from None
 
 
 class _Facts:
@@ -265,7 +261,7 @@ def _position(facts: _Facts | None) -> Position | None:
     return Position(facts.whole("batches"), facts.whole("probes"), facts.whole("checksum"))
 
 
-def _contradiction(run: SavedRun) -> str:
+def _contradiction(run: Run) -> str:
     """How the layers, the position and the run contradict each other; empty where they do not."""
     position, probes = run.position, run.probes
     if position is not None and position.probes != probes:

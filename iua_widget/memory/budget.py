@@ -41,7 +41,7 @@ _ON_DEVICE: Final = 4 + _NARROWEST
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class LayerBatch:
     """What a batch brings for one layer.
 
     Attributes
@@ -156,7 +156,7 @@ class MemoryBudget:
     def fit(
         self,
         tallies: Mapping[str, Tally],
-        coming: Mapping[str, Coming],
+        coming: Mapping[str, LayerBatch],
         *,
         inputs: int,
         total: int | None,
@@ -167,7 +167,7 @@ class MemoryBudget:
         ----------
         tallies : mapping of str to Tally
             All layers counted so far.
-        coming : mapping of str to Coming
+        coming : mapping of str to LayerBatch
             The batch to be counted next.
         inputs, total : int, int or None
             Inputs with this batch counted, and to be counted in all, where known.
@@ -207,7 +207,7 @@ def _need(  # noqa: PLR0917
     known: LayerNeed | None,
     layer: str,
     tally: Tally,
-    coming: Coming | None,
+    coming: LayerBatch | None,
     share: Fraction,
     fixed: int,
 ) -> LayerNeed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from iua_widget.reading.statistics import locate_counts
 from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
-from iua_widget.units.arrange import arrange
-from iua_widget.units.response import as_response
-from iua_widget.units.rule import UNKNOWN, Origin
 
 _BLOCK_VALUES: Final = 2**20
 
@@ -149,45 +146,6 @@ SAME_DATA: Final = (
     "A recount needs the same data, the same weights and no randomness (dropout, augmentation): "
     "count anew where they have changed."
 )
-
-
-class RecountBatch:
-    """Collects the responses of one batch, which count as a whole or not at all."""
-
-    def __init__(self, number: int, tallies: Mapping[str, Tally], recount: Recount) -> None:
-        self._number = number
-        self._tallies = tallies
-        self._recount = recount
-        self._parts: list[tuple[str, BatchRecount]] = []
-
-    @as_ieee
-    def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
-        """Take in one layer's response.
-
-        Raises
-        ------
-        ProducerError
-            If it has another shape than before.
-        """
-        tally = self._tallies.get(layer)
-        if tally is None:
-            return
-        response = as_response(value, layer=layer, batch=self._number)
-        arranged = arrange(response.values, tally.plan, origin.mask)
-        if arranged.unit_shape != tally.unit_shape:
-            message = (
-                f"layer {layer!r} has the shape {response.values.shape[1:]} in batch "
-                f"{self._number}, and had another when it was counted first. {SAME_DATA}"
-            )
-            raise ProducerError(message, layer=layer, batch=self._number)
-        self._parts.append(
-            (layer, self._recount.layers[layer].classify(np.asarray(arranged.values)))
-        )
-
-    def commit(self) -> None:
-        """Count the batch."""
-        for layer, counts in self._parts:
-            self._recount.layers[layer].add(counts)
 
 
 def _bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.ndarray]:

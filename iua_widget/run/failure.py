@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from iua_widget.errors import IUAError, NoProbesError
+from iua_widget.errors import FileError, IUAError, NoProbesError
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,22 @@ class Failure:
 
 def _gone() -> None:
     """The error of a failure that was copied, or came from another process."""
+
+
+@contextmanager
+def partial_kept(partial: Any) -> Iterator[None]:
+    """Have an error that ends this block hold what was counted before it.
+
+    Parameters
+    ----------
+    partial : IUA
+    """
+    try:
+        yield
+    except BaseException as error:  # Ctrl-C at any moment, too
+        if getattr(error, "partial", None) is None:
+            error.partial = partial  # type: ignore[attr-defined]
+            # The others say themselves what is kept.
+            if isinstance(error, FileError) or not isinstance(error, IUAError):
+                error.add_note("What was counted before is kept, as `partial` of this exception.")
+        raise

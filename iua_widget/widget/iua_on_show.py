@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
-from iua_widget.iua import IUA
-from iua_widget.sources.source import Source
+from iua_widget.iua import IUA, run_of
 from iua_widget.tolerances import Tolerances
-
-_TOLERANCES: Final = frozenset(field.name for field in fields(Tolerances))
 
 
 @dataclass(slots=True)
@@ -23,9 +19,8 @@ class OnShow:
 class IUAOnShow(IUA):
     """One and the same result as another `IUA`, with tolerances that follow a widget's.
 
-    What is counted, recounted, saved or merged is the other's; only `rtol`, `atol`, `scale`,
-    `dead_at` and `tau` are those on show, and what is read without naming others is read at
-    them.
+    What is counted, recounted, saved or merged is the other's; only `tolerances` are those on
+    show, and what is read without naming others is read at them.
 
     Parameters
     ----------
@@ -42,29 +37,21 @@ class IUAOnShow(IUA):
     (2, 1)
     """
 
-    def __init__(self, iua: IUA, on_show: OnShow) -> None:
-        # Not IUA's own: it has nothing but what it is read at.
-        base = iua.counted if isinstance(iua, IUAOnShow) else iua
-        self.__dict__.update(counted=base, _on_show=on_show)
+    __slots__ = ("_on_show", "counted")
 
     counted: IUA
     """The result itself, with the tolerances it began with."""
 
-    _on_show: OnShow
+    def __init__(self, iua: IUA, on_show: OnShow) -> None:
+        # Not IUA's own: it has nothing but what it is read at.
+        self.counted = iua.counted if isinstance(iua, IUAOnShow) else iua
+        self._run = run_of(self.counted)
+        self._on_show = on_show
 
-    def __getattribute__(self, name: str) -> Any:
-        if name in _TOLERANCES:
-            return getattr(self._on_show.tolerances, name)
-        return super().__getattribute__(name)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["counted"], name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _TOLERANCES:
-            message = f"`{name}` follows the widget: set it there, as in w.{name} = {value!r}."
-            raise AttributeError(message)
-        setattr(self.counted, name, value)
+    @property
+    def tolerances(self) -> Tolerances:
+        """Those on show."""
+        return self._on_show.tolerances
 
     def __reduce__(self) -> tuple[Any, ...]:
         return IUAOnShow, (self.counted, self._on_show)
@@ -74,10 +61,3 @@ class IUAOnShow(IUA):
 
     def __hash__(self) -> int:
         return hash(self.counted)
-
-    def count(self, source: Source, *, onward: bool = False) -> Generator[int]:
-        """Count on, as `IUA.count`."""
-        return self.counted.count(source, onward=onward)
-
-    def _settings(self) -> dict[str, Any]:
-        return self.counted._settings()  # noqa: SLF001  (of its own class)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from iua_widget.common.layer_names import short_names, shortened
-from iua_widget.iua import IUA
+from iua_widget.iua import IUA, run_of
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.layer_picture import DEAD, PALETTE, layer_picture
 from iua_widget.widget.tables import layer_table
@@ -102,7 +102,7 @@ def still_page(iua: IUA, on_page: OnPage) -> dict[str, str]:
             parts.extend((_HEADING.format(heading), _html_table(heads, rows)))
             texts.extend(("", heading, *_text_table(heads, rows)))
 
-    with iua.lock:
+    with run_of(iua).lock:
         if iua.probes:
             table = layer_table(iua, on_page.tolerances, on_page.sort, on_page.filter)
             names = short_names(iua.layers, _NAME_MOST)
@@ -150,8 +150,9 @@ def run_in_words(iua: IUA, status: str, total: int | None) -> str:
     """
     probes = "1 probe" if iua.probes == 1 else f"{iua.probes:,} probes"
     so_far = probes if total is None else f"{iua.probes:,} of {total:,} probes"
-    if iua.failure is not None:
-        return iua.failure.note if iua.probes else iua.failure.message
+    failure = run_of(iua).failure
+    if failure is not None:
+        return failure.note if iua.probes else failure.message
     match status:
         case "running":
             return f"{so_far} when this was shown: the run goes on"
@@ -267,8 +268,8 @@ def _picture(iua: IUA, on_page: OnPage, names: Mapping[str, str]) -> str:
     """The selected layer's units, with a line that says what the colors are."""
     if on_page.layer not in iua.layers:
         return ""
-    tally = iua.tally(on_page.layer)
-    recount = iua.recounted(on_page.layer, on_page.tolerances)
+    run = run_of(iua)
+    tally, recount = run.tally(on_page.layer), run.recounted(on_page.layer, on_page.tolerances)
     picture = layer_picture(tally, on_page.tolerances, recount)
     if picture is None:
         return ""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.iua import IUA, run_of
 from iua_widget.reading.statistics import mean_inactive
 from iua_widget.reading.table_columns import COLUMNS, dormant_heading
 from iua_widget.widget.shown_rows import shown_rows
@@ -14,7 +15,7 @@ from iua_widget.widget.shown_rows import shown_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iua_widget.iua import IUA
+    from iua_widget.tally.tally import Tally
     from iua_widget.tolerances import Tolerances
 
 
@@ -29,9 +30,9 @@ def layer_table(
     NoProbesError
         If nothing has been counted yet.
     """
-    with iua.lock:
+    with run_of(iua).lock:
         reading = iua.at(**asdict(tolerances))
-        areas = [_area(iua, name) for name in iua.layers]
+        areas = [_area(tally) for tally in run_of(iua).tallies.values()]
     table = reading.to_pandas()
     rows = _rows(table.rename(columns={dormant_heading(reading.tolerances.tau): "dormant"}), areas)
     return table.iloc[shown_rows(rows, sort, text)]
@@ -59,9 +60,9 @@ def _shape_text(shape: Sequence[int | None]) -> str:
     return "x".join("*" if length is None else str(length) for length in shape)
 
 
-def _area(iua: IUA, layer: str) -> float:
+def _area(tally: Tally) -> float:
     """What orders the column "over tolerance": the area under the curve over the stops."""
-    means = mean_inactive(iua.tally(layer))[:-1]
+    means = mean_inactive(tally)[:-1]
     return float(means.sum()) / len(means)
 
 
@@ -78,6 +79,6 @@ def selected_units(
     """
     if not iua.layers:
         so = "no unit can be selected"
-        raise iua.nothing_counted(so)
+        raise run_of(iua).nothing_counted(so)
     table = iua.units(layer or iua.layers[0], **asdict(tolerances))
     return table.set_index("unit").loc[list(units)]

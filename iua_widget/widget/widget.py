@@ -22,11 +22,14 @@ from iua_widget.common.layer_names import unknown_layer
 from iua_widget.common.plain_values import plain
 from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAError, IUAWarning, ProducerError
-from iua_widget.iua import IUA
+from iua_widget.iua import IUA, run_of
 from iua_widget.options import CallsOption, MaskOption, Mode, SourceOptions
 from iua_widget.reading.notes import HARDLY_ANY, activation_shares, opening_rtol
 from iua_widget.reading.presets import find_preset
 from iua_widget.reading.thresholds import UNIT_SCALES
+from iua_widget.run.failure import partial_kept
+from iua_widget.run.loop import count, recount
+from iua_widget.run.notes import notes_at
 from iua_widget.run.open import open_source
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import (
@@ -467,8 +470,9 @@ class IUAWidget(anywidget.AnyWidget):
         iua, tolerances = self._iua, self.tolerances
         if not iua.probes:
             so = "there is nothing to count again"
-            raise iua.nothing_counted(so)
-        self._launch(lambda: iua.recounting(source, tolerances), after=self._current, again=True)
+            raise run_of(iua).nothing_counted(so)
+        again = functools.partial(recount, run_of(iua), source, tolerances)
+        self._launch(again, after=self._current, again=True)
 
     def start(self) -> None:
         """Begin to count, or go on after a pause; a run that has ended begins anew."""
@@ -602,18 +606,18 @@ class IUAWidget(anywidget.AnyWidget):
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit >= 0:
             message = f"limit must be a number of bytes, and is {limit!r:.60}."
             raise TypeError(message)
-        iua = self._iua
-        with iua.lock:
-            if not iua.probes:
+        counted = run_of(self._iua)
+        with counted.lock:
+            if not counted.probes:
                 so = "there is nothing to write"
-                raise iua.nothing_counted(so)
-            tallies = {name: iua.tally(name) for name in iua.layers}
+                raise counted.nothing_counted(so)
+            tallies = counted.tallies
             table = table_snapshot(
                 tallies,
-                iua.grid,
+                counted.options.grid,
                 self.tolerances,
                 unit_scales=UNIT_SCALES,
-                recount=iua.last_recount,
+                recount=counted.recount,
             )
             units = sum(tally.units for tally in tallies.values())
             snapshots = {
@@ -622,12 +626,13 @@ class IUAWidget(anywidget.AnyWidget):
                     tally,
                     self.tolerances,
                     limit * tally.units // max(units, 1),
-                    iua.last_recount,
+                    counted.recount,
                 )
                 for name, tally in tallies.items()
             }
-            several = ranked_at(tallies, iua.grid, self.tolerances, BOUNDED_IN_A_FILE)
-            worst = worst_snapshot(tallies, several, iua.last_recount)
+            grid = counted.options.grid
+            several = ranked_at(tallies, grid, self.tolerances, BOUNDED_IN_A_FILE)
+            worst = worst_snapshot(tallies, several, counted.recount)
         state = {
             "rtol": self.rtol,
             "atol": self.atol,
@@ -697,7 +702,7 @@ class IUAWidget(anywidget.AnyWidget):
             return check_selected(
                 proposal["value"],
                 layer=self.layer,
-                units=self._iua.tally(self.layer).units if known else None,
+                units=run_of(self._iua).tally(self.layer).units if known else None,
             )
 
     @traitlets.validate("layer")
@@ -847,7 +852,7 @@ class IUAWidget(anywidget.AnyWidget):
     def _count(self, after: Run | None) -> None:
         source, iua = self._source, self._iua
         if source is not None:
-            self._launch(lambda: iua.count(source), after=after)
+            self._launch(lambda: _counting(iua, source), after=after)
 
     def _launch(
         self,
@@ -894,9 +899,9 @@ class IUAWidget(anywidget.AnyWidget):
         """Once, when enough is counted: at a relative tolerance where nothing is exactly zero."""
         if not self._may_open_relative:
             return
-        iua = self._iua
-        with iua.lock:
-            tallies = {name: iua.tally(name) for name in iua.layers}
+        counted = run_of(self._iua)
+        with counted.lock:
+            tallies = counted.tallies
             shares = activation_shares(tallies, self.atol)
             rtol = opening_rtol(tallies) if shares and max(shares) < HARDLY_ANY else None
         if not shares:
@@ -922,14 +927,14 @@ class IUAWidget(anywidget.AnyWidget):
         elif (
             asked == kept
             and not self.selected
-            and all(u < self._iua.tally(kept).units for u in units)
+            and all(u < run_of(self._iua).tally(kept).units for u in units)
         ):
             self.selected = units
 
     def _first_with_figures(self) -> str:
-        layers = self._iua.layers
-        tallies = ((name, self._iua.tally(name)) for name in layers)
-        return next((name for name, tally in tallies if tally.probes and tally.units), layers[0])
+        tallies = run_of(self._iua).tallies
+        shown = (name for name, tally in tallies.items() if tally.probes and tally.units)
+        return next(shown, next(iter(tallies)))
 
     def _on_status(self, run: Run) -> None:
         if run is not self._current or self._pacer is None:
@@ -960,28 +965,28 @@ class IUAWidget(anywidget.AnyWidget):
         return cost
 
     def _build_and_set(self, order: FrameOrder) -> FrameCost:
-        iua = self._iua
+        counted = run_of(self._iua)
         table = units = b""
         status: Status = self._current.status if self._current else "done"
         # Nobody counts besides once the run is held or at its end: the page gets what it can take.
         budget = order.budget if status == "running" else LARGEST_FRAME
-        with iua.lock:
+        with counted.lock:
             begun = time.perf_counter()
             info = self._run_info() | {"frame": order.number}
-            tallies = {name: iua.tally(name) for name in iua.layers}
+            tallies = counted.tallies
             if tallies:
                 tolerances = self.tolerances
                 table = table_snapshot(
                     tallies,
-                    iua.grid,
+                    counted.options.grid,
                     tolerances,
                     unit_scales=[scale for scale in UNIT_SCALES if scale == tolerances.scale],
-                    recount=iua.last_recount,
+                    recount=counted.recount,
                 )
                 self._sent = self._sent_for(tolerances)
             if self.layer in tallies:
                 tally = tallies[self.layer]
-                units = units_snapshot(self.layer, tally, self.tolerances, budget, iua.last_recount)
+                units = units_snapshot(self.layer, tally, self.tolerances, budget, counted.recount)
                 self._stops_left_out = not sends_all_columns(tally, budget)
             held = time.perf_counter() - begun
         with self.hold_sync():
@@ -1012,7 +1017,7 @@ class IUAWidget(anywidget.AnyWidget):
             "elapsed": 0.0,
             "rate": None,
             "remaining": None,
-            "held": self._iua.held,
+            "held": run_of(self._iua).nbytes,
             "memory": self._iua.memory,
             "error": None if error is None else _explained(error, self._recounting),
             "notes": self._notes(),
@@ -1032,10 +1037,11 @@ class IUAWidget(anywidget.AnyWidget):
 
     def _notes(self) -> list[str]:
         """As the page has them, which shows an error by itself."""
-        broke_off = self._iua.failure
+        counted = run_of(self._iua)
+        broke_off = counted.failure
         notes = [
             note
-            for note in self._iua.notes_at(self.atol)
+            for note in notes_at(counted, self.atol)
             if broke_off is None or note != broke_off.note
         ]
         layer = [self._layer_note] if self._layer_note else []
@@ -1056,6 +1062,12 @@ def _as_trait_error(*refusals: type[Exception]) -> Iterator[None]:
         yield
     except refusals as error:
         raise traitlets.TraitError(str(error)) from None
+
+
+def _counting(iua: IUA, source: Source) -> Generator[int]:
+    """The steps of a run, whose error holds what was counted before it."""
+    with partial_kept(iua):
+        yield from count(run_of(iua), source)
 
 
 def _check_unused(**options: Any) -> None:

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from iua_widget.iua import IUA
+from iua_widget.iua import IUA, run_of
 from iua_widget.reading.recount import Recount
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
@@ -54,7 +54,7 @@ class WorstFeed:
         device, and held on the host besides.
         """
         iua, _ = self._on_show()
-        tallies = [iua.tally(layer) for layer in iua.layers]
+        tallies = run_of(iua).tallies.values()
         if sum(tally.nbytes for tally in tallies if tally.store.device is not None) <= _MOST_MOVED:
             self._pacer.request()
 
@@ -88,15 +88,15 @@ class WorstFeed:
 
     def _rank(self, order: FrameOrder) -> FrameCost:
         iua, tolerances = self._on_show()
-        with iua.lock:
+        run = run_of(iua)
+        with run.lock:
             begun = time.perf_counter()
             same = self._is_of(iua) and is_ranked_at(self._several, tolerances)
-            if same or not iua.probes:
+            if same or not run.probes:
                 return FrameCost(0)
-            tallies = {name: iua.tally(name) for name in iua.layers}
-            several = ranked_at(tallies, iua.grid, tolerances)
-            snapshot = worst_snapshot(tallies, several, iua.last_recount)
-            counted = weakref.ref(iua), iua.probes, iua.last_recount
+            several = ranked_at(run.tallies, run.options.grid, tolerances)
+            snapshot = worst_snapshot(run.tallies, several, run.recount)
+            counted = weakref.ref(iua), run.probes, run.recount
             held = time.perf_counter() - begun
         if self._on_show()[0] is not iua:  # begun anew meanwhile
             return FrameCost(0, held)
@@ -110,4 +110,4 @@ class WorstFeed:
         if self._ranked is None:
             return False
         ranked, probes, recount = self._ranked
-        return ranked() is iua and probes == iua.probes and recount is iua.last_recount
+        return ranked() is iua and probes == iua.probes and recount is run_of(iua).recount

@@ -238,7 +238,7 @@ def large_scene(steps: int, layers: int = 1999, largest: int = MILLION) -> list[
     iua = counted(layers, largest)
     widget = IUAWidget(iua)
     widget.layer = "big"
-    tally = iua.tally("big")
+    tally = iua._run.tally("big")
     everything = units_snapshot("big", tally, widget.tolerances, 2**30)
     with served(widget, everything) as address, chromium() as tab:
         tab.open(address)
@@ -250,7 +250,7 @@ def page_memory(layers: int = 200, largest: int = MILLION) -> Result:
     iua = counted(layers, largest)
     widget = IUAWidget(iua)
     widget.layer = "big"
-    units = units_snapshot("big", iua.tally("big"), widget.tolerances, LARGEST_FRAME)
+    units = units_snapshot("big", iua._run.tally("big"), widget.tolerances, LARGEST_FRAME)
     with served(widget, units) as address, chromium() as tab:
         tab.open("about:blank")
         empty = tab.memory()

@@ -87,6 +87,7 @@ def run(
     from torch import nn
 
     from iua_widget.iua import IUA
+    from iua_widget.run.loop import count
     from iua_widget.run.open import open_source
 
     torch.manual_seed(0)
@@ -105,7 +106,7 @@ def run(
         look_for_loops_at_once()
     begun = time.perf_counter()
     iua, waits, last = IUA(engine=engine), [], begun
-    for _ in iua.count(open_source(model, data)):
+    for _ in count(iua._run, open_source(model, data)):
         now = time.perf_counter()
         waits.append(now - last)
         last = now

@@ -182,10 +182,11 @@ def _passes(model: Any, inputs: Any, passes: int, options: dict[str, Any]) -> Ca
     import torch
 
     from iua_widget import IUA
+    from iua_widget.run.loop import count
     from iua_widget.run.open import open_source
 
     torch.set_num_threads(THREADS)
-    steps = IUA(**options).count(open_source(model, itertools.repeat(inputs)))
+    steps = count(IUA(**options)._run, open_source(model, itertools.repeat(inputs)))
     return lambda: [next(steps) for _ in range(passes)]
 
 

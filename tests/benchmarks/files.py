@@ -17,7 +17,7 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
 
     units, repeats = (1_000, 1) if quick else (1_000_000, 3)
     iua = IUA.introspect({"relu": relu((128, units), seed=0)}, batch_size=64)
-    state = iua.tally("relu").state().arrays
+    state = iua._run.tally("relu").state().arrays
     held = sum(array.nbytes for array in state.values())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.iua"

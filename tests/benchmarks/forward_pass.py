@@ -70,7 +70,7 @@ def _compared(
     warm_up(model, inputs, pairs, options)
     iua, first, times = steady(model, inputs, bare, pairs, options)
     watched = watched_only(model, inputs, bare, (pairs + 2) // 3)
-    units = sum(iua.tally(layer).units for layer in iua.layers)
+    units = sum(iua._run.tally(layer).units for layer in iua.layers)
     together = sum(times.ours) / sum(times.theirs)
     return Row(
         what,
@@ -99,10 +99,11 @@ def steady(
 ) -> tuple[Any, float, Pairs]:
     """A run, seconds of its first batch, and of each batch from the third on beside a bare pass."""
     from iua_widget import IUA
+    from iua_widget.run.loop import count
     from iua_widget.run.open import open_source
 
     iua = IUA(**options)
-    steps = iua.count(open_source(model, [inputs] * (pairs + 2)))
+    steps = count(iua._run, open_source(model, [inputs] * (pairs + 2)))
     first = timed(lambda: next(steps))
     next(steps)
     times = _in_turn(steps, bare, pairs)

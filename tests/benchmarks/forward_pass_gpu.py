@@ -35,6 +35,7 @@ def _compared(model: Any, inputs: Any, pairs: int, what: str, **options: Any) ->
     import torch
 
     from iua_widget import IUA
+    from iua_widget.run.loop import count
     from iua_widget.run.open import open_source
 
     model, inputs = model.cuda(), inputs.cuda()
@@ -44,7 +45,7 @@ def _compared(model: Any, inputs: Any, pairs: int, what: str, **options: Any) ->
             model(inputs)
 
     iua = IUA(**options)
-    steps = iua.count(open_source(model, [inputs] * (pairs + 3)))
+    steps = count(iua._run, open_source(model, [inputs] * (pairs + 3)))
     for _ in range(3):
         bare()
         next(steps)
@@ -56,7 +57,7 @@ def _compared(model: Any, inputs: Any, pairs: int, what: str, **options: Any) ->
     steps.close()
     model.cpu()
     assert iua.probes == len(inputs) * (pairs + 3)
-    units = sum(iua.tally(layer).units for layer in iua.layers)
+    units = sum(iua._run.tally(layer).units for layer in iua.layers)
     return Row(
         what,
         "the same pass, bare (`eval`, `no_grad`)",

@@ -52,8 +52,8 @@ def many_layers(*, units: int) -> dict[str, Any]:
     batch = {f"layer{number}": one for number in range(units)}
     iua, found = _counted(batch, batches=8)
     start = time.perf_counter()
-    tallies = {layer: iua.tally(layer) for layer in iua.layers}
-    table_snapshot(tallies, iua.grid, iua.tolerances())
+    tallies = {layer: iua._run.tally(layer) for layer in iua.layers}
+    table_snapshot(tallies, iua._run.options.grid, iua.tolerances)
     middle = time.perf_counter()
     iua.to_pandas()
     found["also"] = (
@@ -87,6 +87,7 @@ def _counted(
 ) -> tuple[Any, dict[str, Any]]:
     """Count a batch again and again: seconds of the first, which allocates, and of one, or all."""
     from iua_widget import IUA
+    from iua_widget.run.loop import count
     from iua_widget.run.open import open_source
 
     look_for_loops_at_once()
@@ -94,7 +95,7 @@ def _counted(
     forget_peak_memory()
     before = peak_memory()
     iua = IUA(**options)
-    steps = iua.count(open_source(iter([batch] * batches)))
+    steps = count(iua._run, open_source(iter([batch] * batches)))
     first = timed(lambda: next(steps))
     others = [timed(lambda: next(steps)) for _ in range(batches - 1)]
     held = max(peak_memory() - before, 0)  # the process may have given back some of what it had
@@ -177,7 +178,7 @@ def _doubled(times: int, pairs: int) -> Row:
     assert many.probes == probes * 2**times
     assert (many.results["head"].unit_inactive_count == counts * 2**times).all()
     merges = side_by_side(lambda: many.merge(many), lambda: few.merge(few), pairs=pairs)
-    held = [size(run.tally("head").store.read_counts().counts.nbytes) for run in (few, many)]
+    held = [size(run._run.tally("head").store.read_counts().counts.nbytes) for run in (few, many)]
     return Row(
         f"{many.probes:.3g} probes of 1,000 units, reached in {seconds(took)} by {times} merges "
         "of a run with itself: one merge more",

@@ -180,7 +180,7 @@ def test_loads_add_up_over_batches_merges_and_files(tmp_path: Path) -> None:
     merged = IUA.load(first.save(tmp_path / "first.iua")).merge(second)
     assert [merged.results[layer].load for layer in merged.layers] == [1, 1, 0, 2]
     assert merged.layers == first.layers == [f"experts.{expert}.1" for expert in range(4)]
-    loads = [merged.tally(layer).load for layer in merged.layers]
+    loads = [merged._run.tally(layer).load for layer in merged.layers]
     assert [load.tokens for load in loads if load] == [2, 2, 0, 4]
     (note,) = [note for note in merged.notes if "routed" in note]
     assert "'experts.2'" in note

@@ -128,7 +128,7 @@ def test_autocast_counts_what_the_model_computes_in_bfloat16(how: str) -> None:
                 iua = widget.iua
             else:
                 iua = IUA.introspect(model, x, atol=0.01)
-    assert iua.tally("1").dtypes == {"bfloat16"}
+    assert iua._run.tally("1").dtypes == {"bfloat16"}
     assert_counts(iua, "1", expected.float().numpy(), 0.01)
 
 
@@ -283,7 +283,7 @@ def test_quantized_tensors_count_as_the_numbers_they_stand_for() -> None:
     quantized = Net()(x)
     assert zeros(quantized.int_repr()) != zeros(quantized.dequantize()), "the trap"
     iua = IUA.introspect(Net(), x)
-    assert iua.tally("Net/relu").dtypes == {"quint8"}
+    assert iua._run.tally("Net/relu").dtypes == {"quint8"}
     assert_counts(iua, "Net/relu", quantized.dequantize().numpy(), 1e-8)
 
 

@@ -310,7 +310,7 @@ def test_bfloat16_and_half_models_count_in_their_own_precision() -> None:
     for dtype in (torch.bfloat16, torch.float16):
         model = nn.Sequential(nn.Linear(4, 6), nn.ReLU()).to(dtype)
         iua = IUA.introspect(model, torch.randn(10, 4).to(dtype), atol=1e-6)
-        assert iua.tally("1").dtypes == {str(dtype).removeprefix("torch.")}
+        assert iua._run.tally("1").dtypes == {str(dtype).removeprefix("torch.")}
         assert 0 < iua.results["1"].mean_inactive < 6
 
 

@@ -133,7 +133,7 @@ def test_how_a_thread_rounds_does_not_matter() -> None:
     thread.start()
     thread.join()
     for iua in found:
-        here, there = iua.tally("a").state(), expected.tally("a").state()
+        here, there = iua._run.tally("a").state(), expected._run.tally("a").state()
         for name, array in here.arrays.items():
             np.testing.assert_array_equal(array, there.arrays[name], err_msg=name)
     assert len(found) == len(ENGINES)

@@ -47,11 +47,12 @@ def test_no_more_is_kept_than_was_in_use_at_once() -> None:
 def test_a_run_that_has_ended_keeps_none() -> None:
     data = np.maximum(np.random.default_rng(0).normal(size=(96, 200_000)), 0).astype(np.float32)
     iua = IUA.introspect({"a": data}, engine="cpu", keep_inactive=False)
-    engine = iua._engine
+    engine = iua._run.engine
     assert isinstance(engine, CPUEngine)
     assert not engine._buffers._free
     assert not engine._buffers._returned
-    assert iua.at(0.0).results["a"].unit_inactive_count.tolist() == (data == 0).sum(axis=0).tolist()
+    counts = iua.at(atol=0.0).results["a"].unit_inactive_count
+    assert counts.tolist() == (data == 0).sum(axis=0).tolist()
 
 
 def test_arrays_of_a_batch_that_is_kept_are_not_written_again() -> None:

@@ -119,7 +119,7 @@ def test_so_it_is_with_curves_over_rtol(
 ) -> None:
     monkeypatch.setattr(compiling, "loop_compiler", Doors.opened)
     values = np.random.default_rng(0).normal(size=(probes, 3, 4, 4)).astype("f4")
-    tally = IUA.introspect({"a": values}, units=units, memory="1 GB").tally("a")
+    tally = IUA.introspect({"a": values}, units=units, memory="1 GB")._run.tally("a")
     BoundingOverRtol(str(tally.store.read_counts().counts.dtype)).call()
     before = len(bounds_over_rtol.signatures)
     for scale in UNIT_SCALES:

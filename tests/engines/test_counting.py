@@ -187,7 +187,7 @@ def test_bfloat16_counts_as_float32() -> None:
     values = torch.tensor([[0.0, 1e-8, 1e-3, 1.0, -1e-9]], dtype=torch.bfloat16)
     iua = IUA.introspect({"a": values})
     assert_same_as_isclose(iua, "a", [values.float().numpy()])
-    assert iua.tally("a").dtypes == {"bfloat16"}
+    assert iua._run.tally("a").dtypes == {"bfloat16"}
 
 
 def test_a_response_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:

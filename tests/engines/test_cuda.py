@@ -31,6 +31,7 @@ from iua_widget.engines.device.fallback import KernelsWithFallback
 from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.options import SourceOptions
+from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
 from iua_widget.tally.tally import Tally
@@ -143,7 +144,7 @@ def test_a_model_is_counted_as_by_the_reference(units: str, text: bool) -> None:
     runs = [
         IUA.introspect(net, loader, units=units, engine=engine) for engine in ("auto", "reference")
     ]
-    assert runs[0].tally(runs[0].layers[0]).probes
+    assert runs[0]._run.tally(runs[0].layers[0]).probes
     assert_same_run(*runs)
 
 
@@ -160,7 +161,7 @@ def test_nothing_waits_in_the_pass_of_a_later_batch(units: str, text: bool) -> N
     ]
     iua = IUA(units=units)
     options = SourceOptions(mask=(lambda _: next(masks)) if text else None)
-    steps = iua.count(open_source(net, on_device, options))
+    steps = count(iua._run, open_source(net, on_device, options))
     next(steps)
     with nothing_waits():
         assert next(steps)

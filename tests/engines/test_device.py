@@ -23,6 +23,7 @@ from iua_widget.engines.device.engine import DeviceEngine, can_count_on
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.reading.statistics import inactive_list, layer_curves
+from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
 from iua_widget.tally.device import DeviceStore
@@ -138,7 +139,7 @@ def test_padding_is_left_out_as_by_the_reference(units: str) -> None:
         if torch.manual_seed(0)
     ]
     padding = sum(int((batch["attention_mask"] == 0).sum()) for batch in texts())
-    assert runs[0].tally("relu").masked == (0 if units == "element" else padding)
+    assert runs[0]._run.tally("relu").masked == (0 if units == "element" else padding)
     assert_same_run(*runs)
 
 
@@ -170,7 +171,7 @@ def test_nothing_waits_in_the_pass_of_a_later_batch(
     units: str, make: Callable[[], nn.Module], loader: Callable[[], Any]
 ) -> None:
     iua = IUA(engine="device", units=units)
-    steps = iua.count(open_source(make(), list(loader())))
+    steps = count(iua._run, open_source(make(), list(loader())))
     next(steps)  # what the model changes is looked for once
     with NothingWaits():
         assert next(steps)
@@ -393,16 +394,16 @@ def test_a_budget_thins_what_is_counted_on_a_device(memory: str) -> None:
     batches = [{"a": torch.randn(16, 100)} for _ in range(3)]
     iua = IUA.introspect(batches, engine="device", memory=memory, keep_inactive=False)
     assert iua.plan["counter width"].tolist() == [32]
-    assert iua.tally("a").thinned == (memory != "1 MB")
+    assert iua._run.tally("a").thinned == (memory != "1 MB")
     expected = IUA.introspect(batches, engine="reference", keep_inactive=False)
-    for stop in [iua.stops[column] for column in iua.tally("a").columns[:-1]]:
+    for stop in [iua.stops[column] for column in iua._run.tally("a").columns[:-1]]:
         np.testing.assert_array_equal(
             iua.at(atol=stop).results["a"].unit_inactive_count,
             expected.at(atol=stop).results["a"].unit_inactive_count,
         )
-    on_device = iua.tally("a").store
+    on_device = iua._run.tally("a").store
     assert isinstance(on_device, DeviceStore)
-    assert on_device._counters.counts.shape == (len(iua.tally("a").columns) + 1, 100)
+    assert on_device._counters.counts.shape == (len(iua._run.tally("a").columns) + 1, 100)
 
 
 @pytest.mark.usefixtures("kernels")
@@ -415,6 +416,6 @@ def test_what_was_counted_before_a_failing_batch_stays_whole() -> None:
 
     iua = IUA(engine="device")
     with pytest.raises(Exception, match="shape"):
-        list(iua.count(open_source(batches())))
-    assert iua.probes == iua.tally("a").probes == iua.tally("b").probes == 4
+        list(count(iua._run, open_source(batches())))
+    assert iua.probes == iua._run.tally("a").probes == iua._run.tally("b").probes == 4
     assert_same_run(iua, IUA.introspect([good], engine="reference"))

@@ -34,6 +34,7 @@ from iua_widget.engines.engine import (
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.options import SourceOptions
 from iua_widget.reading.statistics import inactive_list
+from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
@@ -438,8 +439,8 @@ def counted(
     """A run, read after some of its batches."""
     mask = options.pop("mask", None)
     iua = IUA(engine=engine, **options)
-    for _ in iua.count(open_source(list(batches), options=SourceOptions(mask=mask))):
-        if reads is not None and next(reads) and iua.tally("layer").probes:
+    for _ in count(iua._run, open_source(list(batches), options=SourceOptions(mask=mask))):
+        if reads is not None and next(reads) and iua._run.tally("layer").probes:
             iua.at()
             iua.units("layer")
     return iua
@@ -448,7 +449,7 @@ def counted(
 def assert_same_run(one: IUA, other: IUA) -> None:
     assert one.layers == other.layers
     for layer in one.layers:
-        assert_same_tally(one.tally(layer), other.tally(layer))
+        assert_same_tally(one._run.tally(layer), other._run.tally(layer))
 
 
 def laid_out(values: Any, layout: str) -> Any:  # noqa: PLR0911  (one a layout)

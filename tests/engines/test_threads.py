@@ -385,14 +385,15 @@ def test_a_process_ends_though_a_run_was_left_half_way(modules: str) -> None:
 import numpy as np
 from iua_widget import IUA
 from iua_widget.engines import threads
+from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 
 threads.cores = lambda: 2
 one = np.ones((96, 30_000), np.float32)
 iua = IUA(engine="cpu")
-steps = iua.count(open_source({{letter: one for letter in "abcdef"}}))
+steps = count(iua._run, open_source({{letter: one for letter in "abcdef"}}))
 next(steps), next(steps)
-assert iua.tally("a").waiting == 64
+assert iua._run.tally("a").waiting == 64
 """
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False

@@ -23,8 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iua_widget import IUA, FileError, IUAWidget, MergeError
-from iua_widget.files import container
+from iua_widget.files import container, run_file
 from iua_widget.options import SourceOptions
+from iua_widget.run.loop import count
 from iua_widget.sources.producers import as_source
 from iua_widget.tally.tally import Tally
 
@@ -56,11 +57,11 @@ def assert_same_tally(one: Tally, other: Tally) -> None:
 
 def assert_same(one: IUA, other: IUA) -> None:
     assert (one.layers, one.probes, one.stops) == (other.layers, other.probes, other.stops)
-    assert (one.rtol, one.atol, one.scale) == (other.rtol, other.atol, other.scale)
+    assert one.tolerances == other.tolerances
     assert one.notes == other.notes
-    assert one._position == other._position
+    assert one._run.position == other._run.position
     for layer in one.layers:
-        assert_same_tally(one.tally(layer), other.tally(layer))
+        assert_same_tally(one._run.tally(layer), other._run.tally(layer))
     assert IUA.show(one).equals(IUA.show(other))
 
 
@@ -85,7 +86,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, options: dict[str, Any
         here, there = (one.at(scale="zero").results["conv"] for one in (loaded, iua))
         assert here.inactive == there.inactive
     for one in (iua, loaded):
-        assert list(one.count(as_source(batches(1), SourceOptions(batch_size=8)))) == [8]
+        assert list(count(one._run, as_source(batches(1), SourceOptions(batch_size=8)))) == [8]
     assert loaded.probes == 32
     assert os.listdir(tmp_path) == ["run.iua"]  # noqa: PTH208
 
@@ -94,10 +95,14 @@ def test_files_keep_tau_and_those_older_than_it_have_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     iua = run(tau=0.0)
-    assert IUA.load(iua.save(tmp_path / "new.iua")).tau == 0
-    settings = {name: value for name, value in iua._settings().items() if name != "tau"}
-    monkeypatch.setattr(IUA, "_settings", lambda _: settings)
-    assert IUA.load(iua.save(tmp_path / "old.iua")).tau == 0.025
+    assert IUA.load(iua.save(tmp_path / "new.iua")).tolerances.tau == 0
+    facts = run_file._facts
+
+    def facts_without_tau(*args: Any) -> dict[str, Any]:
+        return {name: value for name, value in facts(*args).items() if name != "tau"}
+
+    monkeypatch.setattr(run_file, "_facts", facts_without_tau)
+    assert IUA.load(iua.save(tmp_path / "old.iua")).tolerances.tau == 0.025
 
 
 def test_a_thinned_run_a_run_without_probes_and_tokens_are_kept_too(tmp_path: Path) -> None:
@@ -149,12 +154,12 @@ IUA.introspect({"a": data[int(sys.argv[2])::3]}, batch_size=7).save(sys.argv[3])
         assert IUA.show(merged).equals(IUA.show(whole))
         assert merged.results["a"].inactive == whole.results["a"].inactive
         np.testing.assert_array_equal(
-            merged.tally("a").store.read_counts().counts,
-            whole.tally("a").store.read_counts().counts,
+            merged._run.tally("a").store.read_counts().counts,
+            whole._run.tally("a").store.read_counts().counts,
         )
         np.testing.assert_allclose(
-            merged.tally("a").store.read_magnitudes().abs_sum,
-            whole.tally("a").store.read_magnitudes().abs_sum,
+            merged._run.tally("a").store.read_magnitudes().abs_sum,
+            whole._run.tally("a").store.read_magnitudes().abs_sum,
             rtol=1e-14,
         )
     assert_same(IUA.load(merged.save(tmp_path / "merged.iua")), merged)
@@ -186,7 +191,7 @@ def test_the_five_lines_of_the_docs_read_a_file(
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(lines[1], names)
-    expected = iua.at(names["facts"]["stops"][1]).results["conv"].unit_inactive_count
+    expected = iua.at(atol=names["facts"]["stops"][1]).results["conv"].unit_inactive_count
     np.testing.assert_array_equal(names["inactive"].reshape(expected.shape), expected)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from iua_widget import IUA, IUAWarning, IUAWidget, MemoryBudgetError
 from iua_widget.common.amounts import format_bytes, free_memory, memory_budget
 from iua_widget.memory.plan import LayerNeed, plan_memory, thinned_columns
+from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally.store import BYTES_PER_UNIT
 from iua_widget.tolerances import Stops, default_stops
@@ -72,7 +73,7 @@ def test_the_plan_is_what_the_run_then_holds() -> None:
     plan = iua.plan.set_index("layer")
     assert list(plan.columns) == ["units", "stops", "of", "counter width", "bytes", "batch bytes"]
     assert plan.loc["a"].tolist()[:4] == [3000, len(iua.stops), len(iua.stops), 8]
-    tally = iua.tally("a")
+    tally = iua._run.tally("a")
     held = tally.store.read_counts().counts.nbytes + 3000 * BYTES_PER_UNIT
     assert plan.loc["a", "bytes"] == held
     assert plan.loc["a", "batch bytes"] >= 12 * 3000
@@ -83,15 +84,16 @@ def test_batches_wait_to_be_counted_together_where_a_tenth_of_the_memory_holds_t
     stepped = {}
     for memory in ("500 MB", "20 MB", "8 MB"):
         iua = IUA(memory=memory)
-        steps = iua.count(open_source({"a": data}))
-        waiting = [iua.tally("a").waiting for _ in zip(range(4), steps, strict=False)]
+        steps = count(iua._run, open_source({"a": data}))
+        waiting = [iua._run.tally("a").waiting for _ in zip(range(4), steps, strict=False)]
         batch_bytes = int(iua.plan["batch bytes"].iloc[0])
         assert batch_bytes >= 20_000 * (32 + max(waiting))
-        assert iua.held == 20_000 * (len(ALL) + BYTES_PER_UNIT + waiting[-1])
+        assert iua._run.nbytes == 20_000 * (len(ALL) + BYTES_PER_UNIT + waiting[-1])
         stepped[memory] = waiting
         assert list(steps) == [32]
-        assert not iua.tally("a").waiting
-        assert iua.at(0.0).results["a"].unit_inactive_count.tolist() == (data == 0).sum(0).tolist()
+        assert not iua._run.tally("a").waiting
+        counts = iua.at(atol=0.0).results["a"].unit_inactive_count
+        assert counts.tolist() == (data == 0).sum(0).tolist()
     assert stepped == {
         "500 MB": [32, 64, 96, 128],
         "20 MB": [32, 64, 0, 32],
@@ -119,9 +121,9 @@ def test_the_largest_layers_give_up_stops_and_say_so() -> None:
     assert 3 <= stops["large"] < len(iua.stops)
     assert iua.plan.set_index("layer")["stops"].to_dict() == stops
     assert iua.plan[["bytes", "batch bytes"]].sum().sum() <= 2_500_000
-    for atol in (0.0, iua.atol, 3e-8, 0.05, 1.0, 10.0):
+    for atol in (0.0, iua.tolerances.atol, 3e-8, 0.05, 1.0, 10.0):
         for layer in producer:
-            here, there = iua.at(atol).results[layer], exact.at(atol).results[layer]
+            here, there = iua.at(atol=atol).results[layer], exact.at(atol=atol).results[layer]
             assert (here.mean_inactive, here.std_inactive, here.dead) == (
                 there.mean_inactive, there.std_inactive, there.dead,
             )  # fmt: skip
@@ -131,9 +133,9 @@ def test_the_largest_layers_give_up_stops_and_say_so() -> None:
                 np.testing.assert_array_equal(here.lower, there.lower)
             dead = iua.units(layer, atol=atol)["dead"]
             assert dead.tolist() == exact.units(layer, atol=atol)["dead"].tolist()
-    assert iua.at(0.0).results["large"].exact
-    assert iua.at(iua.atol).results["large"].exact
-    assert not all(iua.at(stop).results["large"].exact for stop in iua.stops)
+    assert iua.at(atol=0.0).results["large"].exact
+    assert iua.at(atol=iua.tolerances.atol).results["large"].exact
+    assert not all(iua.at(atol=stop).results["large"].exact for stop in iua.stops)
 
 
 def test_a_budget_that_cannot_do_names_the_layer_and_the_choices() -> None:
@@ -156,7 +158,8 @@ def test_a_batch_that_cannot_be_taken_in_leaves_what_was_counted() -> None:
         IUA.introspect(producer, memory="5 MB")
     assert caught.value.partial is not None
     assert caught.value.partial.probes == 8
-    assert caught.value.partial.at(10.0).results["a"].unit_inactive_count.tolist() == [8] * 1000
+    result = caught.value.partial.at(atol=10.0).results["a"]
+    assert result.unit_inactive_count.tolist() == [8] * 1000
 
 
 def test_a_layer_that_comes_late_is_planned_for_then() -> None:
@@ -179,7 +182,7 @@ def test_a_layer_that_comes_late_is_planned_for_then() -> None:
     assert any("fewer tolerances in 'second'" in str(warning.message) for warning in caught)
     stops = iua.plan.set_index("layer")["stops"]
     assert 3 <= stops["second"] < stops["first"] <= len(iua.stops)
-    assert iua.at(0.0).results["second"].unit_inactive_count.sum() == 2 * 20_000 - 4
+    assert iua.at(atol=0.0).results["second"].unit_inactive_count.sum() == 2 * 20_000 - 4
 
 
 @settings(max_examples=100, deadline=None)
@@ -217,14 +220,14 @@ def test_a_plan_keeps_to_its_budget_or_refuses(
 
 
 def test_stops_that_are_left_spread_evenly_on_the_logarithmic_scale() -> None:
-    for count in range(5, len(ALL)):
-        columns = thinned_columns(ALL, STOPS, [1e-8], count)
-        assert len(columns) == count
+    for most in range(5, len(ALL)):
+        columns = thinned_columns(ALL, STOPS, [1e-8], most)
+        assert len(columns) == most
         logs = np.log10([STOPS[column] for column in columns[1:-1]])
         assert logs[0] == -8
         assert logs[-1] == 1
         # One halving of the widest gap may be left to do, and the grid's own gaps are up to 0.53.
-        assert np.diff(logs).max() <= 2 * 9 / (count - 3) + 0.53
+        assert np.diff(logs).max() <= 2 * 9 / (most - 3) + 0.53
 
 
 def test_thinning_again_keeps_to_what_is_held() -> None:
@@ -345,6 +348,6 @@ def test_the_grid_that_is_thinned_is_the_users() -> None:
         iua = IUA.introspect(
             {"a": responses(20_000)}, stops=np.geomspace(1e-6, 1, 60), atol=0.5, memory="2 MB"
         )
-    held = [Stops(iua.stops).values[column] for column in iua.tally("a").columns[:-1]]
+    held = [Stops(iua.stops).values[column] for column in iua._run.tally("a").columns[:-1]]
     assert {0.0, 0.5} <= set(held)
     assert held[1] == pytest.approx(1e-6)

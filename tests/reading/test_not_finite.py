@@ -20,6 +20,7 @@ from unpacking import unpack
 
 from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError
 from iua_widget.files.container import write_container
+from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tolerances import SCALES, Scale, Tolerances
 from iua_widget.widget.snapshots import table_snapshot
@@ -32,7 +33,7 @@ ODD = st.sampled_from([np.nan, np.inf, -np.inf])
 
 
 def first_non_finite(iua: IUA, layer: str) -> int | None:
-    return iua.tally(layer).store.read_magnitudes().first_non_finite
+    return iua._run.tally(layer).store.read_magnitudes().first_non_finite
 
 
 @st.composite
@@ -86,7 +87,7 @@ def test_dead_is_what_numpy_finds_on_finite_probes(
                     whole.tolist()
                 )
                 assert result.dead_channels == whole.sum()
-    tally = iua.tally("a")
+    tally = iua._run.tally("a")
     meta, arrays = unpack(
         table_snapshot({"a": tally}, tally.stops, Tolerances(0, 0, "zero", share))
     )
@@ -112,7 +113,7 @@ def test_bounds_and_a_recount_hold_between_stops_and_for_units_of_their_own(
 ) -> None:
     iua = IUA.introspect({"a": values}, units=unit, stops=STOPS, atol=0.05, engine=engine)
     if thinned:
-        iua.tally("a").thin([0, 1, len(STOPS)])
+        iua._run.tally("a").thin([0, 1, len(STOPS)])
     at: dict[str, Any] = {"rtol": 0.3, "atol": 1e-3, "scale": scale}
     result = iua.at(**at, dead_at=share).results["a"]
     exact = iua.recount({"a": values}, **at).results["a"]
@@ -183,11 +184,11 @@ def test_it_says_so_however_often_it_is_read_meanwhile(engine: str) -> None:
     iua = IUA(engine=engine)
     told = [
         [
-            iua.tally("a").store.read_magnitudes().first_non_finite,
+            iua._run.tally("a").store.read_magnitudes().first_non_finite,
             iua.results["a"].dead,
             len(iua.notes),
         ]
-        for _ in iua.count(open_source(batches))
+        for _ in count(iua._run, open_source(batches))
     ]
     assert told == [[None, 3, 0]] * 2 + [[2, 3, 1]] * 4
     assert "12 NaN and 0 infinite responses, in 'a' (first in batch 2)" in iua.notes[0]

@@ -72,7 +72,7 @@ def by_hand(values: np.ndarray, at: Tolerances) -> dict[str, Any]:
 
 def read(values: np.ndarray, at: Tolerances, **options: Any) -> tuple[IUA, Any]:
     iua = IUA.introspect({"a": values}, batch_size=2, keep_inactive=False, **options)
-    reading = iua.at(at.atol, at.rtol, at.scale, at.dead_at)
+    reading = iua.at(atol=at.atol, rtol=at.rtol, scale=at.scale, dead_at=at.dead_at)
     return iua, reading.results["a"]
 
 
@@ -106,7 +106,7 @@ def test_the_truth_lies_within_every_bracket(
         assert lower.tolist() == counts.tolist()
         assert result.dead == result.dead_upper
     exact = iua.recount({"a": values}, batch_size=3, atol=at.atol, rtol=at.rtol, scale=at.scale)
-    again = iua.at(at.atol, at.rtol, at.scale, at.dead_at).results["a"]
+    again = iua.at(atol=at.atol, rtol=at.rtol, scale=at.scale, dead_at=at.dead_at).results["a"]
     assert exact.exact
     assert again.unit_inactive_count.ravel().tolist() == counts.tolist()
     assert (again.dead, again.dead_upper) == (dead.sum(), dead.sum())
@@ -135,7 +135,7 @@ def test_both_ways_to_a_curve_over_rtol_agree_with_reading_each_stop(
 ) -> None:
     import iua_widget.engines.cpu.scale_kernel  # noqa: F401  (it is taken once it is loaded)
 
-    tally = IUA.introspect({"a": values}).tally("a")
+    tally = IUA.introspect({"a": values})._run.tally("a")
     at = Tolerances(0.0, atol, scale, share)
     rtols = default_stops(0.0123)
     compiled = rtol_curves(tally, at, rtols)
@@ -146,7 +146,7 @@ def test_both_ways_to_a_curve_over_rtol_agree_with_reading_each_stop(
         np.testing.assert_array_equal(getattr(plain, name), getattr(compiled, name))
     for place in (0, 7, 30, 55, 70):
         iua = IUA.introspect({"a": values}, keep_inactive=False)
-        result = iua.at(atol, rtols[place], scale, share).results["a"]
+        result = iua.at(atol=atol, rtol=rtols[place], scale=scale, dead_at=share).results["a"]
         assert plain.mean[:, place].tolist() == pytest.approx(
             [result.mean_inactive, result.mean_inactive_upper], rel=1e-12
         )
@@ -164,7 +164,7 @@ def test_the_table_tells_what_is_dead_at_every_stop_for_any_share(
     shape = data.draw(st.sampled_from([(12, 5), (12, 2, 3, 2)]))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     values = np.where(rng.random(shape) < 0.7, 0, 10 ** rng.uniform(-7, 1, shape))
-    tally = IUA.introspect({"a": values}).tally("a")
+    tally = IUA.introspect({"a": values})._run.tally("a")
     if held is not None:
         tally.thin(held)
     at = Tolerances(0.0, 0.0, "zero", share)
@@ -322,17 +322,18 @@ def test_a_recount_counts_tokens_and_masks_as_the_first_run_did() -> None:
 
 
 def test_counting_on_lets_go_of_a_recount() -> None:
+    from iua_widget.run.loop import count
     from iua_widget.run.open import open_source
 
     values = np.maximum(RNG.normal(size=(40, 6)), 0)
     iua = IUA.introspect({"a": values})
     assert iua.recount({"a": values}, rtol=0.1, scale="layer_mean").exact
-    assert list(iua.count(open_source({"a": values}))) == [32, 8]
+    assert list(count(iua._run, open_source({"a": values}))) == [32, 8]
     assert not iua.at(rtol=0.1, scale="layer_mean").exact
 
 
 def test_a_tally_of_no_probe_has_no_curves() -> None:
-    tally = Tally(IUA().grid, (3,))
+    tally = Tally(IUA()._run.options.grid, (3,))
     meta, arrays = unpack(
         table_snapshot(
             {"a": tally}, tally.stops, Tolerances(0.1, 0.0, "unit_max"), unit_scales=UNIT_SCALES

@@ -14,7 +14,7 @@ from torch import nn
 from unpacking import unpack
 
 from iua_widget import IUA, IUAWarning, IUAWidget, MergeError, NoProbesError
-from iua_widget.tolerances import SCALES, Tolerances
+from iua_widget.tolerances import SCALES, Stops, Tolerances
 from iua_widget.widget.snapshots import table_snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
@@ -150,12 +150,12 @@ def test_it_sorts_last_and_passes_no_filter_of_figures(column: str, ascending: b
 
 def test_the_page_is_sent_no_figure_of_it() -> None:
     iua = routed()
-    tallies = {name: iua.tally(name) for name in iua.layers}
+    tallies = {name: iua._run.tally(name) for name in iua.layers}
     at = Tolerances(0.1, 0.0, "unit_max")
     again = iua.recount(Routed(), DATA, layers=[nn.ReLU, Rows], rtol=at.rtol, scale=at.scale)
     assert again.exact
     assert np.isnan(again.results["boxes"].mean_inactive)
-    meta, arrays = unpack(table_snapshot(tallies, iua.grid, at, recount=iua.last_recount))
+    meta, arrays = unpack(table_snapshot(tallies, Stops(iua.stops), at, recount=iua._run.recount))
     rows = {layer["name"]: (n, layer) for n, layer in enumerate(meta["layers"])}
     for layer in EMPTY:
         row, facts = rows[layer]
@@ -232,7 +232,7 @@ def test_what_a_unit_is_is_told_by_the_first_response_with_rows() -> None:
     for data in ([zeros, maps], [maps, zeros], [zeros, maps, zeros, maps]):
         iua = IUA.introspect(Late(), data)
         expected = IUA.introspect(Late(), [batch for batch in data if batch.any()])
-        assert iua.tally("relu").unit_shape == (5, 3, 2)
+        assert iua._run.tally("relu").unit_shape == (5, 3, 2)
         counts = iua.results["relu"].unit_inactive_count
         assert counts.tolist() == expected.results["relu"].unit_inactive_count.tolist()
 

@@ -25,8 +25,9 @@ from iua_widget import (
     NoProbesError,
     ToleranceError,
 )
+from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
-from iua_widget.tolerances import SCALES, Scale, default_stops
+from iua_widget.tolerances import SCALES, Scale, Tolerances, default_stops
 from iua_widget.widget import worst_feed
 from iua_widget.widget.worst_feed import WorstFeed
 from iua_widget.widget.worst_snapshot import LISTED, ranked_at, worst_snapshot
@@ -295,7 +296,7 @@ def test_thinned_merged_and_loaded_results_rank_alike(tmp_path: Any) -> None:
         for same in (merged, loaded, IUA.introspect(data, engine="device")):
             pd.testing.assert_frame_equal(same.worst(9, atol=atol)[keys], expected)
     thinned = IUA.introspect(data)
-    tally = thinned.tally("conv.relu")
+    tally = thinned._run.tally("conv.relu")
     tally.thin([*tally.columns[:-1:9], tally.columns[-1]])
     exact = whole.worst(99, atol=0.7).set_index(["response", "unit"])
     held = thinned.worst(99, atol=0.7).set_index(["response", "unit"])
@@ -323,9 +324,9 @@ def test_many_counts_on_a_device_stay_there_until_the_run_is_held(
     sent: list[bytes] = []
     asked: list[bool] = []
     iua = IUA(engine=engine)
-    feed = WorstFeed(lambda: (iua, iua.tolerances()), sent.append)
+    feed = WorstFeed(lambda: (iua, iua.tolerances), sent.append)
     monkeypatch.setattr(feed._pacer, "request", lambda: asked.append(True))
-    for _ in iua.count(open_source({"relu": torch.zeros(4, 3)})):
+    for _ in count(iua._run, open_source({"relu": torch.zeros(4, 3)})):
         feed.counted()
     assert len(asked) == requests
     for _ in range(2):
@@ -340,7 +341,7 @@ def test_tolerances_that_change_while_units_are_ranked_are_ranked_at_next(
     monkeypatch.setattr(worst_feed, "_SETTLED", 0.0)
     iua = IUA.introspect(network(), engine="reference")
     before, between, after = (
-        iua.tolerances(atol, rtol, "layer_mean")
+        Tolerances(rtol, atol, "layer_mean")
         for atol, rtol in ((1e-8, 0.1), (1e-3, 0.2), (1e-2, 0.1))
     )
     shown = [before]
@@ -388,10 +389,10 @@ def test_what_crosses_to_the_page_is_the_ranking_at_every_stop(
     iua = IUA.introspect(layers, units=units, engine="reference", atol=0.26, rtol=rtol, scale=scale)
     if recounted:
         iua.recount(layers)
-    tallies = {name: iua.tally(name) for name in iua.layers}
-    several = ranked_at(tallies, iua.grid, iua.tolerances(dead_at=share))
+    tallies = {name: iua._run.tally(name) for name in iua.layers}
+    several = ranked_at(tallies, iua._run.options.grid, iua.tolerances.but(dead_at=share))
     assert len(several) == len(iua.stops) + (0 if scale == "zero" else len(default_stops(rtol)) - 1)
-    meta, arrays = unpack(worst_snapshot(tallies, several, iua.last_recount))
+    meta, arrays = unpack(worst_snapshot(tallies, several, iua._run.recount))
     assert [(at.rtol, at.atol) for at in several] == [(at[0], at[1]) for at in meta["at"]]
     names = [layer["name"] for layer in meta["layers"]]
     for at, (_, _, number) in list(zip(several, meta["at"], strict=True))[::9]:

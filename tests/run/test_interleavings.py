@@ -13,6 +13,7 @@ import pytest
 
 from iua_widget import IUA
 from iua_widget.reading.statistics import layer_curves
+from iua_widget.run.loop import count
 from iua_widget.sources.producers import MappingSource
 from iua_widget.widget.background import Run
 
@@ -27,13 +28,13 @@ EXPECTED = [(VALUES[: n * BATCH] == 0).sum(axis=0).tolist() for n in range(BATCH
 
 def check_whole(iua: IUA) -> int:
     """Check that a result is that of the first so many batches, and return how many."""
-    with iua.lock:
+    with iua._run.lock:
         number, rest = divmod(iua.probes, BATCH)
         assert rest == 0
         if number:
             assert iua.layers == list(LAYERS)
         for layer in iua.layers:
-            tally = iua.tally(layer)
+            tally = iua._run.tally(layer)
             assert tally.probes == iua.probes
             assert tally.store.read_counts().up_to(0).tolist() == EXPECTED[number]
             assert layer_curves(tally).mean[0] * tally.probes == sum(EXPECTED[number])
@@ -66,7 +67,7 @@ def test_a_thousand_interleavings_of_counting_reading_pausing_and_stopping(
         chance = random.Random(seed)
         iua = IUA(keep_inactive=False, engine=engine)
         source = MappingSource(lambda chance=chance: batches(chance), label="batches")
-        run = Run(lambda iua=iua, source=source: iua.count(source))
+        run = Run(lambda iua=iua, source=source: count(iua._run, source))
         failures: list[BaseException] = []
 
         def read(iua: IUA = iua, run: Run = run, failures: list[BaseException] = failures) -> None:

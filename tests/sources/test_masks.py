@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from iua_widget import IUA, IUAWarning, IUAWidget, TorchModel
+from iua_widget.run.notes import notes_at
 from iua_widget.stages import pipeline
 
 PADDING = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]]).bool()
@@ -210,7 +211,7 @@ def test_the_note_on_generating_says_of_which_calls(*, cache: bool, probes: int)
 
     w = IUAWidget(model, [batch], forward=generate)
     assert w.wait()
-    (note,) = w.iua.notes_at(0.05)
+    (note,) = notes_at(w.iua._run, 0.05)
     assert "up to 4 times a batch" in note
     assert "calls 2 to 4 all count in 'transformer.h.0.mlp.act'" in note
     assert w.iua.results["transformer.h.0.mlp.act"].probes == probes

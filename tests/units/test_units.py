@@ -73,7 +73,7 @@ def test_a_token_layer_counts_every_real_token_as_a_probe(data: st.DataObject) -
     stream = [{"a": batch["values"]} for batch in batches]
     masks = iter([batch["mask"] for batch in batches])
     iua = IUA.introspect(stream, units="token", mask=lambda _: next(masks), atol=0.01)
-    tally = iua.tally("a")
+    tally = iua._run.tally("a")
     assert (tally.probes, tally.masked) == (len(real), masked)
     assert tally.response_shape == (lengths[0] if len(set(lengths)) == 1 else None, 4)
     if len(real):
@@ -252,7 +252,7 @@ def test_a_model_tells_where_its_channels_are() -> None:
             return self.act(gate) * value
 
     iua = IUA.introspect(Net(), torch.randn(4, 3, 6))
-    plans = {name: (iua.tally(name).plan.choice, iua.tally(name).plan.channel_axis)
+    plans = {name: (iua._run.tally(name).plan.choice, iua._run.tally(name).plan.channel_axis)
              for name in iua.layers}  # fmt: skip
     assert plans == {"act": ("element", 1), "act:1": ("token", 2), "act:2": ("token", 2)}
 

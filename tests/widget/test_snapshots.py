@@ -40,13 +40,15 @@ def test_the_table_holds_every_layers_curves_at_every_stop() -> None:
     data = {"a": RNG.normal(size=(20, 5)), "b": np.maximum(RNG.normal(size=(20, 2, 3)), 0)}
     data["a"][0, 0] = np.nan
     iua = IUA.introspect(data)
-    meta, arrays = unpack(table_snapshot({name: iua.tally(name) for name in data}, iua.grid, AT))
+    meta, arrays = unpack(
+        table_snapshot({name: iua._run.tally(name) for name in data}, Stops(iua.stops), AT)
+    )
     assert tuple(meta["stops"]) == iua.stops
     assert meta["rtol_stops"][0] == 0
     assert [layer["name"] for layer in meta["layers"]] == ["a", "b"]
     assert meta["layers"][0]["nan"] == 1
     assert meta["layers"][1]["shape"] == [2, 3]
-    assert meta["layers"][1]["mean_abs"] == mean_abs(iua.tally("b"))
+    assert meta["layers"][1]["mean_abs"] == mean_abs(iua._run.tally("b"))
     for column, stop in enumerate(iua.stops):
         for row, result in enumerate(iua.at(atol=stop).results.values()):
             assert arrays["mean"][row, column] == pytest.approx(result.mean_inactive, rel=1e-14)
@@ -64,7 +66,9 @@ def test_the_table_says_what_a_unit_is_and_which_channels_are_dead() -> None:
     iua = IUA.introspect(
         stream, units={"text": "token"}, mask=lambda batch: mask if batch is stream[0] else None
     )
-    meta, arrays = unpack(table_snapshot({n: iua.tally(n) for n in iua.layers}, iua.grid, AT))
+    meta, arrays = unpack(
+        table_snapshot({n: iua._run.tally(n) for n in iua.layers}, Stops(iua.stops), AT)
+    )
     first, second = meta["layers"]
     assert (first["unit"], first["channels"], first["masked"]) == ("element", 3, 0)
     assert first["response_shape"] == [3, 4, 4]
@@ -77,7 +81,7 @@ def test_the_table_says_what_a_unit_is_and_which_channels_are_dead() -> None:
 
 def test_units_come_channel_by_channel_whatever_axis_counts_them() -> None:
     values = np.maximum(RNG.normal(size=(9, 4, 5, 3)), 0)
-    tally = IUA.introspect({"a": values}, channel_axis=-1).tally("a")
+    tally = IUA.introspect({"a": values}, channel_axis=-1)._run.tally("a")
     meta, arrays = unpack(units_snapshot("a", tally, AT, 10**6))
     assert (meta["shape"], meta["channel_axis"]) == ([3, 4, 5], 2)
     expected = (values == 0).sum(axis=0).transpose(2, 0, 1).ravel()
@@ -98,7 +102,7 @@ def test_units_are_sent_as_narrow_as_the_probes_allow(probes: int, dtype: str) -
 
 def test_a_layer_too_large_for_the_budget_keeps_the_stops_in_view() -> None:
     iua = IUA.introspect({"a": np.maximum(RNG.normal(size=(10, 1000)), 0)})
-    tally = iua.tally("a")
+    tally = iua._run.tally("a")
     meta, arrays = unpack(units_snapshot("a", tally, replace(AT, atol=0.05), 9000))
     assert len(meta["columns"]) == 9
     assert iua.stops.index(0.05) in meta["columns"]
@@ -123,7 +127,7 @@ def test_the_columns_chosen_hold_the_ends_and_those_in_view(
 def test_units_come_with_their_magnitudes_unless_there_is_no_room() -> None:
     values = np.maximum(RNG.normal(size=(9, 4, 5, 3)), 0)
     values[2, 1, 1, 1], values[3, 1, 1, 1] = np.nan, np.inf
-    tally = IUA.introspect({"a": values}, channel_axis=-1).tally("a")
+    tally = IUA.introspect({"a": values}, channel_axis=-1)._run.tally("a")
     _, arrays = unpack(units_snapshot("a", tally, AT, 10**6))
     finite = np.where(np.isfinite(values), values, np.nan)
     expected = {
@@ -140,7 +144,7 @@ def test_units_come_with_their_magnitudes_unless_there_is_no_room() -> None:
 def test_dormant_units_are_those_of_the_formula() -> None:
     values = RNG.normal(size=(30, 40)) * 10 ** RNG.uniform(-4, 1, size=40)
     values[:, 3] = 0
-    tally = IUA.introspect({"a": values}).tally("a")
+    tally = IUA.introspect({"a": values})._run.tally("a")
     meta, arrays = unpack(table_snapshot({"a": tally}, tally.stops, AT))
     ratio = np.abs(values).mean(axis=0) / np.abs(values).mean()
     expected = [int((ratio <= tau).sum()) for tau in meta["tau_stops"]]

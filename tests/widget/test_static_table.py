@@ -102,7 +102,7 @@ def test_a_picture_of_a_layer_shows_its_own_units() -> None:
     data[:2, :, :, 3] = 0
     with pytest.warns(IUAWarning, match="Not finite"):
         iua = IUA.introspect({"maps": data}, channel_axis=3, engine="reference")
-    picture = layer_picture(iua.tally("maps"), AT)
+    picture = layer_picture(iua._run.tally("maps"), AT)
     assert picture is not None
     pixels = pixels_of(picture.png)
     assert pixels.shape == (picture.height, picture.width)

@@ -1,31 +1,34 @@
-"""One batch on its way into the tallies: all of it checked and classified, then counted at once."""
+"""Counting: batches on their way into a run, each checked and classified, then counted at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 
-from iua_widget.common.arithmetic import as_ieee
+from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
+from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.tensors import address, is_tensor
 from iua_widget.engines.device_batch import DeviceBatch
-from iua_widget.engines.engine import BatchCounts, Engine
+from iua_widget.engines.engine import BatchCounts
 from iua_widget.engines.threads import cores
 from iua_widget.errors import ProducerError
-from iua_widget.memory.budget import Coming, MemoryBudget
+from iua_widget.memory.budget import LayerBatch
 from iua_widget.memory.plan import batch_bytes
-from iua_widget.tally.tally import Tally, count_overdue
+from iua_widget.run.failure import Failure
+from iua_widget.run.layer_order import by_expert, merged_order
+from iua_widget.run.run import Run
+from iua_widget.sources.position import Position
+from iua_widget.sources.source import Source
+from iua_widget.tally.tally import Tally, count_overdue, count_waiting
 from iua_widget.units.arrange import arrange
 from iua_widget.units.expert_load import ExpertLoad, of_both
 from iua_widget.units.masking import ON_HOST, OnDevice
 from iua_widget.units.response import Response, as_response
-from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan, UnitRule
-
-NewTally = Callable[[tuple[int, ...], str, UnitPlan], Tally]
-"""Makes the tally of a layer seen for the first time, from its unit shape, kind and plan."""
+from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan
 
 _SINGLE: Final = 4
 _WIDENED_AT_ONCE: Final = 2**12
@@ -33,7 +36,7 @@ _WIDENED_AT_ONCE: Final = 2**12
 
 
 @dataclass(slots=True)
-class _PendingLayer:
+class _PendingResponse:
     tally: Tally
     values: Any
     """What is to be classified; None once it is."""
@@ -78,77 +81,56 @@ class _PendingLayer:
         self.tally.many_passes |= self.many_passes
 
 
-class PendingBatch:
-    """Collects the classified responses of one batch.
+class Counting:
+    """Counts the batches of a source into a run.
 
-    Nothing of it is counted until all of it has proved countable, so a batch that breaks off half
-    way leaves every tally as it was.
+    Nothing of a batch is counted until all of it has proved countable, so one that breaks off half
+    way leaves the run as it was.
 
     Parameters
     ----------
+    run : Run
+    source : Source
+    onward : bool
+        Whether to pass over the batches that have been counted before.
+
+    Attributes
+    ----------
+    position : Position
+        Where in the stream it is.
     number : int
-        The batch, counted from 0.
-    tallies : mapping of str to Tally
-        The tallies so far.
-    rule : UnitRule
-        What a unit is, in layers seen for the first time.
-    new_tally : callable
-        Makes the tallies of these.
-    budget : MemoryBudget
-        What may be held.
-    engine : Engine
-        What counts in these.
-    steady : bool
-        Whether every batch must give the layers of the first. A model may route a batch past some.
-    whole : bool
-        Whether responses stay as they are until all of the batch have come: they are then
-        classified at once, which takes less time. What had to be copied does not wait.
-    total : int, optional
-        Inputs to be counted in all, where known.
+        The batch at hand, from 0.
     """
 
-    def __init__(
-        self,
-        number: int,
-        tallies: Mapping[str, Tally],
-        *,
-        rule: UnitRule,
-        new_tally: NewTally,
-        budget: MemoryBudget,
-        engine: Engine,
-        steady: bool = True,
-        whole: bool = False,
-        total: int | None = None,
-    ) -> None:
-        self.number = number
-        self._known = tallies
-        self._rule = rule
-        self._new_tally = new_tally
-        self._budget = budget
-        self._engine = engine
+    def __init__(self, run: Run, source: Source, *, onward: bool = False) -> None:
+        self._run, self._source = run, source
+        run.failure = None
+        if not run.probes:
+            run.weights = []
+        run.note_weights(source.weights)
+        if not onward:
+            run.position = None if run.probes else Position()
+        run.steady = run.steady and source.steady
+        self.position = run.position or Position()
+        self.position.merged = run.merged_calls
+        self.number = self.position.batches
+        self.restart()
+
+    @property
+    def kept(self) -> str:
+        """What becomes of the batches before one that fails, to end a message."""
+        return " What was counted before it is kept." if self.number else ""
+
+    def restart(self) -> None:
+        """Forget what was recorded of the batch at hand."""
         self._masking = OnDevice()
-        self._steady = steady
-        self._whole = whole
-        self._total = total or 0
         self._nbytes = self._new = 0
-        self._layers: dict[str, list[_PendingLayer]] = {}
+        self._layers: dict[str, list[_PendingResponse]] = {}
         self._loads: dict[str, ExpertLoad | None] = {}
 
-    def _coming(self) -> dict[str, Coming]:
-        return {
-            layer: Coming(
-                parts[0].tally,
-                sum(part.probes for part in parts),
-                sum(part.nbytes for part in parts),
-                max(part.work for part in parts),
-                next((part.device for part in parts if part.device is not None), None),
-            )
-            for layer, parts in self._layers.items()
-        }
-
     @as_ieee
-    def record(self, layer: str, value: Any, origin: Origin = UNKNOWN) -> None:
-        """Check and classify one layer's response.
+    def record(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
+        """Check and classify one layer's response in the batch at hand.
 
         Nothing refers to `value` afterwards, or once all of the batch have come.
 
@@ -166,9 +148,10 @@ class PendingBatch:
         if origin.load is not None:
             self._loads[layer] = of_both(self._loads.get(layer), origin.load)
         tally = self._tally(layer)
-        engine = self._engine if tally is None else tally.engine
+        run, steady = self._run, self._source.steady
+        engine = run.engine if tally is None else tally.engine
         response = as_response(value, layer=layer, batch=self.number, stays=engine.takes)
-        if tally is not None and not self._steady and not response.shape[0]:
+        if tally is not None and not steady and not response.shape[0]:
             return  # routed past it this time: there is nothing to count
         if tally is not None and response.shape[0] and self._is_provisional(layer, tally):
             self._layers.pop(layer, None)
@@ -177,14 +160,14 @@ class PendingBatch:
         stays = is_tensor(response.values)
         arranged = arrange(response.values, plan, origin.mask, self._masking if stays else ON_HOST)
         if tally is None:
-            tally = self._new_tally(arranged.unit_shape, origin.kind, plan)
+            tally = run.new_tally(arranged.unit_shape, origin.kind, plan)
         elif tally.unit_shape != arranged.unit_shape:
             raise self._shape_error(layer, tally, response)
         units, probes = tally.units, len(arranged.values)
         if is_tensor(arranged.values):
-            self._budget.counts_on(arranged.values.device)
+            run.budget.counts_on(arranged.values.device)
         is_copy = not stays and _is_copy(arranged.values, value)
-        pending = _PendingLayer(
+        pending = _PendingResponse(
             tally,
             arranged.values,
             response.shape[1:],
@@ -199,38 +182,83 @@ class PendingBatch:
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
         )
-        if layer not in self._known and pending.first:
-            self._new += self._budget.least(units, max(self._total, probes))
-        self._budget.check_room(
+        if layer not in run.tallies and pending.first:
+            self._new += run.budget.least(units, max(self._source.total or 0, probes))
+        run.budget.check_room(
             layer, units, pending=self._nbytes + pending.nbytes + pending.work, new=self._new
         )
-        if not self._whole or stays or is_copy:
+        if not self._source.whole_batches or stays or is_copy:
             pending.classify()
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
 
-    @as_ieee
-    def check_complete(self) -> dict[str, Coming]:
-        """Check that every layer of the batches before has come, where that is promised.
-
-        What has not been classified by then, is.
-
-        Returns
-        -------
-        dict of str to Coming
-            What the batch brings, layer by layer.
+    def commit(self, probes: int) -> None:
+        """Count the batch at hand, of so many inputs.
 
         Raises
         ------
         ProducerError
-            If one has not.
+            If a layer has not come that the batches before had.
         UnitsError
             If this is the first batch and the user chose units for a layer that is not there.
+        MemoryBudgetError
+            If there is no memory to count it.
         """
-        if not self._known and self._layers:
-            self._rule.check_used(self._layers)
-        missing = [layer for layer in self._known if layer not in self._layers]
-        if missing and self._steady:
+        run, batches = self._run, self._layer_batches()
+        with interrupts_held(), run.lock:
+            inputs = run.probes + probes
+            run.budget.fit(run.tallies, batches, inputs=inputs, total=self._source.total)
+            run.tallies = self._counted(batches)
+            run.recount = None  # it lacks these probes
+            run.probes = inputs
+            run.source_notes = self._notes()
+            self.position.counted(probes)
+            self.number += 1
+        self.restart()
+
+    def finish(self) -> None:
+        """Count what waits, at the end of the stream.
+
+        Raises
+        ------
+        ProducerError
+            If no response has come.
+        """
+        run = self._run
+        with interrupts_held(), run.lock:
+            count_waiting(run.tallies.values())
+        if not run.tallies:
+            message = (
+                f"{self._source.label} gave no batch with a response: there is nothing to count."
+            )
+            raise ProducerError(message)
+        if not run.weights:  # those of lazy modules come with the first batch
+            run.note_weights(self._source.weights)
+        run.source_notes = self._notes()
+
+    def broke_off(self, error: BaseException) -> None:
+        """Note what ended the run."""
+        self._run.failure = Failure.of(error, self._run.probes)
+
+    def close(self) -> None:
+        """Free what is kept for the next batch only."""
+        with interrupts_held(), self._run.lock:
+            for tally in self._run.tallies.values():
+                tally.release_buffers()
+            self._run.engine.rest()
+
+    def _notes(self) -> list[str]:
+        """What was noted about the source, and about the thread that counts it."""
+        return list(dict.fromkeys([*self._source.notes, *([FLUSHED] if flushes() else [])]))
+
+    @as_ieee
+    def _layer_batches(self) -> dict[str, LayerBatch]:
+        """Check that every promised layer has come, and classify what has not been classified."""
+        known = self._run.tallies
+        if not known and self._layers:
+            self._run.options.rule.check_used(self._layers)
+        missing = [layer for layer in known if layer not in self._layers]
+        if missing and self._source.steady:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             message = (
                 f"layer {missing[0]!r}{more} vanished: batch {self.number} has no response of it, "
@@ -238,36 +266,37 @@ class PendingBatch:
             )
             raise ProducerError(message, layer=missing[0], batch=self.number)
         self._classify_rest()
-        return self._coming()
+        return {
+            layer: LayerBatch(
+                parts[0].tally,
+                sum(part.probes for part in parts),
+                sum(part.nbytes for part in parts),
+                max(part.work for part in parts),
+                next((part.device for part in parts if part.device is not None), None),
+            )
+            for layer, parts in self._layers.items()
+        }
 
     @as_ieee
-    def commit(self, coming: Mapping[str, Coming]) -> dict[str, Tally]:
-        """Count the batch, and return all tallies in the order the layers came.
-
-        Parameters
-        ----------
-        coming : mapping of str to Coming
-            As `check_complete` has returned it.
-        """
-        for layer in coming.values():
+    def _counted(self, batches: Mapping[str, LayerBatch]) -> dict[str, Tally]:
+        """Count the batch, and return all tallies in the order of the network."""
+        for layer in batches.values():
             # The last that could fail, before anything is added.
             layer.tally.reserve(layer.probes, layer.device)
         for part in self._parts():
             part.count(self.number)
-        count_overdue([layer.tally for layer in coming.values()])
-        new = {layer: parts[0].tally for layer, parts in self._layers.items()}
-        tallies = {
-            layer: new.get(layer) or self._known[layer] for layer in merged_order(self._known, new)
-        }
+        count_overdue([layer.tally for layer in batches.values()])
+        known, new = self._run.tallies, {name: one.tally for name, one in batches.items()}
+        tallies = {name: new.get(name) or known[name] for name in merged_order(known, new)}
         for name, load in self._loads.items():
-            before = self._known[name].load if name in self._known else None
+            before = known[name].load if name in known else None
             tallies[name].load = of_both(before, load)
-        if len(tallies) == len(self._known):
+        if len(tallies) == len(known):
             return tallies
-        return {layer: tallies[layer] for layer in _by_expert(tallies)}
+        return {layer: tallies[layer] for layer in by_expert(tallies)}
 
     def _classify_rest(self) -> None:
-        by_engine: dict[int, list[_PendingLayer]] = {}
+        by_engine: dict[int, list[_PendingResponse]] = {}
         for part in self._parts():
             if part.values is not None:
                 by_engine.setdefault(id(part.tally.engine), []).append(part)
@@ -277,14 +306,15 @@ class PendingBatch:
             for part, counts in zip(parts, all_counts, strict=True):
                 part.take(counts)
 
-    def _parts(self) -> Iterator[_PendingLayer]:
+    def _parts(self) -> Iterator[_PendingResponse]:
         return chain.from_iterable(self._layers.values())
 
     def _check_expected(self, layer: str) -> None:
-        if self._steady and layer in self._layers:
+        steady, known = self._source.steady, self._run.tallies
+        if steady and layer in self._layers:
             message = f"layer {layer!r} comes twice in batch {self.number}."
             raise ProducerError(message, layer=layer, batch=self.number)
-        if self._steady and self._known and layer not in self._known:
+        if steady and known and layer not in known:
             message = (
                 f"layer {layer!r} appears late: batch {self.number} has a response of it, and "
                 "the batches before had none. Every batch must give the same layers."
@@ -300,7 +330,7 @@ class PendingBatch:
         self, layer: str, tally: Tally | None, response: Response, origin: Origin
     ) -> UnitPlan:
         if tally is None:
-            return self._rule.plan(layer, response.shape, origin)
+            return self._run.options.rule.plan(layer, response.shape, origin)
         ndim, known = len(response.shape), tally.response_shape
         before = 1 + len(self._layers[layer][0].shape if known is None else known)
         if ndim == before or tally.plan.choice == "element":
@@ -312,7 +342,7 @@ class PendingBatch:
     def _tally(self, layer: str) -> Tally | None:
         if layer in self._layers:
             return self._layers[layer][0].tally
-        return self._known.get(layer)
+        return self._run.tallies.get(layer)
 
     def _shape_error(self, layer: str, tally: Tally, response: Response) -> ProducerError:
         shape = response.shape[1:]
@@ -333,39 +363,6 @@ class PendingBatch:
             f"had {tally.response_shape} before. {advice}"
         )
         return ProducerError(message, layer=layer, batch=self.number)
-
-
-def _by_expert(tallies: Mapping[str, Tally]) -> list[str]:
-    """The layers, those of a mixture's experts together, where the first of them is, in order."""
-    places = {layer: place for place, layer in enumerate(tallies)}
-    first: dict[str, int] = {}
-    for layer, tally in tallies.items():
-        if tally.load is not None:
-            first.setdefault(tally.load.module, places[layer])
-
-    def key(layer: str) -> tuple[int, int, int]:
-        load = tallies[layer].load
-        if load is None:
-            return places[layer], 0, 0
-        return first[load.module], load.expert, places[layer]
-
-    return sorted(tallies, key=key)
-
-
-def merged_order(known: Iterable[str], batch: Iterable[str]) -> list[str]:
-    """The known layers, with new ones after that which came before them in this batch."""
-    order, batch = list(known), list(batch)
-    if set(order).issuperset(batch):
-        return order
-    first_known = next((layer for layer in batch if layer in order), None)
-    place = 0 if first_known is None else order.index(first_known)
-    for layer in batch:
-        if layer in order:
-            place = order.index(layer) + 1
-        else:
-            order.insert(place, layer)
-            place += 1
-    return order
 
 
 def _is_copy(values: Any, given: Any) -> bool:

@@ -1,0 +1,109 @@
+"""The loop: a stream is counted, or counted again, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Any, Protocol
+
+from iua_widget.errors import IUAError, ProducerError
+from iua_widget.run.counting import Counting
+from iua_widget.run.recounting import Recounting
+from iua_widget.run.run import Run
+from iua_widget.sources.position import Position
+from iua_widget.sources.source import Source
+from iua_widget.tolerances import Tolerances
+from iua_widget.units.rule import UNKNOWN, Origin
+
+
+def count(run: Run, source: Source, *, onward: bool = False) -> Generator[int]:
+    """Count a source into a run, yielding the probes of each batch once it is counted.
+
+    Parameters
+    ----------
+    run : Run
+    source : Source
+        As `open_source` makes it.
+    onward : bool
+        Whether to pass over the batches that have been counted before, which must be the same
+        again. Otherwise the source is another part of the data.
+
+    Raises
+    ------
+    IUAError
+        As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
+    """
+    return _stream(source, lambda: Counting(run, source, onward=onward))
+
+
+def recount(run: Run, source: Source, tolerances: Tolerances) -> Generator[int]:
+    """Count a source once more at some tolerances, exactly, yielding the probes of each batch.
+
+    Raises
+    ------
+    NoProbesError, ProducerError
+        As for `IUA.recount`.
+    """
+    return _stream(source, lambda: Recounting(run, source, tolerances))
+
+
+class _Pass(Protocol):
+    """Takes in the batches of a source, each as a whole or not at all.
+
+    Attributes
+    ----------
+    position : Position
+        Where in the stream to begin.
+    number : int
+        The batch at hand, from 0.
+    kept : str
+        What becomes of the batches before one that fails, to end a message.
+    """
+
+    position: Position
+    number: int
+
+    @property
+    def kept(self) -> str: ...
+
+    def record(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None: ...
+
+    def restart(self) -> None: ...
+
+    def commit(self, probes: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def broke_off(self, error: BaseException) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _stream(source: Source, begin: Callable[[], _Pass]) -> Generator[int]:
+    one_pass = begin()
+    ended_by_caller = False
+    try:
+        batches = source.batches(one_pass.record, one_pass.restart, one_pass.position)
+        with closing(batches):
+            for probes in batches:
+                one_pass.commit(probes)
+                ended_by_caller = True
+                yield probes
+                ended_by_caller = False
+        one_pass.finish()
+    except IUAError as error:
+        one_pass.broke_off(error)
+        raise
+    except (Exception, GeneratorExit) as error:
+        if isinstance(error, GeneratorExit) and ended_by_caller:
+            raise
+        number = one_pass.number
+        what = f"{source.label} raised {type(error).__name__} in batch {number}: {error}."
+        wrapped = ProducerError(what + one_pass.kept, batch=number)
+        one_pass.broke_off(wrapped)
+        raise wrapped from error
+    except BaseException as error:
+        one_pass.broke_off(error)
+        raise
+    finally:
+        one_pass.close()

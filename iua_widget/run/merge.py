@@ -1,0 +1,68 @@
+"""Several runs as one, as if one had counted all their streams one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+
+from iua_widget.common.words import named
+from iua_widget.errors import MergeError
+from iua_widget.reading.notes import notes_of_both
+from iua_widget.run.layer_order import merged_order
+from iua_widget.run.run import Run
+from iua_widget.tally.tally import Tally
+
+
+def merged(runs: Sequence[Run]) -> Run:
+    """One run of several, the first one's probes first; the run itself where it is only one.
+
+    Raises
+    ------
+    MergeError
+        If they cannot be one run, saying how they differ.
+    """
+    return reduce(_merged, runs)
+
+
+def weights_differ(runs: Sequence[Run]) -> bool:
+    """Whether they were counted with different weights of the model, as far as that is known."""
+    return len({frozenset(run.weights) for run in runs if run.weights}) > 1
+
+
+def _merged(one: Run, other: Run) -> Run:
+    both = set(one.tallies) & set(other.tallies)
+    layers = merged_order(one.tallies, other.tallies)
+    apart = [name for name in layers if name not in both]
+    # A model may pass by a layer; arrays of other names are another network's.
+    if apart and (not both or one.steady or other.steady):
+        only_here, only_there = (sorted(set(run.tallies) - both)[:5] for run in (one, other))
+        message = f"the layers differ: only here {only_here}, only there {only_there}."
+        raise MergeError(message)
+    keep = one.options.keep_inactive and other.options.keep_inactive
+    run = Run(replace(one.options, keep_inactive=keep), one.engine)
+    run.position = None
+    # In one order whichever is merged into which: two threads may merge both ways at once.
+    first, second = sorted((one.lock, other.lock), key=id)
+    with first, second:
+        run.probes = one.probes + other.probes
+        run.source_notes = notes_of_both(one.kept_notes, other.kept_notes)
+        run.steady = one.steady and other.steady
+        run.weights = list(dict.fromkeys([*one.weights, *other.weights]))
+        if apart:
+            note = f"Only in some of the runs that were merged was there {named(apart)}."
+            run.source_notes.append(note)
+        for name in layers:
+            like = one.tallies.get(name) or other.tallies[name]
+            here, there = (_tally_or_empty(part, name, like) for part in (one, other))
+            try:
+                run.tallies[name] = here.merged(there)
+            except MergeError as error:
+                message = f"layer {name!r}: {error}"
+                raise MergeError(message) from None
+    return run
+
+
+def _tally_or_empty(run: Run, layer: str, like: Tally) -> Tally:
+    """A layer's tally; one of no probe where only another run has reached the layer."""
+    return run.tallies.get(layer) or run.new_tally(like.unit_shape, like.kind, like.plan)
