@@ -35,7 +35,7 @@ class LayerBounds:
     lower, upper : numpy.ndarray of int64, shape (units,)
         On how many probes each unit was inactive.
     exact : bool
-        Whether these are the same, because the threshold is a stop that is held, or by a recount.
+        Whether these are the same, because the threshold is a counted stop, or by a recount.
     mean, mean_upper : float
         Mean number of inactive units on one probe.
     std : float
@@ -103,10 +103,10 @@ def read_bounds(
             dead=lower >= needed,
             dead_upper=upper >= needed,
         )
-    bracket, held = tally.stops.locate(threshold), locate_counts(tally, threshold)
+    bracket, counted = tally.stops.locate(threshold), locate_counts(tally, threshold)
     unit_counts = tally.store.read_counts()
-    lower = unit_counts.up_to(held.lower)
-    upper = lower if held.exact else unit_counts.up_to(held.upper)
+    lower = unit_counts.up_to(counted.lower)
+    upper = lower if counted.exact else unit_counts.up_to(counted.upper)
     mean, std = float(curves.mean[bracket.lower]), float(curves.std[bracket.lower])
     inactive = None
     if bracket.exact and threshold == tally.inactive_at:
@@ -123,7 +123,7 @@ def read_bounds(
         None,
         lower,
         upper,
-        exact=held.exact or not tally.probes,
+        exact=counted.exact or not tally.probes,
         mean=mean,
         mean_upper=mean if bracket.exact else float(curves.mean[bracket.upper]),
         std=std,

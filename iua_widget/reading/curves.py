@@ -15,7 +15,7 @@ from iua_widget.reading.thresholds import (
     active_when_finite,
     all_inactive,
     bounds_at,
-    held_stops,
+    counted_stops,
     scale_values,
     thresholds_at,
 )
@@ -35,7 +35,7 @@ class DeadCurves:
     Attributes
     ----------
     units, units_upper : numpy.ndarray
-        They differ only where stops are not held.
+        They differ only where units are counted at fewer stops.
     channels, channels_upper : numpy.ndarray, or None
         None where a channel is one unit.
     """
@@ -59,9 +59,9 @@ def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
         totals = counts[block].cumsum(axis=1, dtype=np.int64)
         first[block] = (totals < needed[block, None]).sum(axis=1)
     columns = len(tally.stops) + 1
-    held = np.array([*tally.columns, columns])
-    # Dead from the first held column that says so; perhaps from just above the held one before.
-    surely, perhaps = held[first], np.where(first > 0, held[first - 1] + 1, 0)
+    counted = np.array([*tally.columns, columns])
+    # Dead from the first counted column that says so; perhaps from just above the one before.
+    surely, perhaps = counted[first], np.where(first > 0, counted[first - 1] + 1, 0)
     units, units_upper = (at_or_below(where, columns) for where in (surely, perhaps))
     channels, channels_upper = (
         None if by_channel is None else at_or_below(by_channel, columns)
@@ -113,7 +113,7 @@ def _curves_by_numpy(
     first = np.empty((2, tally.units), np.int16)
     scales, counts = scale_values(tally, tolerances.scale), tally.store.read_counts().counts
     largest = tally.store.read_magnitudes().abs_max
-    stops, active = held_stops(tally), active_when_finite(tally)
+    stops, active = counted_stops(tally), active_when_finite(tally)
     column = np.array(rtols, np.float64)[:, None]
     step = max(1, _BLOCK_VALUES // len(rtols))
     for start in range(0, tally.units, step):
@@ -174,7 +174,7 @@ def _curves_compiled(
             return None
         bounds_over_rtol(
             counts,
-            held_stops(tally),
+            counted_stops(tally),
             scale_values(tally, tolerances.scale),
             tolerances.atol,
             np.array(rtols, np.float64),

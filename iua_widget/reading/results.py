@@ -30,8 +30,8 @@ class LayerResult:
 
     Where the threshold is a stop everything is exact. Where it falls between two stops the fields
     below are those at the stop just below, and `lower` and `upper` bound what is true at the
-    threshold itself; nothing is interpolated. Where memory was short (`IUA.plan`), counts of units
-    are held at fewer stops than means, standard deviations and what is dead. With a scale of the
+    threshold itself; nothing is interpolated. Where memory was short (`IUA.plan`), units are
+    counted at fewer stops than means, standard deviations and what is dead. With a scale of the
     units (``"unit_rms"``, ``"unit_max"``) every unit has a threshold of its own, and its count is
     bracketed by the stops around that. `IUA.recount` makes everything exact.
 
@@ -49,7 +49,7 @@ class LayerResult:
     unit_inactive_proportion : numpy.ndarray of float64
         The same as a share of the probes, 0 to 1.
     exact : bool
-        Whether the threshold is a stop at which everything is held, or was recounted.
+        Whether the threshold is a stop at which everything is counted, or was recounted.
     tolerances : Tolerances
         What it was read at.
     threshold : float
@@ -81,7 +81,7 @@ class LayerResult:
     masked : int
         Positions left out as padding.
     stops : int
-        At how many stops counts of units are held: all, where memory was not short.
+        At how many stops units are counted: all, where memory was not short.
     channel_axis : int or None
         Which axis of the unit counts counts channels, where a channel has several units.
     channels, dead_channels, dead_channels_upper : int or None
@@ -268,8 +268,8 @@ class Reading:
             0.025)`` with the `tau` in force (units, and where a channel has several of them
             channels, whose mean ``abs(x)`` is at most tau times the layer's), ``kind``, ``unit``
             (what one is), ``shape`` (of one item's response; None where it varies), ``probes``,
-            ``masked`` (positions left out as padding), ``stops`` (at which counts of units are
-            held), ``nan``, ``infinite``; and, where a channel of some layer has several units,
+            ``masked`` (positions left out as padding), ``stops`` (at which units are counted),
+            ``nan``, ``infinite``; and, where a channel of some layer has several units,
             ``channels`` and ``dead channels``; where some layer is an expert's, ``load`` (its
             tokens over an even share of all its mixture's, padding left out). Where figures are
             not exact there are also ``mean inactive upper`` and ``dead units upper``: the true

@@ -1,4 +1,4 @@
-"""Thresholds that every unit has of its own: relative to its RMS, or to its largest response."""
+"""Thresholds of layers and units, and bounds on counts where each unit has its own."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def thresholds_at(scales: np.ndarray, atol: float, rtol: float | np.ndarray) -> 
 def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.ndarray]:
     """Bounds on how often each unit was inactive, where every unit has its own threshold.
 
-    Each unit is bracketed by the stops around its own threshold at which counts are held. Where its
+    Each unit is bracketed by the counted stops around its own threshold. Where its
     largest response lies below the threshold, its count is known; where it does not, it was active
     at least once: so which units were inactive on every finite probe is exact at any threshold,
     but for those of `active_when_finite`.
@@ -94,7 +94,7 @@ def unit_bounds(tally: Tally, tolerances: Tolerances) -> tuple[np.ndarray, np.nd
     scales, counts = scale_values(tally, tolerances.scale), tally.store.read_counts().counts
     largest = tally.store.read_magnitudes().abs_max
     lower, upper = (np.empty(tally.units, np.int64) for _ in range(2))
-    stops, active = held_stops(tally), active_when_finite(tally)
+    stops, active = counted_stops(tally), active_when_finite(tally)
     for block in _blocks(tally.units):
         totals = counts[block].cumsum(axis=1, dtype=np.int64)
         thresholds = thresholds_at(scales[block], tolerances.atol, tolerances.rtol)
@@ -118,9 +118,9 @@ def bounds_at(
     Parameters
     ----------
     thresholds : numpy.ndarray of float64, shape (..., units)
-    totals : numpy.ndarray of int64, shape (units, held columns)
-        Up to each of the columns at which counts are held.
-    stops : numpy.ndarray of float64, shape (held columns - 1,)
+    totals : numpy.ndarray of int64, shape (units, counted columns)
+        Up to each of the columns at which units are counted.
+    stops : numpy.ndarray of float64, shape (counted columns - 1,)
     largest : numpy.ndarray of float64, shape (units,)
         Largest finite responses.
     dtypes : collection of str
@@ -156,8 +156,8 @@ def active_when_finite(tally: Tally) -> np.ndarray:
     return np.ones(tally.units, np.bool_)
 
 
-def held_stops(tally: Tally) -> np.ndarray:
-    """The stops at which counts of units are held: float64."""
+def counted_stops(tally: Tally) -> np.ndarray:
+    """The stops at which units are counted: float64."""
     return np.array([tally.stops.values[column] for column in tally.columns[:-1]])
 
 

@@ -22,7 +22,7 @@ from iua_widget.reading.statistics import (
 from iua_widget.reading.thresholds import (
     active_when_finite,
     bounds_at,
-    held_stops,
+    counted_stops,
     scale_values,
     thresholds_at,
 )
@@ -193,9 +193,9 @@ class _Reader:
         self._layout = layout
         self._rule = DeadRule.of(tally, several.tolerances[0])
         self._finite = finite_probes(tally)
-        self._stops, self._held = _columns(tally, several)
+        self._stops, self._counted = _columns(tally, several)
         # Of few stops only these are read, and of none nothing.
-        highest = int(self._held.max(initial=-1)) + 1
+        highest = int(self._counted.max(initial=-1)) + 1
         self._read_columns = len(tally.columns) if several.per_unit else highest
         self._scales = {scale: scale_values(tally, scale) for scale in several.scales}
 
@@ -217,7 +217,7 @@ class _Reader:
             )
         if counts is not None and len(several.of_layer):
             totals = self._by_entry(counts, block).cumsum(axis=1)
-            found[:2, several.of_layer] = totals.T[self._held]
+            found[:2, several.of_layer] = totals.T[self._counted]
             found[2:, several.of_layer] = self._dead(counts, block)
         if counts is not None and several.per_unit:
             found[:, several.per_unit] = np.stack(self._bounds_of_units(counts, block), axis=1)
@@ -235,7 +235,7 @@ class _Reader:
             return np.asarray(self._begun(first, len(self._tally.stops) + 1, block)[self._stops])
         totals = counts.cumsum(axis=1, dtype=np.int64)
         first = (totals < self._needed(block)[:, None]).sum(axis=1)
-        return np.asarray(self._begun(first, counts.shape[1], block)[self._held])
+        return np.asarray(self._begun(first, counts.shape[1], block)[self._counted])
 
     def _begun(self, first: np.ndarray, columns: int, block: slice) -> np.ndarray:
         """How many units of each entry begin at a column or before: shape (columns, entries)."""
@@ -249,7 +249,7 @@ class _Reader:
         totals = counts.cumsum(axis=1, dtype=np.int64)
         largest = layout.units_of(tally.store.read_magnitudes().abs_max, block)
         active = layout.units_of(active_when_finite(tally), block)
-        needed, stops = self._needed(block), held_stops(tally)
+        needed, stops = self._needed(block), counted_stops(tally)
         scales = {scale: layout.units_of(of, block) for scale, of in self._scales.items()}
         found = []
         for place in self._several.per_unit:
@@ -274,14 +274,14 @@ def _columns(tally: Tally, several: Several) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    columns, held : numpy.ndarray of int64, shape (2, tolerances)
-        The lower and the upper one: of all columns, and places among those that are held.
+    columns, places : numpy.ndarray of int64, shape (2, tolerances)
+        The lower and the upper one: of all columns, and places among those that are counted.
     """
     stops = np.array(tally.stops.values)
     atol, rtol = several.atol[several.of_layer], several.rtol[several.of_layer]
     thresholds = atol + rtol * mean_abs(tally) if rtol.any() else atol
     lower = np.searchsorted(stops, thresholds, side="right") - 1
     upper = lower + (stops[lower] != thresholds)
-    held_lower = np.searchsorted(tally.columns, lower, side="right") - 1
-    held_upper = np.searchsorted(tally.columns, upper, side="left")
-    return np.stack([lower, upper]), np.stack([held_lower, held_upper])
+    place_lower = np.searchsorted(tally.columns, lower, side="right") - 1
+    place_upper = np.searchsorted(tally.columns, upper, side="left")
+    return np.stack([lower, upper]), np.stack([place_lower, place_upper])

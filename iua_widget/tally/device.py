@@ -51,7 +51,7 @@ class DeviceStore:
     def __init__(self, device: torch.device, host: HostStore) -> None:
         self.device = device
         self._host = host
-        # A reader that does not hold the run's lock must not move anything twice, all the same.
+        # A reader that has not taken the run's lock must not move anything twice, all the same.
         self._turn = free_in_child(threading.RLock())
         self._counted = self._kept = self._viewed = 0
         self._has_magnitudes = self._has_moments = False
@@ -65,7 +65,7 @@ class DeviceStore:
             counters.abs_max = self._copied(magnitudes.abs_max)
             counters.highest = self._copied(magnitudes.highest_bin.astype(np.int32))
             self._counters = counters
-            self._counters.hold(host.columns)
+            self._counters.count_at(host.columns)
 
     @property
     def probes(self) -> int:
@@ -111,7 +111,7 @@ class DeviceStore:
         """Count units at these columns only from now on, some of those until now."""
         self.read_counts().thin(columns)
         with self._turn, _on_one_stream(self.device):
-            self._counters.hold(columns)
+            self._counters.count_at(columns)
 
     def read(self) -> HostStore:
         """The store on the host, to which everything is moved."""

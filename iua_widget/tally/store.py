@@ -251,4 +251,17 @@ class HostStore:
         for state in STATES:
             if state.name in arrays:
                 setattr(getattr(self, state.part), state.name, arrays[state.name])
+        self.magnitudes.highest_bin = self._highest_finite()
         self.probes = probes
+
+    def _highest_finite(self) -> np.ndarray:
+        """The highest bins of finite probes: in older files those of NaN stand in their place."""
+        highest = self.magnitudes.highest_bin
+        odd = np.flatnonzero(highest >= self.all_columns)
+        if not odd.size:
+            return highest
+        occurs = self.counts.counts[odd] > 0
+        last = occurs.shape[1] - 1 - occurs[:, ::-1].argmax(axis=1)
+        known = highest.copy()
+        known[odd] = np.where(occurs.any(axis=1), np.array(self.columns)[last], 0)
+        return known

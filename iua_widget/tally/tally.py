@@ -54,7 +54,7 @@ class TallyState:
 class Tally:
     """Counts of one layer, of fixed size however many probes are seen.
 
-    For stops ``e_0 = 0 < ... < e_(K-1)`` every count is held for K + 1 columns: column ``k < K``
+    For stops ``e_0 = 0 < ... < e_(K-1)`` everything is counted in K + 1 columns: column ``k < K``
     answers for ``numpy.isclose(x, 0, rtol, atol=e_k)``, bit for bit and in the response's own
     dtype; column ``K`` for "x is finite", which bounds every tolerance above the last stop.
 
@@ -205,7 +205,11 @@ class Tally:
             Where they are counted; on the host where left out.
         """
         if self.store.device != device:
-            self.store = _store_on(device, self.store.read())
+            self.store = self.store.read()
+            if device is not None:
+                from iua_widget.tally.device import DeviceStore
+
+                self.store = DeviceStore(device, self.store)
         self.store.reserve(probes, self.to_come)
 
     def classify(
@@ -327,7 +331,6 @@ class Tally:
         tally.thin(facts["columns"])
         store = tally.store.read()
         store.restore(arrays, facts["probes"])
-        store.magnitudes.highest_bin = _highest_finite(store)
         store.magnitudes.first_non_finite = facts["first_non_finite"]
         if store.inactive is not None:
             store.inactive.append(arrays["inactive"])
@@ -381,27 +384,6 @@ class Tally:
         self.dtypes |= part.dtypes
         if part.response_shape is not None:
             self.response_shape = _common_shape(self.response_shape, part.response_shape)
-
-
-def _store_on(device: torch.device | None, host: HostStore) -> CountStore:
-    if device is None:
-        return host
-    from iua_widget.tally.device import DeviceStore
-
-    return DeviceStore(device, host)
-
-
-def _highest_finite(store: HostStore) -> np.ndarray:
-    """The highest bins of finite probes: in older files those of NaN stand in their place."""
-    highest = store.magnitudes.highest_bin
-    odd = np.flatnonzero(highest >= store.all_columns)
-    if not odd.size:
-        return highest
-    occurs = store.counts.counts[odd] > 0
-    last = occurs.shape[1] - 1 - occurs[:, ::-1].argmax(axis=1)
-    known = highest.copy()
-    known[odd] = np.where(occurs.any(axis=1), np.array(store.columns)[last], 0)
-    return known
 
 
 def first_difference(here: Sequence[float], there: Sequence[float]) -> float:

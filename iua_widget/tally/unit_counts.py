@@ -48,11 +48,11 @@ def counter_bytes(probes: int) -> int:
 
 
 class UnitCounts:
-    """Counters of every unit, at the stops that are held.
+    """Counters of every unit, at all columns of a tally or some of them.
 
-    The columns of a tally are its stops and, last, "any finite value". A counter is held for each
+    The columns of a tally are its stops and, last, "any finite value". There is a counter for each
     column, or for some of them only where memory is short: then it counts everything since the
-    column held before it, so that sums up to a held column stay exact.
+    counted column before it, so that sums up to a counted column stay exact.
 
     Every counter is fetched from memory and put back whenever it is counted in, so classified
     batches wait and are counted together, by `count_waiting`. Counters are allocated when they are
@@ -62,7 +62,7 @@ class UnitCounts:
     ----------
     units : int
     columns : sequence of int
-        Those held: ascending, the last of all among them.
+        Those counted: ascending, the last of all among them.
     engine : Engine
         What counts.
 
@@ -70,20 +70,20 @@ class UnitCounts:
     ----------
     units : int
     columns : tuple of int
-        Those held.
+        Those counted.
     engine : Engine
 
     Examples
     --------
     >>> import numpy as np
     >>> from iua_widget.engines.reference import ReferenceEngine
-    >>> held = UnitCounts(2, [0, 1, 2], ReferenceEngine())
-    >>> held.add(np.array([[0, 1], [0, 2]], np.uint8))
-    >>> held.count_waiting()
-    >>> held.up_to(1)
+    >>> counters = UnitCounts(2, [0, 1, 2], ReferenceEngine())
+    >>> counters.add(np.array([[0, 1], [0, 2]], np.uint8))
+    >>> counters.count_waiting()
+    >>> counters.up_to(1)
     array([2, 1])
-    >>> held.thin([0, 2])
-    >>> held.counts
+    >>> counters.thin([0, 2])
+    >>> counters.counts
     array([[2, 0],
            [0, 2]], dtype=uint8)
     """
@@ -151,14 +151,14 @@ class UnitCounts:
         self._counts = wide
 
     def thin(self, columns: Sequence[int]) -> None:
-        """Hold these columns only, some of those held until now, the last of them among them."""
+        """Count these columns only, some of those until now, the last of them among them."""
         if self._counts is not None:
             self.count_waiting()
             self._counts = self.thinned(columns).counts
         self.columns = tuple(columns)
 
     def thinned(self, columns: Sequence[int]) -> UnitCounts:
-        """The same counts held at these columns only; itself where these are its own."""
+        """The same counts at these columns only; itself where these are its own."""
         columns = tuple(columns)
         if columns == self.columns:
             return self
@@ -183,7 +183,7 @@ class UnitCounts:
 
     @property
     def is_thinned(self) -> bool:
-        """Whether there are columns that are not held."""
+        """Whether there are columns that are not counted."""
         return len(self.columns) <= self.columns[-1]
 
     @property
@@ -225,14 +225,14 @@ class UnitCounts:
             start += len(part)
 
     def up_to(self, column: int) -> np.ndarray:
-        """Probes on which each unit fell into a bin up to a held column.
+        """Probes on which each unit fell into a bin up to a counted column.
 
         Returns
         -------
         numpy.ndarray of int64, shape (units,)
         """
-        held = self.columns.index(column) + 1
-        total: np.ndarray = self.counts[:, :held].sum(axis=1, dtype=np.int64)
+        end = self.columns.index(column) + 1
+        total: np.ndarray = self.counts[:, :end].sum(axis=1, dtype=np.int64)
         return total
 
     def cumulative(self, columns: Sequence[int]) -> np.ndarray:
@@ -241,7 +241,7 @@ class UnitCounts:
         Parameters
         ----------
         columns : sequence of int
-            Ascending, and held.
+            Ascending, and counted.
 
         Returns
         -------
@@ -262,10 +262,10 @@ class UnitCounts:
         return result
 
 
-def count_all_waiting(held: Iterable[UnitCounts]) -> None:
+def count_all_waiting(layers: Iterable[UnitCounts]) -> None:
     """Count all that waits in several layers, on all cores."""
     by_engine: dict[int, list[UnitCounts]] = {}
-    for counts in held:
+    for counts in layers:
         if counts.is_thinned:
             counts.count_waiting()
         elif counts.waiting:

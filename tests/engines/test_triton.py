@@ -173,7 +173,7 @@ def test_squares_of_many_units_are_summed_in_two_limbs() -> None:
         batch.inactive[:] = torch.randint(2**31, (70, edges.columns), generator=generator)
         generator.manual_seed(0)
         counters = DeviceCounters.zeros(3, edges.columns, HERE)
-        counters.hold(range(edges.columns))
+        counters.count_at(range(edges.columns))
         kernels.add(batch, counters)
         held.append(counters.moments)
     assert int(held[0][2].min()) > 2**20

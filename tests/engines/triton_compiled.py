@@ -66,7 +66,7 @@ def launches() -> list[tuple[Any, dict[str, Any]]]:
                 edges = DeviceEdges.of(thresholds, torch.device("cpu"))
                 counters = DeviceCounters.zeros(values.shape[2], edges.columns, values.device)
                 for held in (range(edges.columns), [3, edges.columns - 1]):
-                    counters.hold(held)
+                    counters.count_at(held)
                     count.add(count.classify(values, edges), counters)
     assert {kernel.fn.__name__ for kernel, _ in noted} == set(kernels)
     return noted

@@ -42,7 +42,7 @@ def disagreement(one: DeviceKernels, other: DeviceKernels, device: torch.device)
         counters = []
         for kernels, batch in zip((one, other), batches, strict=True):
             held = DeviceCounters.zeros(values.shape[2], edges.columns, device)
-            held.hold(range(number % 2, edges.columns))
+            held.count_at(range(number % 2, edges.columns))
             for _ in range(2):
                 kernels.add(batch, held)
             counters.append(held)

@@ -24,11 +24,11 @@ class DeviceCounters:
 
     Attributes
     ----------
-    counts : torch.Tensor of int32, shape (columns held + 1, units)
+    counts : torch.Tensor of int32, shape (counted columns + 1, units)
         Probes on which a unit fell into a column; the last row, for what no column includes, is
         never read.
     place : torch.Tensor of int64, shape (columns + 1,), or None
-        The row of each bin, where some columns are not held.
+        The row of each bin, where some columns are not counted.
     highest : torch.Tensor of int32, shape (units,)
         The largest bin of each unit on the probes on which it was finite.
     sums : torch.Tensor of float64, shape (2, units)
@@ -59,7 +59,7 @@ class DeviceCounters:
 
     @classmethod
     def zeros(cls, units: int, columns: int, device: torch.device) -> DeviceCounters:
-        """Nothing counted, and no counts of units held yet: see `hold`."""
+        """Nothing counted, and units at no column yet: see `count_at`."""
         return cls(
             counts=torch.zeros((1, units), dtype=torch.int32, device=device),
             place=None,
@@ -71,13 +71,13 @@ class DeviceCounters:
             first_odd=torch.full((1,), NO_BATCH, dtype=torch.int32, device=device),
         )
 
-    def hold(self, held: Sequence[int]) -> None:
-        """Hold counts of units at these columns, all zero."""
+    def count_at(self, counted: Sequence[int]) -> None:
+        """Count units at these columns, from zero."""
         units, columns = len(self.highest), self.moments.shape[1]
-        self.counts = self.counts.new_zeros((len(held) + 1, units))
+        self.counts = self.counts.new_zeros((len(counted) + 1, units))
         self.place = None
-        if len(held) < columns:
-            place = torch.from_numpy(np.searchsorted(held, np.arange(columns + 1)))
+        if len(counted) < columns:
+            place = torch.from_numpy(np.searchsorted(counted, np.arange(columns + 1)))
             self.place = place.to(self.counts.device, non_blocking=True)
 
     def expect_squares(self, probes: int) -> None:
