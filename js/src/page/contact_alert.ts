@@ -3,7 +3,7 @@
 import { Alert } from "../ui/alert";
 import type { Contact } from "./heartbeat";
 
-const KEPT = "What was counted stays on show; to count on, run the cell again.";
+const KEPT = "What was counted stays on the page; run the cell again to go on counting.";
 
 export class ContactAlert {
   readonly #alert = new Alert();
@@ -17,8 +17,8 @@ export class ContactAlert {
       );
     } else {
       this.#alert.show(
-        "The kernel is not heard from. ",
-        `If it is held up, it will go on by itself. If it was restarted or has died, nothing is counted any more. ${KEPT}`,
+        "The kernel does not answer. ",
+        `If it is busy, counting goes on by itself. If it was restarted or has died, nothing is counted any more. ${KEPT}`,
       );
     }
   }

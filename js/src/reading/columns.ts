@@ -86,12 +86,12 @@ export const COLUMNS: readonly Column[] = [
   {
     key: "dormant",
     label: "dormant",
-    title: "Units, in maps channels, with a mean |x| of at most τ times the mean of their layer",
+    title: "Units (in maps, channels) with a mean |x| of at most τ times the mean of their layer",
   },
   {
     key: "load",
     label: "load",
-    title: "Tokens of an expert over an even share of those of its mixture, padding left out",
+    title: "An expert's tokens over an even share of those of its mixture, padding left out",
   },
   { key: "probes", label: "probes", title: "Probes counted", onRequest: true },
   {

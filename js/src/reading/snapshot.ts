@@ -154,14 +154,14 @@ export function decode(data: DataView): Snapshot {
   const magic = String.fromCharCode(...new Uint8Array(data.buffer, data.byteOffset, 4));
   if (magic !== MAGIC) {
     throw new SnapshotError(
-      "The data that arrived is not of iua_widget. " +
+      "The data that arrived is not from iua_widget. " +
         "Update iua_widget, restart the kernel and reload the page.",
     );
   }
   const version = data.getUint32(4, true);
   if (version !== FORMAT_VERSION) {
     throw new SnapshotError(
-      `The data has format ${version}, this page reads format ${FORMAT_VERSION}. ` +
+      `The data has format ${version}; this page reads format ${FORMAT_VERSION}. ` +
         "Update iua_widget, restart the kernel and reload the page.",
     );
   }
@@ -186,23 +186,25 @@ export function decode(data: DataView): Snapshot {
   return { meta: header.meta, arrays };
 }
 
-function take(snapshot: Snapshot, kind: string, name: string, length: number): NumericArray {
-  const array = snapshot.arrays.get(name);
+/** Decode what is to be of this kind: "table", "units" or "worst". */
+export function decodeAs(kind: string, data: DataView): Snapshot {
+  const snapshot = decode(data);
+  if (snapshot.meta.kind !== kind) {
+    throw new SnapshotError(`Expected data of the kind “${kind}”, got “${snapshot.meta.kind}”.`);
+  }
+  return snapshot;
+}
+
+function take({ meta, arrays }: Snapshot, name: string, length: number): NumericArray {
+  const array = arrays.get(name);
   if (array === undefined || array.length !== length) {
-    throw new SnapshotError(`The data of the ${kind} lacks its array “${name}”.`);
+    throw new SnapshotError(`The data of the ${meta.kind} lacks its array “${name}”.`);
   }
   return array;
 }
 
-function expectKind(snapshot: Snapshot, kind: string): void {
-  if (snapshot.meta.kind !== kind) {
-    throw new SnapshotError(`Data of the ${kind} was due, “${snapshot.meta.kind}” arrived.`);
-  }
-}
-
 export function decodeTable(data: DataView): TableSnapshot {
-  const snapshot = decode(data);
-  expectKind(snapshot, "table");
+  const snapshot = decodeAs("table", data);
   const meta = snapshot.meta as unknown as {
     stops: number[];
     rtol_stops: number[];
@@ -218,7 +220,7 @@ export function decodeTable(data: DataView): TableSnapshot {
   const scales = meta.unit_scales ?? [];
   const overRtol = scales.length * 2 * layers * meta.rtol_stops.length;
   const cells = meta.layers.length * (meta.stops.length + 1);
-  const one = (name: string, length: number): NumericArray => take(snapshot, "table", name, length);
+  const one = (name: string, length: number): NumericArray => take(snapshot, name, length);
   const upper = (name: string): NumericArray =>
     one(snapshot.arrays.has(`${name}_upper`) ? `${name}_upper` : name, cells);
   return {
@@ -227,10 +229,10 @@ export function decodeTable(data: DataView): TableSnapshot {
     tauStops: meta.tau_stops,
     probes: meta.probes,
     layers: meta.layers,
-    mean: take(snapshot, "table", "mean", cells),
-    std: take(snapshot, "table", "std", cells),
-    dead: take(snapshot, "table", "dead", cells),
-    deadChannels: take(snapshot, "table", "dead_channels", cells),
+    mean: one("mean", cells),
+    std: one("std", cells),
+    dead: one("dead", cells),
+    deadChannels: one("dead_channels", cells),
     deadAt: meta.dead_at,
     deadUpper: upper("dead"),
     deadChannelsUpper: upper("dead_channels"),
@@ -256,11 +258,10 @@ export function decodeTable(data: DataView): TableSnapshot {
 }
 
 export function decodeUnits(data: DataView): UnitsSnapshot {
-  const snapshot = decode(data);
-  expectKind(snapshot, "units");
+  const snapshot = decodeAs("units", data);
   const meta = snapshot.meta as unknown as Omit<UnitsSnapshot, "counts" | "recount">;
   const magnitudes = (name: string): Float32Array | null =>
-    snapshot.arrays.has(name) ? (take(snapshot, "units", name, meta.units) as Float32Array) : null;
+    snapshot.arrays.has(name) ? (take(snapshot, name, meta.units) as Float32Array) : null;
   return {
     layer: meta.layer,
     shape: meta.shape,
@@ -269,11 +270,11 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
     probes: meta.probes,
     stops: meta.stops,
     columns: meta.columns,
-    counts: take(snapshot, "units", "counts", meta.columns.length * meta.units),
+    counts: take(snapshot, "counts", meta.columns.length * meta.units),
     mean_abs: magnitudes("mean_abs"),
     rms: magnitudes("rms"),
     max_abs: magnitudes("max_abs"),
     recounted: meta.recounted ?? null,
-    recount: snapshot.arrays.has("recount") ? take(snapshot, "units", "recount", meta.units) : null,
+    recount: snapshot.arrays.has("recount") ? take(snapshot, "recount", meta.units) : null,
   };
 }

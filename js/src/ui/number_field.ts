@@ -26,7 +26,7 @@ export const DEAD_SHARE: NumberWords = {
   class: "iua-share-field",
   label: "dead if inactive on at least this percentage of probes",
   title:
-    "A unit is dead that is inactive on at least this share of the probes on which it is finite",
+    "A unit is dead if it is inactive on at least this share of the probes on which it is finite",
   write: percent,
   read: (text) => {
     const digits = text.replace(/\s*%$/, "");
@@ -34,7 +34,7 @@ export const DEAD_SHARE: NumberWords = {
     const share = NUMBER.test(digits) && !/e/i.test(digits) ? Number(`${digits}e-2`) : Number.NaN;
     return share > 0 && share <= 1 ? share : Number.NaN;
   },
-  refusal: (text) => `“${text}” is no percentage above 0 and up to 100.`,
+  refusal: (text) => `“${text}” is not a percentage above 0 and at most 100.`,
 };
 export const DEAD_SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1];
 
@@ -43,10 +43,10 @@ export const TAU: NumberWords = {
   class: "iua-tau-field",
   label: "tau: dormant if mean |x| is at most this times the mean of the layer",
   title:
-    "Dormant (Sokar et al. 2023) is a unit, in maps a channel, with a mean |x| of at most τ times the mean of its layer; rtol has no part in it",
+    "A unit (in maps, a channel) is dormant (Sokar et al. 2023) if its mean |x| is at most τ times the mean of its layer; rtol plays no part in it",
   write: String,
   read: (text) => (NUMBER.test(text) ? Number(text) : Number.NaN),
-  refusal: (text) => `“${text}” is no number, zero or more.`,
+  refusal: (text) => `“${text}” is not a number of at least 0.`,
 };
 export const TAUS = [0, 0.001, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1];
 

@@ -2,7 +2,7 @@
 
 import { formatShare, formatTolerance } from "../reading/format";
 import { SCALES } from "../reading/rule_words";
-import { decode, type NumericArray, SnapshotError } from "../reading/snapshot";
+import { decodeAs, type NumericArray, SnapshotError } from "../reading/snapshot";
 import { sameThresholds, stopAtMost, type Threshold, type Tolerances } from "../reading/threshold";
 import { MOST_SELECTED } from "../reading/unit_selection";
 
@@ -62,10 +62,7 @@ export class WorstUnits {
   readonly #lists: ReadonlyMap<string, NumericArray>;
 
   constructor(data: DataView) {
-    const { meta, arrays } = decode(data);
-    if (meta.kind !== "worst") {
-      throw new SnapshotError(`Data of the worst units was due, “${meta.kind}” arrived.`);
-    }
+    const { meta, arrays } = decodeAs("worst", data);
     this.#meta = meta as unknown as Meta;
     this.#lists = arrays;
     this.#entry = (name) => {

@@ -122,7 +122,7 @@ describe("the state of the page", () => {
     const { host, store } = opened({ _table: packedTable(), _run: { frame: 1 } });
     host.set({ _table: new Uint8Array(40), filter: "a", _run: { frame: 2 } });
     frame();
-    expect(String(store.fault.value)).toMatch(/not of iua_widget/);
+    expect(String(store.fault.value)).toMatch(/not from iua_widget/);
     expect(store.reading.value).not.toBeNull();
     expect(store.traits.filter.value).toBe("a");
     expect(host.frames).toEqual([1]);

@@ -109,7 +109,7 @@ describe("decodeTable and decodeUnits", () => {
   });
 
   it("refuses the other kind, a missing array and one of the wrong length", () => {
-    expect(() => decodeUnits(pack(meta, table))).toThrow(/Data of the units was due/);
+    expect(() => decodeUnits(pack(meta, table))).toThrow(/kind “units”, got “table”/);
     const { dead: _dead, ...rest } = table;
     expect(() => decodeTable(pack(meta, rest))).toThrow(/dead/);
     expect(() => decodeTable(pack({ ...meta, stops: [0, 1, 2] }, table))).toThrow(/mean/);
