@@ -29,7 +29,7 @@ export class PaneMenu {
     const panel = element(
       "div",
       {
-        class: `iua-menu ${options.class ?? ""}`.trim(),
+        class: options.class ?? "",
         attributes: { role: "group", "aria-label": label },
       },
       ...content,
