@@ -1,4 +1,4 @@
-/** Whole numbers for real ones over a plane, true to less than one in every part of it. */
+/** Rounds numbers on a plane to whole ones, so that every part of it is off by less than one. */
 
 /** Below this a remainder is what sums in binary leave. */
 const NOTHING = 1e-4;

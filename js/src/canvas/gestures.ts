@@ -1,4 +1,4 @@
-/** What hands do on the picture: drag, wheel, pinch, click, double click and a region with Shift. */
+/** Gestures on the picture: drag, wheel, pinch, click, double click, and a rectangle with Shift. */
 
 import type { Point } from "./viewport";
 

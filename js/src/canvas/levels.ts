@@ -1,4 +1,4 @@
-/** From numbers of units to levels, one byte a unit: what is pooled, and looked up in a palette. */
+/** Encodes counts and magnitudes as levels, one byte a unit: pooled, and looked up in a palette. */
 
 import type { NumericArray } from "../reading/snapshot";
 

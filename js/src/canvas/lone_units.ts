@@ -1,4 +1,4 @@
-/** Where a few units are of another kind than all around them, and too small to be seen. */
+/** Finds lone units: of another kind than all around them, and too small to be seen. */
 
 import { type Layout, unitAt } from "../reading/layout";
 import type { Placement } from "../ui/placement";

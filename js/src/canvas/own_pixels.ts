@@ -1,4 +1,4 @@
-/** Units of some pixels each: which few at their edges change hands, so that their number is right. */
+/** Moves a few pixels at the edges between units, so that the number of pixels of a level is right. */
 
 import type { AreaShares, TileBox } from "./area_shares";
 import { EMPTY_LEVEL, NOT_FINITE } from "./levels";

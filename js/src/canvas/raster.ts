@@ -1,4 +1,4 @@
-/** From a pyramid to the pixels of a view: one level a pixel, of all units under it. */
+/** Rasterizes a pyramid: one level a pixel, pooled from all units under it. */
 
 import { type Layout, tileCell } from "../reading/layout";
 import { type Placement, pixelExtent, pixelSpan } from "../ui/placement";

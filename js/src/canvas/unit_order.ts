@@ -1,4 +1,4 @@
-/** Orders of many units by a number each. */
+/** Sorts many units by a number each. */
 
 import type { NumericArray } from "../reading/snapshot";
 

@@ -1,4 +1,4 @@
-/** Which level each pixel of a view has: of death as much as there is, where it is. */
+/** Paints levels into pixels: the share of dead pixels is that of dead units, where these are. */
 
 import type { Layout } from "../reading/layout";
 import type { Placement } from "../ui/placement";

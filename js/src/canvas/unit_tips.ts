@@ -1,4 +1,4 @@
-/** What is said of a unit, or of a channel, under the pointer. */
+/** The text of the tooltip for a unit or a channel. */
 
 import { formatCounts, formatInteger, formatShares, plural } from "../reading/format";
 import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";

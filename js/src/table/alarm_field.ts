@@ -1,4 +1,4 @@
-/** From which share of dead units on a layer is an alarm, and a button to show those layers only. */
+/** The share of dead units from which a layer is an alarm, and a button that filters for such layers. */
 
 import { plural } from "../reading/format";
 import { element, setAttribute, setText } from "../ui/dom";

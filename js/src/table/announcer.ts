@@ -1,4 +1,4 @@
-/** Says what has happened to those who do not see it. */
+/** A live region that tells screen readers what has changed. */
 
 import { element, setText } from "../ui/dom";
 

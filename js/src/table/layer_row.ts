@@ -1,4 +1,4 @@
-/** A line of the table, for a layer or a group of them: made once, then given to one after another. */
+/** A row of the table, for a layer or a group of layers; rows are reused while the table scrolls. */
 
 import { LayerName } from "../names/layer_name";
 import type { Group, Row } from "../names/module_tree";

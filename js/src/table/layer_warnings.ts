@@ -1,4 +1,4 @@
-/** What to know of a layer before trusting its figures. */
+/** Warnings about a layer: NaN, no input, padding, memory, and more dead units than wanted. */
 
 import { formatInteger, formatShare, plural } from "../reading/format";
 import type { LayerMeta } from "../reading/snapshot";

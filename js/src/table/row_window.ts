@@ -1,4 +1,4 @@
-/** Which of many rows of equal height are made: those in view, a few around them, and one more. */
+/** Which rows of a long table are made: those in view, a few around them, and the one with the focus. */
 
 export interface RowWindow {
   readonly first: number;

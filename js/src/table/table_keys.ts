@@ -1,4 +1,4 @@
-/** The rows of the table by keyboard: moves from row to row, opens groups, finds what is typed. */
+/** The keyboard in the table: moves from row to row, opens groups, finds what is typed. */
 
 import type { Row } from "../names/module_tree";
 import type { LayerRow } from "./layer_row";

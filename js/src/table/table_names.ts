@@ -1,4 +1,4 @@
-/** What the rows are called: told apart in the width that the column of names has. */
+/** Names of the rows, shortened to the width of their column so that they can be told apart. */
 
 import type { Row } from "../names/module_tree";
 import { flatNames, type RowNames, treeNames } from "../names/row_names";

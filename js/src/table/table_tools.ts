@@ -1,4 +1,4 @@
-/** Above the table: which layers are shown, and what can be done with it; the rest in a menu. */
+/** The toolbar of the table: filter, tree, columns and copy; the rest in a menu. */
 
 import { asciiLower } from "../reading/row_order";
 import type { TableSnapshot } from "../reading/snapshot";

@@ -1,4 +1,4 @@
-/** The last line of the table: all rows on show together. */
+/** The totals row: all rows on show together. */
 
 import type { ColumnKey } from "../reading/columns";
 import { formatInteger, plural } from "../reading/format";

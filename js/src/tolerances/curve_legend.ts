@@ -1,4 +1,4 @@
-/** What the lines of the curve are, and what they say at the tolerances in force. */
+/** The legend of the curve, with its values at the tolerances in force. */
 
 import { ShortNames } from "../names/short_names";
 import { widthIn } from "../names/text_width";

@@ -1,4 +1,4 @@
-/** The presets: a menu, each with its formula, those in force marked. */
+/** The menu of presets, each with its formula; those in force are checked. */
 
 import type { Tolerances } from "../reading/threshold";
 import { element, setAttribute } from "../ui/dom";

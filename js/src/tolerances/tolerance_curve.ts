@@ -1,4 +1,4 @@
-/** Draws the share of inactive units over the tolerance, and where the tolerances in force are on it. */
+/** The canvas of the curve: draws it anew where it has changed, and the tolerances in force over it. */
 
 import type { TableSnapshot } from "../reading/snapshot";
 import { element } from "../ui/dom";

@@ -1,4 +1,4 @@
-/** The rule that says when a unit is inactive, dead and dormant: its numbers are the fields. */
+/** The rule that says when a unit is inactive, dead and dormant, with a field for each number. */
 
 import { SCALES } from "../reading/rule_words";
 import type { Scale, Tolerances } from "../reading/threshold";

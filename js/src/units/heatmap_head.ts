@@ -1,4 +1,4 @@
-/** Above the picture: whose units it shows, how many are dead, and of how many. */
+/** The heading of the heatmap: the layer, how many of its units are dead, and of how many. */
 
 import { ShortNames } from "../names/short_names";
 import { widthIn } from "../names/text_width";

@@ -1,4 +1,4 @@
-/** The picture by keyboard: a cursor that walks from unit to unit, pan, zoom, and what it picks. */
+/** The keyboard in the heatmap: walks from unit to unit, pans, zooms, pins and selects. */
 
 import type { UnitCanvas } from "../canvas/unit_canvas";
 import type { Point } from "../canvas/viewport";

@@ -1,4 +1,4 @@
-/** What the colors of the heatmap mean, in words and numbers. */
+/** The legend of the heatmap: what its colors and rings mean, in words and numbers. */
 
 import {
   type ColorMap,

@@ -1,4 +1,4 @@
-/** The unit pointed at, by pointer, by keyboard or in a list: outlined in the picture, and told of. */
+/** The unit under the pointer or the keyboard's cursor, or pointed at in a list: its outline and tooltip. */
 
 import type { UnitCanvas } from "../canvas/unit_canvas";
 import { channelTip, type TipText, unitTip } from "../canvas/unit_tips";

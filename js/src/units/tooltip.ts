@@ -1,4 +1,4 @@
-/** A small card beside the pointer, kept inside its box. */
+/** The tooltip of the heatmap: beside the pointer, and kept inside the box. */
 
 import type { TipText } from "../canvas/unit_tips";
 import { element } from "../ui/dom";

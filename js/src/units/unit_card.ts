@@ -1,4 +1,4 @@
-/** All that is known of one unit: figures, and a histogram with the threshold on it. */
+/** The unit card: figures of one unit, and its histogram with the threshold on it. */
 
 import { formatCounts, formatShares, formatThreshold, plural } from "../reading/format";
 import type { Tolerances } from "../reading/threshold";

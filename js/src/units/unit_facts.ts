@@ -1,4 +1,4 @@
-/** From the counts in view to the levels of a picture, with what can be kept from step to step. */
+/** What is known of the units of a snapshot: kept from step to step, and encoded as levels. */
 
 import {
   aliveRange,
@@ -46,8 +46,8 @@ export class UnitFacts {
     this.#levels = new Uint8Array(units.units);
   }
 
-  rule(deadShare: number): DeadRule {
-    return new DeadRule(deadShare, this.units.probes, this.finite);
+  rule(deadAt: number): DeadRule {
+    return new DeadRule(deadAt, this.units.probes, this.finite);
   }
 
   survey(reading: UnitsReading, rule: DeadRule): ReadingSurvey {

@@ -1,4 +1,4 @@
-/** How large one unit's responses were: counts between stops, and the threshold among them. */
+/** One unit's histogram of |x|: counts between stops, and where the threshold is among them. */
 
 import type { UnitsSnapshot } from "../reading/snapshot";
 

@@ -1,4 +1,4 @@
-/** Units of a layer as a list, most inactive first: the heatmap for those who read. */
+/** The units of a layer as a list that can be sorted, most inactive first: the heatmap in words. */
 
 import {
   formatCounts,
