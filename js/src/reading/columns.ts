@@ -37,8 +37,6 @@ export interface Column {
   /** In menus and announcements, where the page has another word for it. */
   readonly called?: string;
   readonly title: string;
-  /** Shown only where the user asks for it. */
-  readonly onRequest?: true;
 }
 
 export const COLUMNS: readonly Column[] = [
@@ -75,13 +73,11 @@ export const COLUMNS: readonly Column[] = [
     key: "dead-channels",
     label: "dead\nchannels",
     title: "Channels of which every unit is dead, where a channel has several",
-    onRequest: true,
   },
   {
     key: "channels",
     label: "channels",
     title: "Number of channels, where a channel has several units",
-    onRequest: true,
   },
   {
     key: "dormant",
@@ -93,26 +89,23 @@ export const COLUMNS: readonly Column[] = [
     label: "load",
     title: "An expert's tokens over an even share of those of its mixture, padding left out",
   },
-  { key: "probes", label: "probes", title: "Probes counted", onRequest: true },
+  { key: "probes", label: "probes", title: "Probes counted" },
   {
     key: "masked",
     label: "masked",
     title: "Positions left out as padding",
-    onRequest: true,
   },
   {
     key: "stops",
     label: "tolerances\nheld",
     called: "tolerances held",
     title: "At how many tolerances its units are counted; between these they are known as a range",
-    onRequest: true,
   },
-  { key: "nan", label: "nan", title: "Responses that were NaN", onRequest: true },
+  { key: "nan", label: "nan", title: "Responses that were NaN" },
   {
     key: "infinite",
     label: "infinite",
     title: "Responses that were infinite",
-    onRequest: true,
   },
   {
     key: "share-over-tolerance",

@@ -45,7 +45,8 @@ const BY_IMPORTANCE: readonly ColumnKey[] = [
 ];
 /** So narrow may these be, in a box without room for all that is essential: a number and no more. */
 const TIGHT: Partial<Record<ColumnKey, number>> = { "inactive-share": 8.5, "dead-units": 9 };
-const ON_REQUEST = COLUMNS.filter((column) => column.onRequest).map(({ key }) => key);
+/** The others are shown where the user asks for them. */
+const ON_REQUEST = COLUMNS.map(({ key }) => key).filter((key) => !BY_IMPORTANCE.includes(key));
 
 function longest(texts: readonly string[]): number {
   return texts.reduce((most, text) => Math.max(most, text.length), 0);

@@ -12,6 +12,7 @@ import {
 } from "../names/module_tree";
 import { isText } from "../reading/columns";
 import { type Sort, type SortValues, sameSort, sortRows } from "../reading/row_order";
+import { areNamed, sameItems } from "../reading/same_items";
 import type { TableReading } from "../reading/table_reading";
 import { parseFilter, passes, type RowFilter } from "./row_filter";
 
@@ -113,10 +114,7 @@ export class RowList {
 
   #take(reading: TableReading, choice: ListChoice): void {
     const { layers } = reading.table;
-    const same =
-      layers.length === this.#names.length &&
-      layers.every((meta, layer) => meta.name === this.#names[layer]);
-    if (!same) {
+    if (!areNamed(layers, this.#names)) {
       this.#names = layers.map((meta) => meta.name);
       this.#flat = flatRows(this.#names);
       this.#root = null;
@@ -144,10 +142,7 @@ export class RowList {
       );
       if (shown) matching.push(layer);
     }
-    const same =
-      matching.length === this.#matching.length &&
-      matching.every((layer, at) => layer === this.#matching[at]);
-    return same ? this.#matching : matching;
+    return sameItems(matching, this.#matching) ? this.#matching : matching;
   }
 
   #tree(): Group {

@@ -3,6 +3,7 @@
 import type { Row } from "../names/module_tree";
 import { flatNames, type RowNames, treeNames } from "../names/row_names";
 import { ShortNames, type WidthOf } from "../names/short_names";
+import { areNamed, sameItems } from "../reading/same_items";
 import type { LayerMeta } from "../reading/snapshot";
 import { DEEPEST } from "./layer_row";
 
@@ -50,14 +51,13 @@ export class TableNames {
     width: number,
     widthIn: (bold: boolean) => WidthOf,
   ): void {
-    const known = this.#all.names;
-    if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
+    if (!areNamed(layers, this.#all.names)) {
       this.#all = new ShortNames(layers.map(({ name }) => name));
     }
     const room = width - AROUND_NAME - (width < NARROW ? 0 : MARK);
     const widthOf = widthIn(width >= NARROW || rows !== null);
     const wanted = [rows ?? this.#all, room, widthOf];
-    if (wanted.every((value, at) => value === this.#madeFor[at])) return;
+    if (sameItems(wanted, this.#madeFor)) return;
     this.#madeFor = wanted;
     this.#width = width;
     const given = { room: room - TWISTY, indent: INDENT, deepest: DEEPEST, count: GROUP_COUNT };

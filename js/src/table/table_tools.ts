@@ -1,6 +1,7 @@
 /** The toolbar of the table: filter, tree, columns and copy; the rest in a menu. */
 
 import { asciiLower } from "../reading/row_order";
+import { sameItems } from "../reading/same_items";
 import type { TableSnapshot } from "../reading/snapshot";
 import type { TableReading } from "../reading/table_reading";
 import { element, setAttribute, setText } from "../ui/dom";
@@ -121,8 +122,7 @@ export class TableTools {
 
   #setKinds(kinds: readonly string[]): void {
     this.#kindChoice.hidden = kinds.length < 2;
-    const same = kinds.length === this.#kinds.length && kinds.every((k, i) => k === this.#kinds[i]);
-    if (same) return;
+    if (sameItems(kinds, this.#kinds)) return;
     this.#kinds = kinds;
     this.#kind.replaceChildren(
       element("option", { text: "all kinds", attributes: { value: "" } }),

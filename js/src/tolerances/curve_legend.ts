@@ -3,6 +3,7 @@
 import { ShortNames } from "../names/short_names";
 import { widthIn } from "../names/text_width";
 import { formatBracket, formatShare, NOTHING } from "../reading/format";
+import { areNamed } from "../reading/same_items";
 import type { LayerMeta } from "../reading/snapshot";
 import { element, setAttribute, setText } from "../ui/dom";
 import type { Bounds, InForce } from "./share_curves";
@@ -36,8 +37,7 @@ export class CurveLegend {
   }
 
   update(layers: readonly LayerMeta[], index: number, inForce: InForce | null): void {
-    const known = this.#names;
-    if (layers.length !== known.length || layers.some(({ name }, at) => name !== known[at])) {
+    if (!areNamed(layers, this.#names)) {
       this.#names = layers.map(({ name }) => name);
       this.#forms = new ShortNames(this.#names).within(ROOM, widthIn(this.#name, 600));
     }

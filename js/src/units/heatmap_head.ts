@@ -3,6 +3,7 @@
 import { ShortNames } from "../names/short_names";
 import { widthIn } from "../names/text_width";
 import { formatCounts } from "../reading/format";
+import { sameItems } from "../reading/same_items";
 import { deadChannels, maskedNote, shapeWords, unitSummary } from "../reading/unit_words";
 import type { UnitsInView } from "../reading/units_in_view";
 import { element, setAttribute, setText } from "../ui/dom";
@@ -34,8 +35,7 @@ export class HeatmapHead {
 
   /** The names from which that of the layer must be told, in the order of the network. */
   tellFrom(names: readonly string[]): void {
-    const known = this.#names.names;
-    if (names.length === known.length && names.every((name, at) => name === known[at])) return;
+    if (sameItems(names, this.#names.names)) return;
     this.#names = new ShortNames(names);
     this.#fit();
   }

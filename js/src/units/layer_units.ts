@@ -5,6 +5,7 @@ import { formatInteger } from "../reading/format";
 import type { LayerReading } from "../reading/layer_reading";
 import { fromOwnIndex, ownIndex } from "../reading/layout";
 import type { UnitsReading } from "../reading/per_unit_reader";
+import { sameItems } from "../reading/same_items";
 import type { UnitsSnapshot } from "../reading/snapshot";
 import type { Tolerances } from "../reading/threshold";
 import { MOST_SELECTED } from "../reading/unit_selection";
@@ -126,7 +127,7 @@ export class LayerUnits {
 
   #showWanted(layer: string): void {
     const wanted = this.#wanted;
-    if (wanted === null || wanted.layer !== layer || !sameUnits(wanted.own, this.#own)) return;
+    if (wanted === null || wanted.layer !== layer || !sameItems(wanted.own, this.#own)) return;
     this.#wanted = null;
     const [first] = this.#choice.selected;
     if (first === undefined) return;
@@ -183,7 +184,7 @@ export class LayerUnits {
   }
 
   #readSelection({ units }: UnitsInView, own: readonly number[]): void {
-    if (sameUnits(own, this.#own)) return;
+    if (sameItems(own, this.#own)) return;
     const { shape, channel_axis: axis } = units;
     const inRange = own.filter((unit) => unit < units.units);
     const selected = inRange.map((unit) => fromOwnIndex(shape, axis, unit));
@@ -199,8 +200,4 @@ export class LayerUnits {
     this.list.update(data, this.#choice);
     this.selected.update(data, this.#choice);
   }
-}
-
-function sameUnits(one: readonly number[], other: readonly number[]): boolean {
-  return one.length === other.length && one.every((unit, index) => unit === other[index]);
 }
