@@ -3,23 +3,20 @@
 import { COLUMNS, type ColumnKey, calledOnPage } from "../reading/columns";
 import { element } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
-
-export interface ColumnsActions {
-  onShow(key: ColumnKey, shown: boolean): void;
-  /** As room allows again, each as wide as it needs. */
-  onReset(): void;
-}
+import type { TableColumns } from "./table_columns";
 
 export class ColumnsMenu {
+  readonly #columns: TableColumns;
   readonly #boxes = new Map<ColumnKey, HTMLInputElement>();
   readonly #menu: PaneMenu;
 
-  constructor(actions: ColumnsActions, signal: AbortSignal) {
+  constructor(columns: TableColumns, signal: AbortSignal) {
+    this.#columns = columns;
     const content: HTMLElement[] = [];
     for (const { key } of COLUMNS) {
       if (key === "response") continue;
       const box = element("input", { attributes: { type: "checkbox" } });
-      box.addEventListener("change", () => actions.onShow(key, box.checked), { signal });
+      box.addEventListener("change", () => columns.show(key, box.checked), { signal });
       this.#boxes.set(key, box);
       const text = element("span", { text: calledOnPage(key) });
       content.push(element("label", { class: "iua-choice" }, box, text));
@@ -30,7 +27,7 @@ export class ColumnsMenu {
       title: "Show the columns there is room for, each as wide as it needs",
       attributes: { type: "button" },
     });
-    reset.addEventListener("click", () => actions.onReset(), { signal });
+    reset.addEventListener("click", () => columns.reset(), { signal });
     content.push(reset);
     this.#menu = new PaneMenu(
       { text: "Columns", label: "columns shown", class: "iua-menu-columns" },
@@ -39,18 +36,15 @@ export class ColumnsMenu {
     );
   }
 
-  /** `absent` are columns of what no layer has. */
-  update(
-    shown: ReadonlySet<ColumnKey>,
-    squeezed: number,
-    absent: (key: ColumnKey) => boolean = () => false,
-  ): void {
+  /** Take over which columns are shown; those of what no layer has are left out. */
+  update(): void {
+    const { shown, squeezed } = this.#columns;
     this.#menu.setTitle(
       squeezed > 0 ? `${squeezed} more than there is room for` : "All columns are shown",
     );
     for (const [key, box] of this.#boxes) {
       box.checked = shown.has(key);
-      (box.parentElement as HTMLElement).hidden = absent(key);
+      (box.parentElement as HTMLElement).hidden = this.#columns.isAbsent(key);
     }
   }
 

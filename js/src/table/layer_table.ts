@@ -41,7 +41,7 @@ export class LayerTable {
   readonly #list = new RowList();
   readonly #tools: TableTools;
   readonly #head: TableHead;
-  readonly #columns = new TableColumns();
+  readonly #columns: TableColumns;
   readonly #names = new TableNames();
   readonly #body = new TableBody();
   readonly #totals = new TotalsRow();
@@ -73,7 +73,9 @@ export class LayerTable {
   constructor(actions: TableActions, signal: AbortSignal) {
     this.#actions = actions;
     this.#announcer = new Announcer(signal);
+    this.#columns = new TableColumns(() => this.#fitColumns(), this.#announcer);
     this.#tools = new TableTools(
+      this.#columns,
       {
         onFilter: (filter) => {
           actions.onFilter(filter);
@@ -93,26 +95,13 @@ export class LayerTable {
           this.#refresh();
         },
         onCopy: () => void this.#copy(),
-        onShow: (key, shown) => {
-          this.#columns.show(key, shown);
-          this.#fitColumns();
-        },
-        onReset: () => {
-          this.#columns.reset();
-          this.#fitColumns();
-        },
       },
       signal,
     );
     this.#head = new TableHead(
+      this.#columns,
       {
         onSort: (key) => this.#setSort(key),
-        onDragStart: () => this.#columns.keep(),
-        onWiden: (key, pixels) => this.#widen(key, pixels),
-        onNatural: (key) => {
-          this.#columns.natural(key);
-          this.#fitColumns();
-        },
         onDown: () => this.#go(this.#box.nearestInView(this.#list.place(this.#body.current))),
       },
       signal,
@@ -242,12 +231,6 @@ export class LayerTable {
     );
   }
 
-  #widen(key: ColumnKey, pixels: number): void {
-    this.#columns.widen(key, pixels);
-    this.#fitColumns();
-    this.#announcer.say(`${calledOnPage(key)}, ${this.#columns.width(key)} pixels wide.`);
-  }
-
   // What is on show.
 
   /** The layers in the order of the rows, without those in closed groups. */
@@ -297,11 +280,10 @@ export class LayerTable {
   }
 
   #fitColumns(): void {
-    const columns = this.#columns;
-    if (!columns.fit(this.#table, this.#box.width, this.#box.digit)) return;
-    this.#totals.showColumns(columns.shown);
+    if (!this.#columns.fit(this.#table, this.#box.width, this.#box.digit)) return;
+    this.#totals.showColumns(this.#columns.shown);
     this.#fitNames();
-    this.#tools.updateColumns(columns.shown, columns.squeezed, (key) => columns.isAbsent(key));
+    this.#tools.updateColumns();
     this.#makeRows();
   }
 
@@ -314,7 +296,7 @@ export class LayerTable {
     names.fit(reading.table.layers, rows, this.#columns.width("response"), this.#box.widthIn);
     this.#table.classList.toggle("iua-marks-short", names.marksShort);
     this.#table.classList.toggle("iua-marks-below", names.marksBelow);
-    this.#head.update(sort, this.#columns.shown, reading.tau, names.shared);
+    this.#head.update(sort, reading.tau, names.shared);
   }
 
   /** Make the rows in view, and the one that is the tab stop. */

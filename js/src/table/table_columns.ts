@@ -1,9 +1,10 @@
 /** The columns of the table: which are shown, how wide, and what the user asked of them. */
 
-import { COLUMNS, type Column, type ColumnKey } from "../reading/columns";
+import { COLUMNS, type Column, type ColumnKey, calledOnPage } from "../reading/columns";
 import type { TableSnapshot } from "../reading/snapshot";
 import type { TableReading } from "../reading/table_reading";
 import { element } from "../ui/dom";
+import type { Announcer } from "./announcer";
 import {
   allowedWidth,
   type ColumnFit,
@@ -24,6 +25,8 @@ export function hideOthers(
 }
 
 export class TableColumns {
+  readonly #onChange: () => void;
+  readonly #announcer: Announcer;
   readonly #nodes = new Map<ColumnKey, HTMLElement>();
   readonly #node = element("colgroup");
   readonly #own = new Map<ColumnKey, number>();
@@ -37,7 +40,10 @@ export class TableColumns {
   #dragFrom: ReadonlyMap<ColumnKey, number> = new Map();
   #digit = 0;
 
-  constructor() {
+  /** `onChange` is called when the user wants them otherwise: they are to be fitted anew. */
+  constructor(onChange: () => void, announcer: Announcer) {
+    this.#onChange = onChange;
+    this.#announcer = announcer;
     for (const { key } of COLUMNS) {
       const node = element("col", { attributes: { "data-column": key } });
       this.#nodes.set(key, node);
@@ -117,17 +123,20 @@ export class TableColumns {
 
   show(key: ColumnKey, shown: boolean): void {
     this.#choice.set(key, shown);
+    this.#onChange();
   }
 
   /** As room allows, each as wide as it needs. */
   reset(): void {
     this.#choice.clear();
     this.#own.clear();
+    this.#onChange();
   }
 
   /** Back to the width that a column has by itself. */
   natural(key: ColumnKey): void {
     this.#own.delete(key);
+    this.#onChange();
   }
 
   /** From here on all columns on show stay, as wide as they are now but where the user says so. */
@@ -142,8 +151,11 @@ export class TableColumns {
   /** Make a column wider or narrower than it was when they were kept. */
   widen(key: ColumnKey, pixels: number): void {
     const from = this.#dragFrom.get(key);
-    if (from === undefined) return;
-    this.#own.set(key, allowedWidth((from + pixels - CELL_PADDING) / this.#digit));
+    if (from !== undefined) {
+      this.#own.set(key, allowedWidth((from + pixels - CELL_PADDING) / this.#digit));
+    }
+    this.#onChange();
+    this.#announcer.say(`${calledOnPage(key)}, ${this.width(key)} pixels wide.`);
   }
 
   node(): HTMLElement {

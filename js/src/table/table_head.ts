@@ -5,15 +5,10 @@ import { formatTolerance } from "../reading/format";
 import type { Sort } from "../reading/row_order";
 import { element, setAttribute, setText } from "../ui/dom";
 import { isNumber } from "./number_cell";
-import { hideOthers } from "./table_columns";
+import { hideOthers, type TableColumns } from "./table_columns";
 
 interface HeadActions {
   onSort(key: ColumnKey): void;
-  /** Make a column wider or narrower, from what it was when the drag began. */
-  onWiden(key: ColumnKey, pixels: number): void;
-  onDragStart(): void;
-  /** Back to the width the column has by itself. */
-  onNatural(key: ColumnKey): void;
   /** On to the rows. */
   onDown(): void;
 }
@@ -21,6 +16,7 @@ interface HeadActions {
 const KEY_STEP = 8;
 
 export class TableHead {
+  readonly #columns: TableColumns;
   readonly #actions: HeadActions;
   readonly #cells = new Map<ColumnKey, HTMLTableCellElement>();
   readonly #buttons = new Map<ColumnKey, HTMLButtonElement>();
@@ -32,7 +28,8 @@ export class TableHead {
   #shown: readonly ColumnKey[] = [];
   #reachable: ColumnKey = "response";
 
-  constructor(actions: HeadActions, signal: AbortSignal) {
+  constructor(columns: TableColumns, actions: HeadActions, signal: AbortSignal) {
+    this.#columns = columns;
     this.#actions = actions;
     const row = element("tr", { attributes: { "aria-rowindex": "1" } });
     for (const column of COLUMNS) row.append(this.#cell(column, signal));
@@ -68,7 +65,7 @@ export class TableHead {
     button.addEventListener("click", () => this.#actions.onSort(key), { signal });
     button.addEventListener("focus", () => this.#reach(key), { signal });
     edge.addEventListener("pointerdown", (event) => this.#drag(event, key), { signal });
-    edge.addEventListener("dblclick", () => this.#actions.onNatural(key), { signal });
+    edge.addEventListener("dblclick", () => this.#columns.natural(key), { signal });
     this.#cells.set(key, cell);
     this.#buttons.set(key, button);
     return cell;
@@ -81,9 +78,9 @@ export class TableHead {
     const from = event.clientX;
     const drag = new AbortController();
     const { signal } = drag;
-    this.#actions.onDragStart();
+    this.#columns.keep();
     edge.setPointerCapture(event.pointerId);
-    const move = (now: PointerEvent): void => this.#actions.onWiden(key, now.clientX - from);
+    const move = (now: PointerEvent): void => this.#columns.widen(key, now.clientX - from);
     edge.addEventListener("pointermove", move, { signal });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
       edge.addEventListener(end, () => drag.abort(), { signal });
@@ -95,8 +92,8 @@ export class TableHead {
     const at = this.#shown.indexOf(this.#reachable);
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (event.shiftKey && step !== undefined) {
-      this.#actions.onDragStart();
-      this.#actions.onWiden(this.#reachable, step * KEY_STEP);
+      this.#columns.keep();
+      this.#columns.widen(this.#reachable, step * KEY_STEP);
     } else if (event.shiftKey) return;
     else if (step !== undefined) this.#focus(at + step);
     else if (event.key === "Home") this.#focus(0);
@@ -125,7 +122,8 @@ export class TableHead {
     this.#buttons.get(this.#reachable)?.focus();
   }
 
-  update(sort: Sort | null, shown: ReadonlySet<ColumnKey>, tau: number, shared: string): void {
+  update(sort: Sort | null, tau: number, shared: string): void {
+    const { shown } = this.#columns;
     setText(this.#shared, shared);
     setAttribute(this.#shared, "title", shared === "" ? null : `all names read ${shared}`);
     setText(this.#dormant, `dormant\nτ ${formatTolerance(tau)}`);

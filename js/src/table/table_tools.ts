@@ -7,11 +7,12 @@ import type { TableReading } from "../reading/table_reading";
 import { element, setAttribute, setText } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
 import { AlarmField } from "./alarm_field";
-import { type ColumnsActions, ColumnsMenu } from "./columns_menu";
+import { ColumnsMenu } from "./columns_menu";
 import { FilterField } from "./filter_field";
 import { filteredKind, HAS_DEAD, hasTest, withKind, withTest } from "./row_filter";
+import type { TableColumns } from "./table_columns";
 
-interface ToolActions extends ColumnsActions {
+interface ToolActions {
   onFilter(filter: string): void;
   /** From which share of dead units on a layer is an alarm. */
   onAlarm(share: number): void;
@@ -51,17 +52,17 @@ export class TableTools {
     "Copy",
     "Copy the rows on show as tab-separated text (Ctrl+C in a row)",
   );
-  readonly #columns: ColumnsMenu;
+  readonly #columnsMenu: ColumnsMenu;
   readonly #node: HTMLElement;
   #kinds: readonly string[] = [];
   #kindsOf: TableSnapshot | null = null;
   #anyClosed = true;
   #copiedTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(actions: ToolActions, signal: AbortSignal) {
+  constructor(columns: TableColumns, actions: ToolActions, signal: AbortSignal) {
     this.#filter = new FilterField((filter) => actions.onFilter(filter), signal);
     this.#alarm = new AlarmField(this.#filter, (share) => actions.onAlarm(share), signal);
-    this.#columns = new ColumnsMenu(actions, signal);
+    this.#columnsMenu = new ColumnsMenu(columns, signal);
     const more = new PaneMenu(
       { text: "⋯", name: "more of the table", label: "table" },
       [this.#kindChoice, this.#alarm.node()],
@@ -82,7 +83,7 @@ export class TableTools {
         { class: "iua-tools" },
         this.#openAll,
         this.#tree,
-        this.#columns.node(),
+        this.#columnsMenu.node(),
         this.#copy,
         more.node(),
       ),
@@ -130,8 +131,8 @@ export class TableTools {
     );
   }
 
-  updateColumns(...state: Parameters<ColumnsMenu["update"]>): void {
-    this.#columns.update(...state);
+  updateColumns(): void {
+    this.#columnsMenu.update();
   }
 
   updateTree(possible: boolean, on: boolean, anyClosed: boolean): void {
