@@ -240,7 +240,7 @@ class ForwardWatcher:
 
     def _check_arguments(self, arguments: tuple[Any, ...]) -> None:
         """Refuse a model that is called itself, by a way that leads around its shadow."""
-        if self._here and any(map(self._shadow.is_of_the_original, arguments)):
+        if self._here and any(map(self._shadow.is_original_parameter, arguments)):
             self.failure = ProducerError(
                 f"{self._names.root} was called itself, where a stand-in for it is watched, which "
                 "has its weights. In forward= use the model that is given: forward=lambda model, "

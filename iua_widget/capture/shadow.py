@@ -1,4 +1,4 @@
-"""A model's shadow: its modules once more, over the same parameters."""
+"""A model's shadow: copies of its modules that share its parameters, for passes without a trace."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from iua_widget.options import Mode
 _COPIED_AT_FIRST: Final = 2**30
 """Bytes of parameters that are copied for the first batch, to see which it changes."""
 _COPIED_THROUGHOUT: Final = 2**20
-"""Bytes of parameters that are copied for every batch, which takes no longer than to ask."""
-_MORE: Final = 16
-"""How many more tensors than at first may be remembered, of which the owner holds others now."""
+"""Bytes of parameters that are copied for every batch, which takes no longer than comparing."""
+_STALE_TENSORS: Final = 16
+"""How many tensors that the owner has replaced may be remembered before all copies are dropped."""
 _BASE: Final = frozenset(vars(nn.Module()))
 
 
 class Shadow:
-    """A model's modules once more, with modes, hooks, buffers and attributes of their own.
+    """Copies of a model's modules, with modes, hooks, buffers and attributes of their own.
 
-    What runs on the shadow leaves no trace on the model, and does not care what its owner does to
-    it meanwhile, training included. Parameters are shared: they are seen as they are, updates and
-    all, and only those that a forward pass changes in place are copied. Each batch finds all else
-    as the owner has it then. What cannot be copied (a lock, a file) is shared, too.
+    A pass through the shadow leaves no trace on the model, and works whatever its owner does to the
+    model meanwhile, training included. Parameters are shared, so that updates are seen at once;
+    only those that a forward pass changes in place are copied. Everything else is brought up to
+    date before each batch. What cannot be copied (a lock, a file) is shared, too.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Shadow:
         self._original = model
         self._mode = mode
         self._lock = free_in_child(threading.RLock())
-        self._itself = is_sharded(model)
+        self._sharded = is_sharded(model)
         self._first = True
         self._twins: dict[int, _Twin] = {}
         self._originals: dict[int, nn.Module] = {}
@@ -70,7 +70,7 @@ class Shadow:
         self._copier = Copier(self._stand_in)
         self._written: list[ParameterAlias] = []
         self._changed = False
-        self._room = 0
+        self._most_tensors = 0
         self._names: dict[int, str] = {}
 
     @property
@@ -84,30 +84,30 @@ class Shadow:
         return module if twin is None else twin.shadow
 
     def original(self, module: nn.Module) -> nn.Module:
-        """What a module is the shadow of."""
+        """The module that a shadow stands for; other modules themselves."""
         return self._originals.get(id(module), module)
 
-    def is_of_the_original(self, value: object) -> bool:
-        """Whether a value is a parameter of the model itself, of which the shadow has its own."""
+    def is_original_parameter(self, value: object) -> bool:
+        """Whether a value is a parameter of the model itself, and not the shadow's alias of it."""
         return isinstance(value, nn.Parameter) and id(value) in self._parameters
 
     def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of the user's, with the shadow wherever it refers to the model."""
+        """The user's function, with the shadow in place of the model wherever it refers to it."""
         rebound: Callable[..., Any] = self._copier.rebound(function)
         return rebound
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """Let one batch pass, without gradients.
+        """Run one batch without gradients, on a shadow that is up to date.
 
         Raises
         ------
         ProducerError
-            If the model is one that cannot have a shadow, beside the main thread.
+            If the model cannot have a shadow, and this is not the main thread.
         """
         with self._lock, ExitStack() as exits:
-            if self._itself:
-                self._hold_itself(exits)
+            if self._sharded:
+                self._set_modes(exits)
             else:
                 with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
                     self._follow()
@@ -115,19 +115,19 @@ class Shadow:
             exits.enter_context(torch.no_grad())
             yield
             with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
-                self._look_back()
+                self._note_written()
 
-    def each_first(self) -> None:
-        """Take the next batch for the first: there is no telling which will be the last."""
+    def start_over(self) -> None:
+        """Treat the next batch as the first of a run: parameters are copied and compared anew."""
         self._first = True
 
     def notes(self, *, thorough: bool = False) -> list[str]:
-        """What the reader should know of the model's weights during the run.
+        """Whether the model's weights changed during the run, as sentences.
 
         Parameters
         ----------
         thorough : bool
-            Look for what has changed without a trace, too.
+            Also compare values, to find changes that no version counter tells of.
         """
         names, notes = self._names, []
         with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
@@ -155,16 +155,16 @@ class Shadow:
         return notes
 
     def _follow(self) -> None:
-        """Bring the shadow to what the model is now, and undo what the last batch did to it."""
+        """Bring the shadow up to date with the model, and undo what the last batch did to it."""
         self._copier.forget()
-        if len(self._parameters) + len(self._tensors) > self._room:
-            self._begin_anew()
+        if len(self._parameters) + len(self._tensors) > self._most_tensors:
+            self._drop_copies()
         if not self._twins:
             self._make(self._original)
             self._copy_what_is_known_to_change()
             tensors = (*self._original.named_parameters(), *self._original.named_buffers())
             self._names = {id(tensor): name for name, tensor in tensors}
-            self._room = len(self._parameters) + len(self._tensors) + _MORE
+            self._most_tensors = len(self._parameters) + len(self._tensors) + _STALE_TENSORS
         for twin in list(self._twins.values()):
             if twin.follows:
                 self._follow_module(twin)
@@ -176,17 +176,17 @@ class Shadow:
                 )
         refresh([*self._parameters.values(), *self._tensors.values()])
 
-    def _begin_anew(self) -> None:
-        """Let go of tensors that the owner has replaced since, as some do in every step."""
+    def _drop_copies(self) -> None:
+        """Drop copies of tensors that the owner has replaced, as some do in every step."""
         self._changed |= any(one.has_changed() for one in self._parameters.values())
         self._copier = Copier(self._stand_in)
-        for held in (self._twins, self._originals, self._parameters, self._tensors):
-            held.clear()
+        for known in (self._twins, self._originals, self._parameters, self._tensors):
+            known.clear()
         self._storages.clear()
         self._first = True
 
-    def _look_back(self) -> None:
-        """See which parameters the batch has changed in place."""
+    def _note_written(self) -> None:
+        """Note which parameters the batch has changed in place."""
         for alias in self._parameters.values():
             if alias.look_back(first=self._first):
                 self._written.append(alias)
@@ -199,8 +199,8 @@ class Shadow:
                 if alias is not None:  # and not a parametrization's product
                     alias.always_copied = True
 
-    def _hold_itself(self, exits: ExitStack) -> None:
-        """Set the modes of a model that can have no shadow, and put them back."""
+    def _set_modes(self, exits: ExitStack) -> None:
+        """Set the modes of a model that can have no shadow, until `exits` puts them back."""
         if threading.current_thread() is not threading.main_thread():
             message = (
                 f"{type(self._original).__name__} is sharded by FSDP, and cannot be watched beside "
@@ -218,7 +218,7 @@ class Shadow:
             return module.training
         return self._mode == "train"
 
-    # What stands in for what:
+    # The copies:
 
     def _stand_in(self, value: Any) -> Any:
         if isinstance(value, nn.Module):
@@ -313,7 +313,7 @@ class Shadow:
             if name == "training":
                 mine[name] = self._mode_of(module)
             elif name in ("_parameters", "_buffers", "_modules"):
-                mine[name] = {key: self._stand_in(held) for key, held in dict(value).items()}
+                mine[name] = {key: self._stand_in(one) for key, one in dict(value).items()}
             elif name == "_compiled_call_impl":
                 mine[name] = None
             elif name in _BASE and isinstance(value, dict):
@@ -331,7 +331,7 @@ class Shadow:
 
 
 class _Twin:
-    """A module and its shadow, and what each held when the shadow was made."""
+    """A module and its shadow, and the state of both when the shadow was made."""
 
     __slots__ = ("follows", "made", "mutable", "original", "seen", "settled", "shadow")
 
@@ -345,20 +345,20 @@ class _Twin:
         self.mutable: list[str] = []
 
     def is_as_seen(self) -> bool:
-        """Whether neither has got or lost anything since."""
+        """Whether nothing was added to either since, or taken from it."""
         return _same(_state(self.original), self.seen) and _same(_state(self.shadow), self.made)
 
 
 def _state(module: nn.Module) -> list[Any]:
-    """What a module holds, to be compared by identity."""
-    held = vars(module)
+    """A module's attributes, parameters, buffers and children, to be compared by identity."""
+    state = vars(module)
     return [
-        *held.values(),
-        *held["_parameters"].values(),
-        *held["_buffers"].values(),
-        *held["_modules"].values(),
-        len(held["_forward_hooks"]),
-        len(held["_forward_pre_hooks"]),
+        *state.values(),
+        *state["_parameters"].values(),
+        *state["_buffers"].values(),
+        *state["_modules"].values(),
+        len(state["_forward_hooks"]),
+        len(state["_forward_pre_hooks"]),
     ]
 
 

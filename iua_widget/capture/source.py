@@ -142,7 +142,7 @@ class TorchSource:
         """
         with self._randomness.window():
             probes = self._watched.feed(batch, self._singles, record, restart)
-        self._watched.forget_weights()
+        self._watched.start_over()
         self._watched.check_seen(first=True)
         self._singles += 1
         return probes

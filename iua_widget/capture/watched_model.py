@@ -152,9 +152,9 @@ class WatchedModel:
             list(self._findings.responses), other_threads=sorted(self._findings.other_threads)
         )
 
-    def forget_weights(self) -> None:
-        """Take the next batch for the first one of the weights as they are then."""
-        self._shadow.each_first()
+    def start_over(self) -> None:
+        """Treat the next batch as the first of a run: any may be the last."""
+        self._shadow.start_over()
 
     def end(self) -> None:
         """Let go of the shadow, once no more batches come."""
