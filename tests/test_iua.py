@@ -100,9 +100,9 @@ def test_a_batch_size_that_is_none_is_refused(batch_size: object) -> None:
 @pytest.mark.parametrize(
     ("producer", "message"),
     [
-        (3, "int is none"),
-        (np.zeros((3, 4)), "ndarray is none"),
-        ("relu", "str is none"),
+        (3, "producer must be a mapping.*got int"),
+        (np.zeros((3, 4)), "got ndarray"),
+        ("relu", "got str"),
         ({}, "empty"),
         ([], "gave no batch"),
         (lambda _: iter(()), "gave no batch"),
@@ -111,7 +111,7 @@ def test_a_batch_size_that_is_none_is_refused(batch_size: object) -> None:
         (lambda a, b: (a, b), r"\(a, b\) cannot be called as producer\(batch_size\)"),
         ([np.zeros((3, 4))], "batch 0 is a ndarray, not a mapping.*IUAWidget\\(model, loader\\)"),
         ([(np.zeros(3), 1)], r"batch 0 is a tuple of \(ndarray, int\)"),
-        ([{1: np.zeros((3, 4))}], "layers are named by strings, and 1"),
+        ([{1: np.zeros((3, 4))}], "layers must be named by strings; got 1"),
         ({"a": np.zeros((3, 4)), "b": np.zeros((4, 4))}, "'a' has 3 probes and layer 'b' has 4"),
         ({"a": 3.0}, "'a'.*no batch axis"),
         ([{"a": np.float32(3)}], "'a', batch 0.*no batch axis"),

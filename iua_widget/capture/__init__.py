@@ -1,1 +1,1 @@
-"""What a PyTorch model computes, layer by layer, leaving no trace on it."""
+"""Capturing the responses of PyTorch models, without leaving a trace on them."""

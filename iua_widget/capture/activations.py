@@ -1,4 +1,4 @@
-"""Which modules and functions of PyTorch are activations, and of what kind layers are."""
+"""Which modules and functions of PyTorch are activations, and the kinds of layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The padding masks that a batch brings along, each for the part of the model it belongs to."""
+"""Padding masks found in a batch by their names, each for its part of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls of one pass: how they are named, and which of them are one layer."""
+"""Naming the calls of a forward pass, and merging those that are one layer."""
 
 from __future__ import annotations
 
@@ -179,8 +179,8 @@ class Calls:
         if not self._grown:
             return []
         note = (
-            f"{named(list(self._grown))}: up to {max(self._grown.values())} calls a pass, which "
-            "are layers of their own because the first batch took fewer. If it is a loop over "
+            f"{named(list(self._grown))}: up to {max(self._grown.values())} calls a pass, each of "
+            "them a layer of its own because the first batch made fewer. If this is a loop over "
             "time steps, calls='merge' makes them one layer."
         )
         return [note]
@@ -192,8 +192,8 @@ class Calls:
         most = max(self._most[base] for base in merged)
         note = (
             f"{named(merged)}: up to {most} calls a pass, as in a loop over time steps, are one "
-            "layer, where the responses of each call are probes, as more than "
-            f"{MOST_SEPARATE} calls of one shape are. calls='separate' makes each call a layer."
+            "layer, and the responses of each call are probes (by default where there are more "
+            f"than {MOST_SEPARATE} calls of one shape). calls='separate' makes each call a layer."
         )
         return [note]
 

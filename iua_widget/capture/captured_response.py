@@ -1,4 +1,4 @@
-"""A response of a model, as it was made."""
+"""`CapturedResponse`: one response of a model, with what its forward pass told of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One entry of the user's `layers=`: which calls of modules and functions it means."""
+"""The kinds of entries of `layers=`, and which calls of modules and functions each means."""
 
 from __future__ import annotations
 

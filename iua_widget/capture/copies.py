@@ -1,4 +1,4 @@
-"""Copies of what modules hold: containers, objects, callables; what cannot be copied is shared."""
+"""Copying the attributes of modules: containers, objects and callables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ARRAY_BYTES: Final = 2**26
 
 
 class _CannotCopyError(Exception):
-    """A lock, a file, a thread: of these there is one only."""
+    """Of a lock, a file or a thread there can be no copy."""
 
 
 class Copier:
@@ -64,7 +64,7 @@ class Copier:
         self._entries = 0
 
     def forget(self) -> None:
-        """Copy anew what has been copied before."""
+        """Forget what was copied, so that it is copied anew."""
         self._copies.clear()
 
     def copied(self, value: Any) -> Any:
@@ -78,15 +78,18 @@ class Copier:
     def rebound(self, value: Any, depth: int = 0) -> Any:
         """A callable bound to the stand-ins where it is bound to the model's own modules.
 
-        Methods, partials, closures, defaults, and globals that functions refer to; otherwise, and
-        in all else that it holds, it is itself.
+        Methods, partials, closures, defaults, and globals that functions refer to. What refers to
+        none of the model's modules is returned as it is.
         """
         if isinstance(value, (nn.Module, nn.Parameter)):
             return self._replaced(value)
         if isinstance(value, types.FunctionType):
             return self._rebound_function(value, depth)
         if isinstance(value, types.MethodType):
-            function, owner = self.rebound(value.__func__, depth), self._holder(value.__self__)
+            function, owner = (
+                self.rebound(value.__func__, depth),
+                self._rebound_object(value.__self__),
+            )
             same = function is value.__func__ and owner is value.__self__
             return value if same else types.MethodType(function, owner)
         if isinstance(value, functools.partial):
@@ -97,17 +100,17 @@ class Copier:
             items = [self.rebound(v, depth) for v in value]
             same = all(map(_is, items, value))
             return value if same else type(value)(items)
-        return self._holder(value) if callable(value) else value
+        return self._rebound_object(value) if callable(value) else value
 
-    def _holder(self, value: Any) -> Any:
-        """An object that refers to the model's modules, once more, with the stand-ins."""
+    def _rebound_object(self, value: Any) -> Any:
+        """A shallow copy of an object that refers to the model's modules, with the stand-ins."""
         if isinstance(value, nn.Module):
             return self._replaced(value)
         if isinstance(value, (type, types.ModuleType)) or not hasattr(value, "__dict__"):
             return value
-        held = dict(vars(value))
-        modules = {n: self._replaced(v) for n, v in held.items() if isinstance(v, nn.Module)}
-        if all(held[name] is module for name, module in modules.items()):
+        attributes = dict(vars(value))
+        modules = {n: self._replaced(v) for n, v in attributes.items() if isinstance(v, nn.Module)}
+        if all(attributes[name] is module for name, module in modules.items()):
             return value
         try:
             shell = copy.copy(value)
@@ -227,7 +230,7 @@ class Copier:
 
 
 class _Scope(dict[str, Any]):
-    """The globals of a function, a few of them replaced."""
+    """The globals of a function, with a few of them replaced."""
 
     def __init__(self, real: dict[str, Any], replaced: dict[str, Any]) -> None:
         builtins = {"__builtins__": real["__builtins__"]} if "__builtins__" in real else {}

@@ -1,4 +1,4 @@
-"""Which ReLUs have their result cut (by top-k, a threshold, a mask) before anything uses it."""
+"""Finding ReLUs whose result is cut (by top-k, a threshold, a mask) before anything uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running what was compiled as it was written, and fused layers step by step, on one thread."""
+"""Running without compilation and without fused layers, on one thread only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _installed: list[tuple[Any, str, Any, Any]] = []
 
 @contextlib.contextmanager
 def eager() -> Iterator[None]:
-    """Have this thread run every operation by itself; others go on as they did.
+    """Run every operation by itself on this thread; other threads go on as they did.
 
     A compiled function calls nothing that could be seen, and a fused encoder layer does not call
     its activation at all. PyTorch's two switches for that are the process's: while a thread is in

@@ -1,4 +1,4 @@
-"""Modules of experts: which modules they are, and how their calls route tokens."""
+"""Recognizing modules of experts, and how a call of one routes tokens."""
 
 from __future__ import annotations
 

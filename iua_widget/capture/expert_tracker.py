@@ -1,4 +1,4 @@
-"""Following the tokens of a pass to the experts of mixtures, and telling experts apart."""
+"""Splitting responses by expert, and counting the tokens that each expert gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a model's passes so far, beyond the responses."""
+"""`Findings`: what a model's passes have shown so far, and the signal to repeat a batch."""
 
 from __future__ import annotations
 

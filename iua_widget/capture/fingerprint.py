@@ -1,4 +1,4 @@
-"""A fingerprint of a model's parameters, by which runs of other weights are told apart."""
+"""A fingerprint of a model's parameters, to tell runs of different weights apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching a forward pass by hooks: each chosen response is handed on while it is what it was."""
+"""Watching a forward pass with hooks: each response is handed on before it can be overwritten."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _on_this_thread: Final = threading.local()
 
 
 class _Unwatched:
-    """What is called within is not the model's, but counting itself."""
+    """A context in which nothing is watched: what runs there is counting, not the model."""
 
     __slots__ = ("_before",)
 

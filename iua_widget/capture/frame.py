@@ -1,4 +1,4 @@
-"""A call of a module that is under way, with the call that it was made from."""
+"""`Frame`: a module call that is running, and the call that made it."""
 
 from __future__ import annotations
 

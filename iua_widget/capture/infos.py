@@ -1,4 +1,4 @@
-"""What a model's responses are, told before any is counted."""
+"""`response_infos`: names, kinds, shapes and dtypes of a model's responses, before counting."""
 
 from __future__ import annotations
 

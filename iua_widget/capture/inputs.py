@@ -1,4 +1,4 @@
-"""Batches of a model's inputs, as they come from any loader."""
+"""Loaders of any sort, and their batches as the inputs of a model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Inputs:
 
 
 def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
-    """Make batches of whatever holds the model's inputs.
+    """Make an iterable of batches of whatever the model's inputs come in.
 
     Parameters
     ----------
@@ -65,15 +65,15 @@ def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
         return torch.utils.data.DataLoader(loader, batch_size=batch_size)
     if isinstance(loader, (str, bytes)) or not isinstance(loader, Iterable):
         message = (
-            f"the loader is {type(loader).__name__}, which gives no batches. Pass a DataLoader, a "
-            "tensor, a dataset, or any iterable of batches."
+            "the loader must be a DataLoader, a tensor, a dataset, or any iterable of batches; got "
+            f"{type(loader).__name__}."
         )
         raise ProducerError(message)
     return loader
 
 
 def known_total(loader: Iterable[Any]) -> int | None:
-    """Probes a loader will give, where that can be told without loading anything."""
+    """The number of probes of a loader, where it is known without loading anything."""
     if isinstance(loader, (tuple, list)):
         counts = [count_probes(batch) for batch in loader]
         return sum(count for count in counts if count) if all(counts) else None
@@ -86,7 +86,7 @@ def known_total(loader: Iterable[Any]) -> int | None:
 
 
 def batches_of(loader: Iterable[Any]) -> int | None:
-    """How many batches a loader says it has."""
+    """The number of batches of a loader, where it has a length."""
     try:
         return len(loader) if isinstance(loader, Sized) else None
     except Exception:  # noqa: BLE001  (a DataLoader of a stream, or a length of the user's own)
@@ -137,8 +137,8 @@ def read_batch(
     """
     if isinstance(batch, (str, bytes, int, float, complex, bool)) or batch is None:
         message = (
-            f"batch {number} of the loader is {type(batch).__name__}. A batch is a tensor, a "
-            "tuple or list with the input first, or a mapping of keyword arguments."
+            f"batch {number} of the loader must be a tensor, a tuple or list with the input first, "
+            f"or a mapping of keyword arguments; got {type(batch).__name__}."
         )
         raise ProducerError(message, batch=number)
     moved = _moved(batch, device, dtype, number)
@@ -180,7 +180,7 @@ def arguments(model: nn.Module, batch: Any, number: int) -> tuple[tuple[Any, ...
     Raises
     ------
     ProducerError
-        If the model requires what the batch has not, or the input is no tensor.
+        If the batch lacks what the model requires, or the input is not a tensor.
     """
     _check_no_matrices(batch, number)
     if isinstance(batch, (tuple, list)) and batch and not isinstance(batch, PackedSequence):
@@ -198,16 +198,16 @@ def arguments(model: nn.Module, batch: Any, number: int) -> tuple[tuple[Any, ...
         return (), _keywords(model, batch, number)
     if isinstance(batch, (str, bytes, int, float, bool)) or batch is None:
         message = (
-            f"batch {number} of the loader is {type(batch).__name__} where the input is expected. "
-            "A batch is a tensor, a tuple or list with the input first, or a mapping of keyword "
-            "arguments; for anything else pass forward=lambda model, batch: ..."
+            f"batch {number} of the loader must have the input first: be a tensor, a tuple or list "
+            f"that begins with one, or a mapping of keyword arguments; got {type(batch).__name__}. "
+            "For anything else pass forward=lambda model, batch: ..."
         )
         raise ProducerError(message, batch=number)
     return (batch,), {}
 
 
 def _check_no_matrices(batch: Any, number: int) -> None:
-    """No module takes SciPy's matrices; those of PyTorch a model may take."""
+    """Refuse SciPy's sparse matrices, which no module takes; a model may take PyTorch's."""
     entries = batch.values() if isinstance(batch, Mapping) else batch
     for value in entries if _is_plain(batch) else (batch,):
         if is_scipy_sparse(value):
@@ -250,8 +250,8 @@ def _cut(inputs: Mapping[str, Any], batch_size: int) -> list[Any]:
     probes = count_probes(inputs)
     if not probes:
         message = (
-            f"the loader is a {type(inputs).__name__} without a tensor in it. A mapping is the "
-            "model's keyword arguments, cut into batches along their first axis."
+            "a mapping as loader must have the model's keyword arguments, which are cut into "
+            f"batches along their first axis; got a {type(inputs).__name__} without a tensor in it."
         )
         raise ProducerError(message)
 

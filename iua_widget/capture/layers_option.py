@@ -1,4 +1,4 @@
-"""The user's `layers=` for one model, read into choices, with the nearest names where it fails."""
+"""Reading the option `layers` for a model, with the nearest names where nothing matches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?((\[[^\[\]]*\])+\*?)?$")
 
 
 class LayersOption:
-    """What `layers=` can mean in a model.
+    """Reads the option `layers` for one model.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class LayersOption:
         return not all(map(_calls_no_function, self.modules.values()))
 
     def choices(self, layers: Any) -> list[Choice]:
-        """What each entry of `layers` means.
+        """One choice for each entry of `layers`.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class LayersOption:
         return [self._choice(entry) for entry in _entries(layers)]
 
     def near(self, text: str, called: Sequence[str]) -> str:
-        """What of the responses that the model gave comes near to what was asked for."""
+        """A sentence with the responses of the model that are named most alike."""
         near = nearest(text.strip("'\""), called, most=3)
         ends = {_end(name): name for name in reversed(called)}
         near = near or [ends[end] for end in nearest(_end(text), ends, most=3, cutoff=0.6)]
@@ -84,7 +84,7 @@ class LayersOption:
         return f" It gave {named(called)}." if called else ""
 
     def as_modules(self, text: str) -> str:
-        """What there is of modules that are the function asked for."""
+        """Sentences on modules that compute the function asked for."""
         function = _end(text).lower().replace("_", "")
         kinds = {
             type(module).__name__: name
@@ -104,7 +104,8 @@ class LayersOption:
         if isinstance(entry, type):
             if not issubclass(entry, nn.Module):
                 message = (
-                    f"layers={entry.__name__}: a class of modules was expected, such as nn.ReLU."
+                    f"a class in layers= must be one of modules, such as nn.ReLU; got "
+                    f"{entry.__name__}."
                 )
                 raise LayerSelectionError(message)
             return self._found(
@@ -124,9 +125,9 @@ class LayersOption:
         if callable(entry):
             return self._found(self._by_predicate(entry))
         message = (
-            f"layers={entry!r} is {type(entry).__name__}. Give names, globs ('encoder.*.relu'), "
-            "module classes (nn.ReLU), functions (F.relu), LayerKind members, a predicate, or a "
-            "list of these."
+            "layers must be names, globs ('encoder.*.relu'), modules, module classes (nn.ReLU), "
+            "functions (F.relu), LayerKind members, a predicate, or a list of these; got "
+            f"{entry!r} ({type(entry).__name__})."
         )
         raise LayerSelectionError(message)
 

@@ -1,4 +1,4 @@
-"""What the default, the outputs of activations, leaves out of what a model computes."""
+"""What the default leaves out: nonlinearities inside recurrent layers, and cuts after ReLUs."""
 
 from __future__ import annotations
 

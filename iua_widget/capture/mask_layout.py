@@ -1,4 +1,4 @@
-"""Padding masks laid on responses the way the model has its axes, call by call."""
+"""Laying padding masks on responses, whichever axis counts items and which positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mixture of a module's experts: which layers are whose, and what each got of the tokens."""
+"""`Mixture`: the experts of one module, their layers, and their shares of the tokens."""
 
 from __future__ import annotations
 

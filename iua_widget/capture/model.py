@@ -1,4 +1,4 @@
-"""A PyTorch model as a stage of a pipeline, as DNIKit's models are."""
+"""`TorchModel`: a PyTorch model as a stage of a pipeline, as DNIKit's models are."""
 
 from __future__ import annotations
 

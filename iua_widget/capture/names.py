@@ -1,4 +1,4 @@
-"""The names of a model's modules, and of the calls of each."""
+"""The names of a model's modules, without wrappers."""
 
 from __future__ import annotations
 

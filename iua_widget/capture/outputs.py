@@ -1,4 +1,4 @@
-"""The tensors in what a module returns, each with its path."""
+"""The tensors in the output of a module, each with its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Randomness of a run's own, so that the program's is as if the run had not been."""
+"""Random numbers for a run that leave the program's generators as they were."""
 
 from __future__ import annotations
 

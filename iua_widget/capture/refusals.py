@@ -1,4 +1,4 @@
-"""Models that cannot be watched, told so by name; and wrappers, taken off."""
+"""Refusing models that cannot be watched, and unwrapping those that can."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SHARDED: Final = {"FullyShardedDataParallel", "FSDPModule"}
 
 
 def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
-    """The module that the user wrote, out of `torch.compile`'s or DistributedDataParallel's hands.
+    """The module that the user wrote, without its wrapper.
 
-    What a DistributedDataParallel model counts is its own rank's share; nothing is synchronized.
+    Wrappers are those of `torch.compile` and DistributedDataParallel. A DistributedDataParallel model is counted on its own rank; nothing is synchronized.
     A model on the meta device is refused where `values` are needed.
 
     Raises
@@ -27,7 +27,7 @@ def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         made = " Give an instance of it." if isinstance(model, type) else ""
-        message = f"a torch.nn.Module was expected, and {model!r} is none.{made}"
+        message = f"the model must be a torch.nn.Module; got {model!r}.{made}"
         raise ProducerError(message)
     while True:
         if isinstance(model, nn.DataParallel):
@@ -47,7 +47,7 @@ def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
 
 
 def wrapped_in(module: nn.Module) -> nn.Module | None:
-    """What `torch.compile` or DistributedDataParallel holds; None for any other module."""
+    """The module inside a wrapper of `torch.compile` or DistributedDataParallel; None otherwise."""
     inner = getattr(module, "_orig_mod", None)
     if inner is None and isinstance(module, nn.parallel.DistributedDataParallel):
         inner = module.module
@@ -55,7 +55,7 @@ def wrapped_in(module: nn.Module) -> nn.Module | None:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether FSDP gathers a model's parameters as it is called."""
+    """Whether the model is sharded by FSDP, which gathers its parameters at each call."""
     kinds = {kind.__name__ for module in model.modules() for kind in type(module).__mro__}
     return not kinds.isdisjoint(_SHARDED)
 
@@ -79,8 +79,8 @@ def _check(model: nn.Module) -> None:
     lazy = _names(tensors, nn.parameter.is_lazy)
     if lazy:
         message = (
-            f"{label} has parameters that get their shape in the first forward pass ({named(lazy)})"
-            ", and to count would make them. Run the model once on a batch first."
+            f"{label} has parameters that get their shape in the first forward pass "
+            f"({named(lazy)}), and counting must not set it. Run the model on a batch first."
         )
         raise ProducerError(message)
 

@@ -1,4 +1,4 @@
-"""Which rows of a response belong to which expert of a mixture, and to which token.
+"""Routing of tokens: which rows of a response belong to which expert, and to which token.
 
 Implementations gather the tokens of several experts in one tensor, or call one activation once for
 each expert that is hit. Counted as they come, unit 7 would stand for the seventh unit of every

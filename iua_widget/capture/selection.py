@@ -1,4 +1,4 @@
-"""Which responses of a model are wanted, and whether they have come."""
+"""The responses that a user wants of a model, and whether they have come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules whose calls decide how those within are read: which axis is time."""
+"""Whether a module counts time on its first axis, as PyTorch's sequence layers do."""
 
 from __future__ import annotations
 

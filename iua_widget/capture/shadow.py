@@ -203,8 +203,8 @@ class Shadow:
         """Set the modes of a model that can have no shadow, until `exits` puts them back."""
         if threading.current_thread() is not threading.main_thread():
             message = (
-                f"{type(self._original).__name__} is sharded by FSDP, and cannot be watched beside "
-                "other use of it: count it with IUA.introspect, or with background=False."
+                f"{type(self._original).__name__} is sharded by FSDP, and can only be watched on "
+                "the main thread: count it with IUA.introspect, or with background=False."
             )
             raise ProducerError(message)
         for module in self._original.modules():

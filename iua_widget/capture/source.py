@@ -1,4 +1,4 @@
-"""A model and its loader as a stream of responses, leaving no trace on either."""
+"""`TorchSource`: a model and its loader as a stream of responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters and other tensors of a shadow: aliases and copies, and whether they have changed."""
+"""A shadow's tensors: aliases of parameters and copies of buffers, and whether they changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of tokens: those that a module is given, and which rows of another tensor they are."""
+"""Rows of tokens: those that a module is given, and where they stand in another tensor."""
 
 from __future__ import annotations
 

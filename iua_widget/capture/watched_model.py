@@ -1,4 +1,4 @@
-"""A model that is run on one batch after another, its responses recorded as they are made."""
+"""`WatchedModel`: runs a model's shadow on batches, and records responses as they are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Batch`, the named arrays that stages work on, and what else counts as one."""
+"""`Batch`, the named arrays that stages of a pipeline take and give."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def as_batch(batch: Any) -> Batch:
     fields = fields_of(batch)
     if fields is None:
         message = (
-            f"this stage works on named fields, and was given {type(batch).__name__}. Put a stage "
+            f"this stage must be given named fields; got {type(batch).__name__}. Put a stage "
             "before it that names them: lambda batch: {'image': batch[0]}."
         )
         raise ProducerError(message)

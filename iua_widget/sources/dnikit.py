@@ -1,4 +1,4 @@
-"""DNIKit's batches and stages among ours, and ours in DNIKit's pipelines."""
+"""DNIKit's batches and stages in our pipelines, and ours in DNIKit's."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from iua_widget.common.layer_names import matches, try_one_of, unmatched
+from iua_widget.common.tensors import as_numpy
 from iua_widget.errors import ProducerError
 from iua_widget.options import MaskOption
 from iua_widget.units.masked_arrays import unmasked
@@ -82,12 +83,12 @@ class Masks:
 
 
 def asked_masks(option: MaskOption, batch: Any, number: int) -> Masks:
-    """What the user's `mask=` says of a batch.
+    """The masks of a batch, by the user's `mask=`.
 
     Raises
     ------
     ProducerError
-        If it raises, or gives no mask.
+        If it raises, or gives something else.
     """
     try:
         masks = option(batch)
@@ -103,17 +104,15 @@ def asked_masks(option: MaskOption, batch: Any, number: int) -> Masks:
 def _as_mask(value: Any, batch: int) -> np.ndarray:
     value = unmasked(value, f"the mask of batch {batch}", batch=batch)
     try:
-        if hasattr(value, "detach"):
-            value = value.detach().cpu().numpy()
-        mask = np.asarray(value)
+        mask = as_numpy(value)
         real: np.ndarray = mask.astype(bool)
     except (TypeError, ValueError) as error:
-        message = f"the mask of batch {batch} is no array: {error}"
+        message = f"the mask of batch {batch} cannot be made an array: {error}"
         raise ProducerError(message, batch=batch) from error
     if real.ndim != 2 or mask.dtype.kind not in "biuf":  # noqa: PLR2004
         message = (
-            f"the mask of batch {batch} has shape {mask.shape} and dtype {mask.dtype}. Give one of "
-            "shape (items, positions): 1 where a token is real, 0 where it is padding."
+            f"the mask of batch {batch} must be numbers of shape (items, positions), 1 where a "
+            f"token is real and 0 where it is padding; got shape {mask.shape}, dtype {mask.dtype}."
         )
         raise ProducerError(message, batch=batch)
     if mask.dtype.kind == "f" and (mask < 0).any():  # to be added to scores: -inf for padding

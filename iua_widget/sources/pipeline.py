@@ -1,4 +1,4 @@
-"""Producers made of stages, as in DNIKit: a dataset, what is done to its batches, a model."""
+"""`pipeline`, a producer made of a dataset and stages, as in DNIKit."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PipelineStage:
         return self._notes()
 
     def __call__(self, batch: Any) -> Batch:
-        """Do it to one batch."""
+        """Process one batch."""
         return self._function(batch)
 
     def __iter__(self) -> Iterator[Any]:
@@ -149,8 +149,8 @@ def pipeline(dataset: Any, *stages: Stage) -> Pipeline:
     for place, stage in enumerate(flat):
         if not callable(stage) and not is_dnikit_stage(stage):
             message = (
-                f"stage {place} of the pipeline is {type(stage).__name__}, which cannot be called: "
-                "a stage takes a batch and returns one."
+                f"stage {place} of the pipeline must be a callable that takes a batch and returns "
+                f"one; got {type(stage).__name__}."
             )
             raise ProducerError(message)
     return Pipeline(dataset, flat)
@@ -177,8 +177,8 @@ def _batches(dataset: Any, batch_size: int) -> Iterable[Any]:
         dataset = dataset(batch_size)
     if not isinstance(dataset, Iterable) or isinstance(dataset, (str, bytes)):
         message = (
-            f"a pipeline begins with a dataset, and {type(dataset).__name__} gives no batches. "
-            "Give a mapping {name: array}, an array, a DataLoader or another iterable of batches."
+            "a pipeline must begin with a mapping {name: array}, an array, a DataLoader, a "
+            f"producer or another iterable of batches; got {type(dataset).__name__}."
         )
         raise ProducerError(message)
     return dataset
@@ -190,7 +190,7 @@ def _is_torch_dataset(dataset: Any) -> bool:
 
 
 class _Passing:
-    """A batch as the stage before left it, and what is known of it that it does not say."""
+    """A batch on its way between two stages, and what is known of its fields."""
 
     def __init__(self, value: Any, known: Batch | None = None) -> None:
         self.value = value
@@ -204,7 +204,7 @@ _Stream = Callable[[int], Iterator[_Passing]]
 
 
 _Lost = dict[str, dict[str, None]]
-"""The layers of which something told was lost, by the stage that lost it."""
+"""The layers of which a stage lost what the model told, by that stage."""
 
 
 def _through(stage: Stage, stream: _Stream, place: int, lost: _Lost) -> _Stream:
@@ -264,7 +264,7 @@ def _through_dnikit(stage: Any, stream: _Stream, place: int) -> _Stream:
 
 @dataclass(slots=True)
 class _DNIKitRun:
-    """The batch that a stage of DNIKit's was given last."""
+    """The batch that a stage of DNIKit's was given last, and what is known of it."""
 
     number: int = -1
     sent: Mapping[str, Any] = field(default_factory=dict)
@@ -272,7 +272,7 @@ class _DNIKitRun:
     upstream: Exception | None = None
 
     def told_of(self, given: Any) -> Batch:
-        """A batch that came of it; a field that has only another name is known as before."""
+        """What is known of the batch that came of it, and of fields that were only renamed."""
         batch = as_batch(given)
         for name, array in batch.fields.items():
             same = next((old for old, sent in self.sent.items() if sent is array), None)
@@ -294,7 +294,7 @@ def _error_of(stage: Any, error: Exception, place: int, number: int, batch: Any)
 
 
 def _followed(value: Any, before: Mapping[str, Any], known: Batch | None) -> Batch | None:
-    """What is known of a batch that a function of the user's has made of another."""
+    """What is known of a batch that a function of the user's made of another."""
     fields = fields_of(value)
     if fields is None or known is None:
         return None
@@ -317,7 +317,7 @@ def _followed(value: Any, before: Mapping[str, Any], known: Batch | None) -> Bat
 
 
 def _is_lost(name: str, now: Batch, known: Batch, before: Mapping[str, Any]) -> bool:
-    """Whether a field of a name that was known is no more, where that may change its figures."""
+    """Whether what was known of a field is lost, and that may change its figures."""
     origin = known.origins.get(name)
     if origin is None or name in now.origins:
         return False

@@ -1,4 +1,4 @@
-"""How far into its stream a run has come, so that another can go on from there."""
+"""The position of a run in its stream, from which another run can go on."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from iua_widget.common.tensors import as_numpy, is_tensor
+from iua_widget.common.words import did_you_mean
 from iua_widget.errors import ProducerError
 from iua_widget.sources.batch import Batch, as_batch
 from iua_widget.sources.pipeline import PipelineStage
@@ -15,14 +16,31 @@ from iua_widget.units.masked_arrays import unmasked
 from iua_widget.units.origins import pooled, settled, transposed
 from iua_widget.units.rule import Origin
 
+_HOW: Final = ("max", "mean")
+
 
 def rename(names: Mapping[str, str]) -> PipelineStage:
-    """A stage that renames fields: ``{old: new}``; others keep their names.
+    """Make a stage that renames fields.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        ``{old: new}``; other fields keep their names.
+
+    Returns
+    -------
+    PipelineStage
 
     Raises
     ------
     ProducerError
-        On use, if there is no such field, or two fields would have one name.
+        On use, if there is no such field, or two fields would have one name: name fields that the
+        batch has, and give each a name of its own.
+
+    Examples
+    --------
+    >>> rename({"old": "new"})(Batch({"old": np.zeros((8, 3))}))
+    Batch(8 probes: new (3,))
     """
 
     def stage(given: Any) -> Batch:
@@ -39,7 +57,7 @@ def rename(names: Mapping[str, str]) -> PipelineStage:
 
 
 def transpose(axes: Sequence[int], names: Iterable[str] | str | None = None) -> PipelineStage:
-    """A stage that reorders axes, such as ``(0, 3, 1, 2)`` for channels last to channels first.
+    """Make a stage that reorders axes, such as ``(0, 3, 1, 2)`` for channels last to first.
 
     What a model before it told of the channels moves with them.
 
@@ -50,17 +68,27 @@ def transpose(axes: Sequence[int], names: Iterable[str] | str | None = None) -> 
     names : str or iterable of str, optional
         The fields to transpose; by default those of as many axes.
 
+    Returns
+    -------
+    PipelineStage
+
     Raises
     ------
     ProducerError
-        If `axes` moves the first, or, on use, if a field named has not as many axes.
+        If `axes` does not have every axis once and 0 first, or, on use, if a field named has
+        another number of axes, or there is none of that name.
+
+    Examples
+    --------
+    >>> transpose((0, 3, 1, 2))(Batch({"conv": np.zeros((8, 6, 6, 4))}))
+    Batch(8 probes: conv (4, 6, 6))
     """
     if not isinstance(axes, Sequence):
-        message = f"transpose({axes!r}): give the order of the axes, such as (0, 3, 1, 2)."
+        message = f"axes must be the order of the axes, such as (0, 3, 1, 2); got {axes!r}."
         raise ProducerError(message)
     order = tuple(axes)
     if not order or order[0] != 0 or sorted(order) != list(range(len(order))):
-        message = f"transpose({order!r}): give every axis once, the first, of the probes, first."
+        message = f"axes must have every axis once, and first 0, of the probes; got {order!r}."
         raise ProducerError(message)
 
     def stage(given: Any) -> Batch:
@@ -69,7 +97,10 @@ def transpose(axes: Sequence[int], names: Iterable[str] | str | None = None) -> 
         for name in _chosen(names, fields, lambda field: field.ndim == len(order)):
             field = fields[name]
             if field.ndim != len(order):
-                message = f"transpose({order!r}): field {name!r} has shape {tuple(field.shape)}."
+                message = (
+                    f"transpose({order!r}) needs {len(order)} axes, and field {name!r} has shape "
+                    f"{tuple(field.shape)}."
+                )
                 raise ProducerError(message)
             fields[name] = field.permute(order) if is_tensor(field) else np.transpose(field, order)
             if name in origins:
@@ -84,9 +115,9 @@ def pool(
     axes: Sequence[int] | int | None = None,
     names: Iterable[str] | str | None = None,
 ) -> PipelineStage:
-    """A stage that reduces positions to one value, so that a channel is one unit.
+    """Make a stage that reduces positions to one value, so that a channel is one unit.
 
-    Positions that a model before it told to be padding are left out.
+    Positions that are padding, as a model before it told, are left out.
 
     Parameters
     ----------
@@ -99,13 +130,23 @@ def pool(
     names : str or iterable of str, optional
         The fields to pool; by default those of three axes and more.
 
+    Returns
+    -------
+    PipelineStage
+
     Raises
     ------
     ProducerError
-        If `how` is neither, or, on use, if a field has no such axes.
+        If `how` is neither, or, on use, if a field has no such axes, or there is none of a name
+        given.
+
+    Examples
+    --------
+    >>> pool("mean")(Batch({"conv": np.ones((8, 4, 6, 6))}))
+    Batch(8 probes: conv (4,))
     """
-    if how not in ("max", "mean"):
-        message = f"pool({how!r}): pools by 'max' or 'mean'."
+    if how not in _HOW:
+        message = f"how must be 'max' or 'mean'; got {how!r}.{did_you_mean(how, _HOW)}"
         raise ProducerError(message)
 
     def stage(given: Any) -> Batch:

@@ -1,4 +1,4 @@
-"""Anything that gives responses, made into one kind of stream: batches of layer and response."""
+"""Sources of arrays: mappings, iterables and callables that give responses."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class MappingSource:
 
 
 def at_most(total: int | None, most: int | None) -> int | None:
-    """The smaller of two numbers of probes, of which None is one not known or not set."""
+    """The smaller of two numbers of probes; None stands for unknown, or no limit."""
     return min(total, most) if total is not None and most is not None else total
 
 
@@ -162,9 +162,9 @@ def as_source(producer: Any, options: SourceOptions = DEFAULT_SOURCE_OPTIONS) ->
         )
     if isinstance(producer, (np.ndarray, str, bytes)) or not isinstance(producer, Iterable):
         message = (
-            f"a producer of responses was expected, and {label} is none. Give a mapping "
-            "{layer: array}, an iterable of such mappings (one a batch), a callable "
-            "producer(batch_size) that yields them, or a torch.nn.Module with its loader."
+            "the producer must be a mapping {layer: array}, an iterable of such mappings (one a "
+            "batch), a callable producer(batch_size) that yields them, or a torch.nn.Module with "
+            f"its loader; got {label}."
         )
         raise ProducerError(message)
     return MappingSource(
@@ -234,8 +234,8 @@ def _iterate(stream: Iterable[Any], label: str) -> Iterator[Any]:
         return iter(stream)
     except TypeError:
         message = (
-            f"{label} gave {type(stream).__name__}, which cannot be iterated over: a producer "
-            "yields batches, each a mapping {layer: array}."
+            f"{label} must give an iterable of batches, each a mapping {{layer: array}}; got "
+            f"{type(stream).__name__}."
         )
         raise ProducerError(message) from None
 
@@ -251,7 +251,7 @@ def _fields(batch: Any, number: int) -> Mapping[str, Any]:
         raise ProducerError(message, batch=number)
     for layer in fields:
         if not isinstance(layer, str):
-            message = f"batch {number}: layers are named by strings, and {layer!r} is not one."
+            message = f"batch {number}: layers must be named by strings; got {layer!r}."
             raise ProducerError(message, batch=number)
     return fields
 

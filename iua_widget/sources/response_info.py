@@ -1,4 +1,4 @@
-"""What a model can tell of its responses before any is counted."""
+"""`ResponseInfo` and `LayerKind`: what is known of a response before it is counted."""
 
 from __future__ import annotations
 

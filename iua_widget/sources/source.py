@@ -1,4 +1,4 @@
-"""The protocols of what gives responses: a producer, a source made of one, and who records."""
+"""Protocols: a producer of batches, a source of responses, and what records them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Producer(Protocol):
 
 
 class Record(Protocol):
-    """Takes a layer's response for the batch at hand, and is done with it when it returns."""
+    """Takes the response of a layer for the current batch, and has read it when it returns."""
 
     def __call__(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
         """Take one response: a model may overwrite it next."""
@@ -27,7 +27,7 @@ class Record(Protocol):
 
 
 class Source(Protocol):
-    """A stream of batches, whatever it comes from.
+    """A stream of responses, batch by batch, of a model or of arrays.
 
     Attributes
     ----------

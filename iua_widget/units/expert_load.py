@@ -1,4 +1,4 @@
-"""The load of an expert of a mixture: what it got of the tokens."""
+"""The load of an expert of a mixture: its share of the tokens."""
 
 from __future__ import annotations
 

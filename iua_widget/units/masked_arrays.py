@@ -1,4 +1,4 @@
-"""Masked arrays and tensors: refused where something is masked, and plain where nothing is."""
+"""Unmasking arrays whose mask hides nothing, and refusing those where it does."""
 
 from __future__ import annotations
 

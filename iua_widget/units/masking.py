@@ -1,4 +1,4 @@
-"""Leaving padding out of a response, on the host or where it lies."""
+"""Leaving padding out of a response, on the host or on its own device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Origins of responses, kind, channels and mask, after axes were moved, pooled or cut."""
+"""What is known of a response after its axes were moved, pooled or cut."""
 
 from __future__ import annotations
 

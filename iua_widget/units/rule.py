@@ -1,4 +1,4 @@
-"""What a unit is, layer by layer: as the user says, or by a written rule."""
+"""The rule that decides what a unit is in each layer, from the user's choice or by default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SEQUENCE_AXES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of a response besides its values.
+    """What is known of a response besides its values: what made it, its channels, its padding.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ UNKNOWN: Final = Origin()
 
 @dataclass(frozen=True, slots=True)
 class UnitPlan:
-    """What is a unit in one layer.
+    """What a unit is in one layer.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class UnitRule:
     Raises
     ------
     UnitsError
-        If a choice is unknown, or the axis no axis.
+        If a choice is unknown, or the axis is not a whole number other than 0.
 
     Examples
     --------
@@ -130,20 +130,20 @@ class UnitRule:
         self._axes = channel_axis if isinstance(channel_axis, Mapping) else {"*": channel_axis}
         for pattern in (*self._units, *self._axes):
             if not isinstance(pattern, str):
-                message = f"layers are named by strings, and {pattern!r} in units= is not one."
+                message = f"units and channel_axis must name layers by strings; got {pattern!r}."
                 raise UnitsError(message)
         for choice in self._units.values():
             if not isinstance(choice, str) or choice not in CHOICES:
                 hint = did_you_mean(choice, CHOICES)
-                message = f"units must be one of {', '.join(CHOICES)}, and is {choice!r}.{hint}"
+                message = f"units must be one of {', '.join(CHOICES)}; got {choice!r}.{hint}"
                 raise UnitsError(message)
         for axis in self._axes.values():
             whole = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)
             if axis is not None and (not whole or axis == 0):
                 message = (
-                    f"channel_axis is {axis!r}: it is the whole number of the axis that counts the "
-                    "channels, such as 1 (PyTorch's images) or -1 (channels last). Axis 0 counts "
-                    "the probes."
+                    "channel_axis must be the number of the axis that counts the channels, such as "
+                    "1 (PyTorch's images) or -1 (channels last), and not 0, which counts the "
+                    f"probes; got {axis!r}."
                 )
                 raise UnitsError(message)
 
@@ -198,8 +198,8 @@ class UnitRule:
             axis = 1 if ndim > _SEQUENCE_AXES else -1
         if not -ndim < axis < ndim or axis == 0:
             message = (
-                f"layer {layer!r}: channel_axis={axis} and the response has {ndim} axes, of which "
-                "the first counts the probes."
+                f"layer {layer!r}: channel_axis={axis} is not an axis of channels: the response "
+                f"has {ndim} axes, the first of which counts the probes."
             )
             raise UnitsError(message)
         return int(axis % ndim)

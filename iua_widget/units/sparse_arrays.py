@@ -1,4 +1,4 @@
-"""Sparse matrices and nested tensors: refused, with what makes a plain array of them."""
+"""Refusing sparse matrices and nested tensors, with what makes plain arrays of them."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ def test_every_expert_of_a_mixture_is_a_layer_of_its_own(implementation: str) ->
         assert (np.abs(result.unit_inactive_count - counts) <= near.sum(axis=0)).all()
 
 
-def test_experts_that_no_token_takes_are_told() -> None:
+def test_experts_without_tokens_are_noted() -> None:
     torch.manual_seed(0)
     config = transformers.MixtralConfig(
         hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,

@@ -24,7 +24,7 @@ from iua_widget import (
 )
 from iua_widget.stages import pipeline
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*are one layer, where:iua_widget.IUAWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*are one layer, and:iua_widget.IUAWarning")
 
 
 class Steps(nn.Module):
@@ -161,7 +161,7 @@ def test_layers_with_weights_of_their_own_stay_apart() -> None:
     )
 
 
-def test_weights_that_are_no_parameters_are_weights() -> None:
+def test_weights_that_are_not_parameters_count_as_weights() -> None:
     class Frozen(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -196,7 +196,7 @@ def test_the_first_batch_decides() -> None:
     assert not IUAWidget(Steps(), batches(20, 16), layers="cell", calls="separate").iua.notes
 
 
-def test_many_calls_of_one_activation_in_a_deep_net_are_no_loop() -> None:
+def test_many_calls_of_one_activation_in_a_deep_net_are_not_a_loop() -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -244,7 +244,7 @@ def test_a_call_that_is_named_is_a_layer() -> None:
         IUA.introspect(model, x, layers="cell:20")
 
 
-def test_padding_on_single_steps_is_told() -> None:
+def test_padding_on_single_steps_is_noted() -> None:
     class Masked(Steps):
         def forward(self, x: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
             return super().forward(x)
@@ -267,7 +267,7 @@ def test_further_passes_over_a_batch_are_told_apart_from_merged_calls() -> None:
 
 
 @pytest.mark.parametrize("given", ["merged", 3, None])
-def test_an_option_that_is_none_is_told_so(given: Any) -> None:
+def test_an_unusable_option_is_refused(given: Any) -> None:
     with pytest.raises(ProducerError, match="calls must be 'auto', 'separate' or 'merge'"):
         IUA.introspect(Steps(), torch.randn(3, 20, 4), calls=given)
     with pytest.raises(ProducerError, match="calls must be"):

@@ -327,7 +327,7 @@ def test_attention_gives_its_output_and_its_weights() -> None:
         IUA.introspect(model, x, layers="attn.out_proj")
 
 
-def test_a_direct_call_of_forward_goes_unnoticed_and_is_told() -> None:
+def test_a_direct_call_of_forward_is_missed_and_noted() -> None:
     class Direct(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -379,7 +379,7 @@ def test_the_names_of_a_run_choose_the_same_layers_again() -> None:
     assert IUA.introspect(GoogLeNet(), x, layers=iua.layers).layers == iua.layers
 
 
-def test_part_of_a_choice_that_matches_nothing_is_told_with_what_comes_near() -> None:
+def test_a_choice_that_matches_nothing_is_noted_with_the_nearest_names() -> None:
     with pytest.warns(IUAWarning, match=r"layers=inception3a/gelu has matched.*'inception3a/relu'"):
         IUA.introspect(GoogLeNet(), torch.randn(4, 1, 6, 6), layers=["fc", "inception3a/gelu"])
 
@@ -478,7 +478,7 @@ def test_a_first_batch_without_an_activation_is_not_yet_an_error() -> None:
     assert iua.results["relu"].probes == 3
 
 
-def test_a_response_that_cannot_be_counted_is_told_though_the_model_swallows_errors() -> None:
+def test_a_response_that_cannot_be_counted_raises_even_if_the_model_swallows_errors() -> None:
     class Swallows(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -65,7 +65,7 @@ def test_routing_is_known_by_what_is_given_not_by_its_place(
         ((STATES, WEIGHTS), {}),
     ],
 )
-def test_ids_masks_and_positions_are_no_routing(
+def test_ids_masks_and_positions_are_not_routing(
     args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     assert routing_of(Called(), args, kwargs) is None

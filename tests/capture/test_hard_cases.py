@@ -239,7 +239,7 @@ def test_activation_checkpointing_counts_once(reentrant: bool) -> None:
     assert_counts(iua, "body.1", outputs_by_hand(model, [x.detach()], ["body.1"])["body.1"][0], 0)
 
 
-def test_a_model_in_data_parallel_hands_is_refused_and_says_what_to_pass() -> None:
+def test_a_model_in_data_parallel_is_refused_and_the_message_says_what_to_pass() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
     with pytest.raises(ProducerError, match=r"DataParallel.*model\.module"):
         IUA.introspect(nn.DataParallel(model), torch.zeros(2, 3))
@@ -401,7 +401,7 @@ def test_exported_and_traced_graphs_are_models_too(tmp_path: Path) -> None:
     assert_counts(iua, layer, expected, 1e-8)
 
 
-def test_what_a_transform_computes_in_part_is_refused_by_name() -> None:
+def test_responses_inside_a_transform_are_refused_by_name() -> None:
     class Mapped(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -447,7 +447,7 @@ def test_inputs_are_not_changed_by_a_model_that_begins_in_place(form: str) -> No
     assert_counts(again, "0", kept.clamp(min=0).numpy(), 1e-8)
 
 
-def test_gradients_taken_inside_say_how() -> None:
+def test_a_model_that_takes_gradients_is_told_how() -> None:
     class Energy(nn.Module):
         def __init__(self, *, enabled: bool) -> None:
             super().__init__()

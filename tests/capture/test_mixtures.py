@@ -300,7 +300,7 @@ def test_every_implementation_is_counted_expert_by_expert(kind: str, implementat
 
 
 @pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
-def test_rows_in_an_order_that_is_not_known_are_told() -> None:
+def test_rows_in_an_unknown_order_are_noted() -> None:
     def reversed_mm(module: Any, hidden: Any, chosen: Any, weights: Any) -> Any:
         return ALL_EXPERTS_FUNCTIONS["grouped_mm"](module, hidden.flip(0), chosen.flip(0), weights)
 

@@ -229,12 +229,12 @@ def test_packed_sequences_count_their_steps() -> None:
         ({"image": X, "label": X}, r"keys \['image', 'label'\].*takes 'x'.*forward=lambda"),
         ("text", r"batch 0 of the loader is str"),
         (None, r"batch 0 of the loader is NoneType"),
-        ((3, X), r"batch 0 of the loader is int where the input is expected"),
+        ((3, X), r"batch 0 of the loader must have the input first: .* got int"),
         (X.double(), r"raised RuntimeError.*The model's parameters are torch.float32"),
         (X[:, :3], r"Net raised RuntimeError in batch 0: mat1 and mat2"),
     ],
 )
-def test_a_batch_that_does_not_fit_is_told_so(model: Net, batch: Any, message: str) -> None:
+def test_a_batch_that_does_not_fit_is_refused(model: Net, batch: Any, message: str) -> None:
     with pytest.raises(ProducerError, match=message) as caught:
         IUA.introspect(model, [batch])
     assert caught.value.partial is not None
@@ -283,19 +283,17 @@ def test_a_loader_that_raises_is_named_as_such_and_keeps_what_was_counted(model:
         ({"stops": 0.1}, "stops=0.1 is no list"),
     ],
 )
-def test_an_option_that_is_none_is_told_so(
-    model: Net, options: dict[str, Any], message: str
-) -> None:
+def test_an_unusable_option_is_refused(model: Net, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         IUA.introspect(model, X, **options)
 
 
-def test_a_class_in_place_of_a_model_is_told_so() -> None:
+def test_a_class_in_place_of_a_model_is_refused() -> None:
     with pytest.raises(ProducerError, match=r"the class Net was given: give an instance"):
         IUA.introspect(Net, X)
 
 
-def test_model_options_without_a_model_are_told_so() -> None:
+def test_model_options_without_a_model_are_refused() -> None:
     for name, value in {"forward": print, "mode": "train", "layers": "relu"}.items():
         with pytest.raises(ProducerError, match=rf"`{name}` goes with a torch.nn.Module"):
             IUA.introspect({"a": np.zeros((2, 2))}, **{name: value})
@@ -344,7 +342,7 @@ def test_arrays_in_any_order_of_bytes_and_strides(model: Net, form: str) -> None
     assert_counts(IUA.introspect(model, array, batch_size=23), "relu", expected, 1e-3)
 
 
-def test_a_batch_is_cut_where_some_of_it_is_no_probe() -> None:
+def test_a_batch_is_cut_where_part_of_it_is_not_per_probe() -> None:
     class Table(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -361,7 +359,7 @@ def test_a_batch_is_cut_where_some_of_it_is_no_probe() -> None:
     assert (iua.probes, iua.results["GRU[0]"].probes) == (2, 8)
 
 
-def test_a_batch_of_the_users_own_that_cannot_be_cut_is_told() -> None:
+def test_a_batch_that_cannot_be_cut_is_noted() -> None:
     def forward(model: nn.Module, batch: Graph) -> None:
         model(batch.nodes)
 

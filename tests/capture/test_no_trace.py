@@ -345,7 +345,7 @@ def test_training_mode_counts_dropped_units_and_says_what_it_means() -> None:
     assert train.results["2"].unit_inactive_count.tolist() == expected.tolist()
 
 
-def test_a_mode_that_is_none_is_told_so() -> None:
+def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ProducerError, match=r"'eval' or 'train', and is 'trian'.*Did you mean"):
         IUA.introspect(nn.Sequential(nn.ReLU()), torch.zeros(2, 2), mode="trian")
 

@@ -395,7 +395,7 @@ def test_two_runs_on_one_model_do_not_wait_for_each_other() -> None:
         assert (widget.status, widget.iua.probes) == ("done", 15)
 
 
-def test_the_forward_pass_is_told_of_that_changes_a_shared_weight_late() -> None:
+def test_a_late_change_of_a_shared_weight_by_the_forward_pass_is_noted() -> None:
     class Late(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -465,7 +465,7 @@ def test_parametrizations_stay_parametrized() -> None:
     assert torch.equal(outputs(Shadow(model), x), by_hand(model, x))
 
 
-def test_tensors_that_the_owner_has_replaced_are_let_go() -> None:
+def test_tensors_that_the_owner_has_replaced_are_dropped() -> None:
     class Remembers(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -485,7 +485,7 @@ def test_tensors_that_the_owner_has_replaced_are_let_go() -> None:
     assert shadow.notes(thorough=True) == []
 
 
-def test_a_model_in_fsdps_hands_is_watched_itself_and_only_where_it_is_safe() -> None:
+def test_a_model_in_fsdp_is_watched_itself_and_only_where_it_is_safe() -> None:
     class FSDPModule:
         """What `torch.distributed.fsdp.fully_shard` makes a module an instance of."""
 
@@ -511,7 +511,7 @@ def test_a_model_in_fsdps_hands_is_watched_itself_and_only_where_it_is_safe() ->
         ("buffer", r"The buffers changed while counting \('1.running_mean'\)"),
     ],
 )
-def test_that_the_model_changed_meanwhile_is_told(change: str, told: str) -> None:
+def test_a_change_of_the_model_meanwhile_is_noted(change: str, told: str) -> None:
     model, go_on = net(), threading.Event()
 
     def batches() -> Iterator[torch.Tensor]:

@@ -240,7 +240,7 @@ def test_layers_are_chosen_by_name_and_glob(
         ([], "chooses nothing"),
         (nn.Tanh, r"layers=Tanh matches no module.*of the classes 'BatchNorm2d', 'Conv2d'"),
         (nn.ReLU(), r"none of this model's.*layers=ReLU"),
-        (int, "a class of modules was expected"),
+        (int, "a class in layers= must be one of modules.*got int"),
         (lambda module: module.no_such, "predicate <lambda>.*AttributeError on 'Net'"),
         (lambda _: False, "layers=<lambda> matches no module"),
         ("relu/gelu", "layers=relu/gelu matches nothing that Net called"),
@@ -274,14 +274,14 @@ def test_chosen_modules_that_are_never_called_are_an_error(inputs: torch.Tensor)
     ("loader", "message"),
     [
         (None, "a model needs data"),
-        (3, "the loader is int"),
+        (3, "the loader must be .* got int"),
         ("data", "the loader is str"),
         ({"x": "text"}, "a dict without a tensor in it"),
-        ([3], "batch 0 of the loader is int"),
+        ([3], "batch 0 of the loader must be .* got int"),
         ([("a", 1)], "batch 0 of the loader is str"),
     ],
 )
-def test_a_loader_that_is_none_is_told_so(model: Net, loader: Any, message: str) -> None:
+def test_a_loader_without_batches_is_refused(model: Net, loader: Any, message: str) -> None:
     with pytest.raises(ProducerError, match=message):
         IUA.introspect(model, loader)
 

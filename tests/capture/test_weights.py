@@ -58,7 +58,7 @@ def test_large_parameters_enter_in_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     assert fingerprint(model) == in_pieces
 
 
-def test_there_is_none_where_weights_are_not_here() -> None:
+def test_there_is_no_fingerprint_where_weights_have_no_values() -> None:
     assert fingerprint(nn.ReLU()) is None
     assert fingerprint(nn.Linear(2, 2, device="meta")) is None
     assert fingerprint(nn.LazyLinear(2)) is None

@@ -142,7 +142,7 @@ def test_infos_without_an_example_list_the_modules(model: Net) -> None:
     assert infos["conv1"].shape is None
 
 
-def test_a_wrong_example_is_told_so(model: Net) -> None:
+def test_an_example_that_does_not_fit_is_refused(model: Net) -> None:
     with pytest.raises(ProducerError, match=r"Net raised RuntimeError on the example.*Tensor"):
         response_infos(model, torch.zeros(2, 5, 8, 8))
     with pytest.raises(ProducerError, match=r"str"):
@@ -228,16 +228,16 @@ MISTAKES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("stage", "message"), MISTAKES)
-def test_a_mistake_in_a_stage_is_told_where_it_is(stage: Any, message: str) -> None:
+def test_an_error_in_a_stage_names_the_stage(stage: Any, message: str) -> None:
     data = {"a": np.ones((4, 2)), "d": np.ones((4, 3))}
     with pytest.raises((ProducerError, LayerSelectionError), match=message):
         IUA.introspect(pipeline(data, stage()))
 
 
-def test_a_stage_that_needs_fields_and_gets_none_is_told_so() -> None:
-    with pytest.raises(ProducerError, match=r"works on named fields, and was given ndarray"):
+def test_a_stage_refuses_a_batch_without_named_fields() -> None:
+    with pytest.raises(ProducerError, match=r"must be given named fields; got ndarray"):
         IUA.introspect(pipeline(np.ones((4, 2)), pool("max")))
-    with pytest.raises(ProducerError, match=r"begins with a dataset, and int gives no batches"):
+    with pytest.raises(ProducerError, match=r"must begin with a mapping .*; got int"):
         IUA.introspect(pipeline(3))
 
 
@@ -277,13 +277,13 @@ def test_every_pass_of_a_batch_goes_through_a_pipeline() -> None:
 
 
 @pytest.mark.parametrize("model", [3, Net, "net"])
-def test_what_is_no_model_is_told_so(model: Any) -> None:
-    with pytest.raises(ProducerError, match=r"a torch.nn.Module was expected"):
+def test_what_is_not_a_model_is_refused(model: Any) -> None:
+    with pytest.raises(ProducerError, match=r"the model must be a torch.nn.Module; got"):
         response_infos(model, IMAGES[:2])
-    with pytest.raises(ProducerError, match=r"a torch.nn.Module was expected"):
+    with pytest.raises(ProducerError, match=r"the model must be a torch.nn.Module; got"):
         TorchModel(model)("relu")
 
 
-def test_an_input_named_as_a_layer_is_told_so(model: Net) -> None:
+def test_an_input_is_refused_as_a_layer(model: Net) -> None:
     with pytest.raises(LayerSelectionError, match=r"'input' is an input of the model"):
         IUA.introspect(model, IMAGES, layers="input")

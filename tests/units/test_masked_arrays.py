@@ -57,6 +57,6 @@ def test_a_masked_tensor_is_refused() -> None:
 
 
 @pytest.mark.parametrize("mask", [np.ma.nomask, False], ids=["no mask", "nothing masked"])
-def test_a_mask_that_hides_nothing_is_no_hindrance(mask: Any) -> None:
+def test_a_mask_that_hides_nothing_is_ignored(mask: Any) -> None:
     masked = np.ma.masked_array(np.maximum(DATA, 2) - 2, mask=mask)
     assert IUA.introspect({"r": masked}).results["r"].unit_inactive_count.tolist() == [1, 1, 1]

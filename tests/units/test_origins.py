@@ -132,7 +132,7 @@ UNTOLD = {
 
 
 @pytest.mark.parametrize("function", UNTOLD.values(), ids=UNTOLD)
-def test_what_cannot_be_told_is_not_guessed_and_noted(function: Callable[[Any], Any]) -> None:
+def test_what_is_not_known_is_noted_and_not_guessed(function: Callable[[Any], Any]) -> None:
     with pytest.warns(IUAWarning, match=r"stage 1 of the pipeline \(<lambda>\) changed '1' so"):
         assert told(fields(function))[0] == "array"
 
@@ -285,15 +285,15 @@ def test_a_users_arrays_stay_writeable() -> None:
     data[0] = 0
 
 
-def test_what_a_stage_of_dnikits_raises_is_told_with_its_place() -> None:
+def test_an_error_in_a_stage_of_dnikits_names_the_stage() -> None:
     producer = pipeline({"a": DATA}, rename({}), processors.Pooler(dim=7, method=MAX))
     with pytest.raises(ProducerError, match=r"stage 1 of the pipeline \(Pooler\).*on batch 0"):
         IUA.introspect(producer)
-    with pytest.raises(ProducerError, match="works on named fields, and was given Tensor"):
+    with pytest.raises(ProducerError, match="must be given named fields; got Tensor"):
         IUA.introspect(pipeline(torch.ones(4, 3), processors.Flattener()))
 
 
-def test_what_the_dataset_raises_is_not_laid_on_a_stage() -> None:
+def test_an_error_of_the_dataset_is_not_blamed_on_a_stage() -> None:
     def producer(batch_size: int) -> Any:
         yield {"a": np.ones((batch_size, 3))}
         raise OSError("no such file")

@@ -94,7 +94,7 @@ def test_a_model_may_take_sparse_inputs_and_not_give_sparse_responses(kind: str)
         IUA.introspect(Net(gives_sparse=True), [make()], layers=["relu", "last"])
 
 
-def test_what_is_dense_is_counted_as_ever() -> None:
+def test_dense_responses_are_counted_as_before() -> None:
     assert IUA.introspect({"a": np.eye(3)}).results["a"].mean_inactive == 2
 
 

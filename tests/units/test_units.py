@@ -186,13 +186,13 @@ def test_a_mapping_chooses_by_name_first_then_by_glob_and_leaves_the_rest_to_aut
         ({"units": 3}, "units must be one of"),
         ({"units": {"cnv": "channel"}}, r"units=\{'cnv': ...\} matches no layer.*'conv'"),
         ({"channel_axis": {"cnv": 1}}, r"channel_axis=\{'cnv': ...\} matches no layer.*'conv'"),
-        ({"units": {3: "token"}}, "named by strings, and 3"),
+        ({"units": {3: "token"}}, "name layers by strings; got 3"),
         ({"channel_axis": 0}, "Axis 0 counts the probes"),
         ({"channel_axis": "last"}, "channel_axis is 'last'"),
         ({"channel_axis": 7}, "channel_axis=7 and the response has 4 axes"),
     ],
 )
-def test_a_choice_of_units_that_is_none_is_told_so(options: dict[str, Any], message: str) -> None:
+def test_an_unknown_choice_of_units_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UnitsError, match=message):
         IUA.introspect({"conv": np.zeros((2, 3, 4, 4))}, **options)
 
@@ -207,7 +207,7 @@ def test_a_choice_of_units_that_is_none_is_told_so(options: dict[str, Any], mess
         ([[1, 0]], "mask= is list, and must be a callable"),
     ],
 )
-def test_a_mask_that_is_none_is_told_so(mask: Any, message: str) -> None:
+def test_an_unusable_mask_is_refused(mask: Any, message: str) -> None:
     with pytest.raises(ProducerError, match=message):
         IUA.introspect([{"a": np.zeros((3, 2, 4))}], units="token", mask=mask)
 
