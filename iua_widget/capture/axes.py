@@ -18,7 +18,7 @@ _CHANNELS_SECOND: Final = {
 
 
 class Axes:
-    """What the functions of a pass have told of its axes so far.
+    """What the functions of a pass have shown of the axes of its responses.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Axes:
         self._last_channels: tuple[int, int] | None = None
         self.positions_first: bool | None = None
 
-    def see(self, function: str, result: Any) -> None:
+    def note_result(self, function: str, result: Any) -> None:
         """Note the result of a function, by its name as `function_name` gives it."""
         if self._orders and isinstance(result, torch.Tensor) and result.ndim == 3:  # noqa: PLR2004
             shape = tuple(result.shape[:2])
@@ -50,7 +50,7 @@ class Axes:
             self._last_channels = (axis, output.shape[axis])
 
     def channel_axis(self, tensor: torch.Tensor) -> int | None:
-        """Where the channels are that the last convolution, linear layer or the like made."""
+        """The axis of the channels that the last convolution, linear layer or the like made."""
         if self._last_channels is None or tensor.ndim < 3:  # noqa: PLR2004
             return None
         axis, channels = self._last_channels

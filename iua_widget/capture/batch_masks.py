@@ -79,7 +79,7 @@ def batch_masks(batch: Any, names: ModuleNames, number: int) -> Masks:
 
 
 def _of_positions(mask: Any) -> Any | None:
-    """A mask as (items, positions), without axes between of one entry; None for one of pairs."""
+    """A mask as (items, positions), without axes of size 1 between; None for a mask of pairs."""
     shape: tuple[int, ...] = getattr(mask, "shape", ())
     if len(shape) < 2 or any(size != 1 for size in shape[1:-1]):  # noqa: PLR2004
         return None

@@ -20,9 +20,9 @@ MOST_SEPARATE: Final = 16
 class _Calls:
     """The calls of one module or function in one pass.
 
-    Weights are taken for new where they have not been used before in the pass: what follows them in
-    a loop over layers is another layer each time, and in a loop over time steps none are new but
-    in the first step.
+    Weights are new where they were not used before in the pass. In a loop over layers each step
+    uses new weights, so what follows them is another layer each time; in a loop over time steps
+    only the first step does.
     """
 
     number: int = 0
@@ -88,35 +88,35 @@ class Calls:
         self.begin()
 
     def begin(self) -> None:
-        """A pass begins."""
+        """Begin a pass: number calls anew."""
         self._calls: dict[str, _Calls] = {}
         self._weights: set[int] = set()
 
     @property
     def need_functions(self) -> bool:
-        """Whether functions must be seen in every batch: they tell which weights are used."""
+        """Whether functions must be watched in every batch, to know which weights are used."""
         return bool(self._merged) or self._option == "merge"
 
-    def uses(self, args: Iterable[Any]) -> None:
-        """A function was called with these."""
+    def note_arguments(self, args: Iterable[Any]) -> None:
+        """Note the weights among the arguments of a function."""
         for arg in args:
             if isinstance(arg, nn.Parameter):
                 self._weights.add(id(arg))
             elif isinstance(arg, (tuple, list)):
-                self.uses(arg)
+                self.note_arguments(arg)
 
-    def enters(self, module: nn.Module) -> None:
-        """A module is called, which may have weights that are no parameters, as quantized ones."""
+    def note_module(self, module: nn.Module) -> None:
+        """Note a module: it may have weights that are not parameters, as quantized ones have."""
         self._weights.add(id(module))
 
     def number(self, base: str) -> int:
-        """The calls of a module or function so far in this pass."""
+        """How many calls of a module or function there were in this pass."""
         return self._calls[base].number if base in self._calls else 0
 
     def next(
         self, base: str, shape: tuple[int, ...], *, module: nn.Module | None, apart: bool = False
     ) -> Call:
-        """One more call.
+        """Number one more call of a module or function.
 
         Parameters
         ----------
@@ -143,8 +143,8 @@ class Calls:
             number = group if merges else number
         return Call(base, f"{base}:{number}" if number else base, merges, ordinal, too_many)
 
-    def takes(self, call: Call) -> bool:
-        """Whether to count a call that is wanted; not where the batch will pass again."""
+    def counts(self, call: Call) -> bool:
+        """Whether to count a wanted call: not if its batch will be repeated with calls merged."""
         if call.merged:
             self._most[call.base] = max(self._most[call.base], call.ordinal)
         if call.too_many:
@@ -156,7 +156,7 @@ class Calls:
         return self._option == "merge" or base in self._merged
 
     def decide(self) -> bool:
-        """Decide, when the first batch has passed; whether it must pass again, named otherwise."""
+        """Decide after the first batch what to merge; whether it must be repeated for that."""
         if not self._decided:
             self._at_first = {base: calls.number for base, calls in self._calls.items()}
         self._decided = True
@@ -167,7 +167,7 @@ class Calls:
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know."""
+        """Notes for whoever reads the counts."""
         return [*self._note_of_merged(), *self._note_of_grown()]
 
     def _note_growth(self, base: str, number: int) -> None:
@@ -202,7 +202,7 @@ class Calls:
         if not repeat and calls.established:
             calls.epoch += 1
         calls.established, calls.weights = repeat, len(self._weights)
-        key = (_place(), shape, calls.epoch) if self._has_no_weights(module) else shape
+        key = (_calling_place(), shape, calls.epoch) if self._has_no_weights(module) else shape
         group = calls.groups.setdefault(key, len(calls.groups))
         calls.counts[group] += 1
         calls.repeats[group] += repeat
@@ -216,8 +216,8 @@ class Calls:
         return self._weightless[id(module)]
 
 
-def _place() -> tuple[int, int]:
-    """The place in the code, outside of PyTorch and this package, from which it was called."""
+def _calling_place() -> tuple[int, int]:
+    """The place in the user's code, outside PyTorch and this package, that the call comes from."""
     frame = sys._getframe(1)  # noqa: SLF001
     while frame.f_back is not None:
         module = frame.f_globals.get("__name__", "")

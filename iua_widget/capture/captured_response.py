@@ -13,7 +13,7 @@ from iua_widget.units.expert_load import ExpertLoad
 
 @dataclass(frozen=True, slots=True)
 class CapturedResponse:
-    """One response, as it was made.
+    """One response, as the model made it.
 
     Attributes
     ----------

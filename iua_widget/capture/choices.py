@@ -71,7 +71,7 @@ class WithActivations(Choice):
 
 
 class ByName(Choice):
-    """A name or glob. Of a module of several names, the calls by a name that matches.
+    """A name or glob; of a module with several names, the calls by a name that matches.
 
     A glob means the calls of activation functions, too, as `response_infos` lists them.
     """

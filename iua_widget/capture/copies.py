@@ -34,7 +34,7 @@ class _CannotCopyError(Exception):
 
 
 class Copier:
-    """Copies values, in which a model's modules and tensors are replaced by others.
+    """Copies values, with stand-ins for a model's modules and tensors in them.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Copier:
         self._copies.clear()
 
     def copied(self, value: Any) -> Any:
-        """A copy, levels deep; what cannot be copied, and what is data, is shared."""
+        """A copy, several levels deep, that shares data and what cannot be copied."""
         self._entries = 0
         try:
             return self._copied(value, 0, in_object=False)

@@ -67,19 +67,19 @@ class Cuts:
 
     @property
     def found(self) -> dict[str, Cut]:
-        """ReLUs of which nothing was used but what a cut has left."""
+        """ReLUs of which only what a cut left was used."""
         found = {
             layer: cut for layer, cut in self._pending.items() if layer not in self._used_whole
         }
         return found | self._used_cut
 
-    def made(self, layer: str, result: Any) -> None:
-        """A ReLU has given a result."""
+    def note_relu(self, layer: str, result: Any) -> None:
+        """Note the result of a ReLU."""
         if isinstance(result, torch.Tensor):
             self._traces[result] = layer, Cut()
 
-    def see(self, name: str, response: str, args: Iterable[Any], result: Any) -> None:
-        """A function was called.
+    def note_call(self, name: str, response: str, args: Iterable[Any], result: Any) -> None:
+        """Note the call of a function.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Cuts:
         response : str
             The name of its result.
         args : iterable
-            All that it was given.
+            Its arguments.
         result : Any
         """
         inputs = list(_tensors(args))

@@ -23,7 +23,7 @@ _COUNTS: Final = ("num_experts", "num_local_experts", "num_routed_experts", "n_r
 
 @dataclass(frozen=True, slots=True)
 class ListedExpert:
-    """An expert that is a module of its own, in a list of such.
+    """An expert that is a module of its own, in a list of them.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def listed_experts(modules: Mapping[str, nn.Module]) -> dict[str, ListedExpert]:
 def routing_of(
     module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Routing | None:
-    """The routing with which a module of experts is called; None where it is no such module.
+    """The routing of a call of a module of experts; None for other modules.
 
     It is given hidden states, which are floating point, the experts chosen for each token, which
     are integers, and a weight for each of these. Where no weights are given, the module must hold
@@ -123,7 +123,7 @@ def routing_of(
 def sizes_given(
     module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> list[int] | None:
-    """Rows of each expert, where a module is given rows sorted by expert and how many of each."""
+    """Rows of each expert, where a module is given rows sorted by expert, and their numbers."""
     experts = number_of_experts(module)
     rows = rows_of(args, kwargs)
     for one in (*args, *kwargs.values()) if experts and rows is not None else ():
@@ -138,7 +138,7 @@ def sizes_given(
 
 
 def _stacked_experts(module: nn.Module) -> int | None:
-    """For how many experts a module has the parameters, stacked."""
+    """For how many experts a module has stacked parameters."""
     lengths = {len(one) for one in module.parameters(recurse=False) if one.ndim > _MATRIX}
     return max(lengths) if len(lengths) == 1 and max(lengths) > 1 else None
 

@@ -55,7 +55,7 @@ class ExpertTracker:
         self._calls.clear()
 
     def enter(self, frame: Frame) -> None:
-        """Note where tokens go, when an expert or a module of experts is called."""
+        """Note where tokens go, as an expert or a module of experts is called."""
         frame.routing = routing_of(frame.module, *frame.given)
         if frame.routing is not None:
             self._number(frame)
@@ -64,7 +64,7 @@ class ExpertTracker:
             self._route_to(frame, frame.listed)
 
     def leave(self, frame: Frame) -> None:
-        """Note how many tokens each expert was given, when a module of experts has ended.
+        """Note how many tokens each expert was given, as a module of experts returns.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class ExpertTracker:
             if tokens is not None and len(tokens.index) != len(captured.tensor):
                 tokens = None
             one = replace(captured, tokens=tokens)
-            self._mixture(listed.module).met(listed.expert, one)
+            self._mixture(listed.module).add(listed.expert, one)
             return [one]
         if experts.routing is None or not within or layer.name in self._findings.unsplit:
             return [captured]
@@ -122,12 +122,12 @@ class ExpertTracker:
                 channel_axis=of.tensor.ndim - 1,
                 tokens=of.tokens,
             )
-            mixture.met(of.expert, one)
+            mixture.add(of.expert, one)
             split.append(one)
         return split
 
     def loads(self) -> Iterator[CapturedResponse]:
-        """After the pass, what each expert got of its tokens, with each of the expert's layers.
+        """After the pass, the load of each expert, once for each of its layers.
 
         An expert that no token was routed to has the layers that the others have.
         """
@@ -193,7 +193,7 @@ class ExpertTracker:
     def _tokens_of(
         self, rows: torch.Tensor, caller: Frame | None, layer: str
     ) -> tuple[Tokens | None, np.ndarray | None]:
-        """Which of the caller's tokens these rows are, and which of the rows are no padding.
+        """Which of the caller's tokens these rows are, and which of the rows are not padding.
 
         Only where there is padding is that worth its time.
         """
@@ -225,7 +225,7 @@ class ExpertTracker:
         self._routed[module] = counts if before is None else before + counts
 
     def _has(self, expert: str, captured: CapturedResponse, like: CapturedResponse) -> bool:
-        """Whether an expert that lacks a layer would have had it, had it been called."""
+        """Whether an expert that was not called would have had a layer."""
         if expert not in self._names.experts:
             return True  # all are computed by one module
         if expert in self._findings.calls:

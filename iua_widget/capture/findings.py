@@ -9,7 +9,7 @@ from iua_widget.capture.mixture import Mixture
 
 @dataclass(slots=True)
 class Findings:
-    """What is known of a model's passes so far, beyond the responses.
+    """What a model's passes have shown so far, beyond the responses.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Findings:
 
 
 class RepeatBatch(BaseException):
-    """The batch must be passed once more: what came before its end is to be judged otherwise.
+    """The batch must be run again, because something in it was misjudged.
 
     A response came that no batch before had, so that functions must be intercepted; or what was
     taken for the experts' responses one by one is not.

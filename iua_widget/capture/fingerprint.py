@@ -19,7 +19,7 @@ _OF_A_BLOCK: Final = 4096
 
 
 def fingerprint(model: nn.Module) -> str | None:
-    """A checksum over the parameters' shapes, dtypes and bits, wherever they lie.
+    """A checksum over the parameters' shapes, dtypes and bits, on any device.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def _add(checksum: int, parameter: nn.Parameter) -> int:
 
 
 def _parts(parameter: nn.Parameter) -> Iterator[torch.Tensor]:
-    """Its values in pieces, so that no second copy of a model is ever made."""
+    """Its values in pieces, so that a model is never copied as a whole."""
     flat = parameter.detach().reshape(-1)
     if flat.is_conj() or flat.is_neg():
         flat = flat.resolve_conj().resolve_neg()

@@ -148,14 +148,14 @@ class ForwardWatcher:
         return self._experts.loads()
 
     def _watched(self) -> Iterable[nn.Module]:
-        """Every module where a call is named by its callers, and otherwise what is wanted."""
+        """Every module if calls are named by their callers, else the model and those wanted."""
         if self._functions or self._selection.by_caller:
             return self._selection.watchable
         return {self._names.model, *self._selection.modules}
 
     @property
     def _here(self) -> bool:
-        """Whether what happens is this watcher's: not another thread's, nor a nested run's."""
+        """Whether this watcher is active here: not on another thread, nor in a nested run."""
         return getattr(_on_this_thread, "watcher", None) is self
 
     @property
@@ -186,7 +186,7 @@ class ForwardWatcher:
         frame.own_leaf = _is_own_leaf(module)
         frame.time_major = time_major(module, inherited=caller.time_major)
         frame.given = args, kwargs
-        self._calls.enters(module)
+        self._calls.note_module(module)
         if id(module) in self._selection.of_experts or frame.name in self._names.experts:
             with _Unwatched(), plain_torch():
                 self._experts.enter(frame)
@@ -210,7 +210,7 @@ class ForwardWatcher:
             self._see_module(frame, output)
 
     def _see_script(self, module: nn.Module, _args: Any, output: Any) -> None:
-        """A ScriptModule takes no other hook: it is one step, by its first name."""
+        """See a ScriptModule, which takes no other hook, as one step."""
         if self._here:
             self._see_module(self._frame(self._shadow.original(module), self._frames[-1]), output)
 
@@ -239,7 +239,7 @@ class ForwardWatcher:
     # The functions of PyTorch:
 
     def _check_arguments(self, arguments: tuple[Any, ...]) -> None:
-        """Refuse a model that is called itself, by a way that leads around its shadow."""
+        """Refuse a call of the model itself in place of its shadow."""
         if self._here and any(map(self._shadow.is_original_parameter, arguments)):
             self.failure = ProducerError(
                 f"{self._names.root} was called itself, where a stand-in for it is watched, which "
@@ -252,10 +252,10 @@ class ForwardWatcher:
         if not self._here:
             return
         name, frame = function_name(function), self._frames[-1]
-        self._calls.uses(args)
+        self._calls.note_arguments(args)
         if self._left_out is not None:
-            self._left_out.see(name, args, result, frame, self._calls)
-        self._axes.see(name, result)
+            self._left_out.note_call(name, args, result, frame, self._calls)
+        self._axes.note_result(name, result)
         if not self._selection.may_want(name) or frame.own_leaf:
             return  # of an own leaf, the module is the layer
         found = responses(result) if isinstance(result, (torch.Tensor, tuple, list)) else []
@@ -288,7 +288,7 @@ class ForwardWatcher:
         *,
         sequence: bool = True,
     ) -> None:
-        if not self._calls.takes(call):
+        if not self._calls.counts(call):
             return
         name = call.name + path
         _check_whole(name, tensor)
@@ -317,7 +317,7 @@ class ForwardWatcher:
 
 
 class _FunctionMode(TorchFunctionMode):
-    """Tells of every function of PyTorch that is called, with what it takes and gives."""
+    """Reports every call of a function of PyTorch, with arguments and result."""
 
     def __init__(
         self,
@@ -361,11 +361,11 @@ def _check_whole(name: str, tensor: torch.Tensor) -> None:
 
 
 def _shape(found: list[tuple[str, torch.Tensor]]) -> tuple[int, ...]:
-    """Of one probe's response, by the first tensor of an output."""
+    """The shape of one probe's response, by the first tensor of an output."""
     return tuple(found[0][1].shape[1:]) if found else ()
 
 
 def _is_own_leaf(module: nn.Module) -> bool:
-    """Whether a module is PyTorch's own and has no children: one function, given a name."""
+    """Whether a module is PyTorch's own and has no children, so that it is one function."""
     own = type(module).__module__.startswith("torch.nn.modules.")
     return own and next(module.children(), None) is None

@@ -60,11 +60,11 @@ class Frame:
 
     @property
     def rows(self) -> torch.Tensor | None:
-        """What it is given, one row a token."""
+        """Its input, one row a token."""
         return rows_of(*self.given)
 
     def experts(self) -> Frame | None:
-        """The expert, or the module of experts, that this call is part of, itself included."""
+        """The call of an expert, or of a module of experts, that this one is within, or itself."""
         frame: Frame | None = self
         while frame is not None and frame.routing is None and frame.listed is None:
             frame = frame.caller

@@ -105,7 +105,7 @@ def response_infos(
 def _without_computing(
     model: nn.Module, example: Any, forward: Forward, calls: Calls
 ) -> ResponseInfos:
-    """Watch a copy of the model that has shapes and no values."""
+    """Watch a copy of the model that has shapes but no values."""
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     batch = torch.utils._pytree.tree_map_only(  # noqa: SLF001
         torch.Tensor, fake.from_tensor, _read(model, example)
@@ -126,7 +126,7 @@ def _by_one_batch(model: nn.Module, example: Any, forward: Forward, calls: Calls
 
 @contextmanager
 def _silenced(log: logging.Logger) -> Iterator[None]:
-    """Without the log of an attempt that may fail."""
+    """Disable a log during an attempt that may fail."""
     before, log.disabled = log.disabled, True
     try:
         yield
@@ -198,5 +198,5 @@ def _of_module(name: str, module: nn.Module) -> ResponseInfo:
 
 
 def _dtype(tensor: torch.Tensor) -> np.dtype[Any]:
-    """NumPy's dtype of the same name; float32 for what NumPy has not."""
+    """NumPy's dtype of the same name; float32 where NumPy has none."""
     return np.dtype(getattr(np, dtype_name(tensor.dtype), np.float32))

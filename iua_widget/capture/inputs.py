@@ -94,7 +94,7 @@ def batches_of(loader: Iterable[Any]) -> int | None:
 
 
 def count_probes(batch: Any, axis: int = 0) -> int | None:
-    """The length of the first axis of the first tensor of a batch, or of another axis."""
+    """The length of an axis of the first tensor of a batch."""
     if isinstance(batch, PackedSequence):
         return int(batch.batch_sizes[0])
     if isinstance(batch, torch.Tensor) and batch.is_nested:
@@ -149,7 +149,7 @@ def read_batch(
 
 
 def first_probes(inputs: Inputs, count: int, axis: int = 0) -> Inputs:
-    """A batch cut to its first probes, or the whole of it where it cannot be cut."""
+    """A batch cut to its first probes, or all of it if it cannot be cut."""
     try:
         return Inputs(_cut_rows(inputs.batch, inputs.probes, count, axis), count)
     except _NotCut:
@@ -157,7 +157,7 @@ def first_probes(inputs: Inputs, count: int, axis: int = 0) -> Inputs:
 
 
 def text_length(batch: Any) -> int | None:
-    """Positions of each item of a batch of text: its first tensor is of whole numbers, in rows.
+    """Positions of each item of a batch of text, whose first tensor is a matrix of integers.
 
     Examples
     --------
@@ -273,7 +273,7 @@ def _rows(value: Any, start: int, count: int) -> Any:
 
 
 def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None, number: int) -> Any:
-    """On the model's device, and no longer the loader's own: a model may begin in place."""
+    """A copy on the model's device, since a model may begin with an in-place operation."""
     if isinstance(value, np.ma.MaskedArray):
         value = unmasked(value, f"batch {number} of the loader", batch=number)
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
@@ -308,11 +308,11 @@ def _moved_object(
 
 
 class _NotCut(Exception):  # noqa: N818  (never seen by the user)
-    """A batch is an object of the user's own, of which only the user knows the first part."""
+    """A batch is an object of the user's own, which only the user can cut."""
 
 
 def _cut_rows(value: Any, probes: int, count: int, axis: int) -> Any:
-    """The first rows of everything that has as many rows as there are probes."""
+    """The first rows of everything that has one row a probe."""
     if isinstance(value, PackedSequence):
         padded, lengths = pad_packed_sequence(value, batch_first=True)
         return pack_padded_sequence(

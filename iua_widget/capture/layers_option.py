@@ -231,12 +231,12 @@ def _calls_no_function(module: nn.Module) -> bool:
 
 
 def _end(name: str) -> str:
-    """The last part of a name or glob, the module's or function's own."""
+    """The last part of a name or glob: the module's or function's own."""
     return re.split(r"[./]", _CALL_OR_PART.sub("", name))[-1].strip("*'\"_")
 
 
 def _function_of(text: str) -> str:
-    """The name of a function of PyTorch, as `function_name` gives it; empty where it is none."""
+    """The name of a function of PyTorch, as `function_name` gives it; empty if there is none."""
     name = _NAMESPACE.sub("", text)
     found = (getattr(namespace, name, None) for namespace in _NAMESPACES)
     function = next((one for one in found if callable(one) and resolve_name(one)), None)

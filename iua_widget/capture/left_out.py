@@ -16,7 +16,7 @@ from iua_widget.common.words import named
 
 
 class LeftOut:
-    """Recurrent layers, which have their nonlinearity inside, and ReLUs whose result is cut."""
+    """Recurrent layers, and ReLUs whose result is cut, in the passes so far."""
 
     def __init__(self) -> None:
         self._recurrent: dict[str, None] = {}
@@ -27,24 +27,24 @@ class LeftOut:
         """Count calls anew."""
         self._calls.clear()
 
-    def see(
+    def note_call(
         self, function: str, args: Iterable[Any], result: Any, frame: Frame, calls: Calls
     ) -> None:
-        """Note the call of a function by a module, by its name as `function_name` gives it."""
+        """Note the call of a function within a module, by its name as `function_name` gives it."""
         base = f"{frame.name}/{function}"
         if function in RECURRENT_FUNCTIONS:
             self._recurrent[frame.name if is_recurrent(frame.module) else base] = None
         number = self._calls[base]
         self._calls[base] += isinstance(result, (torch.Tensor, tuple, list))
-        self._cuts.see(function, f"{base}:{number}" if number else base, args, result)
+        self._cuts.note_call(function, f"{base}:{number}" if number else base, args, result)
         if function in RELUS:
             layer = frame.name if frame.own_leaf or frame.inside_activation else base
             call = 0 if calls.is_merged(layer) else calls.number(layer)
-            self._cuts.made(f"{layer}:{call}" if call else layer, result)
+            self._cuts.note_relu(f"{layer}:{call}" if call else layer, result)
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know."""
+        """Notes for whoever reads the counts."""
         notes = []
         if self._recurrent:
             names = list(self._recurrent)

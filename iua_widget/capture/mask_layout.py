@@ -13,7 +13,7 @@ _FLAT, _SEQUENCE = 2, 3
 
 
 class MaskLayout:
-    """What is known of how a model's responses lie: items first, or positions.
+    """Whether items or positions come first in a model's responses, as far as it is known.
 
     A batch of as many items as positions tells nothing; any other does, and so one of these is
     given to `learn` first where the mask would say something else the other way round.
@@ -27,7 +27,7 @@ class MaskLayout:
         self._calls = 0
 
     def learn(self, captured: CapturedResponse, mask: np.ndarray | None) -> None:
-        """Note how a response lies, where its shape beside the mask's tells."""
+        """Note which axis of a response counts items, where the mask's shape shows it."""
         if mask is None:
             return
         told = _told(captured, mask)
@@ -88,7 +88,7 @@ class MaskLayout:
         positions_first: bool | None,
         number: int,
     ) -> np.ndarray | None:
-        """Which tokens of a pass are no padding.
+        """Which tokens of a pass are not padding.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class MaskLayout:
     def _of_call(
         self, captured: CapturedResponse, tensor: torch.Tensor, mask: np.ndarray
     ) -> np.ndarray | None:
-        """The mask for this call of the layer, of the tokens that it was given."""
+        """The mask of the tokens that the layer was given in this call."""
         tokens, known = captured.tokens, mask
         if captured.merged and tensor.ndim == _FLAT and len(tensor) == len(mask) != mask.sum():
             self._stepwise[captured.name] = None
@@ -133,7 +133,7 @@ class MaskLayout:
     def _of_later_pass(
         self, layer: str | None, positions: float, mask: np.ndarray, number: int
     ) -> np.ndarray | None:
-        """The mask where more positions have come to the batch's, as `model.generate` adds them."""
+        """The mask in a later pass, with the positions that `model.generate` has added."""
         known = mask.shape[1]
         if positions == known or positions % 1:
             return mask
@@ -146,7 +146,7 @@ class MaskLayout:
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know."""
+        """Notes for whoever reads the counts."""
         notes = []
         if self._ambiguous:
             notes.append(
@@ -170,7 +170,7 @@ class MaskLayout:
 
 
 def _told(captured: CapturedResponse, mask: np.ndarray) -> bool | None:
-    """Whether positions come first in a response; None where its shape does not tell."""
+    """Whether positions come first in a response; None where its shape does not show it."""
     items, positions = mask.shape
     if items == positions:
         return None

@@ -14,7 +14,7 @@ from iua_widget.units.expert_load import ExpertLoad
 
 @dataclass(slots=True)
 class Mixture:
-    """The experts of one module, as far as they have been met.
+    """The experts of one module, and their layers as far as they have been called.
 
     Attributes
     ----------
@@ -33,8 +33,8 @@ class Mixture:
     layers: dict[str, tuple[int, CapturedResponse]] = field(default_factory=dict)
     completed: int = 0
 
-    def met(self, expert: int, captured: CapturedResponse) -> None:
-        """Note a response of an expert's."""
+    def add(self, expert: int, captured: CapturedResponse) -> None:
+        """Add a response of an expert."""
         if captured.name not in self.layers:
             tensor, tokens = captured.tensor, captured.tokens
             empty = tensor.new_empty((0, *tensor.shape[1:]))
@@ -42,7 +42,7 @@ class Mixture:
             self.layers[captured.name] = expert, replace(captured, tensor=empty, tokens=none)
 
     def complete(self, has: Callable[[str, CapturedResponse, CapturedResponse], bool]) -> None:
-        """Give every expert the layers of the others.
+        """Give every expert the layers that the others have.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Mixture:
         self.completed = len(self.layers)
 
     def loads(self, counts: torch.Tensor) -> Iterator[CapturedResponse]:
-        """Every layer without a row, and what its expert got of the tokens.
+        """Every layer, without rows, and with the load of its expert.
 
         Parameters
         ----------

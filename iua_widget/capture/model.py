@@ -64,13 +64,13 @@ class TorchModel:
         self._options = SourceOptions(forward=forward, calls=calls)
 
     def response_infos(self, example: Any = None) -> ResponseInfos:
-        """What responses the model has; see `iua_widget.response_infos`."""
+        """The model's responses; see `iua_widget.response_infos`."""
         example = self._example if example is None else example
         options = self._options
         return response_infos(self._model, example, forward=options.forward, calls=options.calls)
 
     def __call__(self, layers: Any = None) -> PipelineStage:
-        """A stage that runs the model on each batch, and returns the responses asked for.
+        """Make a stage that runs the model on each batch and returns the chosen responses.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class TorchModel:
 
 
 def _origin_of_both(before: Origin, origin: Origin) -> Origin:
-    """What is known of several responses one after another."""
+    """The origin of several responses joined."""
     if origin.load is not None:  # which comes without a row
         return replace(before, load=of_both(before.load, origin.load))
     one, other = before.mask, origin.mask
@@ -122,7 +122,7 @@ def _origin_of_both(before: Origin, origin: Origin) -> Origin:
 
 
 def _joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
-    """The responses of several passes, as `model.generate` makes them, one after another."""
+    """The responses of several passes, as `model.generate` makes them, joined."""
     try:
         return torch.cat(parts) if len(parts) > 1 else parts[0]
     except RuntimeError as error:

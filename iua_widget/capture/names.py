@@ -15,7 +15,7 @@ _WRAPPERS: Final = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_mo
 
 
 class ModuleNames:
-    """Names of modules, as the user wrote the model: wrappers left out, the root by its class.
+    """Names of modules as the user wrote the model, without wrappers; the root has its class's.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ class ModuleNames:
         return listed_experts(self.modules)
 
     def of(self, module: nn.Module) -> tuple[str, ...]:
-        """All names of a module; none where it is not the model's."""
+        """All names of a module; none if it is not one of the model's."""
         return tuple(self._names.get(id(module), ()))
 
     def called_from(self, module: nn.Module, caller: str) -> str:
-        """The name under which a module is called, which may have several, by another."""
+        """The name by which another module calls this one, which may have several."""
         names = self._names[id(module)]
         if len(names) == 1:
             return names[0]

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 
 def tensors(output: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor in nested tuples, lists, mappings and dataclasses, and how to get at it.
+    """Every tensor in nested tuples, lists, mappings and dataclasses, with its path.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from iua_widget.common.forks import free_in_child
 
 
 class _State(NamedTuple):
-    """The states of the generators that code draws from unless told otherwise.
+    """The states of the default random generators.
 
     Beside the main thread PyTorch's are left out.
     """
@@ -42,7 +42,7 @@ _watchers_state: _State | None = None
 
 
 class OwnRandomness:
-    """Lets a run draw random numbers without moving the program's generators.
+    """Lets a run draw random numbers without advancing the program's generators.
 
     On the main thread a run draws what the program would have drawn next, so it can be repeated by
     hand. Beside the main thread, where the program may be drawing meanwhile, it draws from others:
@@ -73,7 +73,7 @@ class OwnRandomness:
     @staticmethod
     @contextlib.contextmanager
     def undone() -> Iterator[None]:
-        """Within a window, leave the generators as if nothing had been drawn here."""
+        """Within a window, put the generators back after the block."""
         randomness: OwnRandomness | None = getattr(_here, "innermost", None)
         if randomness is None:  # nothing is drawn at all
             yield
@@ -92,7 +92,7 @@ class OwnRandomness:
 
     @contextlib.contextmanager
     def window(self, *, always: bool = False) -> Iterator[None]:
-        """Draw from the run's own state, and put back the program's afterwards.
+        """Draw from the run's own state, and put the program's back afterwards.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class OwnRandomness:
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:
-        """See whether this thread draws from Python's or NumPy's generator, and undo it.
+        """Watch whether this thread draws from Python's or NumPy's generator, and undo it.
 
         Others may do the same meanwhile, or have exchanged the states: the last undoes it for all.
         """
@@ -195,7 +195,7 @@ _ENOUGH: Final = 2
 
 
 class _OwnDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Gives operators that draw random numbers on this thread a generator of its own.
+    """Makes operators on this thread draw random numbers from a generator of their own.
 
     Attributes
     ----------
@@ -237,7 +237,7 @@ class _OwnDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._exchanging(generator, lambda: func(*args, **kwargs))
 
     def states(self) -> dict[torch.Generator, torch.Tensor]:
-        """The states of the generators there are by now."""
+        """The states of the generators made so far."""
         return {generator: generator.get_state() for generator in self._generators.values()}
 
     def _generator(self, device: torch.device) -> torch.Generator:
@@ -247,7 +247,7 @@ class _OwnDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._generators[device]
 
     def _exchanging(self, generator: torch.Generator, draw: Callable[[], Any]) -> Any:
-        """For an operator that takes no generator: exchange the states around it alone."""
+        """Exchange the states around an operator that takes no generator."""
         owners = _owners(generator.device)
         with _guard:
             before = owners.get_state()
@@ -263,7 +263,7 @@ _LIKE: Final = {"rand_like": "uniform_", "randn_like": "normal_", "randint_like"
 
 
 def _taking_a_generator(func: Any) -> Any:
-    """The form of an operator that takes a generator; None where there is none."""
+    """The overload of an operator that takes a generator; None if there is none."""
     packet, overload = func.overloadpacket, func._overloadname  # noqa: SLF001
     of_default = "generator" if overload == "default" else f"{overload}_generator"
     for name in (overload, of_default, overload.replace("out", "generator_out")):
@@ -274,7 +274,7 @@ def _taking_a_generator(func: Any) -> Any:
 
 
 def _drops_nothing(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether an operator draws only for dropout, and that is off, as in evaluation mode."""
+    """Whether an operator draws only for dropout, and dropout is off."""
     if func.overloadpacket.__name__ == "_fused_sdp_choice":  # only asks which is to be called
         return True
     for place, argument in enumerate(func._schema.arguments):  # noqa: SLF001
@@ -315,7 +315,7 @@ def _write(state: _State) -> None:
 
 
 def _undo_for_owner(state: _State) -> None:
-    """Let the owner have these states of Python's and NumPy's, at once or when all are outside."""
+    """Give Python's and NumPy's states back to the program, now or when all windows close."""
     global _owners_state  # noqa: PLW0603
     if _owners_state is None:
         _write(state._replace(cpu=None, devices=()))
@@ -348,7 +348,7 @@ def _numpy_key(state: _State) -> tuple[Any, ...]:
 
 
 def _derived(state: _State) -> _State:
-    """Other states of Python's and NumPy's generators, the same for the same states."""
+    """States derived from Python's and NumPy's: other ones, but always the same."""
     python = random.Random(_number(state.python)).getstate()  # noqa: S311
     numpy = np.random.RandomState(_number(_numpy_key(state))).get_state(legacy=False)
     return _State(python, numpy, None, ())

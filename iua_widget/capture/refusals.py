@@ -17,7 +17,8 @@ _SHARDED: Final = {"FullyShardedDataParallel", "FSDPModule"}
 def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
     """The module that the user wrote, without its wrapper.
 
-    Wrappers are those of `torch.compile` and DistributedDataParallel. A DistributedDataParallel model is counted on its own rank; nothing is synchronized.
+    Wrappers are those of `torch.compile` and DistributedDataParallel, of which each rank counts for
+    itself; nothing is synchronized.
     A model on the meta device is refused where `values` are needed.
 
     Raises

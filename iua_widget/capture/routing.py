@@ -42,7 +42,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ExpertRows:
-    """What one expert computed: a tensor of shape (rows, ...), and for which tokens."""
+    """What one expert computed: a tensor of shape (rows, ...), and its tokens."""
 
     expert: int
     tensor: torch.Tensor
@@ -60,7 +60,7 @@ class Routing(Protocol):
     """Whether an activation is called once for each expert that is hit, in their order."""
 
     def split(self, response: torch.Tensor, call: int) -> list[ExpertRows] | None:
-        """A response's rows by expert; None where they are not in an order that is known.
+        """A response's rows by expert; None if their order is not known.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class ChosenExperts:
 
 
 class AllExperts:
-    """Routing where experts compute side by side, each on its copy of the tokens or all on one.
+    """Routing where experts compute side by side, each on a copy of the tokens or all on one.
 
     What an expert is given of a token that is routed to others is zeros, in Llama 4. Where all are
     given the same, as experts are that every token shares, each is given every token.
@@ -231,7 +231,7 @@ class AllExperts:
 
 
 class SortedExperts:
-    """Routing where what is computed is sorted by expert, so many rows each.
+    """Routing where rows are sorted by expert.
 
     Parameters
     ----------

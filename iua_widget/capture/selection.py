@@ -112,7 +112,7 @@ class Selection:
         return self.default and bool(self.modules)
 
     def check_seen(self, called: Sequence[str], *, other_threads: Sequence[str] = ()) -> None:
-        """Check, when a batch has passed, that something of what was chosen has come.
+        """Check, after a batch, that a chosen response has come.
 
         Parameters
         ----------

@@ -8,7 +8,7 @@ _TRANSFORMER_LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
 def time_major(module: nn.Module, *, inherited: bool = False) -> bool:
-    """Whether what a module is given counts time first, as PyTorch's sequence layers do.
+    """Whether the first axis of a module's input counts time, as in PyTorch's sequence layers.
 
     Parameters
     ----------

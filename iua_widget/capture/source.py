@@ -24,7 +24,7 @@ _END: Final = object()
 
 
 class TorchSource:
-    """The responses of a model, as it is fed by a loader.
+    """The responses of a model to the batches of a loader.
 
     A response is handed on while it is made, before a later in-place operation could change it.
     Each call in one forward pass is a layer of its own: ``relu``, ``relu:1``, ``block/relu``; where
@@ -75,7 +75,7 @@ class TorchSource:
 
     @property
     def total(self) -> int | None:
-        """Probes to come, where known: of a loader that knows its batches, after the first."""
+        """Probes to come, where known; of a loader that only knows its batches, after the first."""
         return at_most(self._total, self._options.max_probes)
 
     @property
@@ -85,7 +85,7 @@ class TorchSource:
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know about the model's passes."""
+        """Notes on the model's passes for whoever reads the counts."""
         return self._watched.notes
 
     def batches(
@@ -131,7 +131,7 @@ class TorchSource:
             stream.close()
 
     def one_batch(self, batch: Any, record: Record, restart: Callable[[], None]) -> int:
-        """Feed a single batch, for which there need be no loader, and return its probes.
+        """Feed a single batch, without a loader, and return its probes.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class TorchSource:
 
 
 def _generators(loader: Any) -> list[torch.Generator]:
-    """The generators of a DataLoader's own, which another run is to find as this one did."""
+    """A DataLoader's own generators, which are put back for the next run."""
     batches = getattr(loader, "batch_sampler", None)
     owners = (loader, batches, *(getattr(one, "sampler", None) for one in (loader, batches)))
     found = {id(g): g for g in (getattr(owner, "generator", None) for owner in owners)}

@@ -15,7 +15,7 @@ _INTEGERS: Final = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int6
 
 
 class _Copy:
-    """A tensor of the owner's, and what the shadow has instead."""
+    """A tensor of the owner's, and the shadow's in its place."""
 
     def __init__(self, original: Any, made: Any) -> None:
         self.original: Any = original
@@ -28,11 +28,11 @@ class _Copy:
         return version(self.original) != self._seen or self.original.data_ptr() != self._place
 
     def stale(self) -> tuple[Any, Any] | None:
-        """The copy and what it has to be again, where one is to be copied to the other."""
+        """The copy and the tensor to copy to it, if it is out of date."""
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Take note that the copy is right."""
+        """Note that the copy is up to date."""
 
 
 class TensorCopy(_Copy):
@@ -60,7 +60,7 @@ class TensorCopy(_Copy):
         return None
 
     def settle(self) -> None:
-        """Take note that the copy is right."""
+        """Note that the copy is up to date."""
         self._then = self._versions()
 
     def _versions(self) -> tuple[int | None, int | None]:
@@ -107,7 +107,7 @@ class ParameterAlias(_Copy):
         return thorough and not same_bits(_corner(self.original), self._corner)
 
     def stale(self) -> tuple[Any, Any] | None:
-        """The copy and the original's values, where it is a copy; an alias is moved at once."""
+        """The copy and the original's values, if it is a copy; an alias is updated at once."""
         original, made = self.original, self.copy
         if made.requires_grad != original.requires_grad:
             made.requires_grad_(original.requires_grad)
@@ -124,12 +124,12 @@ class ParameterAlias(_Copy):
         return None
 
     def settle(self) -> None:
-        """Take note that it is right."""
+        """Note that it is up to date."""
         self._made = self.copy._version  # noqa: SLF001
         self._before = version(self.original)
 
     def look_back(self, *, first: bool) -> bool:
-        """Learn from a batch; whether it has changed the owner's parameter in place."""
+        """Decide after a batch whether to copy; whether the batch changed the owner's in place."""
         written = self.copy._version != self._made  # noqa: SLF001
         if not self._copied:
             if written and self.copy.data_ptr() == self.original.data_ptr():
@@ -145,7 +145,7 @@ class ParameterAlias(_Copy):
 
 
 def refresh(copies: Iterable[_Copy]) -> None:
-    """Make every copy what its original is now."""
+    """Bring every copy up to date."""
     copies = list(copies)
     alike: list[tuple[Any, Any]] = []
     for pair in filter(None, (one.stale() for one in copies)):
@@ -186,7 +186,7 @@ def _alike(made: torch.Tensor, now: torch.Tensor) -> bool:
 
 
 def _corner(tensor: torch.Tensor) -> torch.Tensor:
-    """A few of a tensor's values."""
+    """The corner of a tensor, a few values."""
     part = tensor.detach()
     for axis in range(part.ndim):
         part = part.narrow(axis, 0, min(_CORNER, part.shape[axis]))

@@ -13,7 +13,7 @@ _SEQUENCE: Final = 3
 
 
 def rows_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor | None:
-    """What a module is given, one row a token: of sequences a position, otherwise an item."""
+    """A module's input, one row a token: a position of a sequence, or an item."""
     tensors = (one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor))
     first = next((one for one in tensors if one.is_floating_point()), None)
     if first is None or not first.ndim:
@@ -26,7 +26,7 @@ def rows_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor | 
 def places_among(
     rows: torch.Tensor, among: torch.Tensor, real: np.ndarray | None = None
 ) -> torch.Tensor | None:
-    """Which of other rows these are, bit for bit; None where one is none of them.
+    """Which of other rows these are, bit for bit; None if one is not among them.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def places_among(
 
 
 def _keys(rows: torch.Tensor) -> torch.Tensor:
-    """A number for each row, the same for equal rows, whatever the order of summation: int64."""
+    """A hash of each row that no order of summation changes: int64."""
     width = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[rows.element_size()]
     draw = np.random.default_rng(0).integers(-(2**62), 2**62, rows.shape[-1])
     odd = torch.from_numpy(draw * 2 + 1).to(rows.device)
@@ -77,10 +77,10 @@ def _keys(rows: torch.Tensor) -> torch.Tensor:
 
 
 def count_rows(hidden: torch.Tensor) -> int:
-    """How many tokens hidden states are of; -1 where they have no axis for it."""
+    """The number of tokens of hidden states; -1 if they have no axis of tokens."""
     return math.prod(hidden.shape[:-1]) if hidden.ndim > 1 else -1
 
 
 def on_device(real: np.ndarray | None, device: torch.device) -> torch.Tensor | None:
-    """Which tokens are no padding, as a tensor on a device."""
+    """Which tokens are not padding, as a tensor on a device."""
     return None if real is None else torch.from_numpy(np.ascontiguousarray(real)).to(device)

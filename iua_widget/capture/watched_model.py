@@ -31,7 +31,7 @@ from iua_widget.sources.source import Record
 
 
 class WatchedModel:
-    """A model's shadow, and what is known of its passes since the first batch of a stream.
+    """Runs a model's shadow on batches, and keeps what is known of its passes.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class WatchedModel:
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know about the model's passes."""
+        """Notes on the model's passes for whoever reads the counts."""
         findings = self._findings
         experts = (
             one.layer.name for of in findings.mixtures.values() for _, one in of.layers.values()
@@ -157,7 +157,7 @@ class WatchedModel:
         self._shadow.start_over()
 
     def end(self) -> None:
-        """Let go of the shadow, once no more batches come."""
+        """Free the shadow, after the last batch."""
         self._weight_notes = self._shadow.notes(thorough=True)
         self._shadow = Shadow(self._model, self._options.mode)
 
@@ -192,7 +192,7 @@ class WatchedModel:
         return inputs.probes
 
     def _learn_layout(self, inputs: Inputs, count: int, masks: Masks, number: int) -> None:
-        """Learn how responses lie from the first items, which are not as many as positions.
+        """Learn which axis counts items from fewer of them, so that they differ from positions.
 
         Nothing is counted, and where the model cannot take them nothing is learnt.
         """
@@ -214,7 +214,7 @@ class WatchedModel:
         functions: bool,
         left_out: LeftOut | None = None,
     ) -> ForwardWatcher:
-        """Run the model on one batch, and give `take` what comes."""
+        """Run the model on one batch, and call `take` with its responses."""
         watcher = ForwardWatcher(
             self._names,
             self._selection,
@@ -268,7 +268,7 @@ def place(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
 
 
 def _hint(message: str, inputs: Inputs, dtype: torch.dtype | None) -> str:
-    """What may help, where the model's own message does not say."""
+    """What may help with an error of the model's."""
     if "dtype" in message or "same type" in message or "should be the same" in message:
         return (
             f"The model's parameters are {dtype}: convert the inputs in the loader, or with "

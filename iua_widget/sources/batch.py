@@ -45,7 +45,7 @@ class Batch:
 
     @property
     def batch_size(self) -> int:
-        """Probes."""
+        """The number of probes."""
         if self.probes is not None:
             return self.probes
         return next((len(field) for field in self.fields.values()), 0)
@@ -74,7 +74,7 @@ class BatchFields(dict[str, Any]):
 
 
 def as_batch(batch: Any) -> Batch:
-    """A `Batch` of what is one, of DNIKit's, or of a mapping.
+    """A `Batch` of a batch of ours, of DNIKit's, or of a mapping.
 
     Raises
     ------

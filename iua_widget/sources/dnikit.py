@@ -52,13 +52,13 @@ def _dnikit() -> Any:
 def through_dnikit_stage(
     stage: Any, producer: Callable[[int], Iterator[Any]]
 ) -> Callable[[int], Iterable[Any]]:
-    """A producer of what a stage of DNIKit's makes of the batches of another, all DNIKit's."""
+    """A producer that puts the batches of another through a stage of DNIKit's."""
     made: Callable[[int], Iterable[Any]] = _dnikit().pipeline(producer, stage)
     return made
 
 
 def dnikit_stage(process: Callable[[Any], Any]) -> Any:
-    """A stage of DNIKit's, of a function from one of its batches to another."""
+    """A stage of DNIKit's, made of a function from batch to batch."""
 
     class Stage(_dnikit().PipelineStage):  # type: ignore[misc]
         def _get_batch_processor(self) -> Callable[[Any], Any]:
@@ -102,7 +102,7 @@ def dnikit_batch(fields: Mapping[str, Any], origins: Mapping[str, Origin], base:
 
 
 def origins_in(batch: Any) -> dict[str, Origin]:
-    """What a model told of the fields of a batch of DNIKit's, where it can still be told."""
+    """The origins of the fields of a batch of DNIKit's, as far as they are still known."""
     key = type(batch).DictMetaKey(_KEY)
     if key not in batch.metadata:
         return {}
@@ -120,7 +120,7 @@ _Row = tuple[Origin, tuple[int, ...], tuple[int, ...], Any]
 
 
 def _by_row(origin: Origin, field: np.ndarray) -> list[_Row]:
-    """For every row, because rows may be left out or joined with those of other batches."""
+    """An origin for every row, because rows may be left out or joined with other batches."""
     told = replace(settled(origin, field.shape), mask=None)
     mask = origin.mask
     if mask is not None and len(mask) != len(field):

@@ -69,7 +69,7 @@ class Masks:
 
     @property
     def both_ways(self) -> bool:
-        """Whether one fits both ways round, and would say something else the other way."""
+        """Whether one is square and not symmetric, so that its axes matter but do not show."""
         masks = [mask for mask in self._by_glob.values() if mask is not None]
         return any(len(mask) == mask.shape[1] and (mask != mask.T).any() for mask in masks)
 

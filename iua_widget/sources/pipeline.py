@@ -28,7 +28,7 @@ Stage = Callable[[Any], Any]
 
 
 class PipelineStage:
-    """A stage of ours: `rename`, `transpose`, `pool`, a model. DNIKit's `pipeline` takes it, too.
+    """A stage of ours, such as `rename` or a model; DNIKit's `pipeline` takes it, too.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class PipelineStage:
     steady : bool
         Whether every batch has the same fields.
     notes : callable, optional
-        What the reader of the figures should know.
+        Gives notes for whoever reads the counts.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class PipelineStage:
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know."""
+        """Notes for whoever reads the counts."""
         return self._notes()
 
     def __call__(self, batch: Any) -> Batch:
@@ -65,7 +65,7 @@ class PipelineStage:
         return self._function(batch)
 
     def __iter__(self) -> Iterator[Any]:
-        """Itself as DNIKit has stages, whose `pipeline` takes several in place of one."""
+        """A stage of DNIKit's, whose `pipeline` takes an iterable of stages in place of one."""
         yield dnikit_stage(lambda batch: self(batch).to_dnikit())
 
 
@@ -91,7 +91,7 @@ class Pipeline:
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know of its stages."""
+        """Notes on its stages for whoever reads the counts."""
         notes = [note for stage in self._stages for note in getattr(stage, "notes", [])]
         return notes + [
             f"{stage} changed {named(list(layers))} so that what the model told of it (kind, "

@@ -55,7 +55,7 @@ class Position:
         self.checksum = self._ahead
 
     def onward(self, stream: Iterator[Any]) -> Generator[Any]:
-        """The batches of a stream from this position on; say of each when it is `counted`.
+        """The batches of a stream after this position; call `counted` after each.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Position:
 
 
 def add_to_checksum(checksum: int, batch: Any) -> int:
-    """Go on with a CRC-32 over a batch of whatever sort.
+    """Add a batch of any sort to a CRC-32.
 
     Arrays and CPU tensors enter by shape, dtype and a sample of their entries; what lies on another
     device by shape and dtype only, since to look would be to wait for it.
@@ -144,7 +144,7 @@ def _sample(batch: Any) -> bytes | None:
 
 
 def _spread(flat: Any) -> Any:
-    """Some entries of a flat array or tensor; all of a small one."""
+    """A sample of the entries of a flat array or tensor; all of a small one."""
     if len(flat) <= _SAMPLES:
         return flat
     apart = len(flat) // _SAMPLE_BLOCKS

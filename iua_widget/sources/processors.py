@@ -194,7 +194,7 @@ def _positions(shape: tuple[int, ...], origin: Origin | None) -> tuple[int, ...]
 
 
 def _without_padding(field: np.ndarray, over: tuple[int, ...], origin: Origin | None) -> np.ndarray:
-    """A field with its padding masked, where that is among what is pooled over."""
+    """A field with its padding masked, where padding is among the positions pooled."""
     plan = None if origin is None else settled(origin, field.shape).settled
     mask = None if origin is None else origin.mask
     axis = None if plan is None else plan.channel_axis

@@ -38,7 +38,7 @@ class MappingSource:
     steady : bool
         Whether every batch gives the same layers.
     notes : callable, optional
-        What the reader of the figures should know.
+        Gives notes for whoever reads the counts.
     """
 
     whole_batches = True
@@ -69,12 +69,12 @@ class MappingSource:
 
     @property
     def notes(self) -> list[str]:
-        """What the producer says, such as a pipeline with a model in it."""
+        """The notes of the producer, such as a pipeline with a model in it."""
         return list(self._notes())
 
     @property
     def weights(self) -> str | None:
-        """None: arrays do not tell what made them."""
+        """None, since arrays do not show what made them."""
         return None
 
     def batches(
@@ -194,7 +194,7 @@ def _mapping_source(mapping: Mapping[str, Any], options: SourceOptions) -> Sourc
 
 
 def _opener(producer: Callable[..., Any], batch_size: int) -> Callable[[], Any]:
-    """How to call a producer: with the batch size where it has a parameter for it, or bare."""
+    """How to call a producer: with the batch size if it takes one, or without."""
     try:
         signature = inspect.signature(producer)
     except (TypeError, ValueError):

@@ -82,7 +82,7 @@ class LayerKind(enum.Enum):
 
     @classmethod
     def of(cls, value: object) -> LayerKind | None:
-        """The kind that a value is, be it one of ours or of DNIKit's own.
+        """The member that a value is, of this class or of DNIKit's; None for other values.
 
         Examples
         --------

@@ -14,7 +14,7 @@ class Producer(Protocol):
     """Anything that gives batches when called with a batch size (DNIKit's protocol)."""
 
     def __call__(self, batch_size: int) -> Iterable[Any]:
-        """Give the stream anew."""
+        """Begin the stream anew."""
         ...
 
 
@@ -22,7 +22,7 @@ class Record(Protocol):
     """Takes the response of a layer for the current batch, and has read it when it returns."""
 
     def __call__(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
-        """Take one response: a model may overwrite it next."""
+        """Record one response, at once: a model may overwrite it next."""
         ...
 
 
@@ -54,7 +54,7 @@ class Source(Protocol):
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the figures should know about the stream so far."""
+        """Notes on the stream so far for whoever reads the counts."""
         ...
 
     @property

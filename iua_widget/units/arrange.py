@@ -46,7 +46,7 @@ def arrange(
     mask: np.ndarray | None = None,
     masking: Masking = ON_HOST,
 ) -> ArrangedResponse:
-    """Bring a response into the order in which it is counted; a view of it where possible.
+    """Arrange a response as it is counted, as a view where possible.
 
     Parameters
     ----------

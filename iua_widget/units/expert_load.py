@@ -17,7 +17,7 @@ def of_both(one: ExpertLoad | None, other: ExpertLoad | None) -> ExpertLoad | No
 
 @dataclass(frozen=True, slots=True)
 class ExpertLoad:
-    """Tokens routed to one expert, beside those of all experts of its module. Padding is none.
+    """Tokens routed to one expert, and to all experts of its module, without padding.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class ExpertLoad:
 
     @property
     def share(self) -> float:
-        """The expert's tokens over an even share of all: 1.0 where it gets as many as the others.
+        """The expert's tokens over an even share of all: 1.0 if it gets as many as the others.
 
         NaN where no token has been routed at all.
         """

@@ -12,7 +12,7 @@ from iua_widget.units.sparse_arrays import check_dense
 
 
 def unmasked(value: Any, what: str, *, layer: str | None = None, batch: int | None = None) -> Any:
-    """A value as it came, or its plain data where its mask hides nothing.
+    """A value as it came, or its data if it has a mask that hides nothing.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Masking(Protocol):
-    """How the padding of a response is left out; `real` says which positions are none."""
+    """How the padding of a response is left out; `real` says which positions are not padding."""
 
     def rows(self, values: Any, real: np.ndarray) -> Any:
         """The real rows of values of shape (rows, channels); `real` of any shape, flattened."""
@@ -43,7 +43,7 @@ ON_HOST: Final[Masking] = _OnHost()
 
 
 class OnDevice:
-    """Masking of tensors, of one batch: what a mask says is brought to their device once.
+    """Masking of the tensors of one batch; each mask is copied to their device once.
 
     A boolean index would wait for the device to tell how many rows there are; the host knows.
     """

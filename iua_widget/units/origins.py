@@ -41,7 +41,7 @@ def transposed(origin: Origin, shape: tuple[int, ...], axes: Iterable[int]) -> O
 
 
 def pooled(origin: Origin, shape: tuple[int, ...], over: Iterable[int]) -> Origin:
-    """What is known of a response after the axes `over` were reduced: no mask, for one.
+    """What is known of a response after the axes `over` were reduced, which has no mask.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def pooled(origin: Origin, shape: tuple[int, ...], over: Iterable[int]) -> Origi
 def followed(
     origin: Origin, shape: tuple[int, ...], layout: Sequence[int], after: Any, before: Any = None
 ) -> Origin | None:
-    """What is known of a response after any function of it, where it can be told.
+    """What is known of a response after an unknown function, as far as it can be inferred.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def followed(
 
 
 def reduced(origin: Origin, shape: tuple[int, ...], after: tuple[int, ...]) -> Origin | None:
-    """What is known after some axes were reduced, which the sizes of those left must tell.
+    """What is known after some axes were reduced, inferred from the sizes of the others.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def reduced(origin: Origin, shape: tuple[int, ...], after: tuple[int, ...]) -> O
 
 
 def _moved(origin: Origin, places: dict[int, int]) -> Origin:
-    """What is known once each axis that is left is where `places` says."""
+    """What is known after each axis that is left was moved to its place."""
     assert origin.settled is not None  # noqa: S101  (callers settle)
     axis = places.get(origin.settled.channel_axis or 0)
     positions = axis and len(places) > 2  # noqa: PLR2004
@@ -147,7 +147,7 @@ def layout_of(values: Any) -> tuple[int, ...]:
 def _order(
     orders: Sequence[tuple[int, ...]], layout: Sequence[int], after: Any, before: Any
 ) -> tuple[int, ...] | None:
-    """Which of `orders` has brought the axes to where they are, where more than sizes tell."""
+    """Which of `orders` the axes were brought to, by their values or their place in memory."""
     pairs = dict(zip(layout_of(after), layout, strict=False))
     by_memory = tuple(pairs.get(axis, 0) for axis in range(after.ndim))
     if orders and before is not None and address(after) != address(before):
@@ -159,7 +159,7 @@ def _order(
 
 
 def _part_of(before: Any, after: Any) -> tuple[slice, ...] | None:
-    """What of each axis of `before` is in a view of a part of it, all axes being where they were.
+    """The slice of each axis of `before` that a view of a part of it has.
 
     Examples
     --------

@@ -227,8 +227,8 @@ def test_packed_sequences_count_their_steps() -> None:
     ("batch", "message"),
     [
         ({"image": X, "label": X}, r"keys \['image', 'label'\].*takes 'x'.*forward=lambda"),
-        ("text", r"batch 0 of the loader is str"),
-        (None, r"batch 0 of the loader is NoneType"),
+        ("text", r"batch 0 of the loader must be a tensor, .* got str"),
+        (None, r"batch 0 of the loader must be a tensor, .* got NoneType"),
         ((3, X), r"batch 0 of the loader must have the input first: .* got int"),
         (X.double(), r"raised RuntimeError.*The model's parameters are torch.float32"),
         (X[:, :3], r"Net raised RuntimeError in batch 0: mat1 and mat2"),

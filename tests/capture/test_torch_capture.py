@@ -275,10 +275,10 @@ def test_chosen_modules_that_are_never_called_are_an_error(inputs: torch.Tensor)
     [
         (None, "a model needs data"),
         (3, "the loader must be .* got int"),
-        ("data", "the loader is str"),
+        ("data", "the loader must be a DataLoader, .* got str"),
         ({"x": "text"}, "a dict without a tensor in it"),
         ([3], "batch 0 of the loader must be .* got int"),
-        ([("a", 1)], "batch 0 of the loader is str"),
+        ([("a", 1)], "batch 0 of the loader must have the input first: .* got str"),
     ],
 )
 def test_a_loader_without_batches_is_refused(model: Net, loader: Any, message: str) -> None:
