@@ -1,11 +1,10 @@
-"""Loaders of any sort, and their batches as the inputs of a model."""
+"""Batches of a loader, made the inputs of a model."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
-from collections.abc import Iterable, Mapping, MutableMapping, Sized
+from collections.abc import Mapping, MutableMapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,64 +32,6 @@ class Inputs:
 
     batch: Any
     probes: int
-
-
-def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
-    """Make an iterable of batches of whatever the model's inputs come in.
-
-    Parameters
-    ----------
-    loader : iterable, torch.utils.data.Dataset, torch.Tensor, numpy.ndarray or mapping
-        A tensor, array, dataset, or one mapping of keyword arguments is cut into batches.
-    batch_size : int
-
-    Raises
-    ------
-    ProducerError
-        If it gives no batches.
-    """
-    if loader is None:
-        message = (
-            "a model needs data: pass it as IUAWidget(model, loader) or "
-            "IUA.introspect(model, loader), with a DataLoader, a tensor, or any iterable of "
-            "batches."
-        )
-        raise ProducerError(message)
-    check_dense(loader, "the loader")
-    if isinstance(loader, (torch.Tensor, np.ndarray)):
-        return [_rows(loader, start, batch_size) for start in range(0, len(loader), batch_size)]
-    if isinstance(loader, Mapping):
-        return _cut(loader, batch_size)
-    if isinstance(loader, torch.utils.data.Dataset):
-        return torch.utils.data.DataLoader(loader, batch_size=batch_size)
-    if isinstance(loader, (str, bytes)) or not isinstance(loader, Iterable):
-        message = (
-            "the loader must be a DataLoader, a tensor, a dataset, or any iterable of batches; got "
-            f"{type(loader).__name__}."
-        )
-        raise ProducerError(message)
-    return loader
-
-
-def known_total(loader: Iterable[Any]) -> int | None:
-    """The number of probes of a loader, where it is known without loading anything."""
-    if isinstance(loader, (tuple, list)):
-        counts = [count_probes(batch) for batch in loader]
-        return sum(count for count in counts if count) if all(counts) else None
-    if isinstance(loader, torch.utils.data.DataLoader) and loader.batch_size is not None:
-        with contextlib.suppress(TypeError):
-            if not loader.drop_last:
-                return len(loader.sampler)  # type: ignore[arg-type]
-            return len(loader) * loader.batch_size
-    return None
-
-
-def batches_of(loader: Iterable[Any]) -> int | None:
-    """The number of batches of a loader, where it has a length."""
-    try:
-        return len(loader) if isinstance(loader, Sized) else None
-    except Exception:  # noqa: BLE001  (a DataLoader of a stream, or a length of the user's own)
-        return None
 
 
 def count_probes(batch: Any, axis: int = 0) -> int | None:
@@ -243,33 +184,6 @@ def _parameters(model: nn.Module) -> list[inspect.Parameter]:
         return list(inspect.signature(model.forward).parameters.values())
     except (TypeError, ValueError):
         return []
-
-
-def _cut(inputs: Mapping[str, Any], batch_size: int) -> list[Any]:
-    """Cut keyword arguments of the model, such as a tokenizer's encoding, into batches."""
-    probes = count_probes(inputs)
-    if not probes:
-        message = (
-            "a mapping as loader must have the model's keyword arguments, which are cut into "
-            f"batches along their first axis; got a {type(inputs).__name__} without a tensor in it."
-        )
-        raise ProducerError(message)
-
-    for name, value in inputs.items():
-        check_dense(value, f"{name!r} of the loader")
-
-    def rows(value: Any, start: int) -> Any:
-        whole = isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim > 0
-        return _rows(value, start, batch_size) if whole and len(value) == probes else value
-
-    return [
-        {name: rows(value, start) for name, value in inputs.items()}
-        for start in range(0, probes, batch_size)
-    ]
-
-
-def _rows(value: Any, start: int, count: int) -> Any:
-    return value[start : start + count]
 
 
 def _moved(value: Any, device: torch.device | None, dtype: torch.dtype | None, number: int) -> Any:

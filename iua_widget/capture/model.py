@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
 from iua_widget.errors import ProducerError
 from iua_widget.options import CallsOption, SourceOptions
-from iua_widget.sources.batch import Batch
+from iua_widget.sources.batch import Batch, fields_of
 from iua_widget.sources.dnikit import is_dnikit_batch
 from iua_widget.sources.pipeline import PipelineStage
 from iua_widget.sources.response_info import ResponseInfos
@@ -135,8 +135,8 @@ def _joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _inputs(batch: Any) -> Any:
-    fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)
-    if not isinstance(fields, Mapping):
+    fields = fields_of(batch)
+    if fields is None:
         return batch
     if len(fields) == 1:
         name, only = next(iter(fields.items()))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from iua_widget.common.forks import free_in_child
+from iua_widget.capture.own_draws import OwnDraws, generators_lock, seed_of
 
 
 class _State(NamedTuple):
@@ -31,14 +29,16 @@ class _State(NamedTuple):
     devices: tuple[torch.Tensor, ...]
 
 
+_ENOUGH: Final = 2
+"""Windows in which a run is watched, to see what it draws from."""
+
 _here: Final = threading.local()
-_guard: Final = free_in_child(threading.Lock())
 _inside = 0
 _owners_state: _State | None = None
 _watchers = 0
 _seen_drawing = False
 _watchers_state: _State | None = None
-"""The owner's where the first of those began who watch now; None where it has been seeded since."""
+"""The program's state when the first of the present watchers began; None if it was seeded since."""
 
 
 class OwnRandomness:
@@ -68,7 +68,7 @@ class OwnRandomness:
         self._quiet = 0
         self._watched = {True: 0, False: 0}
         self._exchanges = False
-        self._draws: _OwnDraws | None = None
+        self._draws: OwnDraws | None = None
 
     @staticmethod
     @contextlib.contextmanager
@@ -112,7 +112,7 @@ class OwnRandomness:
             yield
             return
         if self._draws is None:
-            self._draws = _OwnDraws()
+            self._draws = OwnDraws()
         with ExitStack() as exits:
             exits.enter_context(self._draws)
             if self._exchanges:
@@ -136,7 +136,7 @@ class OwnRandomness:
         generators = {id(random._inst), id(np.random.mtrand._rand)}  # noqa: SLF001
         seed, profile = torch.initial_seed(), sys.getprofile()
         drew, process = False, os.getpid()
-        with _guard:
+        with generators_lock:
             if not _watchers:
                 _watchers_state, _seen_drawing = _owners_state or _read(with_torch=False), False
             _watchers += 1
@@ -154,7 +154,7 @@ class OwnRandomness:
         finally:
             sys.setprofile(profile)
             self._exchanges |= drew
-            with _guard:
+            with generators_lock:
                 _watchers -= 1
                 _seen_drawing |= drew
                 if torch.initial_seed() != seed:
@@ -165,7 +165,7 @@ class OwnRandomness:
     @contextlib.contextmanager
     def _exchanged(self) -> Iterator[None]:
         global _inside, _owners_state  # noqa: PLW0603  (the generators are the process's, too)
-        with _guard:
+        with generators_lock:
             outermost = not _inside
             _inside += 1
             if outermost:
@@ -179,7 +179,7 @@ class OwnRandomness:
         try:
             yield
         finally:
-            with _guard:
+            with generators_lock:
                 _inside -= 1
                 if entered is not None and outermost:
                     self._state = _read(with_torch=self._alone)
@@ -188,109 +188,6 @@ class OwnRandomness:
                     if self._alone or not outermost or not seeded:
                         _write(_owners_state)
                     _owners_state = None
-
-
-_ENOUGH: Final = 2
-"""Windows in which a run is looked at for what it draws from."""
-
-
-class _OwnDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Makes operators on this thread draw random numbers from a generator of their own.
-
-    Attributes
-    ----------
-    drew : bool
-        Whether there was one.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.drew = False
-        self._process = os.getpid()
-        self._generators: dict[torch.device, torch.Generator] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        drawing = torch.Tag.nondeterministic_seeded in func.tags
-        # A loader's workers are forks of this thread, with seeds of their own.
-        if not drawing or os.getpid() != self._process:
-            return func(*args, **kwargs)
-        given = (*args, *kwargs.values())
-        if any(isinstance(value, torch.Generator) for value in given):
-            return func(*args, **kwargs)
-        name, taking = func.overloadpacket.__name__, _taking_a_generator(func)
-        if taking is None and name not in _LIKE and _drops_nothing(func, args, kwargs):
-            return func(*args, **kwargs)
-        self.drew = True
-        tensors = (value for value in args if isinstance(value, torch.Tensor))
-        like = next(tensors, None)
-        device = like.device if like is not None else torch.device("cpu")
-        generator = self._generator(torch.device(kwargs.get("device") or device))
-        if name in _LIKE and like is not None:
-            made = torch.empty_like(like, **kwargs)
-            filled: torch.Tensor = getattr(made, _LIKE[name])(*args[1:], generator=generator)
-            return filled
-        if taking is not None:
-            return taking(*args, **kwargs, generator=generator)
-        return self._exchanging(generator, lambda: func(*args, **kwargs))
-
-    def states(self) -> dict[torch.Generator, torch.Tensor]:
-        """The states of the generators made so far."""
-        return {generator: generator.get_state() for generator in self._generators.values()}
-
-    def _generator(self, device: torch.device) -> torch.Generator:
-        if device not in self._generators:
-            seed = _number(_owners(device).get_state().tolist())
-            self._generators[device] = torch.Generator(device).manual_seed(seed)
-        return self._generators[device]
-
-    def _exchanging(self, generator: torch.Generator, draw: Callable[[], Any]) -> Any:
-        """Exchange the states around an operator that takes no generator."""
-        owners = _owners(generator.device)
-        with _guard:
-            before = owners.get_state()
-            owners.set_state(generator.get_state())
-            try:
-                return draw()
-            finally:
-                generator.set_state(owners.get_state())
-                owners.set_state(before)
-
-
-_LIKE: Final = {"rand_like": "uniform_", "randn_like": "normal_", "randint_like": "random_"}
-
-
-def _taking_a_generator(func: Any) -> Any:
-    """The overload of an operator that takes a generator; None if there is none."""
-    packet, overload = func.overloadpacket, func._overloadname  # noqa: SLF001
-    of_default = "generator" if overload == "default" else f"{overload}_generator"
-    for name in (overload, of_default, overload.replace("out", "generator_out")):
-        form = getattr(packet, name, None)
-        if form is not None and any(a.name == "generator" for a in form._schema.arguments):  # noqa: SLF001
-            return form
-    return None
-
-
-def _drops_nothing(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether an operator draws only for dropout, and dropout is off."""
-    if func.overloadpacket.__name__ == "_fused_sdp_choice":  # only asks which is to be called
-        return True
-    for place, argument in enumerate(func._schema.arguments):  # noqa: SLF001
-        default = kwargs.get(argument.name, argument.default_value)
-        value = args[place] if place < len(args) else default
-        if argument.name in {"p", "dropout", "dropout_p", "train"} and not value:
-            return True
-    return False
-
-
-def _owners(device: torch.device) -> torch.Generator:
-    """The program's generator of a device."""
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        return torch.cuda.default_generators[index]
-    return torch.default_generator
 
 
 def _read(*, with_torch: bool) -> _State:
@@ -349,10 +246,6 @@ def _numpy_key(state: _State) -> tuple[Any, ...]:
 
 def _derived(state: _State) -> _State:
     """States derived from Python's and NumPy's: other ones, but always the same."""
-    python = random.Random(_number(state.python)).getstate()  # noqa: S311
-    numpy = np.random.RandomState(_number(_numpy_key(state))).get_state(legacy=False)
+    python = random.Random(seed_of(state.python)).getstate()  # noqa: S311
+    numpy = np.random.RandomState(seed_of(_numpy_key(state))).get_state(legacy=False)
     return _State(python, numpy, None, ())
-
-
-def _number(of: Any) -> int:
-    return int.from_bytes(hashlib.sha256(repr(of).encode()).digest()[:4], "little")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from iua_widget.capture.fingerprint import fingerprint
-from iua_widget.capture.inputs import as_loader, batches_of, known_total
+from iua_widget.capture.loaders import as_loader, batches_of, known_total
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped

@@ -88,7 +88,7 @@ def transpose(axes: Sequence[int], names: Iterable[str] | str | None = None) -> 
         raise ProducerError(message)
     order = tuple(axes)
     if not order or order[0] != 0 or sorted(order) != list(range(len(order))):
-        message = f"axes must have every axis once, and first 0, of the probes; got {order!r}."
+        message = f"axes must be every axis once, beginning with 0, of the probes; got {order!r}."
         raise ProducerError(message)
 
     def stage(given: Any) -> Batch:

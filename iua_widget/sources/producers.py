@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from iua_widget.errors import ProducerError
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
-from iua_widget.sources.batch import origins_and_probes
+from iua_widget.sources.batch import fields_of, origins_and_probes
 from iua_widget.sources.masks import asked_masks
 from iua_widget.sources.pipeline import Pipeline
 from iua_widget.sources.position import Position
@@ -241,8 +240,8 @@ def _iterate(stream: Iterable[Any], label: str) -> Iterator[Any]:
 
 
 def _fields(batch: Any, number: int) -> Mapping[str, Any]:
-    fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)
-    if not isinstance(fields, Mapping):
+    fields = fields_of(batch)
+    if fields is None:
         message = (
             f"batch {number} is {_describe(batch)}, not a mapping {{layer: array}} nor an object "
             "with `fields`. If these are inputs of a model, pass the model first: "
@@ -298,8 +297,7 @@ def _sequence_total(producer: Iterable[Any]) -> int | None:
         return None  # to look into another sequence may be to compute it
     total = 0
     for batch in producer:
-        fields = batch if isinstance(batch, Mapping) else getattr(batch, "fields", None)
-        first = next(chain(fields.values() if isinstance(fields, Mapping) else (), [None]))
+        first = next(iter((fields_of(batch) or {}).values()), None)
         if not isinstance(first, Sized) or is_scipy_sparse(first):
             return None
         total += len(first)

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError, TorchModel, response_infos
-from iua_widget.capture.randomness import _OwnDraws
+from iua_widget.capture.own_draws import OwnDraws
 from iua_widget.stages import pipeline
 
 
@@ -509,7 +509,7 @@ def test_a_loaders_own_generator_is_put_back() -> None:
 
 
 def test_attention_draws_only_for_dropout() -> None:
-    draws, x = _OwnDraws(), torch.ones(1, 2, 6, 8)
+    draws, x = OwnDraws(), torch.ones(1, 2, 6, 8)
     with torch.no_grad(), draws:
         F.scaled_dot_product_attention(x, x, x)
         assert not draws.drew
