@@ -200,7 +200,7 @@ class LayersOption:
         names = list(self._names.modules)
         kinds = sorted({type(module).__name__ for module in self._names.modules.values()})
         near = nearest(text, names, most=5)
-        functions = nearest(_end(text).lower(), ACTIVATION_FUNCTIONS, most=3, cutoff=0.6)
+        functions = nearest(_end(text).lower(), sorted(ACTIVATION_FUNCTIONS), most=3, cutoff=0.6)
         message = (
             f"layers={shown} matches no module of {self.label}. "
             f"Modules there are: {named(near or names, most=8)}; of the classes "

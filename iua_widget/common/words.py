@@ -52,14 +52,17 @@ def nearest(given: object, options: Iterable[str], most: int, cutoff: float = 0.
     ['dead-channels', 'channels']
     >>> nearest("mean", ["units", "nan", "mean inactive"], most=1)
     ['mean inactive']
+    >>> nearest("rleu", ["add_relu", "relu"], most=1)
+    ['relu']
     """
 
-    def likeness(option: str) -> float:
-        words = {option, *re.split("[ _-]", option)}
-        return max(difflib.SequenceMatcher(None, str(given), word).ratio() for word in words)
+    def likeness(option: str) -> tuple[float, float]:
+        words = [option, *re.split("[ _-]", option)]
+        ratios = [difflib.SequenceMatcher(None, str(given), word).ratio() for word in words]
+        return max(ratios), ratios[0]
 
     alike = {option: likeness(option) for option in options}
-    near = [option for option in alike if alike[option] >= cutoff]
+    near = [option for option in alike if alike[option][0] >= cutoff]
     return sorted(near, key=alike.__getitem__, reverse=True)[:most]
 
 

@@ -189,7 +189,7 @@ def test_the_first_batch_decides() -> None:
 
     iua = IUA.introspect(Steps(), batches(20, 3, 30), layers="cell")
     assert probes(iua) == {"cell": 2 * 53}
-    grown = pytest.warns(IUAWarning, match="'cell': up to 20 calls .* the first batch took fewer")
+    grown = pytest.warns(IUAWarning, match="'cell': up to 20 calls .* the first batch made fewer")
     with grown, pytest.warns(IUAWarning, match="responses for"):
         iua = IUA.introspect(Steps(), batches(3, 20, 18), layers="cell")
     assert len(iua.layers) == 20

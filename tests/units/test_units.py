@@ -187,9 +187,9 @@ def test_a_mapping_chooses_by_name_first_then_by_glob_and_leaves_the_rest_to_aut
         ({"units": {"cnv": "channel"}}, r"units=\{'cnv': ...\} matches no layer.*'conv'"),
         ({"channel_axis": {"cnv": 1}}, r"channel_axis=\{'cnv': ...\} matches no layer.*'conv'"),
         ({"units": {3: "token"}}, "name layers by strings; got 3"),
-        ({"channel_axis": 0}, "Axis 0 counts the probes"),
-        ({"channel_axis": "last"}, "channel_axis is 'last'"),
-        ({"channel_axis": 7}, "channel_axis=7 and the response has 4 axes"),
+        ({"channel_axis": 0}, "not 0, which counts the probes; got 0"),
+        ({"channel_axis": "last"}, "channel_axis must be the number.*got 'last'"),
+        ({"channel_axis": 7}, "channel_axis=7 is not an axis of channels: the response has 4 axes"),
     ],
 )
 def test_an_unknown_choice_of_units_is_refused(options: dict[str, Any], message: str) -> None:
@@ -200,7 +200,7 @@ def test_an_unknown_choice_of_units_is_refused(options: dict[str, Any], message:
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (lambda _: "text", "the mask of batch 0 has shape"),
+        (lambda _: "text", "the mask of batch 0 must be numbers of shape"),
         (lambda _: np.ones(3), r"shape \(3,\)"),
         (lambda batch: batch["mask"], "mask= raised KeyError on batch 0, which is dict"),
         (lambda _: {"b*": np.ones((3, 2))}, r"mask= names 'b\*', which matches no layer.*'a'"),
