@@ -16,11 +16,21 @@ if TYPE_CHECKING:
 LIKE_AN_ACTIVATION: Final = re.compile(
     r"relu|gelu|elu|silu|swish|mish|softplus|softsign|sigmoid|tanh|shrink", re.IGNORECASE
 )
-"""What the names of activations have in them, of classes and functions alike."""
+"""What the names of activations contain, of classes and of functions."""
 
 
 class LayerKind(enum.Enum):
-    """Kinds of layers; names and values are DNIKit's, where it has them."""
+    """The kind of a layer: one is an entry of `layers`, and each `ResponseInfo` has one.
+
+    Names and values are DNIKit's, where it has them, and a kind equals DNIKit's of the same value.
+    ``DENSE`` is ``LINEAR`` by its other name, ``PLACEHOLDER`` an input of the model, ``ACTIVATION``
+    an activation without a kind of its own, and ``UNKNOWN`` any other layer.
+
+    Examples
+    --------
+    >>> LayerKind.CONV_2D, LayerKind.DENSE
+    (<LayerKind.CONV_2D: 2002>, <LayerKind.LINEAR: 1000>)
+    """
 
     UNKNOWN = 0
 
