@@ -10,71 +10,25 @@ from torch import nn
 from iua_widget.sources.response_info import LIKE_AN_ACTIVATION, LayerKind
 
 ACTIVATION_MODULES: Final[tuple[type[nn.Module], ...]] = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.RReLU,
-    nn.Threshold,
-    nn.ELU,
-    nn.CELU,
-    nn.SELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Softplus,
-    nn.Hardswish,
-    nn.Hardtanh,
-    nn.Tanh,
-    nn.Sigmoid,
-    nn.Hardsigmoid,
-    nn.LogSigmoid,
-    nn.Softsign,
-    nn.Softshrink,
-    nn.Hardshrink,
-    nn.Tanhshrink,
-)
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Threshold, nn.ELU, nn.CELU, nn.SELU,
+    nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Hardswish, nn.Hardtanh, nn.Tanh, nn.Sigmoid,
+    nn.Hardsigmoid, nn.LogSigmoid, nn.Softsign, nn.Softshrink, nn.Hardshrink, nn.Tanhshrink,
+)  # fmt: skip
 """PyTorch's own; `is_activation` knows more."""
+
+_FUSED: Final = {
+    "add_relu", "add_scalar_relu", "mul_relu", "mul_scalar_relu", "linear_relu", "conv1d_relu",
+    "conv2d_relu", "conv3d_relu", "conv2d_add_relu", "batch_norm2d_relu", "batch_norm3d_relu",
+}  # fmt: skip
+"""Activations of quantized nets, fused with what is before them."""
 
 ACTIVATION_FUNCTIONS: Final = frozenset(
     {
-        "relu",
-        "relu6",
-        "leaky_relu",
-        "prelu",
-        "rrelu",
-        "threshold",
-        "elu",
-        "celu",
-        "selu",
-        "gelu",
-        "silu",
-        "mish",
-        "softplus",
-        "hardswish",
-        "hardtanh",
-        "tanh",
-        "sigmoid",
-        "hardsigmoid",
-        "logsigmoid",
-        "softsign",
-        "softshrink",
-        "hardshrink",
-        "tanhshrink",
-        # Fused with what is before them, of quantized nets.
-        "add_relu",
-        "add_scalar_relu",
-        "mul_relu",
-        "mul_scalar_relu",
-        "linear_relu",
-        "conv1d_relu",
-        "conv2d_relu",
-        "conv3d_relu",
-        "conv2d_add_relu",
-        "batch_norm2d_relu",
-        "batch_norm3d_relu",
+        "relu", "relu6", "leaky_relu", "prelu", "rrelu", "threshold", "elu", "celu", "selu", "gelu",
+        "silu", "mish", "softplus", "hardswish", "hardtanh", "tanh", "sigmoid", "hardsigmoid",
+        "logsigmoid", "softsign", "softshrink", "hardshrink", "tanhshrink", *_FUSED,
     }
-)
+)  # fmt: skip
 """Names as `function_name` gives them: `F.relu`, `torch.relu` and `x.relu_()` are all ``relu``."""
 
 RECURRENT_FUNCTIONS: Final = frozenset(
@@ -88,70 +42,41 @@ RECURRENT_FUNCTIONS: Final = frozenset(
 _SYNONYMS: Final = {"log_sigmoid": "logsigmoid", "special_expit": "sigmoid", "expit": "sigmoid"}
 _RECURRENT: Final = re.compile(r"(LSTM|GRU|RNN)(Base|Cell|CellBase)?")
 _GATED: Final = re.compile(r"glu|gate", re.IGNORECASE)
+_BY_DIMENSION: Final = {
+    "Conv": "CONV", "ConvTranspose": "CONV_TRANSPOSE",
+    "MaxPool": "MAX_POOLING", "AdaptiveMaxPool": "MAX_POOLING",
+    "AvgPool": "AVERAGE_POOLING", "AdaptiveAvgPool": "AVERAGE_POOLING",
+}  # fmt: skip
+_ACTIVATION_KINDS: Final = {
+    name: LayerKind[name.upper()]
+    for name in (
+        "Softmax", "Sigmoid", "Tanh", "ReLU", "PReLU", "ELU", "ReLU6", "GELU", "SiLU", "SELU",
+        "CELU", "Mish", "Softplus", "Hardtanh", "Hardswish", "Hardsigmoid",
+    )
+} | {"LeakyReLU": LayerKind.LEAKY_RELU, "MultiheadAttention": LayerKind.ATTENTION}  # fmt: skip
 _KINDS: Final = {
     "Linear": LayerKind.LINEAR,
     "Bilinear": LayerKind.LINEAR,
     "Embedding": LayerKind.EMBEDDING,
     "EmbeddingBag": LayerKind.EMBEDDING,
-    "Conv1d": LayerKind.CONV_1D,
-    "Conv2d": LayerKind.CONV_2D,
-    "Conv3d": LayerKind.CONV_3D,
-    "ConvTranspose1d": LayerKind.CONV_TRANSPOSE_1D,
-    "ConvTranspose2d": LayerKind.CONV_TRANSPOSE_2D,
-    "ConvTranspose3d": LayerKind.CONV_TRANSPOSE_3D,
-    "MaxPool1d": LayerKind.MAX_POOLING_1D,
-    "MaxPool2d": LayerKind.MAX_POOLING_2D,
-    "MaxPool3d": LayerKind.MAX_POOLING_3D,
-    "AdaptiveMaxPool1d": LayerKind.MAX_POOLING_1D,
-    "AdaptiveMaxPool2d": LayerKind.MAX_POOLING_2D,
-    "AdaptiveMaxPool3d": LayerKind.MAX_POOLING_3D,
-    "AvgPool1d": LayerKind.AVERAGE_POOLING_1D,
-    "AvgPool2d": LayerKind.AVERAGE_POOLING_2D,
-    "AvgPool3d": LayerKind.AVERAGE_POOLING_3D,
-    "AdaptiveAvgPool1d": LayerKind.AVERAGE_POOLING_1D,
-    "AdaptiveAvgPool2d": LayerKind.AVERAGE_POOLING_2D,
-    "AdaptiveAvgPool3d": LayerKind.AVERAGE_POOLING_3D,
-    "RNN": LayerKind.RNN,
-    "RNNCell": LayerKind.RNN,
-    "LSTM": LayerKind.LSTM,
-    "LSTMCell": LayerKind.LSTM,
-    "GRU": LayerKind.GRU,
-    "GRUCell": LayerKind.GRU,
     "BatchNorm1d": LayerKind.BATCH_NORM,
     "BatchNorm2d": LayerKind.BATCH_NORM_2D,
     "BatchNorm3d": LayerKind.BATCH_NORM_3D,
     "LayerNorm": LayerKind.LAYER_NORM,
     "GroupNorm": LayerKind.GROUP_NORM,
-    "InstanceNorm1d": LayerKind.INSTANCE_NORM,
-    "InstanceNorm2d": LayerKind.INSTANCE_NORM,
-    "InstanceNorm3d": LayerKind.INSTANCE_NORM,
     "RMSNorm": LayerKind.RMS_NORM,
     "Dropout": LayerKind.DROPOUT,
     "Dropout1d": LayerKind.DROPOUT,
     "Dropout2d": LayerKind.DROPOUT_2D,
     "Dropout3d": LayerKind.DROPOUT_3D,
-    "MultiheadAttention": LayerKind.ATTENTION,
-    "Softmax": LayerKind.SOFTMAX,
-    "Sigmoid": LayerKind.SIGMOID,
-    "Tanh": LayerKind.TANH,
-    "ReLU": LayerKind.RELU,
-    "LeakyReLU": LayerKind.LEAKY_RELU,
-    "PReLU": LayerKind.PRELU,
-    "ELU": LayerKind.ELU,
-    "ReLU6": LayerKind.RELU6,
-    "GELU": LayerKind.GELU,
-    "SiLU": LayerKind.SILU,
-    "SELU": LayerKind.SELU,
-    "CELU": LayerKind.CELU,
-    "Mish": LayerKind.MISH,
-    "Softplus": LayerKind.SOFTPLUS,
-    "Hardtanh": LayerKind.HARDTANH,
-    "Hardswish": LayerKind.HARDSWISH,
-    "Hardsigmoid": LayerKind.HARDSIGMOID,
+    **_ACTIVATION_KINDS,
+    **{f"InstanceNorm{n}d": LayerKind.INSTANCE_NORM for n in (1, 2, 3)},
+    **{
+        f"{kind}{cell}": LayerKind[kind] for kind in ("RNN", "LSTM", "GRU") for cell in ("", "Cell")
+    },
+    **{f"{a}{n}d": LayerKind[f"{b}_{n}D"] for a, b in _BY_DIMENSION.items() for n in (1, 2, 3)},
 }
-_FUNCTION_KINDS: Final = {
-    name.lower(): kind for name, kind in _KINDS.items() if kind.value >= LayerKind.SIGMOID.value
-} | {
+_FUNCTION_KINDS: Final = {name.lower(): kind for name, kind in _ACTIVATION_KINDS.items()} | {
     "leaky_relu": LayerKind.LEAKY_RELU,
     "linear": LayerKind.LINEAR,
     "conv1d": LayerKind.CONV_1D,

@@ -136,7 +136,7 @@ class ForwardWatcher:
                 seen = nn.Module.register_forward_hook(module, self._see_script)
                 self._exits.callback(seen.remove)
         if self._functions:
-            self._exits.enter_context(_FunctionMode(self._see_function, self._check_arguments))
+            self._exits.enter_context(_FunctionMode(self))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -238,7 +238,7 @@ class ForwardWatcher:
 
     # The functions of PyTorch:
 
-    def _check_arguments(self, arguments: tuple[Any, ...]) -> None:
+    def check_arguments(self, arguments: tuple[Any, ...]) -> None:
         """Refuse a call of the model itself in place of its shadow."""
         if self._here and any(map(self._shadow.is_original_parameter, arguments)):
             self.failure = ProducerError(
@@ -248,7 +248,8 @@ class ForwardWatcher:
             )
             raise self.failure
 
-    def _see_function(self, function: Any, args: Iterable[Any], result: Any) -> None:
+    def see_function(self, function: Any, args: Iterable[Any], result: Any) -> None:
+        """Take what is wanted of the result of a function."""
         if not self._here:
             return
         name, frame = function_name(function), self._frames[-1]
@@ -319,22 +320,17 @@ class ForwardWatcher:
 class _FunctionMode(TorchFunctionMode):
     """Reports every call of a function of PyTorch, with arguments and result."""
 
-    def __init__(
-        self,
-        see: Callable[[Any, Iterable[Any], Any], None],
-        check: Callable[[tuple[Any, ...]], None],
-    ) -> None:
+    def __init__(self, watcher: ForwardWatcher) -> None:
         super().__init__()
-        self._see = see
-        self._check = check
+        self._watcher = watcher
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
-            self._check(args)
-        self._see(func, (*args, *(kwargs or {}).values()), result)
+            self._watcher.check_arguments(args)
+        self._watcher.see_function(func, (*args, *(kwargs or {}).values()), result)
         return result
 
 

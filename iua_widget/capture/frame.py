@@ -16,47 +16,31 @@ from iua_widget.capture.token_rows import rows_of
 
 @dataclass(slots=True)
 class Frame:
-    """A call of a module.
-
-    Attributes
-    ----------
-    module : torch.nn.Module
-    name : str
-        By which its caller calls it.
-    caller : Frame or None
-        None for what calls the model itself.
-    inside_activation : bool
-        Whether it is the call of an activation, or within one.
-    own_leaf : bool
-        Whether the module is PyTorch's own and has no children: one function, given a name.
-    time_major : bool
-        Whether what it is given counts time first.
-    given : (tuple, mapping)
-        The arguments, by place and by name.
-    routing : Routing or None
-        Where tokens go, if it is a module of experts.
-    listed : ListedExpert or None
-        Which expert it is, if it is one.
-    tokens : Tokens or None
-        Which tokens that expert is given, where it is known.
-    number : int
-        How many calls of this module of experts came before in the pass.
-    calls : Counter of str
-        Calls within it of what computes for several experts, by response.
-    """
+    """A call of a module; `caller` is None for what calls the model itself."""
 
     module: nn.Module
     name: str
     caller: Frame | None = None
     inside_activation: bool = False
+    """Whether the module is an activation, or within one."""
+
     own_leaf: bool = False
+    """Whether the module is PyTorch's own and has no children, so that it is one function."""
+
     time_major: bool = False
     given: tuple[Any, Any] = ((), {})
+    """The arguments, by place and by name."""
+
     routing: Routing | None = None
     listed: ListedExpert | None = None
     tokens: Tokens | None = None
+    """Which tokens an expert that is `listed` is given, where that is known."""
+
     number: int = 0
+    """How many calls of this module of experts came before in the pass."""
+
     calls: Counter[str] = field(default_factory=Counter)
+    """Calls within it of what computes for several experts, by response."""
 
     @property
     def rows(self) -> torch.Tensor | None:

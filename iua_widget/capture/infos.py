@@ -33,7 +33,6 @@ from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo,
 
 Forward = Callable[[Any, Any], Any] | None
 
-_INPUT: Final = "input"
 _FAKE_LOG: Final = logging.getLogger("torch._subclasses.fake_tensor")
 
 
@@ -145,7 +144,8 @@ def _watched(
     infos: dict[str, ResponseInfo] = {}
 
     def take(captured: CapturedResponse) -> None:
-        infos.setdefault(captured.name, _of_captured(captured))
+        info = _info(captured.name, captured.tensor, captured.layer)
+        infos.setdefault(captured.name, info)
 
     names = ModuleNames(model)
     selection = Selection(names, everything=True)
@@ -176,27 +176,18 @@ def _watched(
 
 
 def _inputs(batch: Any) -> dict[str, ResponseInfo]:
+    named = {f"input{path}": tensor for path, tensor in tensors(batch)}
     return {
-        f"{_INPUT}{path}": _of_input(f"{_INPUT}{path}", tensor) for path, tensor in tensors(batch)
+        name: _info(name, tensor, LayerInfo(name, LayerKind.PLACEHOLDER, "input"))
+        for name, tensor in named.items()
     }
 
 
-def _of_captured(captured: CapturedResponse) -> ResponseInfo:
-    return ResponseInfo(
-        captured.name, _dtype(captured.tensor), (None, *captured.tensor.shape[1:]), captured.layer
-    )
-
-
-def _of_input(name: str, tensor: torch.Tensor) -> ResponseInfo:
-    layer = LayerInfo(name, LayerKind.PLACEHOLDER, "input")
-    return ResponseInfo(name, _dtype(tensor), (None, *tensor.shape[1:]), layer)
+def _info(name: str, tensor: torch.Tensor, layer: LayerInfo) -> ResponseInfo:
+    dtype = np.dtype(getattr(np, dtype_name(tensor.dtype), np.float32))
+    return ResponseInfo(name, dtype, (None, *tensor.shape[1:]), layer)
 
 
 def _of_module(name: str, module: nn.Module) -> ResponseInfo:
     layer = LayerInfo(name, module_kind(module), type(module).__name__)
     return ResponseInfo(name, None, None, layer)
-
-
-def _dtype(tensor: torch.Tensor) -> np.dtype[Any]:
-    """NumPy's dtype of the same name; float32 where NumPy has none."""
-    return np.dtype(getattr(np, dtype_name(tensor.dtype), np.float32))

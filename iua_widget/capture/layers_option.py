@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,14 +14,14 @@ from torch.overrides import resolve_name
 
 from iua_widget.capture.activations import (
     ACTIVATION_FUNCTIONS,
+    function_kind,
     function_name,
     is_activation,
     module_kind,
 )
-from iua_widget.capture.choices import ByFunction, ByKind, ByName, ByResponse, Choice
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.refusals import wrapped_in
-from iua_widget.common.layer_names import matches
+from iua_widget.common.layer_names import base_of, matches
 from iua_widget.common.words import named, nearest
 from iua_widget.errors import LayerSelectionError
 from iua_widget.sources.response_info import LayerKind
@@ -29,6 +30,137 @@ _NAMESPACES: Final = (nn.functional, torch, torch.Tensor, torch.special)
 _NAMESPACE: Final = re.compile(r"^(torch\.)?((nn\.)?functional\.|F\.|Tensor\.|special\.)?")
 _CALL_OR_PART: Final = re.compile(r"(:[\d*?]+)?((\[[^\[\]]*\])+\*?)?$")
 """What follows a module's name in a response's: the second call, a part of the output."""
+
+_PARTS: Final = re.compile(r"(\[[^\[\]]*\])+$")
+_NUMBERED: Final = re.compile(r":[\d*?\[]")
+_IN_PLACE: Final = re.compile(r"(?<=[^/_])_+(?=$|[:\[])")
+"""What `function_name` leaves out of a function's name: ``scatter_`` is ``scatter``."""
+
+
+class Choice:
+    """Calls of some modules: those of a class, one module, or what a predicate takes.
+
+    Parameters
+    ----------
+    text : str
+        The entry as the user wrote it, for messages.
+    modules : iterable of int
+        Ids of the modules whose calls it may mean.
+
+    Attributes
+    ----------
+    any_function : bool
+        Whether it may mean functions that are no activations.
+    needs_run : bool
+        Whether only a run can tell that it means nothing.
+    seen : bool
+        Whether a response has been captured for it.
+    """
+
+    any_function = False
+    needs_run = False
+
+    def __init__(self, text: str, modules: Iterable[int]) -> None:
+        self.text = text
+        self.modules = set(modules)
+        self.seen = False
+
+    @property
+    def names_call(self) -> bool:
+        """Whether it may mean a single call by its number."""
+        return False
+
+    def wants_call(self, module: nn.Module, response: str) -> bool:  # noqa: ARG002
+        """Whether a response of a module's call is wanted."""
+        return id(module) in self.modules
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        """Whether a response of a function is wanted; `inside` a module that is an activation."""
+        return False
+
+
+class _WithActivations(Choice):
+    """Calls of some modules, and of every activation function: the default, and everything."""
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        return name in ACTIVATION_FUNCTIONS and not inside
+
+
+class _ByName(Choice):
+    """A name or glob; of a module with several names, the calls by a name that matches.
+
+    A glob means the calls of activation functions, too, as `response_infos` lists them.
+    """
+
+    def __init__(self, text: str, modules: Iterable[int], names: ModuleNames) -> None:
+        super().__init__(text, modules)
+        self._names = names
+
+    def wants_call(self, module: nn.Module, response: str) -> bool:
+        if not super().wants_call(module, response):
+            return False
+        return len(self._names.of(module)) == 1 or matches(self.text, base_of(response))
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:
+        wanted = not inside and name in ACTIVATION_FUNCTIONS
+        return wanted and fnmatch.fnmatchcase(base_of(response), self.text)
+
+
+class _ByFunction(Choice):
+    """Every call of one function of PyTorch, whoever calls it."""
+
+    any_function = True
+    needs_run = True
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text, ())
+        self._name = name
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        return name == self._name
+
+
+class _ByKind(Choice):
+    """A `LayerKind`, of modules and of functions."""
+
+    needs_run = True
+
+    def __init__(self, kind: LayerKind, modules: Iterable[int]) -> None:
+        super().__init__(f"LayerKind.{kind.name}", modules)
+        self._kind = kind
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        return not inside and function_kind(name) is self._kind
+
+
+class _ByResponse(Choice):
+    """A name or glob that goes beyond modules: a function, one call, or a part of an output."""
+
+    needs_run = True
+
+    def __init__(self, text: str, modules: Iterable[int]) -> None:
+        super().__init__(text, modules)
+        self.any_function = "/" in text
+        self._pattern = _IN_PLACE.sub("", text)
+
+    @property
+    def names_call(self) -> bool:
+        return _NUMBERED.search(self.text) is not None
+
+    def wants_call(self, module: nn.Module, response: str) -> bool:
+        return super().wants_call(module, response) and self._matches(response)
+
+    def wants_function(self, name: str, response: str, *, inside: bool) -> bool:  # noqa: ARG002
+        of = base_of(response)
+        return self.any_function and (self._matches(response) or self._matches(of))
+
+    def _matches(self, response: str) -> bool:
+        brackets_literal = self._pattern.replace("[", "[[]")
+        return any(
+            matches(pattern, candidate)
+            for candidate in (response, _PARTS.sub("", response))
+            for pattern in (self._pattern, brackets_literal)
+        )
 
 
 class LayersOption:
@@ -63,6 +195,14 @@ class LayersOption:
     def may_call_functions(self) -> bool:
         """Whether a module may call an activation as a function."""
         return not all(map(_calls_no_function, self.modules.values()))
+
+    def everything(self) -> Choice:
+        """All modules and activation functions."""
+        return _WithActivations("everything", self.modules)
+
+    def default(self) -> Choice:
+        """The outputs of activations, modules and functions."""
+        return _WithActivations("activations", self.activations)
 
     def choices(self, layers: Any) -> list[Choice]:
         """One choice for each entry of `layers`.
@@ -100,7 +240,7 @@ class LayersOption:
             return self._by_name(entry)
         kind = LayerKind.of(entry)
         if kind is not None:
-            return ByKind(kind, (k for k, m in modules.items() if module_kind(m) is kind))
+            return _ByKind(kind, (k for k, m in modules.items() if module_kind(m) is kind))
         if isinstance(entry, type):
             if not issubclass(entry, nn.Module):
                 message = (
@@ -121,7 +261,7 @@ class LayersOption:
                 raise LayerSelectionError(message)
             return Choice(self._names.of(entry)[0], [id(entry)])
         if callable(entry) and (overridable := resolve_name(entry)):
-            return ByFunction(overridable, function_name(entry))
+            return _ByFunction(overridable, function_name(entry))
         if callable(entry):
             return self._found(self._by_predicate(entry))
         message = (
@@ -138,14 +278,14 @@ class LayersOption:
         if exact or not (of_base and base != entry):
             found = exact or self._globbed(entry)
             if found:
-                return ByName(entry, found, self._names)
+                return _ByName(entry, found, self._names)
         of_base = of_base or self._globbed(base)
         if "/" in entry or (base != entry and of_base):
-            return ByResponse(entry, of_base)
+            return _ByResponse(entry, of_base)
         if entry not in self.hidden and (function := _function_of(entry)):
-            return ByFunction(repr(entry), function)
+            return _ByFunction(repr(entry), function)
         if any(matches(entry, name) for name in self._possible_functions()):
-            return ByName(entry, (), self._names)
+            return _ByName(entry, (), self._names)
         if entry in self.hidden:
             message = (
                 f"layers={entry!r} is inside a ScriptModule, which cannot be watched from outside. "

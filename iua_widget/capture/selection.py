@@ -8,9 +8,8 @@ from typing import Any
 from torch import nn
 
 from iua_widget.capture.activations import ACTIVATION_FUNCTIONS, function_kind, is_recurrent
-from iua_widget.capture.choices import Choice, WithActivations
 from iua_widget.capture.expert_modules import may_have_experts
-from iua_widget.capture.layers_option import LayersOption
+from iua_widget.capture.layers_option import Choice, LayersOption
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.sequences import time_major
 from iua_widget.common.words import named
@@ -57,9 +56,9 @@ class Selection:
         self.watchable = list(option.modules.values())
         self.activations = option.activations
         if everything:
-            self._choices: list[Choice] = [WithActivations("everything", option.modules)]
+            self._choices = [option.everything()]
         elif layers is None:
-            self._choices = [WithActivations("activations", self.activations)]
+            self._choices = [option.default()]
             if not self.activations and not option.may_call_functions:
                 raise self._no_activation(at_once=True)
         else:
