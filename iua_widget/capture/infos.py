@@ -25,7 +25,6 @@ from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.shadow import Shadow
-from iua_widget.capture.watched_model import place
 from iua_widget.common.tensors import dtype_name
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.options import CallsOption, SourceOptions
@@ -107,7 +106,7 @@ def _without_computing(
     """Watch a copy of the model that has shapes but no values."""
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     batch = torch.utils._pytree.tree_map_only(  # noqa: SLF001
-        torch.Tensor, fake.from_tensor, _read(model, example)
+        torch.Tensor, fake.from_tensor, read_batch(example, 0, model).batch
     )
     attributes = [value for module in model.modules() for value in vars(module).values()]
     values = [*model.parameters(), *model.buffers(), *attributes]
@@ -120,7 +119,7 @@ def _without_computing(
 def _by_one_batch(model: nn.Module, example: Any, forward: Forward, calls: Calls) -> ResponseInfos:
     shadow = Shadow(model)
     with OwnRandomness().window(), shadow.batch():
-        return _watched(model, _read(model, example), forward, calls, shadow)
+        return _watched(model, read_batch(example, 0, model).batch, forward, calls, shadow)
 
 
 @contextmanager
@@ -131,11 +130,6 @@ def _silenced(log: logging.Logger) -> Iterator[None]:
         yield
     finally:
         log.disabled = before
-
-
-def _read(model: nn.Module, example: Any) -> Any:
-    device, dtype = place(model)
-    return read_batch(example, 0, device=device, dtype=dtype).batch
 
 
 def _watched(

@@ -50,14 +50,18 @@ def count_probes(batch: Any, axis: int = 0) -> int | None:
     return next(sizes, None)
 
 
-def read_batch(
-    batch: Any,
-    number: int,
-    *,
-    device: torch.device | None,
-    dtype: torch.dtype | None,
-    axis: int = 0,
-) -> Inputs:
+def placement(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
+    """Where a model's inputs go: the device of its first parameter or buffer, and its precision."""
+    device: torch.device | None = None
+    for group in (model.parameters(), model.buffers()):
+        for tensor in group:
+            device = device or tensor.device
+            if tensor.is_floating_point():
+                return device, tensor.dtype
+    return device, None
+
+
+def read_batch(batch: Any, number: int, model: nn.Module, axis: int = 0) -> Inputs:
     """Make tensors of a batch's arrays, and move it to the model.
 
     Parameters
@@ -65,9 +69,8 @@ def read_batch(
     batch : Any
     number : int
         For the error.
-    device : torch.device or None
-    dtype : torch.dtype or None
-        Of the model's parameters: what floating arrays become. Tensors keep theirs.
+    model : torch.nn.Module
+        Floating arrays get the dtype of its parameters; tensors keep theirs.
     axis : int
         Which axis counts the probes.
 
@@ -82,7 +85,7 @@ def read_batch(
             f"or a mapping of keyword arguments; got {type(batch).__name__}."
         )
         raise ProducerError(message, batch=number)
-    moved = _moved(batch, device, dtype, number)
+    moved = _moved(batch, *placement(model), number)
     probes = count_probes(moved, axis)
     if probes is None:
         probes = len(batch) if isinstance(batch, Sized) and not _is_plain(batch) else 1

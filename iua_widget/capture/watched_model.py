@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
 
 from iua_widget.capture.batch_masks import batch_masks
 from iua_widget.capture.calls import Calls
 from iua_widget.capture.captured_response import CapturedResponse
 from iua_widget.capture.findings import Findings, RepeatBatch
 from iua_widget.capture.forward_watcher import ForwardWatcher
-from iua_widget.capture.inputs import Inputs, arguments, first_probes, read_batch, text_length
+from iua_widget.capture.inputs import (
+    Inputs,
+    arguments,
+    first_probes,
+    placement,
+    read_batch,
+    text_length,
+)
 from iua_widget.capture.left_out import LeftOut
 from iua_widget.capture.mask_layout import MaskLayout
 from iua_widget.capture.names import ModuleNames
@@ -165,8 +171,7 @@ class WatchedModel:
         self, batch: Any, number: int, record: Record, left: int | None, *, functions: bool
     ) -> int:
         masks = self._masks(batch, number)
-        device, dtype = place(self._model)
-        inputs = read_batch(batch, number, device=device, dtype=dtype, axis=self._probe_axis)
+        inputs = read_batch(batch, number, self._model, self._probe_axis)
         if left is not None and inputs.probes > left:
             inputs = first_probes(inputs, left, self._probe_axis)
             masks = masks.rows(inputs.probes)
@@ -180,7 +185,7 @@ class WatchedModel:
         left_out = self._left_out if functions and self._selection.default else None
         functions = functions or self._findings.functions or self._calls.need_functions
         if functions and masks.both_ways and inputs.probes > 1:
-            again = read_batch(batch, number, device=device, dtype=dtype, axis=self._probe_axis)
+            again = read_batch(batch, number, self._model, self._probe_axis)
             self._learn_layout(again, inputs.probes - 1, masks, number)
         watcher = self._watch(inputs, number, take, masks, functions=functions, left_out=left_out)
         if watcher.failure is not None:
@@ -241,7 +246,7 @@ class WatchedModel:
                 args, kwargs = arguments(self._model, inputs.batch, number)
                 self._shadow.model(*args, **kwargs)
         except (RuntimeError, TypeError) as error:
-            hint = _hint(str(error), inputs, place(self._model)[1])
+            hint = _hint(str(error), inputs, placement(self._model)[1])
             if not hint:
                 raise
             message = (
@@ -254,17 +259,6 @@ class WatchedModel:
         if self._options.mask is not None:
             return asked_masks(self._options.mask, batch, number)
         return batch_masks(batch, self._names, number)
-
-
-def place(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
-    """Where a model's inputs go: the device of its first parameter or buffer, and its precision."""
-    device: torch.device | None = None
-    for group in (model.parameters(), model.buffers()):
-        for tensor in group:
-            device = device or tensor.device
-            if tensor.is_floating_point():
-                return device, tensor.dtype
-    return device, None
 
 
 def _hint(message: str, inputs: Inputs, dtype: torch.dtype | None) -> str:
