@@ -107,7 +107,7 @@ def test_a_batch_size_that_is_none_is_refused(batch_size: object) -> None:
         ([], "gave no batch"),
         (lambda _: iter(()), "gave no batch"),
         ([{}], "gave no batch with a response"),
-        (lambda _: 3, "gave int, which cannot be iterated"),
+        (lambda _: 3, "must give an iterable of batches, .* got int"),
         (lambda a, b: (a, b), r"\(a, b\) cannot be called as producer\(batch_size\)"),
         ([np.zeros((3, 4))], "batch 0 is a ndarray, not a mapping.*IUAWidget\\(model, loader\\)"),
         ([(np.zeros(3), 1)], r"batch 0 is a tuple of \(ndarray, int\)"),

@@ -29,7 +29,7 @@ class LayerKind(enum.Enum):
     Examples
     --------
     >>> LayerKind.CONV_2D, LayerKind.DENSE
-    (<LayerKind.CONV_2D: 2002>, <LayerKind.LINEAR: 1000>)
+    (<LayerKind.CONV_2D: 2001>, <LayerKind.LINEAR: 1000>)
     """
 
     UNKNOWN = 0
