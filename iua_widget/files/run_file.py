@@ -20,6 +20,7 @@ from iua_widget.files.container import Container, write_container
 from iua_widget.options import CountOptions
 from iua_widget.run.run import Run
 from iua_widget.sources.position import Position
+from iua_widget.tally.store import STATES
 from iua_widget.tally.tally import Tally, TallyState
 from iua_widget.tally.unit_counts import COUNTER_DTYPES
 from iua_widget.tolerances import DEFAULT_TAU, Stops, Tolerances
@@ -36,7 +37,7 @@ _FLUSHED: Final = 1e-30
 """What a sum may lack where threads of PyTorch's flush small numbers to zero."""
 
 _LITTLE: Final = {f"uint{8 * width}": np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
-_INT64, _FLOAT64 = np.dtype("<i8"), np.dtype("<f8")
+_INT64: Final = np.dtype("<i8")
 
 
 def write_run(path: Path, run: Run) -> None:
@@ -342,19 +343,20 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         container.require(holds, f"{what} of layer {layer.text('name')!r} cannot be")
 
     counter = _LITTLE[layer.one_of("counter", tuple(np.dtype(d).name for d in COUNTER_DTYPES))]
-    read = container.array
-    arrays = {"counts": read(prefix + "counts", counter, (units, len(columns)))}
-    for key in ("abs_sum", "square_sum", "abs_max"):
-        arrays[key] = read(prefix + key, _FLOAT64, (units,))
-    bins = _LITTLE[np.min_scalar_type(top + 1).name]
-    arrays["highest_bin"] = read(prefix + "highest_bin", bins, (units,))
-    for key in ("inactive_sum", "square_low", "square_high"):
-        arrays[key] = read(prefix + key, _INT64, (top + 1,))
-    if layer.flag("non_finite"):
-        for key in ("nan_count", "infinite_count"):
-            arrays[key] = read(prefix + key, _INT64, (units,))
+    as_narrow = {"counts": counter, "highest_bin": _LITTLE[np.min_scalar_type(top + 1).name]}
+    lengths = {"units": units, "columns": len(columns), "stops": top + 1}
+    non_finite = layer.flag("non_finite")
+    arrays = {
+        state.name: container.array(
+            prefix + state.name,
+            as_narrow.get(state.name, np.dtype(state.dtype).newbyteorder("<")),
+            tuple(lengths[axis] for axis in state.axes),
+        )
+        for state in STATES
+        if non_finite or not state.optional
+    }
     if inactive_at is not None:
-        arrays["inactive"] = read(prefix + "inactive", _INT64, (facts["probes"],))
+        arrays["inactive"] = container.array(prefix + "inactive", _INT64, (facts["probes"],))
     state = TallyState(facts, {key: _native(array) for key, array in arrays.items()})
     kept_at = None if inactive_at is None else stops.values.index(inactive_at)
     fault = _fault(state, units, kept_at)

@@ -28,14 +28,26 @@ _SHOWS: Final = 0.1
 _OF_ONE: Final = "In one of the merged runs: "
 
 
-def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[str]:
-    """Notes on what was counted: one sentence or two each, for all layers concerned.
+def vanishing_notes(tallies: Mapping[str, Tally], atol: float) -> list[str]:
+    """A note where the absolute tolerance is zero in the precision of a layer's responses."""
+    if not atol or np.float16(atol):
+        return []
+    tiny = [name for name, tally in tallies.items() if "float16" in tally.dtypes]
+    if not tiny:
+        return []
+    note = (
+        f"atol={atol:g} is below the smallest float16 (6e-8) and rounds to 0 there: "
+        f"{named(tiny)} counted at exact zero."
+    )
+    return [note]
+
+
+def tally_notes(tallies: Mapping[str, Tally], inputs: int) -> list[str]:
+    """Notes on what was counted, whatever the tolerances: one sentence or two each.
 
     Parameters
     ----------
     tallies : mapping of str to Tally
-    atol : float
-        The absolute tolerance on show.
     inputs : int
         Inputs counted.
 
@@ -48,11 +60,6 @@ def tally_notes(tallies: Mapping[str, Tally], atol: float, inputs: int) -> list[
         return [name for name, tally in tallies.items() if concerns(tally)]
 
     notes = []
-    if tiny := where(lambda tally: vanishes(atol, tally)):
-        notes.append(
-            f"atol={atol:g} is below the smallest float16 (6e-8) and rounds to 0 there: "
-            f"{named(tiny)} counted at exact zero."
-        )
     if missed := where(lambda tally: tally.mask_missed):
         notes.append(
             f"The padding mask has another shape than the positions of {named(missed)}, where "
@@ -184,8 +191,3 @@ def _idle_experts(tallies: Mapping[str, Tally]) -> list[str]:
 
 def _counts_items(tally: Tally) -> bool:
     return tally.plan.choice != "token" and not tally.masked
-
-
-def vanishes(atol: float, tally: Tally) -> bool:
-    """Whether a tolerance above zero is zero in the precision of a layer's responses."""
-    return atol > 0 and "float16" in tally.dtypes and not np.float16(atol)

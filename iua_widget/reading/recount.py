@@ -10,8 +10,9 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.errors import ProducerError
-from iua_widget.reading.statistics import locate_counts
+from iua_widget.reading.statistics import deviation, locate_counts
 from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
+from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
 
@@ -36,26 +37,24 @@ class LayerRecount:
     counts : numpy.ndarray of int64, shape (units,)
         Probes on which each unit was inactive.
     probes : int
-    inactive_sum, inactive_square_sum : int
-        Sums over the probes of the number of inactive units, and of its square.
+    moments : ProbeMoments
+        Sums over the probes of the number of inactive units, of one column.
     """
 
     thresholds: np.ndarray
     counts: np.ndarray
     probes: int = 0
-    inactive_sum: int = 0
-    inactive_square_sum: int = 0
+    moments: ProbeMoments = field(default_factory=lambda: ProbeMoments(1))
 
     @property
     def mean(self) -> float:
         """Mean number of inactive units on one probe; NaN without one."""
-        return self.inactive_sum / (self.probes or np.nan)
+        return int(self.moments.inactive_sum[0]) / (self.probes or np.nan)
 
     @property
     def std(self) -> float:
         """Population standard deviation of it."""
-        spread = self.probes * self.inactive_square_sum - self.inactive_sum**2
-        return float(np.sqrt(float(spread))) / (self.probes or np.nan)
+        return float(deviation(self.moments, self.probes)[0])
 
     def classify(self, values: np.ndarray) -> BatchRecount:
         """Count a batch, arranged as `arrange` does it, without adding it yet."""
@@ -77,8 +76,7 @@ class LayerRecount:
         """Add a batch that was classified."""
         self.counts += batch.counts
         self.probes += len(batch.per_probe)
-        self.inactive_sum += int(batch.per_probe.sum())
-        self.inactive_square_sum += sum(count * count for count in batch.per_probe.tolist())
+        self.moments.add(batch.per_probe[:, None])
 
 
 @dataclass

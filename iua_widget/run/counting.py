@@ -209,7 +209,7 @@ class Counting:
             inputs = run.probes + probes
             run.budget.fit(run.tallies, batches, inputs=inputs, total=self._source.total)
             run.tallies = self._counted(batches)
-            run.recount = None  # it lacks these probes
+            run.recount = run.tally_notes = None  # they lack these probes
             run.probes = inputs
             run.source_notes = self._notes()
             self.position.counted(probes)

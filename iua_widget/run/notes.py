@@ -6,7 +6,7 @@ from typing import Final
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.words import named
-from iua_widget.reading.notes import tally_notes, zero_notes
+from iua_widget.reading.notes import tally_notes, vanishing_notes, zero_notes
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
 
@@ -23,7 +23,10 @@ def notes_at(run: Run, atol: float) -> list[str]:
         notes = run.kept_notes
         if len(run.weights) > 1:
             notes.append(OTHER_WEIGHTS)
-        notes += tally_notes(run.tallies, atol, run.probes)
+        notes += vanishing_notes(run.tallies, atol)
+        if run.tally_notes is None:
+            run.tally_notes = tally_notes(run.tallies, run.probes)
+        notes += run.tally_notes
         thinned = [name for name, tally in run.tallies.items() if tally.thinned]
         return [*notes, _thinned_note(run, thinned)] if thinned else notes
 

@@ -48,6 +48,8 @@ class Run:
         What it broke off with.
     recount : Recount or None
         The last one, unless more has been counted since.
+    tally_notes : list of str or None
+        What the counts tell whatever the tolerances, once it was asked for since the last batch.
     lock : TurnLock
         Taken while a batch is counted: take it to read several of these of the same moment.
 
@@ -69,6 +71,7 @@ class Run:
         self.weights: list[str] = []
         self.failure: Failure | None = None
         self.recount: Recount | None = None
+        self.tally_notes: list[str] | None = None
         self.lock = TurnLock()
 
     @property
