@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from iua_widget.iua import IUA
     from iua_widget.reading.presets import PRESETS, Preset
     from iua_widget.reading.results import LayerResult, Reading
-    from iua_widget.sources.response_info import LayerKind, ResponseInfo
-    from iua_widget.tolerances import default_stops
+    from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
+    from iua_widget.tolerances import Tolerances, default_stops
     from iua_widget.widget.widget import IUAWidget
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "IUAError",
     "IUAWarning",
     "IUAWidget",
+    "LayerInfo",
     "LayerKind",
     "LayerResult",
     "LayerSelectionError",
@@ -60,7 +61,9 @@ __all__ = [
     "ProducerError",
     "Reading",
     "ResponseInfo",
+    "ResponseInfos",
     "ToleranceError",
+    "Tolerances",
     "TorchModel",
     "UnitsError",
     "__version__",
@@ -76,6 +79,7 @@ _HOMES = {
     "IUAError": "errors",
     "IUAWarning": "errors",
     "IUAWidget": "widget.widget",
+    "LayerInfo": "sources.response_info",
     "LayerKind": "sources.response_info",
     "LayerResult": "reading.results",
     "LayerSelectionError": "errors",
@@ -86,7 +90,9 @@ _HOMES = {
     "ProducerError": "errors",
     "Reading": "reading.results",
     "ResponseInfo": "sources.response_info",
+    "ResponseInfos": "sources.response_info",
     "ToleranceError": "errors",
+    "Tolerances": "tolerances",
     "TorchModel": "capture.model",
     "UnitsError": "errors",
     "default_stops": "tolerances",

@@ -17,12 +17,14 @@ from iua_widget.files.run_file import read_run, write_run
 from iua_widget.memory.plan import plan_table
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
 from iua_widget.reading.results import LayerResult, Reading, read_layer
+from iua_widget.reading.show import CHART, TABLE, show
 from iua_widget.run.failure import partial_kept
 from iua_widget.run.loop import recount
 from iua_widget.run.merge import merged, weights_differ
 from iua_widget.run.notes import OTHER_WEIGHTS, all_notes
 from iua_widget.run.open import open_source
 from iua_widget.run.progress import drive
+from iua_widget.run.read import read
 from iua_widget.run.run import Run
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 
@@ -37,7 +39,9 @@ class IUA:
     ``abs(x) <= atol + rtol * scale``; with scale ``"zero"`` that is ``numpy.isclose(x, 0)``, and
     the figures are DNIKit's.
 
-    Reading is safe while another thread counts: what is read is always of whole batches.
+    It is read like a mapping of layer to result: ``iua["relu"]``, ``len(iua)``, ``"relu" in iua``
+    and ``for layer in iua``. Reading is safe while another thread counts: what is read is always
+    of whole batches.
 
     Parameters
     ----------
@@ -67,13 +71,15 @@ class IUA:
     Raises
     ------
     ToleranceError
-        If a tolerance is negative, NaN, infinite or not a number, or the scale is unknown.
+        If a tolerance or a stop is no finite number, zero or more, or there is no such scale: give
+        one of those that the message names.
     UnitsError
-        If the choice of units is unknown.
+        If there is no such choice of units, or axis 0 is to count the channels: it counts the
+        probes.
     EngineError
-        If there is no such engine.
+        If there is no such engine, or not here: leave `engine` out.
     MemoryBudgetError
-        If `memory` is no amount of memory.
+        If `memory` is no amount of memory: write ``"2 GiB"``, or a number of bytes.
 
     References
     ----------
@@ -83,7 +89,7 @@ class IUA:
     --------
     >>> import numpy as np
     >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
-    >>> iua.results["relu"].mean_inactive
+    >>> iua["relu"].mean_inactive
     1.5
     >>> iua.at(atol=0.5).results["relu"].dead
     2
@@ -96,8 +102,8 @@ class IUA:
     class VisType:
         """What `IUA.show` makes."""
 
-        CHART: Final = "chart"
-        TABLE: Final = "table"
+        CHART: Final = CHART
+        TABLE: Final = TABLE
 
     @known_arguments_only
     def __init__(
@@ -277,15 +283,21 @@ class IUA:
         Raises
         ------
         ToleranceError
-            If a tolerance cannot be used.
+            If a tolerance or a stop cannot be used: give a finite number, zero or more.
         LayerSelectionError
-            If `layers` matches nothing in the model, or nothing that it calls.
+            If `layers` matches nothing in the model, or nothing that it calls: `response_infos`
+            lists what there is.
         UnitsError
-            If `units` or `channel_axis` is unknown, or does not fit.
+            If `units` or `channel_axis` is unknown, or does not fit a layer, which the message
+            names.
         EngineError
-            If there is no such engine, or not here.
+            If there is no such engine, or not here: leave `engine` out.
         MemoryBudgetError
-            If `memory` is no amount of memory, or does not do for three stops a layer.
+            If `memory` is no amount of memory, or does not do for three stops a layer: give more,
+            count by channel, or choose fewer layers.
+        FileError
+            If `resume` names a file that cannot be written, or cannot be the beginning of this
+            run: use the settings it was counted with, or another file.
         ProducerError
             If the stream breaks off, changes its layers or shapes, gives something that is not
             numeric, or gives no batch, or if the model is of a sort that cannot be watched. Its
@@ -414,10 +426,21 @@ class IUA:
     def results(self) -> Mapping[str, LayerResult]:
         """Each layer's result at the tolerances given to `introspect`, as in DNIKit.
 
+        Returns
+        -------
+        mapping of str to LayerResult
+            In the order of the network.
+
         Raises
         ------
         NoProbesError
-            If no probe has been counted.
+            If no probe has been counted: see `at`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> IUA.introspect({"relu": np.array([[0.0, 0.5]])}).results["relu"].inactive
+        [1]
         """
         return self.at().results
 
@@ -453,9 +476,11 @@ class IUA:
         Raises
         ------
         ToleranceError
-            If a tolerance is negative, NaN, infinite or not a number, or the scale is unknown.
+            If a tolerance is no finite number, zero or more, or there is no such scale: give one
+            of those that the message names.
         NoProbesError
-            If no probe has been counted.
+            If no probe has been counted; where the run broke off, the message and the cause of the
+            error say why.
 
         Examples
         --------
@@ -468,7 +493,7 @@ class IUA:
         (False, array([1]), array([2]))
         """
         given = {"atol": atol, "rtol": rtol, "scale": scale, "dead_at": dead_at, "tau": tau}
-        return _read(self._run, self.tolerances.but(**given))
+        return read(self._run, self.tolerances.but(**given))
 
     @known_arguments_only
     def recount(
@@ -538,7 +563,7 @@ class IUA:
         )
         source = open_source(producer, loader, options)
         drive(recount(self._run, source, tolerances), source, progress=progress)
-        return _read(self._run, tolerances)
+        return read(self._run, tolerances)
 
     @known_arguments_only
     def units(
@@ -572,9 +597,18 @@ class IUA:
         Raises
         ------
         LayerSelectionError
-            If there is no such layer.
+            If there is no such layer: the message has the names that come nearest.
         ToleranceError, NoProbesError
             As in `at`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> iua.units("relu")[["unit", "inactive count", "dead"]]
+           unit  inactive count   dead
+        0     0               2   True
+        1     1               1  False
         """
         from iua_widget.reading.tables import unit_table
 
@@ -612,7 +646,7 @@ class IUA:
         Raises
         ------
         LayerSelectionError
-            If there is no such layer.
+            If there is no such layer: the message has the names that come nearest.
         ToleranceError, NoProbesError
             As in `at`.
 
@@ -682,9 +716,10 @@ class IUA:
         Raises
         ------
         TypeError, ValueError
-            If `n` is no number of units, or units cannot be ranked by `by`.
+            If `n` is no number of units, or units cannot be ranked by `by`: the message says by
+            what they can.
         LayerSelectionError
-            If a name or glob matches no layer.
+            If a name or glob matches no layer: `layers` of the result has the names.
         ToleranceError, NoProbesError
             As in `at`.
 
@@ -711,7 +746,24 @@ class IUA:
         return worst_table(tallies, at, worst, by=by, positions=positions)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The layer table at the tolerances of `results`: see `Reading.to_pandas`."""
+        """The layer table at the tolerances of `results`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a layer: see `Reading.to_pandas`.
+
+        Raises
+        ------
+        NoProbesError
+            If no probe has been counted: see `at`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> IUA.introspect({"relu": np.array([[0.0, 0.5]])}).to_pandas()["dead units"].tolist()
+        [1]
+        """
         return self.at().to_pandas()
 
     def merge(*iuas: IUA) -> IUA:
@@ -732,7 +784,8 @@ class IUA:
         Raises
         ------
         MergeError
-            If they cannot be one run, saying how they differ.
+            If they cannot be one run: the message says how they differ. Count all with the same
+            layers, `units`, `stops` and `atol`.
 
         Warns
         -----
@@ -782,7 +835,7 @@ class IUA:
         Raises
         ------
         FileError
-            If it cannot be written there.
+            If it cannot be written there: the message says why.
 
         Examples
         --------
@@ -808,11 +861,28 @@ class IUA:
         engine : {"auto", "cpu", "device", "reference"}
             What counts from here on.
 
+        Returns
+        -------
+        IUA
+            Equal to what was saved, but for the last recount.
+
         Raises
         ------
         FileError
             If the file is not there, is truncated, altered, of a newer version, or was not written
-            by `save`.
+            by `save`: save it anew, or update iua_widget.
+        EngineError
+            If there is no such engine, or not here: leave `engine` out.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     loaded = IUA.load(iua.save(f"{folder}/run.iua"))
+        >>> loaded["relu"].dead
+        1
         """
         return iua_of(read_run(as_path(path), engine))
 
@@ -867,17 +937,7 @@ class IUA:
             )
             raise TypeError(message)
         reading = iua.at() if isinstance(iua, IUA) else iua
-        if vis_type == IUA.VisType.TABLE:
-            return reading.to_pandas(response_names)
-        if vis_type == IUA.VisType.CHART:
-            from iua_widget.reading.charts import heatmaps
-
-            return heatmaps(reading, response_names)
-        message = (
-            f"vis_type is {vis_type!r}, and must be IUA.VisType.TABLE ('table') or "
-            "IUA.VisType.CHART ('chart')."
-        )
-        raise ValueError(message)
+        return show(reading, vis_type, response_names)
 
     @known_arguments_only
     def plot(self, response_names: str | Iterable[str] | None = None) -> Any:
@@ -941,13 +1001,3 @@ def iua_of(run: Run) -> IUA:
 def run_of(iua: IUA) -> Run:
     """The run that an `IUA` reads."""
     return iua._run  # noqa: SLF001
-
-
-def _read(run: Run, tolerances: Tolerances) -> Reading:
-    """All layers of a run at some tolerances."""
-    with run.being_read():
-        results = {
-            name: read_layer(tally, tolerances, run.recounted(name, tolerances))
-            for name, tally in run.tallies.items()
-        }
-    return Reading(results, tolerances)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 from iua_widget.common.words import did_you_mean
@@ -85,7 +84,40 @@ _ALL: Final = (
     ),
 )
 
-PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({preset.name: preset for preset in _ALL})
+
+class Presets(Mapping[str, Preset]):
+    """Tolerances by name, in the order of the page: ``iua.at(**PRESETS["SAE"].settings)``.
+
+    Examples
+    --------
+    >>> list(PRESETS)[:3]
+    ['exact zero', 'DNIKit', 'SAE']
+    >>> PRESETS["SAE"].settings
+    {'rtol': 0.0, 'atol': 1e-06}
+    """
+
+    def __init__(self, presets: Iterable[Preset]) -> None:
+        self._presets = {preset.name: preset for preset in presets}
+
+    def __getitem__(self, name: str) -> Preset:
+        return self._presets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._presets)
+
+    def __len__(self) -> int:
+        return len(self._presets)
+
+    def __repr__(self) -> str:
+        names = max(map(len, self)) + 2
+        formulas = max(len(preset.formula) for preset in self.values()) + 2
+        return "\n".join(
+            f"{preset.name:{names}}{preset.formula:{formulas}}{preset.source}"
+            for preset in self.values()
+        )
+
+
+PRESETS: Final = Presets(_ALL)
 """All presets by name, in the order of the page."""
 
 

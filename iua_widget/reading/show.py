@@ -1,0 +1,33 @@
+"""A reading as a table or as charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from iua_widget.common.words import did_you_mean
+from iua_widget.reading.results import Reading
+
+TABLE: Final = "table"
+CHART: Final = "chart"
+
+
+def show(reading: Reading, vis_type: str, response_names: str | Iterable[str] | None) -> Any:
+    """Make a DataFrame or heatmaps: see `IUA.show`.
+
+    Raises
+    ------
+    ValueError
+        If `vis_type` is neither.
+    """
+    if vis_type == TABLE:
+        return reading.to_pandas(response_names)
+    if vis_type == CHART:
+        from iua_widget.reading.charts import heatmaps
+
+        return heatmaps(reading, response_names)
+    message = (
+        f"vis_type is {vis_type!r}, and must be IUA.VisType.TABLE ('table') or "
+        f"IUA.VisType.CHART ('chart').{did_you_mean(vis_type, (TABLE, CHART))}"
+    )
+    raise ValueError(message)
