@@ -18,7 +18,7 @@ from iua_widget.errors import ProducerError
 Status = Literal["idle", "running", "paused", "stopped", "done", "failed"]
 
 _EXIT_PATIENCE = 5.0
-_begun: WeakSet[Run] = WeakSet()
+_begun: WeakSet[BackgroundRun] = WeakSet()
 
 
 @atexit.register
@@ -51,11 +51,14 @@ class Progress:
         To be counted, where known.
     elapsed : float
         Seconds spent running, pauses left out.
+    before : int
+        Counted before, by the run that this one continues.
     """
 
     probes: int
     total: int | None
     elapsed: float
+    before: int = 0
 
     @property
     def rate(self) -> float | None:
@@ -67,10 +70,10 @@ class Progress:
         """Seconds left at this rate; None where the total or the rate is not known."""
         if self.total is None or self.rate is None:
             return None
-        return max(self.total - self.probes, 0) / self.rate
+        return max(self.total - self.before - self.probes, 0) / self.rate
 
 
-class Run:
+class BackgroundRun:
     """Drives a generator of batches, one step at a time, between which it can be held or ended.
 
     Parameters
@@ -79,6 +82,8 @@ class Run:
         Gives the generator: each step counts one batch and yields its probes.
     total : callable, optional
         Gives the probes to come, where known.
+    before : int
+        Probes counted before, by the run that this one continues.
     on_step : callable, optional
         Called after each step, on the run's thread.
     on_status : callable, optional
@@ -94,7 +99,7 @@ class Run:
 
     Examples
     --------
-    >>> run = Run(lambda: (probes for probes in [32, 32]), total=lambda: 64)
+    >>> run = BackgroundRun(lambda: (probes for probes in [32, 32]), total=lambda: 64)
     >>> run.start()
     >>> run.wait(), run.status, run.progress.probes
     (True, 'done', 64)
@@ -105,6 +110,7 @@ class Run:
         open_steps: Callable[[], Generator[int]],
         *,
         total: Callable[[], int | None] = lambda: None,
+        before: int = 0,
         on_step: Callable[[], None] = lambda: None,
         on_status: Callable[[], None] = lambda: None,
         context: CellContext | None = None,
@@ -112,7 +118,7 @@ class Run:
         self.error: Exception | None = None
         self._context = context or CellContext()
         self._open_steps = open_steps
-        self._total = total
+        self._total, self._before = total, before
         self._on_step = on_step
         self._on_status = on_status
         self._changed = free_in_child(threading.Condition())
@@ -138,21 +144,21 @@ class Run:
         with self._changed:
             since = self._running_since
             running = 0.0 if since is None else time.monotonic() - since
-            return Progress(self._probes, self._total(), self._elapsed + running)
+            return Progress(self._probes, self._total(), self._elapsed + running, self._before)
 
     @property
     def active(self) -> bool:
         """Whether it has begun and not ended."""
         return self._status in ("running", "paused")
 
-    def start(self, *, background: bool = True, after: Run | None = None) -> None:
+    def start(self, *, background: bool = True, after: BackgroundRun | None = None) -> None:
         """Begin; only once.
 
         Parameters
         ----------
         background : bool
             On a thread of its own; otherwise this call returns when the run has ended.
-        after : Run, optional
+        after : BackgroundRun, optional
             A run that must have ended first; waited for on the thread that runs.
         """
         if self._status != "idle" or self._stop_wanted:
@@ -233,7 +239,7 @@ class Run:
         self._announced = self._status
         self._finished.set()
 
-    def _work(self, after: Run | None) -> None:
+    def _work(self, after: BackgroundRun | None) -> None:
         end: Status = "failed"
         try:
             if after is not None:

@@ -14,8 +14,15 @@ from typing import Any, Final
 
 from iua_widget.common.amounts import format_bytes
 from iua_widget.common.atomic_write import as_path, replacing
+from iua_widget.common.plain_values import plain
 from iua_widget.errors import IUAWarning
+from iua_widget.reading.thresholds import UNIT_SCALES
+from iua_widget.run.run import Run
 from iua_widget.widget.assets import script, styles
+from iua_widget.widget.opening import first_with_figures
+from iua_widget.widget.snapshots import table_snapshot, units_snapshot
+from iua_widget.widget.traits import SETTINGS, WidgetTraits
+from iua_widget.widget.worst_snapshot import BOUNDED_IN_A_FILE, ranked_at, worst_snapshot
 
 PAYLOAD_VERSION: Final = 3
 PART_BYTES: Final = 3 * 2**22
@@ -61,6 +68,61 @@ _POLICY: Final = (
 )
 """What the page may do: run the one script that is in it, and the bundle that this has unpacked to
 a blob; use its own styles; show and save pictures it has drawn. Nothing is fetched or sent."""
+
+
+def save_page(
+    path: str | Path,
+    page: WidgetTraits,
+    run: Run,
+    info: Mapping[str, Any],
+    *,
+    title: str,
+    text: str,
+    limit: int,
+) -> Path:
+    """Write what a widget shows as a page, and return where it is: see `IUAWidget.to_html`.
+
+    Parameters
+    ----------
+    path : str or Path
+    page : WidgetTraits
+    run : Run
+        What it shows.
+    info : mapping
+        How the run stands, as a page is told.
+    title, text : str
+    limit : int
+        Bytes of unit counts, before compression.
+
+    Raises
+    ------
+    NoProbesError, FileError, TypeError
+        As `IUAWidget.to_html`.
+    """
+    limit = plain(limit)
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit >= 0:
+        message = f"limit must be a number of bytes, and is {limit!r:.60}."
+        raise TypeError(message)
+    tolerances = page.tolerances
+    with run.lock:
+        if not run.probes:
+            so = "there is nothing to write"
+            raise run.nothing_counted(so)
+        tallies, grid, recount = run.tallies, run.options.grid, run.recount
+        table = table_snapshot(tallies, grid, tolerances, unit_scales=UNIT_SCALES, recount=recount)
+        all_units = max(sum(tally.units for tally in tallies.values()), 1)
+        units = {
+            name: units_snapshot(
+                name, tally, tolerances, int(limit * tally.units // all_units), recount
+            )
+            for name, tally in tallies.items()
+        }
+        several = ranked_at(tallies, grid, tolerances, BOUNDED_IN_A_FILE)
+        worst = worst_snapshot(tallies, several, recount)
+    state = {name: getattr(page, name) for name in (*SETTINGS, "status")}
+    state |= {"layer": page.layer or first_with_figures(tallies), "_run": dict(info)}
+    rendered = render_page(title, text, state, table=table, units=units, worst=worst)
+    return write_page(path, rendered)
 
 
 def render_page(
@@ -154,7 +216,7 @@ def write_page(path: str | Path, page: str) -> Path:
             f"{format_bytes(LARGEST_PAGE)}. Write it again with a smaller limit=, which leaves out "
             "stops of large layers, or from a run of fewer layers (layers=)."
         )
-        warnings.warn(message, IUAWarning, stacklevel=3)
+        warnings.warn(message, IUAWarning, stacklevel=4)  # of whoever calls `to_html`
     return target.resolve()
 
 

@@ -1,4 +1,4 @@
-"""Messages and changes from other threads for Shiny, which acts on one, when it flushes."""
+"""A widget that any thread may change, also in Shiny, which acts on one thread, when it flushes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import anywidget
+import traitlets
 
 
 class ShinySession:
@@ -78,3 +81,39 @@ def current_shiny_session() -> ShinySession | None:
     if session is None or session.is_stub_session():
         return None
     return ShinySession(session, asyncio.get_running_loop())
+
+
+class SessionWidget(anywidget.AnyWidget):
+    """A widget that sends to its page, and tells its observers, from whatever thread."""
+
+    _shiny: ShinySession | None = None
+
+    def __init__(self, **values: Any) -> None:
+        self._shiny = current_shiny_session()
+        super().__init__(**values)
+        if self._shiny is not None:
+            self.layout.height = "fit-content"  # else shinywidgets gives it 400 pixels to fill
+
+    def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002  (its name)
+        """Call `handler` when a trait changes: see `traitlets.HasTraits.observe`."""
+        super().observe(self._in_session(handler), names, type)
+
+    def unobserve(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002
+        """Call `handler` no more: see `traitlets.HasTraits.unobserve`."""
+        super().unobserve(self._in_session(handler), names, type)
+
+    def _in_session(self, handler: Any) -> Any:
+        if self._shiny is None or isinstance(handler, traitlets.EventHandler):
+            return handler
+        return SessionObserver(self._shiny, handler)
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        if self._shiny is not None and self._shiny.elsewhere:
+            send = super()._send
+            self._shiny.hand_over(lambda: send(msg, buffers))
+            return
+        super()._send(msg, buffers)
+        # From 7.4 on ipykernel hands what the page says next to the thread that sent last. A frame
+        # is sent beside the user's cell, but belongs to it: with the cell busy, the buttons of the
+        # page would wait for it to end. JupyterLab's own choice, a thread that listens, is better.
+        getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)

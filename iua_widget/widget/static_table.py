@@ -13,7 +13,7 @@ from iua_widget.common.layer_names import short_names, shortened
 from iua_widget.iua import IUA, run_of
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.layer_picture import DEAD, PALETTE, layer_picture
-from iua_widget.widget.tables import layer_table
+from iua_widget.widget.shown_table import layer_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ class OnPage:
     filter: str = ""
 
 
-def still_page(iua: IUA, on_page: OnPage) -> dict[str, str]:
+def static_table(iua: IUA, on_page: OnPage) -> dict[str, str]:
     """Tables and picture as plain HTML and as plain text: no scripts, nothing from elsewhere.
 
     Parameters
@@ -89,7 +89,7 @@ def still_page(iua: IUA, on_page: OnPage) -> dict[str, str]:
     --------
     >>> import numpy as np
     >>> iua = IUA.introspect({"<relu>": np.array([[0.0, 0.5], [0.0, 0.0]])})
-    >>> page = still_page(iua, OnPage("net", "2 probes", Tolerances(0, 0, "zero"), "<relu>"))
+    >>> page = static_table(iua, OnPage("net", "2 probes", Tolerances(0, 0, "zero"), "<relu>"))
     >>> "&lt;relu&gt;" in page["text/html"]
     True
     """

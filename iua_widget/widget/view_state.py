@@ -1,16 +1,52 @@
-"""What the page may show besides tolerances and the layer: checked, and said how to mend."""
+"""The checks of what the widget's traits are set to, which say how to mend what is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from iua_widget.common.words import nearest_first
+from iua_widget.common.layer_names import unknown_layer
+from iua_widget.common.words import did_you_mean, nearest_first
 from iua_widget.reading.table_columns import COLUMNS, find_column
-from iua_widget.widget.shown_rows import RowFilter
+from iua_widget.tolerances import check_dead_at, check_scale, check_tolerance
+from iua_widget.widget.row_filter import RowFilter
 
 COLORS: Final = ("share", "count", "mean |x|", "dead")
 """What the colors of the heatmap can stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the layers when a trait is set.
+
+    Attributes
+    ----------
+    layer : str
+        The selected one.
+    layers : sequence of str
+        All; empty before their names are known.
+    units : int or None
+        How many the selected layer has; None before that is known.
+    """
+
+    layer: str
+    layers: Sequence[str] = ()
+    units: int | None = None
+
+
+def check_layer(value: object, layers: Sequence[str]) -> str:
+    """Return `value` if it is a layer, or the layers are not known yet.
+
+    Raises
+    ------
+    LayerSelectionError
+        If there is no such layer.
+    """
+    layer = str(value)
+    if layers and layer not in layers:
+        raise unknown_layer(layer, layers)
+    return layer
 
 
 def check_sort(value: object) -> dict[str, Any] | None:
@@ -53,14 +89,7 @@ def check_sort(value: object) -> dict[str, Any] | None:
 
 
 def check_filter(value: str) -> str:
-    """Return `value` if the layer table can be filtered by it.
-
-    Raises
-    ------
-    ValueError
-        If it compares what is no figure, or a figure with what is no number; with the figures
-        there are.
-    """
+    """Return `value` if the layer table can be filtered by it; a ValueError says why not."""
     RowFilter.parsed(value)
     return value
 
@@ -76,7 +105,8 @@ def check_color(value: object) -> str:
     for color in COLORS:
         if value == color:
             return color
-    message = f"color must be one of {', '.join(map(repr, COLORS))}, and is {value!r}."
+    hint = did_you_mean(value, COLORS)
+    message = f"color must be one of {', '.join(map(repr, COLORS))}, and is {value!r}.{hint}"
     raise ValueError(message)
 
 
@@ -117,6 +147,21 @@ def check_selected(value: object, *, layer: str, units: int | None) -> list[int]
             raise ValueError(message)
         chosen.add(index)
     return sorted(chosen)
+
+
+CHECKS: Final[Mapping[str, Callable[[Any, Known], Any]]] = {
+    "rtol": lambda value, _: check_tolerance("rtol", value),
+    "atol": lambda value, _: check_tolerance("atol", value),
+    "tau": lambda value, _: check_tolerance("tau", value),
+    "scale": lambda value, _: check_scale(value),
+    "dead_at": lambda value, _: check_dead_at(value),
+    "layer": lambda value, known: check_layer(value, known.layers),
+    "selected": lambda value, known: check_selected(value, layer=known.layer, units=known.units),
+    "sort": lambda value, _: check_sort(value),
+    "filter": lambda value, _: check_filter(value),
+    "color": lambda value, _: check_color(value),
+}
+"""What each trait is checked by: returns the value as it is kept, and raises where it cannot be."""
 
 
 def _whole(value: Any) -> int | None:

@@ -368,10 +368,10 @@ def frames_cost(seconds: float, pairs: int) -> Result:
     widget = IUAWidget(lambda _: itertools.repeat(batch))
     comm = AnsweringComm(widget)
     widget.comm = comm
-    request = widget._pacer.request
+    request = widget._frames._pacer.request
 
     def counted(seen: bool) -> int:
-        widget._pacer.request = request if seen else lambda **_: None  # type: ignore[method-assign]
+        widget._frames._pacer.request = request if seen else lambda **_: None  # type: ignore[method-assign]
         time.sleep(0.2)  # what was under way
         before, begun = widget.iua.probes, time.perf_counter()
         time.sleep(seconds)

@@ -94,7 +94,7 @@ def test_a_kernel_that_is_gone_is_told_of_whatever_the_state_of_the_run(
     count(2, "running")
     panel.button("Pause").click()
     # It is held between two batches: the one that lets it come there must find it asked for.
-    until(lambda: notebook.python("it = w._current._pause_wanted"), "the pause is asked for")
+    until(lambda: notebook.python("it = w._runs.current._pause_wanted"), "the pause is asked for")
     notebook.python("gate.release(1); it = None")
     panel.wait_for_status("paused")
     notebook.page.evaluate(RESTART)

@@ -341,7 +341,7 @@ def test_pause_resume_and_stop_from_the_page(open_notebook: Any) -> None:
     notebook.python("gate.release(4); it = None")
     until(lambda: panel.probes() == 116, "four batches on the page")
     panel.button("Pause").click()
-    until(lambda: notebook.python("it = w._current._pause_wanted"), "the pause is asked for")
+    until(lambda: notebook.python("it = w._runs.current._pause_wanted"), "the pause is asked for")
     notebook.python("gate.release(3); it = None")
     panel.wait_for_status("paused")
     held = notebook.python("it = w.iua.probes")
@@ -405,7 +405,7 @@ def test_closing_the_widget_ends_the_run(open_notebook: Any) -> None:
 w.close()
 gate.release(5)
 w.wait(30)
-it = [w._current.status, sum(len(m._forward_hooks) for m in model.modules())]
+it = [w._runs.current.status, sum(len(m._forward_hooks) for m in model.modules())]
 """) == ["stopped", 0]
 
 

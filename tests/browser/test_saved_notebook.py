@@ -44,7 +44,9 @@ def test_the_result_is_kept_unseen_and_seen_when_the_notebook_is_opened_without_
         expect(shown).to_have_count(2 + 1)  # and one within Output
 
     panel.root.evaluate("(root) => { root.untouched = true; }")
-    notebook.python("gate.release(2); w._current.pause(wait=False); gate.release(9); it = None")
+    notebook.python(
+        "gate.release(2); w._runs.current.pause(wait=False); gate.release(9); it = None"
+    )
     panel.wait_for_status("paused")
     expect_unseen("paused after")
     assert panel.root.evaluate("(root) => root.untouched"), "the view was made anew"

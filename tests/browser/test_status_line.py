@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from stub_page import page_state
 
 from iua_widget import IUAWidget
-from iua_widget.widget.widget import _OPENED_RELATIVE
+from iua_widget.widget.opening import _OPENED_RELATIVE
 
 pytestmark = pytest.mark.browser
 

@@ -166,7 +166,7 @@ def test_the_kernel_ranks_anew_once_tolerances_rest(
 ) -> None:
     monkeypatch.setattr(worst_feed, "_SETTLED", 1.0)  # however long a busy machine takes
     widget = IUAWidget(iua)
-    feed = widget._worst_feed
+    feed = widget._frames._worst
     sent: list[bytes] = []
     widget.observe(lambda change: sent.append(change["new"]), "_worst")
     widget.atol = 1e-3

@@ -143,7 +143,7 @@ def test_float16_tells_where_a_tolerance_vanishes() -> None:
     widget = IUAWidget({"half": tiny}, background=False)
     assert "rounds to 0" in widget._run["notes"][0]
     widget.atol = 1e-3
-    widget._pacer.flush()  # type: ignore[union-attr]
+    widget._frames._pacer.flush()  # type: ignore[union-attr]
     assert widget._run["notes"] == []
 
 

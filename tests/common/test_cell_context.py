@@ -152,7 +152,7 @@ def test_frames_are_sent_in_the_context_of_the_cell() -> None:
         widget = IUAWidget({"a": np.zeros((200, 3))}, batch_size=1)
         widget.observe(lambda _change: heard.add(VARIABLE.get()), "_table")
     widget.wait()
-    widget._pacer.request(urgent=True)  # type: ignore[union-attr]
+    widget._frames._pacer.request(urgent=True)  # type: ignore[union-attr]
     threading.Event().wait(0.1)
     assert heard == {"cell"}
 

@@ -50,14 +50,14 @@ waiting = set()
 while waiting != set(gates):  # the first batch of each is counted
     time.sleep(0.01)
 c.close()
-s._current.stop(wait=False)
-p._current.pause(wait=False)
+s._runs.current.stop(wait=False)
+p._runs.current.pause(wait=False)
 """,
     "failed": "f = IUAWidget(broken, engine='reference')\nf",
     "after": """
 for gate in gates:
     gate.release()
-f._current.wait(), c.wait(), s.wait(), p.pause()
+f._runs.current.wait(), c.wait(), s.wait(), p.pause()
 """,
     "settled": "w.layer = 'b'\nw.atol = 0.5",
     "result": "_2",

@@ -15,7 +15,7 @@ from iua_widget import IUA
 from iua_widget.reading.statistics import layer_curves
 from iua_widget.run.loop import count
 from iua_widget.sources.producers import MappingSource
-from iua_widget.widget.background import Run
+from iua_widget.widget.background import BackgroundRun
 
 BATCH = 4
 BATCHES = 12
@@ -67,10 +67,12 @@ def test_a_thousand_interleavings_of_counting_reading_pausing_and_stopping(
         chance = random.Random(seed)
         iua = IUA(keep_inactive=False, engine=engine)
         source = MappingSource(lambda chance=chance: batches(chance), label="batches")
-        run = Run(lambda iua=iua, source=source: count(iua._run, source))
+        run = BackgroundRun(lambda iua=iua, source=source: count(iua._run, source))
         failures: list[BaseException] = []
 
-        def read(iua: IUA = iua, run: Run = run, failures: list[BaseException] = failures) -> None:
+        def read(
+            iua: IUA = iua, run: BackgroundRun = run, failures: list[BaseException] = failures
+        ) -> None:
             try:
                 while run.active:
                     seen.add(check_whole(iua))

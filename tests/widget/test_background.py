@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from iua_widget.widget.background import Progress, Run
+from iua_widget.widget.background import BackgroundRun, Progress
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
 
 
@@ -44,7 +44,7 @@ def until(reached: Callable[[], bool]) -> None:
 def test_a_run_goes_through_to_its_end() -> None:
     seen: list[str] = []
     steps = Steps(3)
-    run = Run(steps.open, total=lambda: 30, on_status=lambda: seen.append(run.status))
+    run = BackgroundRun(steps.open, total=lambda: 30, on_status=lambda: seen.append(run.status))
     assert run.status == "idle"
     run.start()
     assert run.status == "running"
@@ -58,7 +58,7 @@ def test_a_run_goes_through_to_its_end() -> None:
 
 def test_pause_returns_when_the_run_is_held_and_nothing_is_counted_until_resume() -> None:
     steps = Steps(6)
-    run = Run(steps.open)
+    run = BackgroundRun(steps.open)
     run.start()
     steps.let(2)
     until(lambda: steps.taken == 2)
@@ -77,7 +77,7 @@ def test_pause_returns_when_the_run_is_held_and_nothing_is_counted_until_resume(
 
 def test_stop_ends_the_run_closes_the_stream_and_keeps_the_count() -> None:
     steps = Steps()
-    run = Run(steps.open)
+    run = BackgroundRun(steps.open)
     run.start()
     steps.let(3)
     until(lambda: steps.taken == 3)
@@ -91,7 +91,7 @@ def test_stop_ends_the_run_closes_the_stream_and_keeps_the_count() -> None:
 
 def test_stop_ends_a_paused_run() -> None:
     steps = Steps()
-    run = Run(steps.open)
+    run = BackgroundRun(steps.open)
     run.start()
     run.pause(wait=False)
     steps.let(2)
@@ -105,7 +105,7 @@ def test_a_run_that_fails_keeps_its_error_and_count() -> None:
         yield 10
         raise OSError("gone")
 
-    run = Run(failing)
+    run = BackgroundRun(failing)
     run.start()
     assert run.wait(20)
     assert run.status == "failed"
@@ -120,14 +120,14 @@ def test_a_producer_may_end_its_own_run() -> None:
         yield 10
         raise AssertionError("went on")
 
-    run = Run(steps)
+    run = BackgroundRun(steps)
     run.start()
     assert run.wait(20)
     assert (run.status, run.progress.probes) == ("stopped", 20)
 
 
 def test_in_the_foreground_start_returns_at_the_end() -> None:
-    run = Run(lambda: (probes for probes in [1, 2]))
+    run = BackgroundRun(lambda: (probes for probes in [1, 2]))
     run.start(background=False)
     assert (run.status, run.progress.probes, run.wait(0)) == ("done", 3, True)
 
@@ -137,7 +137,7 @@ def test_an_interrupt_in_the_foreground_stops_and_goes_on_up() -> None:
         yield 5
         raise KeyboardInterrupt
 
-    run = Run(steps)
+    run = BackgroundRun(steps)
     with pytest.raises(KeyboardInterrupt):
         run.start(background=False)
     assert (run.status, run.progress.probes) == ("stopped", 5)
@@ -149,7 +149,7 @@ def test_what_would_end_a_program_fails_a_run_in_the_background(kind: type[BaseE
         yield 5
         raise kind("of its own")
 
-    run = Run(steps)
+    run = BackgroundRun(steps)
     run.start()
     assert run.wait(60)
     assert (run.status, run.progress.probes) == ("failed", 5)
@@ -159,7 +159,7 @@ def test_what_would_end_a_program_fails_a_run_in_the_background(kind: type[BaseE
 def test_a_run_waits_for_the_one_it_follows() -> None:
     first_steps, second_steps = Steps(1), Steps(1)
     second_steps.let(1)
-    first, second = Run(first_steps.open), Run(second_steps.open)
+    first, second = BackgroundRun(first_steps.open), BackgroundRun(second_steps.open)
     first.start()
     second.start(after=first)
     time.sleep(0.02)
@@ -177,7 +177,7 @@ def test_the_status_is_announced_before_those_who_wait_go_on() -> None:
         announced.append(run.status)
 
     steps = Steps()
-    run = Run(steps.open, on_status=announce)
+    run = BackgroundRun(steps.open, on_status=announce)
     run.start()
     steps.let(100)
     run.pause()
@@ -274,7 +274,7 @@ def test_a_run_that_was_about_to_end_is_at_an_end_in_a_forked_process() -> None:
             about_to_end.set()
             go_on.wait(20)
 
-    run = Run(lambda: (probes for probes in [1]), on_status=on_status)
+    run = BackgroundRun(lambda: (probes for probes in [1]), on_status=on_status)
     run.start()
     assert about_to_end.wait(20)
     assert not run.wait(0)

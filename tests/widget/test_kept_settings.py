@@ -12,7 +12,8 @@ import torch
 
 from iua_widget import IUA, IUAWidget
 from iua_widget.widget.cells import CellRun
-from iua_widget.widget.kept_settings import SETTINGS, settings_in
+from iua_widget.widget.replacing import settings_in
+from iua_widget.widget.traits import SETTINGS
 
 RNG = np.random.default_rng(3)
 DATA = {name: np.maximum(RNG.normal(size=(20, 12)), 0) for name in ("a", "b", "c")}
@@ -37,7 +38,7 @@ class Book:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._runs = 0
         self._here: CellRun | None = None
-        monkeypatch.setattr("iua_widget.widget.widget.current_cell", lambda: self._here)
+        monkeypatch.setattr("iua_widget.widget.replacing.current_cell", lambda: self._here)
 
     def run(self, make: Callable[[], Any], cell: str = "cell 1") -> Any:
         self._runs += 1

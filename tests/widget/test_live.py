@@ -171,7 +171,7 @@ def test_a_silent_page_neither_slows_the_count_nor_is_flooded() -> None:
 def test_the_page_hears_from_a_run_whose_batches_take_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("iua_widget.widget.widget._BEAT", 0.05)
+    monkeypatch.setattr("iua_widget.widget.runs._BEAT", 0.05)
     gate = threading.Event()
 
     def producer(_: int) -> Iterator[dict[str, np.ndarray]]:
@@ -192,13 +192,12 @@ def test_the_progress_line_tells_what_the_counts_hold() -> None:
     widget = IUAWidget({"a": np.zeros((4, 1000), np.float32)})
     assert widget.wait(30)
     assert widget._run["held"] == widget.iua._run.nbytes == 113_000
-    assert widget._run["memory"] == widget.iua.memory
 
 
 def test_a_cell_run_again_ends_the_run_it_began_before(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     here = CellRun("cell 1", "first")
-    monkeypatch.setattr("iua_widget.widget.widget.current_cell", lambda: here)
+    monkeypatch.setattr("iua_widget.widget.replacing.current_cell", lambda: here)
 
     def producer(_: int) -> Iterator[dict[str, np.ndarray]]:
         for _step in range(1000):

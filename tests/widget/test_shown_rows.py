@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from iua_widget.reading.table_columns import COLUMNS, find_column
-from iua_widget.widget.shown_rows import RowFilter, shown_rows
+from iua_widget.widget.row_filter import RowFilter
+from iua_widget.widget.shown_table import shown_rows
 
 CASES = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "table_rules.json").read_text(encoding="utf-8")

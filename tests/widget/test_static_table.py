@@ -24,7 +24,7 @@ from iua_widget.widget.layer_picture import (
     picture_pixels,
 )
 from iua_widget.widget.png import indexed_png
-from iua_widget.widget.static_table import MOST_BYTES, OnPage, still_page
+from iua_widget.widget.static_table import MOST_BYTES, OnPage, static_table
 
 ROOT = Path(__file__).parents[2]
 AT = Tolerances(0.0, 1e-8, "layer_mean")
@@ -123,7 +123,7 @@ def test_the_page_is_bounded_however_many_layers_and_however_long_their_names(
     often = random.random(100_000)
     layers["large"] = (random.random((16, 100_000)) < often).astype(np.float32)
     iua = IUA.introspect(layers, engine="reference")
-    page = still_page(iua, OnPage(letters * 9000, letters * 9000, AT, "large"))
+    page = static_table(iua, OnPage(letters * 9000, letters * 9000, AT, "large"))
     sizes = {kind: len(text.encode()) for kind, text in page.items()}
     assert sizes["text/html"] > 64_000
     assert sum(sizes.values()) < MOST_BYTES
@@ -135,7 +135,7 @@ def test_the_page_is_bounded_however_many_layers_and_however_long_their_names(
 def test_the_page_has_the_rows_in_the_order_on_show_and_those_of_the_filter() -> None:
     iua = IUA.introspect({name: np.eye(3)[:, :n] for n, name in enumerate("xyz", 1)})
     sort = {"column": "units", "ascending": False}
-    page = still_page(iua, OnPage("net", "", AT, "x", sort, "units>1"))
+    page = static_table(iua, OnPage("net", "", AT, "x", sort, "units>1"))
     rows = page["text/plain"].partition("Layers\n")[2].splitlines()[1:]
     assert [row.split() for row in rows] == [
         ["z", "array", "3", "66.7", "%", "0", "0.0", "%"],
@@ -180,7 +180,7 @@ def test_long_names_are_told_apart_where_they_differ() -> None:
     names += [f"{'x' * 400}{middle}{'x' * 300}{n}{'x' * 400}" for middle in "yz" for n in range(3)]
     names += ["a\nb", "a\rb", "\u202eabc", "\ud800"]
     iua = IUA.introspect(dict.fromkeys(names, np.eye(3)), engine="reference")
-    page = still_page(iua, OnPage("net", "", AT, names[3]))
+    page = static_table(iua, OnPage("net", "", AT, names[3]))
     shown = first_column(page, "Layers")[:-1]
     assert len(set(shown)) == len(names)
     assert max(map(len, shown)) == 72
@@ -198,7 +198,7 @@ def test_long_names_are_told_apart_where_they_differ() -> None:
 def test_a_layer_that_was_never_finite_has_no_figures() -> None:
     data = {"lost": np.full((4, 3), np.nan), "half": np.array([[np.inf, 0.0]])}
     iua = IUA.introspect({**data, "half": np.repeat(data["half"], 4, axis=0)})
-    page = still_page(iua, OnPage("net", "", AT, "half"))
+    page = static_table(iua, OnPage("net", "", AT, "half"))
     rows = page["text/plain"].partition("Layers\n")[2].splitlines()[1:3]
     assert [row.split() for row in rows] == [
         ["lost", "array", "3", "–", "–", "–"],  # noqa: RUF001

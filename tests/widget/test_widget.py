@@ -509,7 +509,7 @@ def test_a_slider_makes_the_kernel_send_nothing() -> None:
 def test_a_layer_too_large_for_a_frame_is_sent_again_around_the_tolerance_in_view(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("iua_widget.widget.widget.LARGEST_FRAME", 12 * 6)
+    monkeypatch.setattr("iua_widget.widget.frames.LARGEST_FRAME", 12 * 6)
     widget = done_widget()
     stops = widget.iua.stops
     for atol in (0.05, 3.0):
@@ -584,8 +584,8 @@ def test_closing_ends_the_run_and_takes_the_hooks_off() -> None:
     assert widget.wait(20)
     assert not model[1]._forward_hooks
     assert widget.status in ("running", "stopped")
-    assert widget._current is not None
-    assert widget._current.status == "stopped"
+    assert widget._runs.current is not None
+    assert widget._runs.current.status == "stopped"
 
 
 def test_a_closed_widget_frees_its_memory() -> None:
@@ -790,7 +790,7 @@ def test_a_recount_that_is_stopped_or_fails_leaves_what_was_counted() -> None:
     kept = widget.table()
     gate.release(2)
     widget.recount()
-    until(lambda: widget._current is not None and widget._current.progress.probes == 16)
+    until(lambda: widget._runs.current is not None and widget._runs.current.progress.probes == 16)
     threading.Timer(0.05, gate.release, (1,)).start()
     widget.stop()
     assert widget.status == "stopped"

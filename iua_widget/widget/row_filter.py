@@ -1,14 +1,14 @@
-"""Order and filter of the layer table, by the rules of the page.
+"""The filter of the layer table, by the rules of the page.
 
-They are told in ``js/src/reading/row_order.ts`` and ``js/src/table/row_filter.ts``; both sides are
-tested on the cases of ``tests/fixtures/table_rules.json``.
+They are told in ``js/src/table/row_filter.ts``; both sides are tested on the cases of
+``tests/fixtures/table_rules.json``.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,78 +39,14 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 _FOR_TEXTS: Final = ("=", "==", "!=", "≠")
 _KIND: Final = "kind:"
 _WORDS_OF_A_HEADING: Final = 3
-_SMALL: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+SMALL: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+"""Makes ASCII letters small, as both sides do."""
 
 
-def shown_rows(rows: Sequence[Row], sort: Mapping[str, Any] | None, text: str) -> list[int]:
-    """Which rows are shown, in which order.
-
-    Parameters
-    ----------
-    rows : sequence of mappings
-        In the order of the network.
-    sort : mapping or None
-        As the widget's `sort`.
-    text : str
-        As the widget's `filter`.
-
-    Returns
-    -------
-    list of int
-        Indices into `rows`.
-
-    Raises
-    ------
-    ValueError
-        If the text compares what cannot be compared.
-
-    Examples
-    --------
-    >>> rows = [
-    ...     {"response": f"conv{n}", "kind": "ReLU", "dead units": n % 3} for n in (10, 9, 8)
-    ... ]
-    >>> shown_rows(rows, {"column": "response", "ascending": True}, "dead-units<2")
-    [1, 0]
-    """
-    row_filter = RowFilter.parsed(text)
-    shown = [index for index, row in enumerate(rows) if row_filter.passes(row)]
-    if sort is None:
-        return shown
-    column, ascending = sort["column"], sort["ascending"]
-    values = {index: _sort_value(rows[index], column) for index in shown}
-    with_value = [index for index in shown if values[index] is not None]
-    without = [index for index in shown if values[index] is None]
-    # Equal rows keep the order of the network both ways: reverse=True does that, too.
-    with_value.sort(key=lambda index: values[index], reverse=not ascending)
-    return with_value + without
-
-
-def _sort_value(row: Row, column: str) -> Any:
-    if COLUMNS[column].is_text:
-        # By UTF-16 code units, as JavaScript compares: the bytes of big-endian ones sort the same.
-        return text_key(row[column]).encode("utf-16-be", "surrogatepass")
-    return _number(row, column)
-
-
-def _number(row: Row, column: str) -> float | None:
+def number_in(row: Row, column: str) -> float | None:
+    """What a row has in a column of numbers; None where it has none, and for NaN."""
     value = row.get(column)
     return None if value is None or value != value else value  # noqa: PLR0124  (NaN)
-
-
-def text_key(text: str) -> str:
-    """A text as it sorts: "conv2" before "conv10", whatever the case of ASCII letters.
-
-    Examples
-    --------
-    >>> text_key("Conv2") < text_key("conv10")
-    True
-    """
-
-    def counted(run: re.Match[str]) -> str:
-        digits = run[0].lstrip("0") or "0"
-        return f"0{len(digits):05}{digits}"
-
-    return re.sub("[0-9]+", counted, text.translate(_SMALL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +84,7 @@ class RowFilter:
 
     def passes(self, row: Row) -> bool:
         """Whether a row is shown."""
-        name, kind = row["response"].translate(_SMALL), row["kind"].translate(_SMALL)
+        name, kind = row["response"].translate(SMALL), row["kind"].translate(SMALL)
         if self.kinds and kind not in self.kinds:
             return False
         if not all(word in name or word in kind for word in self.words):
@@ -157,7 +93,7 @@ class RowFilter:
             figure = (
                 _as_compared(column, row.get(column) or "")
                 if isinstance(value, str)
-                else _number(row, column)
+                else number_in(row, column)
             )
             if figure is None or not _COMPARE[comparison](figure, value):
                 return False
@@ -195,8 +131,8 @@ class _Parser:
                 self._behind.append(token)
             at += 1
         self._settle()
-        words = [_content(token).translate(_SMALL) for token in self._words]
-        kinds = [kind.translate(_SMALL) for kind in self._kinds]
+        words = [_content(token).translate(SMALL) for token in self._words]
+        kinds = [kind.translate(SMALL) for kind in self._kinds]
         return RowFilter(
             tuple(word for word in words if word),
             tuple(kind for kind in kinds if kind),
@@ -259,7 +195,7 @@ def _content(token: re.Match[str]) -> str:
 
 def _as_compared(column: str, text: str) -> str:
     """A text, small; a shape as "64x56x56", also where it is written "(64, 56, 56)"."""
-    small = text.translate(_SMALL)
+    small = text.translate(SMALL)
     if column != "shape":
         return small
     return re.sub("[×,]", "x", re.sub("[ ()]", "", small)).strip("x")

@@ -1,0 +1,181 @@
+"""Frames: what the page is sent of a run, as often as it can take it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from iua_widget.reading.thresholds import UNIT_SCALES
+from iua_widget.tolerances import Tolerances, default_stops
+from iua_widget.widget.connection import LARGEST_FRAME
+from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
+from iua_widget.widget.runs import Runs
+from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
+from iua_widget.widget.traits import SETTINGS, WidgetTraits, guarded
+from iua_widget.widget.worst_feed import WorstFeed
+
+
+class Frames:
+    """Builds frames of what is counted and sends them to the page, on threads of their own.
+
+    A frame has the table, the units of the selected layer, and how the run stands; the worst units
+    follow in a pace of their own, and between frames go signs of life.
+
+    Parameters
+    ----------
+    page : WidgetTraits
+    runs : Runs
+    label : str
+        What the page calls the source.
+    notes : callable
+        Returns the notes that the page shows.
+    """
+
+    def __init__(
+        self, page: WidgetTraits, runs: Runs, label: str, notes: Callable[[], list[str]]
+    ) -> None:
+        self._page, self._runs, self._label, self._notes = page, runs, label, notes
+        self._pacer = FramePacer(lambda order: runs.context.run(self._send, order))
+        self._worst = WorstFeed(lambda: (runs.iua, page.tolerances), self._send_worst)
+        self._info: dict[str, Any] = {}
+        self._sent_for: tuple[Any, ...] = ()
+        self._stops_left_out = False
+
+    @property
+    def may_wait(self) -> bool:
+        """False in an observer of what a frame changed: the run may be waiting for that frame."""
+        return not self._pacer.sending_here
+
+    def counted(self) -> None:
+        """More was counted: send it when there is time for it."""
+        self._pacer.request()
+        self._worst.counted()
+
+    def layer_changed(self) -> None:
+        """Send the units of the layer that is selected now."""
+        self._pacer.request(urgent=True)
+
+    def tolerances_changed(self) -> None:
+        """Send a frame where the page does not have what it needs to answer by itself.
+
+        It has every stop, unless the layer was too large to send them all, or what it has was
+        counted for another dead_at, or for another atol of a unit scale.
+        """
+        self._worst.tolerances_changed()
+        if (
+            self._stops_left_out
+            or _what_is_sent_for(self._page.tolerances) != self._sent_for
+            or self._notes() != self._info.get("notes")
+        ):
+            self._pacer.request(urgent=True)
+
+    def status_changed(self) -> None:
+        """Send how things stand, on this thread."""
+        page, status = self._page, self._runs.status
+        self._pacer.flush()
+        if status != "running":
+            (self._worst.now if self._runs.background else self._worst.flush)()
+        if page.status != status:  # closed, so there are no more frames
+            guarded(page, lambda: page.set_trait("status", status))
+
+    def shown(self, before: int, frame: int) -> None:
+        """Take note that the page has shown a frame, and which it had shown before."""
+        self._pacer.shown(frame)
+        # Panel loses what is sent between the making of a page and its opening.
+        if before == 0 and frame < self._info.get("frame", 0):
+            self._page.send_state({"_table", "_units", "_worst", "_run", "status", *SETTINGS})
+        self._worst.shown()
+
+    def flush(self) -> None:
+        """Send all there is, on this thread."""
+        self._pacer.flush()
+        self._worst.flush()
+
+    def beat(self) -> None:
+        """Tell the page that the kernel is alive, and how the time goes, between two frames."""
+        self._pacer.beside_frames(lambda: self._runs.context.run(self._send_beat))
+
+    def close(self) -> None:
+        """Send no more."""
+        self._pacer.close()
+        self._worst.close()
+
+    def run_info(self) -> dict[str, Any]:
+        """How the run stands, as the page is told."""
+        runs = self._runs
+        progress = runs.progress
+        return {
+            "probes": runs.run.probes,
+            "total": progress.total,
+            "elapsed": progress.elapsed,
+            "rate": progress.rate,
+            "remaining": progress.remaining,
+            "held": runs.run.nbytes,
+            "error": runs.explained_error,
+            "notes": self._notes(),
+            "source": self._label,
+            "restartable": runs.restartable,
+            "recounting": runs.recounting,
+        }
+
+    def _send(self, order: FrameOrder) -> FrameCost:
+        cost = FrameCost(0)
+
+        def build_and_set() -> None:
+            nonlocal cost
+            cost = self._build_and_set(order)
+
+        guarded(self._page, build_and_set)
+        return cost
+
+    def _build_and_set(self, order: FrameOrder) -> FrameCost:
+        page, run, status = self._page, self._runs.run, self._runs.status
+        table = units = b""
+        # Nobody counts besides once the run is held or at its end: the page gets what it can take.
+        budget = order.budget if status == "running" else LARGEST_FRAME
+        with run.lock:
+            begun = time.perf_counter()
+            self._info = self.run_info() | {"frame": order.number}
+            tallies, tolerances = run.tallies, page.tolerances
+            if tallies:
+                scales = [scale for scale in UNIT_SCALES if scale == tolerances.scale]
+                table = table_snapshot(
+                    tallies, run.options.grid, tolerances, unit_scales=scales, recount=run.recount
+                )
+                self._sent_for = _what_is_sent_for(tolerances)
+            if page.layer in tallies:
+                tally = tallies[page.layer]
+                units = units_snapshot(page.layer, tally, tolerances, budget, run.recount)
+                self._stops_left_out = not sends_all_columns(tally, budget)
+            held = time.perf_counter() - begun
+        with page.hold_sync():
+            page.set_trait("_table", table)
+            page.set_trait("_units", units)
+            if not tallies:
+                page.set_trait("_worst", b"")
+            page.set_trait("_run", self._info)
+            page.set_trait("status", status)
+        return FrameCost(len(table) + len(units), held)
+
+    def _send_worst(self, worst: bytes) -> None:
+        page, context = self._page, self._runs.context
+        send = functools.partial(page.set_trait, "_worst", worst)
+        self._pacer.beside_frames(lambda: context.run(guarded, page, send))
+
+    def _send_beat(self) -> None:
+        page = self._page
+        self._info = self._info | self.run_info() | {"beats": self._info.get("beats", 0) + 1}
+        guarded(page, lambda: page.set_trait("_run", self._info))
+
+
+def _what_is_sent_for(tolerances: Tolerances) -> tuple[Any, ...]:
+    """What in a frame depends on the tolerances on show."""
+    stops = default_stops()
+    return (
+        tolerances.dead_at,
+        None if tolerances.rtol in stops else tolerances.rtol,
+        None if tolerances.tau in stops else tolerances.tau,
+        (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
+    )
