@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,17 +33,21 @@ CHOSEN: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {name: getattr(IUAWidget, name).default() for name in SETTINGS}
 
 
+_BOOKS = itertools.count()
+
+
 class Book:
     """Stands in for the notebook: which cell runs, and the page's changes beside it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._number = next(_BOOKS)
         self._runs = 0
         self._here: CellRun | None = None
         monkeypatch.setattr("iua_widget.widget.replacing.current_cell", lambda: self._here)
 
     def run(self, make: Callable[[], Any], cell: str = "cell 1") -> Any:
         self._runs += 1
-        self._here = CellRun(f"{cell} of {id(self)}", str(self._runs))
+        self._here = CellRun(f"{cell} of {self._number}", str(self._runs))
         try:
             made = make()
         finally:

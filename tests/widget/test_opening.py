@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from iua_widget import IUA, IUAWarning, IUAWidget
+from iua_widget.tolerances import Tolerances
 
 OPENINGS = (0.05, 0.1, 0.2, 0.5)
 EXACT = (0.0, 1e-8, "layer_mean")
@@ -60,7 +61,7 @@ def test_a_net_without_exact_zeros_opens_at_a_relative_tolerance(activation: nn.
     assert told(widget)[0].endswith(f"opened at |x| ≤ {widget.rtol:g} × layer mean |x|.")
     with pytest.warns(IUAWarning, match="Hardly any exact zero"):
         by_hand = IUA.introspect(net(activation, activation), INPUTS, engine="reference")
-    assert (by_hand.rtol, by_hand.atol, by_hand.scale) == (1e-5, 1e-8, "zero")
+    assert by_hand.tolerances == Tolerances(1e-5, 1e-8, "zero")
     assert widget.table().equals(
         by_hand.at(rtol=widget.rtol, atol=0, scale="layer_mean").to_pandas()
     )
@@ -161,7 +162,7 @@ def test_a_finished_run_and_one_from_a_file_open_so_too(tmp_path: Path) -> None:
         widget = IUAWidget(given)
         assert tolerances(widget) == relative(widget)
         assert len(told(widget)) == 1
-        assert (given.rtol, given.atol, given.scale) == (1e-5, 1e-8, "zero")
+        assert given.tolerances == Tolerances(1e-5, 1e-8, "zero")
         assert tolerances(IUAWidget(given, atol=1e-8)) == EXACT
 
 
