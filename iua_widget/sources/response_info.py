@@ -156,7 +156,14 @@ class ResponseInfos(Mapping[str, ResponseInfo]):
 
     Parameters
     ----------
-    infos : iterable of ResponseInfo
+    infos : mapping of str to ResponseInfo
+
+    Examples
+    --------
+    >>> layer = LayerInfo("relu", LayerKind.RELU, "ReLU")
+    >>> infos = ResponseInfos({"relu": ResponseInfo("relu", None, (None, 8), layer)})
+    >>> infos["relu"].shape, infos["relu"].layer.kind
+    ((None, 8), <LayerKind.RELU: 8002>)
     """
 
     def __init__(self, infos: Mapping[str, ResponseInfo]) -> None:
