@@ -22,9 +22,8 @@ _installed: list[tuple[Any, str, Any, Any]] = []
 def eager() -> Iterator[None]:
     """Run every operation by itself on this thread; other threads go on as they did.
 
-    A compiled function calls nothing that could be seen, and a fused encoder layer does not call
-    its activation at all. PyTorch's two switches for that are the process's: while a thread is in
-    here, something stands in their place that answers each thread for itself.
+    PyTorch's switches for it are the process's: while a thread is in here, something stands in
+    their place that answers each thread for itself. See ``docs/finding-functions.md``.
     """
     global _users  # noqa: PLW0603  (the switches are the process's, too)
     with _lock:

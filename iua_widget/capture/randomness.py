@@ -45,12 +45,7 @@ class OwnRandomness:
     """Lets a run draw random numbers without advancing the program's generators.
 
     On the main thread a run draws what the program would have drawn next, so it can be repeated by
-    hand. Beside the main thread, where the program may be drawing meanwhile, it draws from others:
-    of PyTorch's by operators that are told so on this thread alone, so that the program's stay
-    untouched. Python's and NumPy's cannot be told so: they are exchanged while the run's own code
-    runs, but only if it has been seen to draw from them. Then, and only then, numbers that the
-    program draws from them at the same time are others than without the run. If the program seeds
-    itself meanwhile, its seed stands.
+    hand; on another thread it draws from generators of its own: see ``docs/finding-functions.md``.
 
     Examples
     --------

@@ -13,12 +13,9 @@ from iua_widget.engines.device_batch import DeviceBatch
 CHUNK: Final = 512
 PROBE_LANES: Final = 4
 POSITION_LANES: Final = 64
-"""The order in which responses are added, so that sums are the same to the last bit whichever
-engine adds, and yet many can be added at once. A unit's responses are added over the positions of
-each probe, and these sums over the probes. A sum of n entries is cut into chunks of `CHUNK`. In
-each, entry ``s`` goes into partial sum ``s % LANES``, in order; these are then folded: the second
-half of them is added to the first, until one is left. So are the chunks' sums, of which there are
-taken to be a power of two, the missing ones zero."""
+"""The order in which every engine adds, so that sums are the same to the last bit: in chunks of
+`CHUNK`, entry ``s`` goes into partial sum ``s % LANES``, and these are folded, half onto half; see
+``docs/sums.md``."""
 
 LIMB_BITS: Final = 40
 LIMB_MASK: Final = (1 << LIMB_BITS) - 1

@@ -28,11 +28,8 @@ _REMEMBERED: Final = 8
 class Connection:
     """How much to send, and how soon again: less and later, the slower the page takes it in.
 
-    Nothing waits for an answer, which a kernel that is busy may not hear. To a page that stays
-    silent frames go twice as seldom each time, at least every 10 s until 64 MiB were sent so, and
-    then more seldom still: a page that is gone costs next to nothing.
-
-    Times are in seconds, on any clock that does not go back.
+    Nothing waits for an answer: see ``docs/page-traffic.md``. Times are in seconds, on any clock
+    that does not go back.
 
     Examples
     --------

@@ -50,10 +50,8 @@ class FrameCost:
 class FramePacer:
     """Coalesces requests for a frame into calls of `send`, on a thread of its own.
 
-    Between two frames lies at least 0.2 s, and so much that they hold up the count, or occupy a
-    core, for no more than 2 % of the time, or another `cost_share` (what they displace is a little
-    more), and leave half of the connection to the page free. An urgent request, for which a person
-    is waiting, is served at once.
+    What lies between two frames is in ``docs/page-traffic.md``. An urgent request, for which a
+    person is waiting, is served at once.
 
     Parameters
     ----------

@@ -1,8 +1,6 @@
 """What crosses to the browser: packed, versioned, binary snapshots of the tallies.
 
-A snapshot is the bytes ``IUAW``, the format version and the length of a JSON header (little-endian
-uint32 each), four zero bytes, the header, and the arrays, each beginning at a multiple of 8 bytes.
-The header holds ``meta`` and, for each array, its dtype, shape and offset.
+See ``docs/page-traffic.md`` for the layout.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Loops over float32 that look bins up and count them in vectors: see `avx512`.
 
-Counters are held a bit to a plane: plane ``j`` holds, for each of 64 places, a byte with bit ``j``
-of the counters of eight bins. So a few operations on bits count 64 responses in all eight. Which
-of the eight a response is in, a table tells: its byte for the bin has one bit, or none.
+Counters are held as bit planes: see ``docs/bins.md``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """The engine for CPUs: compiled loops over the responses' bits, on all cores.
 
-The bin of a magnitude is found by its bits as an unsigned integer, which order as the magnitudes
-do: the upper ones choose a cell of a small table, and one addition tells on which side of the stop
-in that cell the magnitude lies.
+See ``docs/bins.md`` for how a magnitude finds its bin.
 """
 
 from __future__ import annotations

@@ -306,9 +306,7 @@ def bins_of(  # noqa: PLR0917
 ) -> None:
     """Look the bin of every magnitude up, and count each probe's.
 
-    The upper bits of a response choose a cell of `table`. What stands there takes these bits away
-    and puts in their place the first bin of the cell, and adds to the lower bits what those of a
-    stop in that cell lack to the next carry: so one addition finds the bin.
+    One addition finds it: see ``docs/bins.md``.
 
     Parameters
     ----------
