@@ -31,7 +31,7 @@ const ROWS_MOST = 30;
 const BOLD = 600;
 
 /** What the state of the page does not say. */
-export interface OnShow {
+interface OnShow {
   readonly title: string;
   readonly text: string;
   /** Of the run, in a word. */

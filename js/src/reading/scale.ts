@@ -17,7 +17,7 @@ export function nearestStop(stops: readonly number[], value: number): number {
   return best;
 }
 
-export type Parsed =
+type Parsed =
   | { readonly ok: true; readonly value: number }
   | { readonly ok: false; readonly reason: string };
 
