@@ -29,14 +29,14 @@ class Frames:
     runs : Runs
     label : str
         What the page calls the source.
-    notes : callable
-        Returns the notes that the page shows.
+    told : callable
+        Returns what the page tells the reader: the notes, and the one on how it opened.
     """
 
     def __init__(
-        self, page: WidgetTraits, runs: Runs, label: str, notes: Callable[[], list[str]]
+        self, page: WidgetTraits, runs: Runs, label: str, told: Callable[[], dict[str, Any]]
     ) -> None:
-        self._page, self._runs, self._label, self._notes = page, runs, label, notes
+        self._page, self._runs, self._label, self._told = page, runs, label, told
         self._pacer = FramePacer(lambda order: runs.context.run(self._send, order))
         self._worst = WorstFeed(lambda: (runs.iua, page.tolerances), self._send_worst)
         self._info: dict[str, Any] = {}
@@ -67,7 +67,7 @@ class Frames:
         if (
             self._stops_left_out
             or _what_is_sent_for(self._page.tolerances) != self._sent_for
-            or self._notes() != self._info.get("notes")
+            or not self._told().items() <= self._info.items()
         ):
             self._pacer.request(urgent=True)
 
@@ -112,9 +112,9 @@ class Frames:
             "elapsed": progress.elapsed,
             "rate": progress.rate,
             "remaining": progress.remaining,
-            "held": runs.run.nbytes,
+            "nbytes": runs.run.nbytes,
             "error": runs.explained_error,
-            "notes": self._notes(),
+            **self._told(),
             "source": self._label,
             "restartable": runs.restartable,
             "recounting": runs.recounting,

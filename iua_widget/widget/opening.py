@@ -49,13 +49,16 @@ class Opening:
             self._kept = ""
 
     @property
+    def why_relative(self) -> str:
+        """Why the page stands where it opened, at a relative tolerance; empty where it does not."""
+        page = self._page
+        opened = (page.rtol, page.atol, page.scale) == (self._opened_at, 0.0, "layer_mean")
+        return _OPENED_RELATIVE.format(rtol=page.rtol) if opened else ""
+
+    @property
     def notes(self) -> list[str]:
         """What the reader should know of it."""
-        page = self._page
-        notes = [self.layer_note] if self.layer_note else []
-        if (page.rtol, page.atol, page.scale) == (self._opened_at, 0.0, "layer_mean"):
-            notes.append(_OPENED_RELATIVE.format(rtol=page.rtol))
-        return notes
+        return [note for note in (self.layer_note, self.why_relative) if note]
 
     def select_a_layer(self) -> None:
         """Select the first with figures, unless one is selected; told where that is none."""

@@ -233,7 +233,7 @@ class IUAWidget(WidgetTraits):
         self._opening.open_relative = asked.keys().isdisjoint(RULE)
         if layer is not None:
             self.layer = layer
-        self._frames = Frames(self, self._runs, self._label, self._notes)
+        self._frames = Frames(self, self._runs, self._label, self._told)
         self._runs.on_step, self._runs.on_status = self._counted, self._follow_run
         self._runs.on_beat = self._frames.beat
         for trait, follow in (
@@ -522,12 +522,13 @@ class IUAWidget(WidgetTraits):
         if name in RULE and "_opening" in self.__dict__:
             self._opening.open_relative = False  # chosen, here or on the page
 
-    def _notes(self) -> list[str]:
-        """As the page has them, which shows an error by itself."""
+    def _told(self) -> dict[str, Any]:
+        """The notes as the page has them, which shows an error by itself, and why it opened so."""
         run = self._runs.run
         broke_off = None if run.failure is None else run.failure.note
         counted = [note for note in notes_at(run, self.atol) if note != broke_off]
-        return [*self._opening.notes, *self._runs.context.notes, *counted]
+        notes = [*self._opening.notes, *self._runs.context.notes, *counted]
+        return {"notes": notes, "opened": self._opening.why_relative}
 
     # What follows may be called on another thread than the user's cell: it only asks for a frame.
 

@@ -45,7 +45,7 @@ def widget() -> IUAWidget:
 
 def states(widget: IUAWidget) -> list[dict[str, Any]]:
     def run(**changes: Any) -> dict[str, Any]:
-        figures = {"total": 12_800, "source": LONG, "held": 89_000_000, "restartable": True}
+        figures = {"total": 12_800, "source": LONG, "nbytes": 89_000_000, "restartable": True}
         return widget._run | figures | changes
 
     return [
@@ -112,7 +112,7 @@ def test_a_relative_opening_is_said_in_the_rule(stub: Page, widget: IUAWidget) -
     said = panel.root.get_by_text("No exact zeros: relative")
     for rtol in (0.05, 0.2):
         note = _OPENED_RELATIVE.format(rtol=rtol)
-        state = {"_run": widget._run | {"notes": [note]}, "rtol": rtol, "atol": 0}
+        state = {"_run": widget._run | {"notes": [note], "opened": note}, "rtol": rtol, "atol": 0}
         stub.evaluate("(state) => window.update(state)", state)
         expect(said).to_be_visible()
         assert note in str(said.get_attribute("title"))

@@ -191,7 +191,7 @@ def test_the_page_hears_from_a_run_whose_batches_take_long(
 def test_the_progress_line_tells_what_the_counts_hold() -> None:
     widget = IUAWidget({"a": np.zeros((4, 1000), np.float32)})
     assert widget.wait(30)
-    assert widget._run["held"] == widget.iua._run.nbytes == 113_000
+    assert widget._run["nbytes"] == widget.iua._run.nbytes == 113_000
 
 
 def test_a_cell_run_again_ends_the_run_it_began_before(monkeypatch: pytest.MonkeyPatch) -> None:

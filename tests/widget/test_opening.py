@@ -48,7 +48,9 @@ def relative(widget: IUAWidget) -> tuple[float, float, str]:
 
 
 def told(widget: IUAWidget) -> list[str]:
-    return [note for note in widget._run["notes"] if "the page opened at" in note]
+    notes = [note for note in widget._run["notes"] if "the page opened at" in note]
+    assert widget._run["opened"] == "".join(notes)
+    return notes
 
 
 @pytest.mark.parametrize("activation", [nn.GELU(), nn.SiLU(), nn.Tanh()], ids=repr)

@@ -16,7 +16,7 @@ import { isSelection, unitsOf, type WorstUnit } from "../worst/worst_reading";
 import { WorstUnitsList } from "../worst/worst_units";
 import { ContactAlert } from "./contact_alert";
 import { Heartbeat } from "./heartbeat";
-import { Notes, openedBecause } from "./notes";
+import { Notes } from "./notes";
 import { pictureOf } from "./picture_of";
 import { Presentation } from "./presentation";
 import { detailsText, StatusRow, stateWord } from "./status";
@@ -227,7 +227,7 @@ export class App {
         traits._run.value.restartable &&
         this.#is("done", "stopped"),
     );
-    const opened = computed(() => openedBecause(traits._run.value.notes));
+    const opened = computed(() => traits._run.value.opened);
     this.#store.show(() =>
       this.#tolerances.update({
         table: reading.value?.table ?? null,

@@ -5,13 +5,6 @@ import { element, setAttribute, setText } from "../ui/dom";
 
 /** What the note on NaN and infinities begins with: see `iua_widget/reading/notes.py`. */
 const LOUD = "Not finite:";
-/** What the note on a relative tolerance that Python chose begins with: see `iua_widget/widget/widget.py`. */
-const OPENED = "No activation here is exactly zero";
-
-/** Why the page opened at a relative tolerance; empty where it did not. */
-export function openedBecause(notes: readonly string[]): string {
-  return notes.find((text) => text.startsWith(OPENED)) ?? "";
-}
 
 function warning(text: string): HTMLElement {
   const rest = document.createTextNode(text.slice(LOUD.length));

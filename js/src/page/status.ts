@@ -58,7 +58,7 @@ function paceText(status: Status, run: RunInfo, silentFor: number | null): strin
 export function detailsText(status: Status, run: RunInfo): string {
   const parts: string[] = [];
   if (status === "running" && run.rate !== null) parts.push(formatRate(run.rate));
-  if (run.held > 0) parts.push(`${formatBytes(run.held)} of counts`);
+  if (run.nbytes > 0) parts.push(`${formatBytes(run.nbytes)} of counts`);
   return parts.join(" · ");
 }
 

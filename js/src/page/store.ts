@@ -24,12 +24,14 @@ export interface RunInfo {
   readonly elapsed: number;
   readonly rate: number | null;
   readonly remaining: number | null;
-  /** Bytes the counts take now. */
-  readonly held: number;
+  /** What the counts take now. */
+  readonly nbytes: number;
   /** The number of the newest frame: what the page has shown, it tells. */
   readonly frame: number;
   readonly error: { readonly title: string; readonly message: string } | null;
   readonly notes: readonly string[];
+  /** The note that says why the page opened at a relative tolerance; empty where it did not. */
+  readonly opened: string;
   readonly source: string;
   readonly restartable: boolean;
   /** Whether the run counts again, at the tolerances it began with. */
@@ -44,10 +46,11 @@ export const EMPTY_RUN: RunInfo = {
   elapsed: 0,
   rate: null,
   remaining: null,
-  held: 0,
+  nbytes: 0,
   frame: 0,
   error: null,
   notes: [],
+  opened: "",
   source: "",
   restartable: false,
   recounting: false,
