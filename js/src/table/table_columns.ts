@@ -21,7 +21,9 @@ export function hideOthers(
   cells: ReadonlyMap<ColumnKey, HTMLElement>,
   shown: ReadonlySet<ColumnKey>,
 ): void {
-  for (const [key, node] of cells) node.hidden = !shown.has(key);
+  for (const [key, node] of cells) {
+    if (node.hidden === shown.has(key)) node.hidden = !node.hidden;
+  }
 }
 
 export class TableColumns {
