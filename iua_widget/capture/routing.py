@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import torch
@@ -49,14 +49,14 @@ class ExpertRows:
     tokens: Tokens | None
 
 
-class Routing(Protocol):
+class Routing:
     """Where tokens go in one call of a module of experts."""
 
     experts: int
-    sure: bool
+    sure = False
     """Whether activations within are those of experts, and of nothing else."""
 
-    eager: bool
+    eager = False
     """Whether an activation is called once for each expert that is hit, in their order."""
 
     def split(self, response: torch.Tensor, call: int) -> list[ExpertRows] | None:
@@ -68,15 +68,15 @@ class Routing(Protocol):
         call : int
             How many responses of the same activation came before in this call of the module.
         """
-        ...
+        raise NotImplementedError
 
     def hit(self) -> list[int]:
-        """The experts that a token is routed to, in ascending order."""
-        ...
+        """The experts that a token is routed to, in ascending order, where it is eager."""
+        return []
 
-    def tokens(self, expert: int) -> Tokens | None:
+    def tokens(self, expert: int) -> Tokens | None:  # noqa: ARG002
         """The tokens of one expert, where they are known."""
-        ...
+        return None
 
     def counts(self, real: RealTokens) -> torch.Tensor | None:
         """How many tokens each expert gets: int64, shape (experts,); None where that is not known.
@@ -84,12 +84,12 @@ class Routing(Protocol):
         Parameters
         ----------
         real : callable
-            Given how many tokens there are, which are no padding.
+            Given how many tokens there are, which are not padding.
         """
-        ...
+        raise NotImplementedError
 
 
-class ChosenExperts:
+class ChosenExperts(Routing):
     """Routing by the experts that are chosen for each token.
 
     Parameters
@@ -160,7 +160,7 @@ class ChosenExperts:
         return torch.bincount(inside.long(), minlength=self.experts)
 
 
-class AllExperts:
+class AllExperts(Routing):
     """Routing where experts compute side by side, each on a copy of the tokens or all on one.
 
     What an expert is given of a token that is routed to others is zeros, in Llama 4. Where all are
@@ -180,8 +180,6 @@ class AllExperts:
         Whether the axis of the experts is the last but the channels', and not the first. As many
         tokens as experts do not tell: then what it says before, or the first.
     """
-
-    eager = False
 
     def __init__(self, hidden: torch.Tensor, experts: int, *, sure: bool) -> None:
         self.experts = experts
@@ -215,13 +213,6 @@ class AllExperts:
         ]
         return [ExpertRows(expert, by_expert[expert, of.index], of) for expert, of in found]
 
-    def hit(self) -> list[int]:
-        """See `Routing.hit`."""
-        return []
-
-    def tokens(self, expert: int) -> None:
-        """See `Routing.tokens`."""
-
     def counts(self, real: RealTokens) -> torch.Tensor | None:
         """See `Routing.counts`."""
         if self._given is None:
@@ -230,7 +221,7 @@ class AllExperts:
         return (self._given if positions is None else self._given & positions).sum(dim=1)
 
 
-class SortedExperts:
+class SortedExperts(Routing):
     """Routing where rows are sorted by expert.
 
     Parameters
@@ -240,8 +231,6 @@ class SortedExperts:
     tokens : Tokens or None
         Of all rows, where they are known.
     """
-
-    sure = eager = False
 
     def __init__(self, sizes: Sequence[int], tokens: Tokens | None) -> None:
         self.experts = len(sizes)
@@ -258,10 +247,6 @@ class SortedExperts:
             for expert, part in enumerate(parts)
             if len(part)
         ]
-
-    def hit(self) -> list[int]:
-        """See `Routing.hit`."""
-        return [expert for expert, size in enumerate(self._sizes) if size]
 
     def tokens(self, expert: int) -> Tokens | None:
         """See `Routing.tokens`."""
