@@ -802,7 +802,7 @@ class IUA:
         for one in iuas:
             if not isinstance(one, IUA):
                 message = (
-                    f"an IUA can be merged with an IUA, and {type(one).__name__} is none: write "
+                    f"IUA.merge takes IUA results; got {type(one).__name__}: write "
                     "IUA.merge(one, other), of files IUA.merge(*map(IUA.load, paths))."
                 )
                 raise MergeError(message)
@@ -932,8 +932,8 @@ class IUA:
         """
         if not isinstance(iua, (IUA, Reading)):
             message = (
-                f"IUA.show takes an IUA, or what its `at` returns, and {type(iua).__name__} is "
-                "neither. For a widget `w`, show `w.iua`."
+                f"IUA.show takes an IUA, or what its `at` returns; got {type(iua).__name__}. For a "
+                "widget `w`, show `w.iua`."
             )
             raise TypeError(message)
         reading = iua.at() if isinstance(iua, IUA) else iua

@@ -155,7 +155,9 @@ def _checked_stops(stops: object) -> tuple[float, ...] | None:
         return None
     is_one = isinstance(stops, (str, bytes)) or stops is not plain(stops)
     if is_one or not isinstance(stops, Iterable):
-        message = f"stops={stops!r:.60} is no list of tolerances: write stops=[0, 1e-3, 0.05]."
+        message = (
+            f"stops must be a list of tolerances, such as stops=[0, 1e-3, 0.05]; got {stops!r:.60}."
+        )
         raise ToleranceError(message)
     return tuple(stops)
 

@@ -322,7 +322,7 @@ def test_runs_that_are_not_of_one_kind_are_not_merged() -> None:
         iua.merge(IUA.introspect({"second": DATA["second"]}))
     with pytest.raises(MergeError, match=r"layer 'second': the stops differ"):
         iua.merge(IUA.introspect(DATA, atol=2e-8))
-    with pytest.raises(MergeError, match=r"dict is none"):
+    with pytest.raises(MergeError, match=r"takes IUA results; got dict"):
         iua.merge({})  # type: ignore[arg-type]
 
 
@@ -361,7 +361,7 @@ def test_a_result_can_be_copied_and_pickled() -> None:
 
 
 def test_show_says_what_it_takes() -> None:
-    with pytest.raises(TypeError, match=r"dict is neither.*show `w\.iua`"):
+    with pytest.raises(TypeError, match=r"got dict.*show `w\.iua`"):
         IUA.show(IUA.introspect(DATA).results)  # type: ignore[arg-type]
 
 

@@ -41,7 +41,7 @@ def test_numbers_may_be_arrays_without_axes(tmp_path: Path, make: Any) -> None:
     "memory", [10**39, 10**400, "9" * 400, "1" * 30 + " TiB", -(10**39), np.array([1, 2])]
 )
 def test_memory_that_no_machine_has_is_refused(memory: Any) -> None:
-    with pytest.raises(MemoryBudgetError, match="is no amount of memory") as caught:
+    with pytest.raises(MemoryBudgetError, match="must be an amount of memory") as caught:
         IUA(memory=memory)
     assert len(str(caught.value)) < 250
 

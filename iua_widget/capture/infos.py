@@ -25,6 +25,7 @@ from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.shadow import Shadow
+from iua_widget.common.arguments import known_arguments_only
 from iua_widget.common.tensors import dtype_name
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.options import CallsOption, SourceOptions
@@ -35,6 +36,7 @@ Forward = Callable[[Any, Any], Any] | None
 _FAKE_LOG: Final = logging.getLogger("torch._subclasses.fake_tensor")
 
 
+@known_arguments_only
 def response_infos(
     model: nn.Module,
     example: Any = None,

@@ -12,6 +12,7 @@ from torch import nn
 
 from iua_widget.capture.infos import response_infos
 from iua_widget.capture.source import TorchSource
+from iua_widget.common.arguments import known_arguments_only
 from iua_widget.errors import ProducerError
 from iua_widget.options import CallsOption, SourceOptions
 from iua_widget.sources.batch import Batch, fields_of
@@ -51,6 +52,7 @@ class TorchModel:
     ['0']
     """
 
+    @known_arguments_only
     def __init__(
         self,
         model: nn.Module,

@@ -69,8 +69,8 @@ def memory_budget(value: object) -> int:
         amount = number
     if not 1 <= amount < _MOST:
         message = (
-            f"memory={value!r:.60} is no amount of memory: write memory='2 GiB', memory='500 MB', "
-            "or a number of bytes."
+            "memory must be an amount of memory, such as memory='2 GiB', memory='500 MB' or a "
+            f"number of bytes; got {value!r:.60}."
         )
         raise MemoryBudgetError(message)
     return int(amount)

@@ -56,7 +56,7 @@ def as_path(value: object) -> Path:
             with contextlib.suppress(RuntimeError):  # no such user, or no home
                 return Path(name).expanduser()
             return Path(name)
-    message = f"a path was expected, such as 'run.iua', and {value!r:.80} is none."
+    message = f"path must be a path, such as 'run.iua'; got {value!r:.80}."
     raise FileError(message)
 
 

@@ -33,12 +33,12 @@ def open_source(
 
         return TorchSource(producer, loader, options)
     if isinstance(producer, type):
-        message = f"the class {producer.__name__} was given: give an instance of it."
+        message = f"producer must be an instance; got the class {producer.__name__} itself."
         raise ProducerError(message)
     for name in ({} if loader is None else {"loader": loader}) | options.of_models:
         message = (
-            f"`{name}` goes with a torch.nn.Module, and {type(producer).__name__} is none. "
-            "Pass the model first, or leave it out and give responses."
+            f"`{name}` goes with a torch.nn.Module as the producer; got "
+            f"{type(producer).__name__}. Pass the model first, or leave `{name}` out."
         )
         raise ProducerError(message)
     return as_source(producer, options)

@@ -185,12 +185,12 @@ def test_a_write_protected_file_and_a_name_of_full_length(
 
 @pytest.mark.parametrize("wrong", ["", "a\0b", b"a\0b", 3, None, ["run.iua"]])
 def test_what_can_be_no_path_is_told(write: Write, wrong: Any) -> None:
-    with pytest.raises(FileError, match=r"a path was expected, such as 'run\.iua'"):
+    with pytest.raises(FileError, match=r"path must be a path, such as 'run\.iua'"):
         write(wrong)
-    with pytest.raises(FileError, match="a path was expected"):
+    with pytest.raises(FileError, match="path must be a path"):
         IUA.load(wrong)
     if wrong is not None:
-        with pytest.raises(FileError, match="a path was expected"):
+        with pytest.raises(FileError, match="path must be a path"):
             IUA.introspect({"relu": np.zeros((3, 4))}, resume=wrong)
 
 

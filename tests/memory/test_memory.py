@@ -56,7 +56,9 @@ def test_an_amount_is_read_as_it_is_written(asked: object, number: int | None) -
     "wrong", ["", "lots", "2 XB", "-1 GiB", 0, -5, 0.2, True, [1], float("nan")]
 )
 def test_what_is_no_amount_is_refused_saying_how_to_write_one(wrong: object) -> None:
-    with pytest.raises(MemoryBudgetError, match=r"no amount of memory: write memory='2 GiB'"):
+    with pytest.raises(
+        MemoryBudgetError, match=r"must be an amount of memory, such as memory='2 GiB'"
+    ):
         IUA(memory=wrong)  # type: ignore[arg-type]
 
 
