@@ -101,7 +101,6 @@ def worst_snapshot(
     meta = {
         "kind": "worst",
         "probes": max((tally.probes for tally in tallies.values()), default=0),
-        "entries": len(entries.unit),
         "listed": worst.order.shape[1],
         "scale": several[0].scale,
         "dead_at": several[0].dead_at,

@@ -46,7 +46,6 @@ export interface WorstList {
 interface Meta {
   readonly kind: string;
   readonly probes: number;
-  readonly entries: number;
   readonly listed: number;
   readonly scale: Tolerances["scale"];
   readonly dead_at: number;
