@@ -1,4 +1,4 @@
-"""What is known of one layer at one set of tolerances, and how far it is known."""
+"""Bounds on one layer's figures at one set of tolerances."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from iua_widget.reading.recount import LayerRecount
 from iua_widget.reading.statistics import (
     dead_from,
     inactive_list,
-    layer_curves,
     locate_counts,
+    mean_inactive,
     over_channel,
+    std_inactive,
 )
 from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
 from iua_widget.tally.tally import Tally
@@ -71,7 +72,6 @@ def read_bounds(
     tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> LayerBounds:
     """Read a tally at tolerances; without a probe means and deviations are NaN."""
-    curves = layer_curves(tally)
     threshold = threshold_of(tally, tolerances)
     rule = DeadRule.of(tally, tolerances)
     needed, probes = rule.needed, tally.probes or math.nan
@@ -107,7 +107,8 @@ def read_bounds(
     unit_counts = tally.store.read_counts()
     lower = unit_counts.up_to(counted.lower)
     upper = lower if counted.exact else unit_counts.up_to(counted.upper)
-    mean, std = float(curves.mean[bracket.lower]), float(curves.std[bracket.lower])
+    means = mean_inactive(tally)
+    mean, std = float(means[bracket.lower]), float(std_inactive(tally)[bracket.lower])
     inactive = None
     if bracket.exact and threshold == tally.inactive_at:
         inactive = inactive_list(tally)
@@ -125,7 +126,7 @@ def read_bounds(
         upper,
         exact=counted.exact or not tally.probes,
         mean=mean,
-        mean_upper=mean if bracket.exact else float(curves.mean[bracket.upper]),
+        mean_upper=mean if bracket.exact else float(means[bracket.upper]),
         std=std,
         dead=dead,
         dead_upper=dead_upper,

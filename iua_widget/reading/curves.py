@@ -1,4 +1,4 @@
-"""One layer's figures over a whole slider: what lets the browser answer every position of it."""
+"""Curves of one layer's inactive and dead units over a tolerance, for the sliders of the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from iua_widget.reading.dead_rule import DeadRule
-from iua_widget.reading.statistics import at_or_below, dead_channels, last_of_channel, layer_curves
+from iua_widget.reading.statistics import at_or_below, dead_channels, dead_counts, last_of_channel
 from iua_widget.reading.thresholds import (
     active_when_finite,
     all_inactive,
@@ -50,7 +50,7 @@ def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
     """Dead units at every stop, for the `dead_at` of the tolerances."""
     rule = DeadRule.of(tally, tolerances)
     if rule.all_finite_probes:
-        units, channels = layer_curves(tally).dead, dead_channels(tally)
+        units, channels = dead_counts(tally), dead_channels(tally)
         return DeadCurves(units, units, channels, channels)
     needed = np.broadcast_to(rule.needed, tally.units)
     first, counts = np.empty(tally.units, np.int64), tally.store.read_counts().counts

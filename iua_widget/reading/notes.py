@@ -1,4 +1,4 @@
-"""What the reader of the figures should know that the figures alone do not tell."""
+"""Notes on what was counted: sentences on what the figures alone do not tell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts at one set of tolerances, exact in every layer: what a second run gives."""
+"""Recounts: exact counts at one set of tolerances, made in a second run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tally says at one tolerance: DNIKit's result for each layer, and tables of them."""
+"""Results: each layer's figures at one set of tolerances, as DNIKit gives them, and their table."""
 
 from __future__ import annotations
 

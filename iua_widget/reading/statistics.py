@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,39 +15,15 @@ from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Bracket
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCurves:
-    """One layer's statistics at every column: each stop, then "any finite value".
-
-    Attributes
-    ----------
-    mean, std : numpy.ndarray of float64, shape (K + 1,)
-        Mean and population standard deviation of the number of inactive units on one probe.
-    dead : numpy.ndarray of int64, shape (K + 1,)
-        Units inactive on every finite probe, and finite on one at least.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
-    dead: np.ndarray
-
-
-def layer_curves(tally: Tally) -> LayerCurves:
-    """Mean and std of inactive units, and dead units, at every column.
-
-    Without a probe there is no mean and no deviation, and no unit is dead.
-    """
-    return LayerCurves(
-        mean=mean_inactive(tally),
-        std=deviation(tally.store.read_moments(), tally.probes),
-        dead=at_or_below(dead_from(tally), len(tally.stops) + 1),
-    )
-
-
 def mean_inactive(tally: Tally) -> np.ndarray:
     """Mean of the inactive units of one probe: float64, shape (K + 1,); NaN without a probe."""
     sums = tally.store.read_moments().inactive_sum
     return np.asarray(sums.astype(np.float64) / (tally.probes or np.nan))
+
+
+def std_inactive(tally: Tally) -> np.ndarray:
+    """Population standard deviation of it, likewise."""
+    return deviation(tally.store.read_moments(), tally.probes)
 
 
 def deviation(moments: ProbeMoments, probes: int) -> np.ndarray:
@@ -204,6 +179,16 @@ def dead_from(tally: Tally) -> np.ndarray:
     if isinstance(finite, int):
         return highest if finite else np.full_like(highest, never)
     return np.where(finite > 0, highest, highest.dtype.type(never))
+
+
+def dead_counts(tally: Tally) -> np.ndarray:
+    """Dead units at every column: inactive on each of their finite probes, of which there is one.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (K + 1,)
+    """
+    return at_or_below(dead_from(tally), len(tally.stops) + 1)
 
 
 def dead_channels(tally: Tally) -> np.ndarray | None:

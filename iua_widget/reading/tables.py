@@ -1,4 +1,4 @@
-"""One layer's units as a DataFrame."""
+"""One layer's units and channels as DataFrames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be among the worst of a network: the channels of a map, and of all else the units."""
+"""Figures of channels and units at several tolerances, as they are ranked over a network."""
 
 from __future__ import annotations
 

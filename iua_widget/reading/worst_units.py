@@ -1,4 +1,4 @@
-"""The worst units of a network: which they are at some tolerances, over all its layers."""
+"""Functions that rank the channels and units of a network, the worst first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often every unit of one layer fell between one stop and the next."""
+"""Counters of one layer's units: on how many probes each fell between one stop and the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large the responses of every unit of one layer were, and which were no numbers."""
+"""Sums and maxima of one layer's units, and counts of their NaN and infinities."""
 
 from __future__ import annotations
 

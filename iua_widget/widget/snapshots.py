@@ -23,10 +23,11 @@ from iua_widget.reading.recount import Recount
 from iua_widget.reading.statistics import (
     dormant_counts,
     finite_probes,
-    layer_curves,
     locate_counts,
     mean_abs,
+    mean_inactive,
     non_finite,
+    std_inactive,
     unit_mean_abs,
     unit_rms,
 )
@@ -134,8 +135,8 @@ def table_snapshot(
     for row, tally in enumerate(tallies.values()):
         if not tally.probes:
             continue
-        curves, dead = layer_curves(tally), dead_curves(tally, tolerances)
-        arrays["mean"][row], arrays["std"][row] = curves.mean, curves.std
+        dead = dead_curves(tally, tolerances)
+        arrays["mean"][row], arrays["std"][row] = mean_inactive(tally), std_inactive(tally)
         arrays["dead"][row], arrays["dead_upper"][row] = dead.units, dead.units_upper
         if dead.channels is not None:
             arrays["dead_channels"][row] = dead.channels

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from iua_widget.engines.choice import ENGINES, EngineName, choose_engine
 from iua_widget.iua import IUA
-from iua_widget.reading.statistics import layer_curves
+from iua_widget.reading.statistics import dead_counts, mean_inactive, std_inactive
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
@@ -223,7 +223,7 @@ def test_the_std_keeps_its_digits_where_float_sums_lose_them() -> None:
     rows[1, :1] = 1  # the per-probe counts are 3,000,000 and 2,999,999
     for _ in range(3):
         tally.add(tally.classify(rows))
-    assert layer_curves(tally).std[0] == pytest.approx(0.5, rel=1e-12)
+    assert std_inactive(tally)[0] == pytest.approx(0.5, rel=1e-12)
 
 
 @pytest.mark.parametrize("limit", [2**8 - 1, 2**16 - 1, 2**32 - 1])
@@ -235,9 +235,9 @@ def test_counters_widen_before_they_wrap(limit: int) -> None:
         tally = tally.merged(tally)
     assert tally.store.read_counts().up_to(0).tolist() == [tally.probes, 0]
     assert tally.store.read_counts().up_to(1).tolist() == [tally.probes, tally.probes]
-    assert layer_curves(tally).mean[0] == 1
-    assert layer_curves(tally).std[0] == 0
-    assert layer_curves(tally).dead.tolist() == [1, 2]
+    assert mean_inactive(tally)[0] == 1
+    assert std_inactive(tally)[0] == 0
+    assert dead_counts(tally).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -283,5 +283,5 @@ def test_the_moments_hold_past_sixty_four_bits() -> None:
     moments.square_high[:] = 10_000_000**2 // 2**40
     while tally.probes < 10**10:
         tally = tally.merged(tally)
-    assert layer_curves(tally).mean[0] == 10_000_000
-    assert layer_curves(tally).std[0] == 0
+    assert mean_inactive(tally)[0] == 10_000_000
+    assert std_inactive(tally)[0] == 0

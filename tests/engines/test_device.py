@@ -22,7 +22,7 @@ from iua_widget.engines.device import counters, engine, torch_kernels
 from iua_widget.engines.device.engine import DeviceEngine, can_count_on
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.reference import ReferenceEngine
-from iua_widget.reading.statistics import inactive_list, layer_curves
+from iua_widget.reading.statistics import inactive_list, mean_inactive
 from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
@@ -259,7 +259,7 @@ def test_reading_thinning_and_counting_elsewhere_between_batches_change_nothing(
         lambda: held.store.read_counts().counts,
         lambda: held.store.read_magnitudes().abs_sum,
         lambda: inactive_list(held),
-        lambda: layer_curves(held) if held.probes else None,
+        lambda: mean_inactive(held),
         held.state,
         lambda: assert_same_tally(held, expected),
         elsewhere,
@@ -373,7 +373,7 @@ def test_readers_without_the_lock_move_nothing_twice(monkeypatch: pytest.MonkeyP
     for reader in readers:
         reader.join(30)
     assert not failures
-    np.testing.assert_array_equal(layer_curves(held).mean, layer_curves(expected).mean)
+    np.testing.assert_array_equal(mean_inactive(held), mean_inactive(expected))
 
 
 @pytest.mark.usefixtures("kernels")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from iua_widget import IUA
-from iua_widget.reading.statistics import layer_curves
+from iua_widget.reading.statistics import mean_inactive
 from iua_widget.run.loop import count
 from iua_widget.sources.producers import MappingSource
 from iua_widget.widget.background import BackgroundRun
@@ -37,7 +37,7 @@ def check_whole(iua: IUA) -> int:
             tally = iua._run.tally(layer)
             assert tally.probes == iua.probes
             assert tally.store.read_counts().up_to(0).tolist() == EXPECTED[number]
-            assert layer_curves(tally).mean[0] * tally.probes == sum(EXPECTED[number])
+            assert mean_inactive(tally)[0] * tally.probes == sum(EXPECTED[number])
     return number
 
 

@@ -13,13 +13,15 @@ from hypothesis.extra import numpy as hnp
 from iua_widget.engines.cpu import pages
 from iua_widget.errors import MergeError
 from iua_widget.reading.statistics import (
+    dead_counts,
     dead_from,
     deviation,
     inactive_list,
-    layer_curves,
     locate_counts,
     mean_abs,
+    mean_inactive,
     non_finite_counts,
+    std_inactive,
 )
 from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.tally import Tally, count_waiting
@@ -65,10 +67,8 @@ def assert_equal(one: Tally, other: Tally) -> None:
     )
     assert inactive_list(one) == inactive_list(other)
     if one.probes:
-        for field in ("mean", "std", "dead"):
-            np.testing.assert_array_equal(
-                getattr(layer_curves(one), field), getattr(layer_curves(other), field)
-            )
+        for statistic in (mean_inactive, std_inactive, dead_counts):
+            np.testing.assert_array_equal(statistic(one), statistic(other))
 
 
 @settings(max_examples=100, deadline=None)
@@ -115,9 +115,8 @@ def test_the_list_of_each_probe_is_kept_only_where_both_have_it() -> None:
 def test_without_a_probe_there_are_no_figures() -> None:
     tally = tally_of(np.zeros((0, 3)), Stops([0]))
     assert mean_abs(tally) == 0
-    curves = layer_curves(tally)
-    assert np.isnan([*curves.mean, *curves.std]).all()
-    assert not curves.dead.any()
+    assert np.isnan([*mean_inactive(tally), *std_inactive(tally)]).all()
+    assert not dead_counts(tally).any()
     assert not (dead_from(tally) <= 1).any()
 
 
@@ -234,10 +233,8 @@ def test_thinned_counts_are_exact_where_they_are_held_and_bounds_elsewhere(
         assert (up_to(full, bracket.upper) <= up_to(thinned, held.upper)).all()
     for column in thinned.columns:
         np.testing.assert_array_equal(up_to(thinned, column), up_to(full, column))
-    for field in ("mean", "std", "dead"):
-        np.testing.assert_array_equal(
-            getattr(layer_curves(full), field), getattr(layer_curves(thinned), field)
-        )
+    for statistic in (mean_inactive, std_inactive, dead_counts):
+        np.testing.assert_array_equal(statistic(full), statistic(thinned))
 
 
 def test_tallies_held_at_different_stops_merge_to_those_they_share() -> None:
