@@ -39,7 +39,7 @@ interface UnitCanvasOptions {
 export class UnitCanvas {
   readonly #options: UnitCanvasOptions;
   readonly #canvas = element("canvas", { class: "iua-canvas", attributes: { tabindex: "0" } });
-  readonly #view = new PictureView(() => this.#moved());
+  readonly view = new PictureView(() => this.#moved());
   readonly #paint = new PicturePaint(this.#canvas);
   readonly #overlays = new PictureOverlays();
   #picture: UnitPicture | null = null;
@@ -59,9 +59,9 @@ export class UnitCanvas {
           if (!allowed) options.onWheelRefused();
           return allowed;
         },
-        onWheel: (event, at) => this.#view.turnWheel(event, at),
-        onPan: (dx, dy) => this.panBy(dx, dy),
-        onPinch: (before, after) => this.#view.pinch(before, after),
+        onWheel: (event, at) => this.view.turnWheel(event, at),
+        onPan: (dx, dy) => this.view.panBy(dx, dy),
+        onPinch: (before, after) => this.view.pinch(before, after),
         onHover: (at) => options.onHover(at),
         onClick: (click) => options.onClick(click),
         onDoubleClick: () => options.onDoubleClick(),
@@ -90,14 +90,14 @@ export class UnitCanvas {
   /** Show units; the view is kept if asked, while it still fits. */
   show(picture: UnitPicture, keepView: boolean): void {
     this.#picture = picture;
-    const anew = this.#view.lay(picture);
+    const anew = this.view.lay(picture);
     this.#placeUnits();
-    if (!keepView || anew) this.showWhole();
+    if (!keepView || anew) this.view.showWhole();
     this.#requestPaint();
   }
 
   #placeUnits(): void {
-    const { layout } = this.#view;
+    const { layout } = this.view;
     if (this.#picture === null || layout === null) return;
     const { levels, order, pooling } = this.#picture;
     this.#places = new UnitPlaces(layout, levels, order, pooling);
@@ -117,7 +117,7 @@ export class UnitCanvas {
 
   #showOutlined(): void {
     const at = this.#outlined === null ? null : this.centerOf(this.#outlined);
-    this.#overlays.outline(at, this.#view.placement);
+    this.#overlays.outline(at, this.view.placement);
   }
 
   setInks(inks: Inks): void {
@@ -136,7 +136,7 @@ export class UnitCanvas {
   #paintNow(): void {
     const [places, picture] = [this.#places, this.#picture];
     if (places === null || picture === null) return;
-    const { placement } = this.#view;
+    const { placement } = this.view;
     if (!this.#paint.paint(places, placement, this.#ratio, picture, this.#selected)) return;
     setAttribute(this.#canvas, "data-rings", String(this.lone().length));
     this.#options.onPaint();
@@ -144,7 +144,7 @@ export class UnitCanvas {
 
   /** What is in view, painted this much finer than its size, as a data URL. */
   image(ratio: number): string {
-    const [{ width, height }, before] = [this.#view.size, this.#ratio];
+    const [{ width, height }, before] = [this.view.size, this.#ratio];
     this.resize(width, height, Math.max(ratio, before));
     const image = this.#paint.copy();
     this.resize(width, height, before);
@@ -156,21 +156,21 @@ export class UnitCanvas {
   /** Fit the view's size in CSS pixels at a device-pixel ratio; its middle stays in the middle. */
   resize(width: number, height: number, ratio: number): void {
     const bounded = Math.min(ratio, Math.sqrt(PIXELS_MOST / (width * height)));
-    const { size } = this.#view;
+    const { size } = this.view;
     const sameSize = width === size.width && height === size.height;
     if (sameSize && bounded === this.#ratio) return;
     this.#ratio = bounded;
     const pixels = (length: number): number => Math.max(1, Math.round(length * bounded));
     this.#paint.resize(pixels(width), pixels(height));
-    if (!sameSize && this.#view.resize({ width, height })) {
+    if (!sameSize && this.view.resize({ width, height })) {
       this.#placeUnits();
-      this.showWhole();
+      this.view.showWhole();
     }
     this.#paintNow();
   }
 
   #moved(): void {
-    const { zoom } = this.#view;
+    const { zoom } = this.view;
     setAttribute(this.#canvas, "data-zoom", zoom.toFixed(3));
     // While the whole layer is shown, one finger scrolls the page.
     this.#canvas.classList.toggle("iua-zoomed", zoom > 1);
@@ -178,38 +178,21 @@ export class UnitCanvas {
     this.#requestPaint();
   }
 
-  zoomBy(factor: number): void {
-    this.#view.zoomBy(factor);
-  }
-
-  panBy(dx: number, dy: number): void {
-    this.#view.panBy(dx, dy);
-  }
-
-  showWhole(): void {
-    this.#view.showWhole();
-  }
-
   /** The whole layer, in as many columns as fit the view best now. */
   reset(): void {
-    this.#view.layAnew();
+    this.view.layAnew();
     this.#placeUnits();
-    this.showWhole();
+    this.view.showWhole();
   }
 
   reveal(unit: number): void {
     const at = this.centerOf(unit);
-    if (at !== null) this.#view.panTo(at);
-  }
-
-  /** How many units or channels are in a row as it is drawn. */
-  across(): number | null {
-    return this.#view.across;
+    if (at !== null) this.view.panTo(at);
   }
 
   /** What one patch of color stands for. */
   grain(): "unit" | "pixel" | "channel" {
-    return this.#view.grain(this.#ratio);
+    return this.view.grain(this.#ratio);
   }
 
   /** What is ringed: units of a kind that would else be overlooked. */
@@ -223,8 +206,8 @@ export class UnitCanvas {
   unitAt(point: Point): number | null {
     const places = this.#places;
     if (places === null) return null;
-    const at = this.#view.placement;
-    const cell = this.#view.cellAt(point);
+    const at = this.view.placement;
+    const cell = this.view.cellAt(point);
     const ringed = this.#paint.ringedAt(point.x, point.y, places, at);
     if (ringed !== null) return places.unitIn(ringed);
     if (this.grain() === "channel") return places.inChannelAt(cell);
@@ -242,21 +225,21 @@ export class UnitCanvas {
     const step = 1 / this.#ratio;
     const left = Math.floor(point.x / step) * step;
     const top = Math.floor(point.y / step) * step;
-    const from = this.#view.cellAt({ x: left, y: top });
-    const to = this.#view.cellAt({ x: left + step, y: top + step });
+    const from = this.view.cellAt({ x: left, y: top });
+    const to = this.view.cellAt({ x: left + step, y: top + step });
     return this.#places?.shared(from, to) ?? { units: 0, dead: 0 };
   }
 
   /** Units within a rectangle between two points, the first `most` of them. */
   unitsBetween([a, b]: readonly [Point, Point], most: number): { units: number[]; total: number } {
-    const from = this.#view.cellAt({ x: Math.min(a.x, b.x), y: Math.min(a.y, b.y) });
-    const to = this.#view.cellAt({ x: Math.max(a.x, b.x), y: Math.max(a.y, b.y) });
+    const from = this.view.cellAt({ x: Math.min(a.x, b.x), y: Math.min(a.y, b.y) });
+    const to = this.view.cellAt({ x: Math.max(a.x, b.x), y: Math.max(a.y, b.y) });
     return this.#places?.between(from, to, most) ?? { units: [], total: 0 };
   }
 
   centerOf(unit: number): Point | null {
     if (this.#places === null) return null;
-    const { originX, originY, scaleX, scaleY } = this.#view.placement;
+    const { originX, originY, scaleX, scaleY } = this.view.placement;
     const cell = this.#places.cellOf(unit);
     return { x: originX + (cell.x + 0.5) * scaleX, y: originY + (cell.y + 0.5) * scaleY };
   }
@@ -269,6 +252,6 @@ export class UnitCanvas {
   /** Where the keyboard begins: the unit in the middle, or the first while all are shown. */
   firstInView(): number {
     const first = this.#places?.unitIn(0) ?? 0;
-    return this.#view.zoom === 1 ? first : (this.unitAt(this.#view.middle) ?? first);
+    return this.view.zoom === 1 ? first : (this.unitAt(this.view.middle) ?? first);
   }
 }

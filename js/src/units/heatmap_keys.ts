@@ -52,11 +52,12 @@ export class HeatmapKeys {
 
   #key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { view } = this.#picture;
     const move = MOVES[event.key];
     if (move !== undefined && event.shiftKey) this.#walk(move[0], move[1]);
-    else if (move !== undefined) this.#picture.panBy(-move[0] * PAN_STEP, -move[1] * PAN_STEP);
-    else if (event.key === "+" || event.key === "=") this.#picture.zoomBy(ZOOM_STEP);
-    else if (event.key === "-" || event.key === "_") this.#picture.zoomBy(1 / ZOOM_STEP);
+    else if (move !== undefined) view.panBy(-move[0] * PAN_STEP, -move[1] * PAN_STEP);
+    else if (event.key === "+" || event.key === "=") view.zoomBy(ZOOM_STEP);
+    else if (event.key === "-" || event.key === "_") view.zoomBy(1 / ZOOM_STEP);
     else if (event.key === "0") this.#picture.reset();
     else if (event.key === "Enter" && !event.shiftKey) this.#pick(false);
     else if (event.key === " " && event.shiftKey) this.#selectToCursor();

@@ -60,7 +60,7 @@ export class UnitsPanel {
         onClick: (click) => this.#click(click),
         onDoubleClick: () => {
           actions.onTake(this.#beforeClick);
-          this.#picture.showWhole();
+          this.#picture.view.showWhole();
         },
         onRegion: (corners) => this.#selectRegion(corners),
       },
@@ -86,7 +86,7 @@ export class UnitsPanel {
         onChoices: (changes) => this.#choose(changes),
         onZoom: (way) => {
           if (way === "reset") this.#picture.reset();
-          else this.#picture.zoomBy(way === "in" ? ZOOM_STEP : 1 / ZOOM_STEP);
+          else this.#picture.view.zoomBy(way === "in" ? ZOOM_STEP : 1 / ZOOM_STEP);
         },
       },
       signal,
@@ -226,7 +226,7 @@ export class UnitsPanel {
       coloring: this.#shown.coloring,
       choices: this.#choices,
       meanAbsent: mean_abs === null ? MEAN_ABSENT : null,
-      across: this.#picture.across(),
+      across: this.#picture.view.across,
     });
   }
 
