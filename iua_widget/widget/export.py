@@ -216,7 +216,7 @@ def write_page(path: str | Path, page: str) -> Path:
             f"{format_bytes(LARGEST_PAGE)}. Write it again with a smaller limit=, which leaves out "
             "stops of large layers, or from a run of fewer layers (layers=)."
         )
-        warnings.warn(message, IUAWarning, stacklevel=4)  # of whoever calls `to_html`
+        warnings.warn(message, IUAWarning, stacklevel=5)  # of whoever calls `to_html`
     return target.resolve()
 
 

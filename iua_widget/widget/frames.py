@@ -38,7 +38,7 @@ class Frames:
     ) -> None:
         self._page, self._runs, self._label, self._told = page, runs, label, told
         self._pacer = FramePacer(lambda order: runs.context.run(self._send, order))
-        self._worst = WorstFeed(lambda: (runs.iua, page.tolerances), self._send_worst)
+        self._worst = WorstFeed(lambda: (runs.run, page.tolerances), self._send_worst)
         self._info: dict[str, Any] = {}
         self._sent_for: tuple[Any, ...] = ()
         self._stops_left_out = False

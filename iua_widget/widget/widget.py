@@ -325,6 +325,7 @@ class IUAWidget(WidgetTraits):
         self._tell_failure()
         return table
 
+    @known_arguments_only
     def worst(self, n: int = 10, by: str = "inactive share") -> pd.DataFrame:
         """The worst units of the whole network at the tolerances on show, the worst first.
 
@@ -348,7 +349,7 @@ class IUAWidget(WidgetTraits):
             As `table`.
         """
         worst = self.iua.worst(n, by)
-        self._tell_failure()
+        self._tell_failure(stacklevel=5)
         return worst
 
     def selection(self) -> pd.DataFrame:
@@ -446,6 +447,7 @@ class IUAWidget(WidgetTraits):
             self._frames.close()
         super().close()
 
+    @known_arguments_only
     def to_html(
         self,
         path: str | Path,
@@ -493,7 +495,7 @@ class IUAWidget(WidgetTraits):
         title = title or f"Inactive units of {self._label}"
         run, info = self._runs.run, self._frames.run_info()
         where = export.save_page(path, self, run, info, title=title, text=text, limit=limit)
-        self._tell_failure()
+        self._tell_failure(stacklevel=5)
         return where
 
     @traitlets.default("_still")
@@ -571,10 +573,10 @@ class IUAWidget(WidgetTraits):
             told=self._frames.beat,
         )
 
-    def _tell_failure(self) -> None:
+    def _tell_failure(self, stacklevel: int = 4) -> None:
         told = self._runs.explained_error
         if told is not None:
-            self._tell(f"{told['title']}: {told['message']}", stacklevel=4)
+            self._tell(f"{told['title']}: {told['message']}", stacklevel)
 
     def _tell(self, message: str, stacklevel: int = 3) -> None:
         """Warn in the thread of the user's, who may have no page before them."""

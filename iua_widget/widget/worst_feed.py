@@ -8,8 +8,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from iua_widget.iua import IUA, run_of
 from iua_widget.reading.recount import Recount
+from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.widget.worst_snapshot import is_ranked_at, ranked_at, worst_snapshot
@@ -38,12 +38,12 @@ class WorstFeed:
     """
 
     def __init__(
-        self, on_show: Callable[[], tuple[IUA, Tolerances]], send: Callable[[bytes], None]
+        self, on_show: Callable[[], tuple[Run, Tolerances]], send: Callable[[bytes], None]
     ) -> None:
         self._on_show, self._send = on_show, send
         self._pacer = FramePacer(self._rank, cost_share=_COST_SHARE)
         self._several: Sequence[Tolerances] = ()
-        self._ranked: tuple[weakref.ref[IUA], int, Recount | None] | None = None
+        self._ranked: tuple[weakref.ref[Run], int, Recount | None] | None = None
         self._number = 0
         self._settling: threading.Timer | None = None
 
@@ -53,8 +53,7 @@ class WorstFeed:
         Not before the run is held or at its end where many counts would have to be moved from a
         device, and held on the host besides.
         """
-        iua, _ = self._on_show()
-        tallies = run_of(iua).tallies.values()
+        tallies = self._on_show()[0].tallies.values()
         if sum(tally.nbytes for tally in tallies if tally.store.device is not None) <= _MOST_MOVED:
             self._pacer.request()
 
@@ -87,27 +86,26 @@ class WorstFeed:
         self._pacer.close()
 
     def _rank(self, order: FrameOrder) -> FrameCost:
-        iua, tolerances = self._on_show()
-        run = run_of(iua)
+        run, tolerances = self._on_show()
         with run.lock:
             begun = time.perf_counter()
-            same = self._is_of(iua) and is_ranked_at(self._several, tolerances)
+            same = self._is_of(run) and is_ranked_at(self._several, tolerances)
             if same or not run.probes:
                 return FrameCost(0)
             several = ranked_at(run.tallies, run.options.grid, tolerances)
             snapshot = worst_snapshot(run.tallies, several, run.recount)
-            counted = weakref.ref(iua), run.probes, run.recount
+            counted = weakref.ref(run), run.probes, run.recount
             held = time.perf_counter() - begun
-        if self._on_show()[0] is not iua:  # begun anew meanwhile
+        if self._on_show()[0] is not run:  # begun anew meanwhile
             return FrameCost(0, held)
         self._several, self._ranked, self._number = several, counted, order.number
         self._send(snapshot)
         self.tolerances_changed()  # meanwhile, to what only the list before answered for
         return FrameCost(len(snapshot), held)
 
-    def _is_of(self, iua: IUA) -> bool:
+    def _is_of(self, run: Run) -> bool:
         """Whether the last list is of all that is counted."""
         if self._ranked is None:
             return False
         ranked, probes, recount = self._ranked
-        return ranked() is iua and probes == iua.probes and recount is run_of(iua).recount
+        return ranked() is run and probes == run.probes and recount is run.recount

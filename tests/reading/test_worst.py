@@ -324,7 +324,7 @@ def test_many_counts_on_a_device_stay_there_until_the_run_is_held(
     sent: list[bytes] = []
     asked: list[bool] = []
     iua = IUA(engine=engine)
-    feed = WorstFeed(lambda: (iua, iua.tolerances), sent.append)
+    feed = WorstFeed(lambda: (iua._run, iua.tolerances), sent.append)
     monkeypatch.setattr(feed._pacer, "request", lambda: asked.append(True))
     for _ in count(iua._run, open_source({"relu": torch.zeros(4, 3)})):
         feed.counted()
@@ -360,7 +360,7 @@ def test_tolerances_that_change_while_units_are_ranked_are_ranked_at_next(
         return worst_snapshot(*of)
 
     monkeypatch.setattr(worst_feed, "worst_snapshot", rank)
-    feed = WorstFeed(lambda: (iua, shown[0]), send)
+    feed = WorstFeed(lambda: (iua._run, shown[0]), send)
     feed.flush()
     shown[0] = between
     feed.flush()

@@ -159,6 +159,8 @@ def test_what_cannot_go_on_is_told_at_once(tmp_path: Path) -> None:
 def test_a_misspelled_argument_is_refused_with_the_nearest() -> None:
     with pytest.raises(TypeError, match=r"unexpected argument 'colour'\. Did you mean 'color'\?"):
         IUAWidget(DATA, colour="dead")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"to_html\(\) got .*'titel'\. Did you mean 'title'\?"):
+        counted().to_html("x.html", titel="One")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
