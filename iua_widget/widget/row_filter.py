@@ -204,7 +204,7 @@ def _as_compared(column: str, text: str) -> str:
 def _refusal(source: str, what: str, name: str) -> ValueError:
     figures = nearest_first(name, (column.key for column in COLUMNS.values() if not column.is_text))
     return ValueError(
-        f"the filter {source!r} cannot be: {what}. Figures are {', '.join(figures)}; they are "
+        f"the filter {source!r} is invalid: {what}. Figures are {', '.join(figures)}; they are "
         "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage: "
         "dead-units>0, dead-share>=50%. What is looked for in names goes into double quotes: "
         f"'\"{source}\"'."

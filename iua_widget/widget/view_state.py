@@ -161,7 +161,7 @@ CHECKS: Final[Mapping[str, Callable[[Any, Known], Any]]] = {
     "filter": lambda value, _: check_filter(value),
     "color": lambda value, _: check_color(value),
 }
-"""What each trait is checked by: returns the value as it is kept, and raises where it cannot be."""
+"""What checks each trait: returns the value as it is kept, and raises where it is invalid."""
 
 
 def _whole(value: Any) -> int | None:

@@ -95,7 +95,7 @@ class IUAWidget(WidgetTraits):
     rtol, atol : float
         The tolerances on show. Like all that follow, but `status`, they are two-way: the page
         follows what Python sets, and Python sees what the page does (`observe`,
-        `ipywidgets.link`). What cannot be is refused with a `traitlets.TraitError` that says why.
+        `ipywidgets.link`). An invalid value raises a `traitlets.TraitError` that says what is valid.
     scale : str
         What `rtol` is relative to.
     dead_at : float
@@ -103,8 +103,8 @@ class IUAWidget(WidgetTraits):
     tau : float
         From where on down a unit is dormant; `rtol` and `scale` have no part in it.
     layer : str
-        The selected layer. One that there is not is refused; where the names are known only from
-        the first batch on, it is told then, by a note and in `wait`.
+        The selected layer. An unknown one is refused; where the names are known only from the first
+        batch on, a note and `wait` say so then.
     selected : list of int
         Its selected units: indices in the C order of one probe's response, ascending. Empty again
         when another layer is selected. (What a unit *is* is the argument `units`.)
@@ -113,8 +113,8 @@ class IUAWidget(WidgetTraits):
         of `table`; None for the order of the network. Rows without the figure come last both ways.
     filter : str
         Which rows of the table are shown, such as ``"encoder kind:ReLU dead-channels>0"``: words in
-        the name or the kind, a kind, and figures compared, all of which must hold. What compares no
-        figure, or compares it with no number, is refused; in double quotes it is a word.
+        the name or the kind, a kind, and figures of columns compared with numbers, all of which
+        must hold. In double quotes anything is a word.
     color : {"share", "count", "mean |x|", "dead"}
         What the colors of the heatmap stand for.
     status : {"idle", "running", "paused", "stopped", "done", "failed"}
@@ -126,13 +126,12 @@ class IUAWidget(WidgetTraits):
         As `IUA.introspect` for anything that can be told before the first batch. What goes wrong
         later shows in the widget, with what was counted before; `error` holds it.
     FileError
-        If the run cannot be saved to the file of `resume`, or not go on from it: give the same
-        settings, or another file.
+        If the run cannot be saved to the file of `resume`, or cannot continue from it: use the
+        same settings, or another file.
     TypeError, AttributeError
-        If there is no such argument, or an attribute is set that there is not: the message has the
-        nearest name.
+        If an argument or an attribute is unknown: the message has the nearest name.
     traitlets.TraitError
-        If a trait cannot be what it is set to.
+        If a trait is set to an invalid value: the message says what is valid.
 
     Notes
     -----
@@ -480,7 +479,7 @@ class IUAWidget(WidgetTraits):
         NoProbesError
             If nothing has been counted yet.
         FileError
-            If the path is none, there is something that is no regular file, or it cannot be
+            If the path is invalid, something other than a file is there, or it cannot be
             written there.
         TypeError
             If `title` or `text` is no string, or `limit` no number.
