@@ -95,7 +95,7 @@ class IUAWidget(WidgetTraits):
     rtol, atol : float
         The tolerances on show. Like all that follow, but `status`, they are two-way: the page
         follows what Python sets, and Python sees what the page does (`observe`,
-        `ipywidgets.link`). An invalid value raises a `traitlets.TraitError` that says what is valid.
+        `ipywidgets.link`). An invalid value raises a `traitlets.TraitError` that says what is.
     scale : str
         What `rtol` is relative to.
     dead_at : float

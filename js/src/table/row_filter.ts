@@ -200,12 +200,22 @@ function helpAt(source: string, { near }: Fault): string {
 
 const FIGURES = FIGURE_KEYS.filter((key): key is NumericKey => !isText(key));
 
-/** Figures with names that may have been meant, the nearest first. */
+/** Figures that may have been meant: their names, or a word of them, come near; nearest first. */
 function nearestFigures(name: string): NumericKey[] {
-  const far = new Map(FIGURES.map((key) => [key, distance(name.toLowerCase(), key)]));
-  return FIGURES.filter((key) => (far.get(key) as number) <= 0.5)
-    .sort((one, other) => (far.get(one) as number) - (far.get(other) as number))
-    .slice(0, NEAREST);
+  const given = name.toLowerCase();
+  const far = FIGURES.map((key) => {
+    const whole = distance(given, key);
+    return {
+      key,
+      whole,
+      least: Math.min(whole, ...key.split("-").map((word) => distance(given, word))),
+    };
+  });
+  return far
+    .filter(({ least }) => least <= 0.5)
+    .sort((one, other) => one.least - other.least || one.whole - other.whole)
+    .slice(0, NEAREST)
+    .map(({ key }) => key);
 }
 
 /** The figures there are, those with names nearest to this one at the head. */
@@ -214,12 +224,9 @@ function nearestFirst(name: string): NumericKey[] {
   return [...near, ...FIGURES.filter((key) => !near.includes(key))];
 }
 
-/** How far a name is from a figure's, or from a word of it: edits a letter. */
-function distance(name: string, key: NumericKey): number {
-  const apart = [key, ...key.split("-")].map(
-    (other) => editsBetween(name, other) / Math.max(name.length, other.length),
-  );
-  return Math.min(...apart);
+/** How far two names are apart: edits a letter. */
+function distance(one: string, other: string): number {
+  return editsBetween(one, other) / Math.max(one.length, other.length);
 }
 
 /** How many letters must be put in, left out or changed to come from one text to another. */
