@@ -148,7 +148,8 @@ def mark(need: Need) -> str:
 @functools.cache
 def _edition() -> str:
     """What tells apart all that numba's cache keeps apart: sources, numba, and the processor."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    folders = Path(__file__).parent, Path(kernels.__file__).parent
+    sources = [source for folder in folders for source in sorted(folder.glob("*.py"))]
     facts = [
         *((source.name, source.stat().st_size, source.stat().st_mtime_ns) for source in sources),
         (sys.version, numba.__version__, np.__version__, llvmlite.binding.llvm_version_info),

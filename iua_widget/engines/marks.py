@@ -31,7 +31,7 @@ def _places() -> Iterator[tuple[Path, str]]:
         yield Path(own), f"*/{PREFIX}*"
         return
     home = Path(os.environ.get("HOME", ""))
-    yield Path(__file__).parent / "__pycache__", f"{PREFIX}*"
+    yield Path(__file__).parent / "cpu/__pycache__", f"{PREFIX}*"
     yield Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "numba", f"*/{PREFIX}*"
     yield home / "Library/Caches/numba", f"*/{PREFIX}*"
     yield Path(tempfile.gettempdir()), f"{PRIVATE_FOLDER}-*/*/{PREFIX}*"

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from iua_widget.engines.cpu import atomics, avx512_kernels
+from iua_widget.engines.cpu import avx512_kernels
 from iua_widget.engines.cpu.engine import (
     FEWEST_FOR_SCRATCH,
     WIDENED,
@@ -37,19 +37,6 @@ class Need(Protocol):
     def call(self) -> None:
         """Make a small call that needs the same loops."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """The threads' waiting for each other."""
-
-    name: str = "waiting"
-
-    def call(self) -> None:
-        """Wait for a number that has changed already."""
-        written, place, seen = np.zeros(1, np.uint64), np.ones(1, np.uint64), np.uint64(0)
-        atomics.changes(place, seen)
-        atomics.write_and_wait(written, seen, place, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +170,6 @@ def to_classify(one: LayerResponses) -> Iterator[Need]:
     last = maps and abs(values.strides[2]) < abs(values.strides[1])
     kept = values if last or not maps else np.moveaxis(values, 1, 2)
     onto = one.running is not None and one.running.onto is not None
-    yield Waiting()
     yield Classifying(
         str(values.dtype),
         "maps-last" if last else "maps" if maps else "rows",
@@ -199,7 +185,6 @@ def to_accumulate(layer: LayerBins) -> Iterator[Need]:
     """The loops that `CPUEngine.accumulate` needs for a layer."""
     if not layer.size:
         return
-    yield Waiting()
     in_vectors = counts_in_vectors(layer)
     for bins in layer.batches:
         several = len(bins) >= FEWEST_FOR_SCRATCH

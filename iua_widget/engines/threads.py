@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final, TypeVar
 
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.common.forks import free_in_child, in_child
+from iua_widget.common.forks import in_child
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.engines import openmp
 
@@ -35,10 +38,7 @@ _LARGE_JOBS_PER_CORE: Final = 2
 
 _Task = TypeVar("_Task")
 
-_others: list[_Other] = []
-_others_taken: Final = free_in_child(threading.Lock())
 _thread = threading.local()
-_atomics: Any = None
 
 
 def cores() -> int:
@@ -94,7 +94,7 @@ def in_turns(work: Callable[[np.ndarray], object], size: int) -> None:
     Parameters
     ----------
     work : callable
-        Given the units taken so far (uint64, shape (1,)): see `atomics.add`. Lets go of the
+        Given the units taken so far (uint64, shape (1,)): see `avx512.take`. Lets go of the
         interpreter's lock, and writes nothing that belongs to units it has not taken.
     size : int
         Responses in all, which decides whether threads are worth it.
@@ -191,77 +191,20 @@ def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most:
 
 
 def _run_on_own(work: Callable[[], None], threads: int) -> None:
-    """Call `work` on so many threads, this one among them; it must not raise."""
-    if not _others_taken.acquire(blocking=False):
-        work()  # another run has them
-        return
-    try:
-        while len(_others) < threads - 1:
-            _others.append(_Other(f"iua_widget count {len(_others) + 1}"))
-        others = _others[: threads - 1]
-        for other in others:
-            other.begin(work)
-        work()
-        for other in others:
-            other.wait()
-    finally:
-        _others_taken.release()
+    """Call `work` on so many threads, this one among them; it must not raise.
 
-
-class _Other:
-    """A thread that does one piece of work after the other.
-
-    It waits awake for a while between them, where there is compiled code to do so: see `atomics`.
+    Threads that another run has taken are not waited for.
     """
-
-    def __init__(self, name: str) -> None:
-        self._begun, self._done = (np.zeros(1, np.uint64) for _ in range(2))
-        self._work: Callable[[], None] | None = None
-        self._turn = threading.Condition()
-        threading.Thread(target=self._serve, name=name, daemon=True).start()
-
-    def begin(self, work: Callable[[], None]) -> None:
-        with self._turn:
-            self._work = work
-            self._begun += np.uint64(1)
-            self._turn.notify_all()
-
-    def wait(self) -> None:
-        """Return once it is done."""
-        seen = self._begun[0] - np.uint64(1)
-        atomics = _atomics
-        if atomics is None or not atomics.changes(self._done, seen):
-            with self._turn:
-                self._turn.wait_for(lambda: self._done[0] != seen)
-
-    def _serve(self) -> None:
-        number = np.uint64(0)
-        while True:
-            atomics = _atomics
-            begun = atomics is not None and atomics.write_and_wait(
-                self._done, number, self._begun, number
-            )
-            if not begun:
-                with self._turn:
-                    self._done[0] = number
-                    self._turn.notify_all()
-                    while self._begun[0] == number:
-                        self._turn.wait()
-            number = self._begun[0]
-            if self._work is not None:
-                self._work()
-            self._work = None
+    begun: list[Future[None]] = []
+    with contextlib.suppress(RuntimeError):  # the interpreter is about to end
+        begun.extend(_pool().submit(work) for _ in range(threads - 1))
+    work()
+    wait([other for other in begun if not other.cancel()])
 
 
-def wait_awake(atomics: Any) -> None:
-    """Let threads wait for each other by compiled code from now on: `counting.atomics`."""
-    global _atomics  # noqa: PLW0603
-    _atomics = atomics if atomics.AVAILABLE else None
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(cores() - 1, 1), "iua_widget count")
 
 
-def _forget() -> None:
-    """A forked process has none of its parent's threads."""
-    _others.clear()
-
-
-in_child(_forget)
+in_child(_pool.cache_clear)  # a forked process has none of its parent's threads

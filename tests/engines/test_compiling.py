@@ -17,10 +17,10 @@ from numba.core.dispatcher import Dispatcher
 
 from iua_widget import IUA, IUAWarning, default_stops
 from iua_widget.common import forks
-from iua_widget.engines import auto, compiling
+from iua_widget.engines import auto, compiling, marks
 from iua_widget.engines.auto import AutoEngine
 from iua_widget.engines.compiling import LoopCompiler
-from iua_widget.engines.cpu import atomics, avx512_kernels, kernels
+from iua_widget.engines.cpu import avx512_kernels, kernels
 from iua_widget.engines.cpu.engine import CPUEngine
 from iua_widget.engines.cpu.scale_kernel import bounds_over_rtol
 from iua_widget.engines.engine import LayerBins, LayerResponses, RunningSums
@@ -28,7 +28,6 @@ from iua_widget.engines.marks import PRIVATE_FOLDER, loops_are_marked
 from iua_widget.engines.needs import (
     BoundingOverRtol,
     Need,
-    Waiting,
     to_accumulate,
     to_classify,
 )
@@ -38,6 +37,7 @@ from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.tolerances import Tolerances
 
 PATIENCE = 120
+SMALL = BoundingOverRtol("uint8")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Impossible:
 
 
 def compiled_so_far() -> dict[str, int]:
-    modules = (atomics, kernels, avx512_kernels)
+    modules = (kernels, avx512_kernels)
     return {
         f"{module.__name__}.{name}": len(loop.signatures)
         for module in modules
@@ -146,18 +146,18 @@ def test_what_the_cache_lacks_is_compiled_by_a_process_of_its_own(
     compiler: LoopCompiler, tmp_path: Path
 ) -> None:
     assert not compiler.wait()
-    assert not compiler.has([Waiting()])
+    assert not compiler.has([SMALL])
     assert compiler.wait()
-    assert compiler.has([Waiting()])
+    assert compiler.has([SMALL])
     assert compiler.failure == ""
     later = LoopCompiler(tmp_path)
-    assert later.has([Waiting()]), "it is marked on disk, for every process"
+    assert later.has([SMALL]), "it is marked on disk, for every process"
     assert later._process is None
 
 
 @pytest.mark.skipif(not hasattr(os, "setpriority"), reason="processes here have no niceness")
 def test_the_process_takes_what_the_run_leaves(compiler: LoopCompiler) -> None:
-    compiler.has([Waiting()])
+    compiler.has([SMALL])
     process = compiler._process
     assert process is not None
     assert os.getpriority(os.PRIO_PROCESS, process.pid) >= min(os.nice(0) + 15, 19)
@@ -172,7 +172,7 @@ def test_a_process_that_cannot_compile_says_why_and_is_not_begun_again(
     compiler.has([Impossible()])
     until_there(compiler, Impossible())
     assert "the compiler is broken" in compiler.failure or "Impossible" in compiler.failure
-    assert not compiler.has([Waiting()])
+    assert not compiler.has([SMALL])
     assert compiler._process is None
 
 
@@ -269,7 +269,7 @@ def test_loops_on_disk_are_found_without_numba(
     assert not loops_are_marked()
     (tmp_path / PLACES[variable]).mkdir(parents=True)
     assert not loops_are_marked(), "a cache of somebody else's loops"
-    (tmp_path / PLACES[variable] / compiling.mark(Waiting())).touch()
+    (tmp_path / PLACES[variable] / compiling.mark(SMALL)).touch()
     assert loops_are_marked()
 
 
@@ -277,11 +277,12 @@ def test_a_mark_beside_the_modules_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert Path(kernels.__file__).parent / "__pycache__" in dict(marks._places())
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("iua_widget.engines.marks.__file__", str(tmp_path / "marks.py"))
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / compiling.mark(Waiting())).touch()
+    (tmp_path / "cpu/__pycache__").mkdir(parents=True)
+    (tmp_path / "cpu/__pycache__" / compiling.mark(SMALL)).touch()
     assert loops_are_marked()
 
 
@@ -356,9 +357,9 @@ def test_a_folder_that_others_can_write_to_is_not_trusted(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
 def test_a_forked_process_leaves_the_compiler_to_its_parent(compiler: LoopCompiler) -> None:
-    compiler.has([Waiting()])
+    compiler.has([SMALL])
     assert compiler._lock in forks._locks, "another thread may have it at the moment of the fork"
     compiler.begin_anew()
     assert compiler._process is None
-    until_there(compiler, Waiting())
-    assert compiler.has([Waiting()])
+    until_there(compiler, SMALL)
+    assert compiler.has([SMALL])

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from iua_widget.engines import openmp, threads
-from iua_widget.engines.cpu import atomics
+from iua_widget.engines.cpu import avx512
 from iua_widget.engines.threads import all_in_parallel, in_parallel, in_turns
 
 SIZE = 2**22
@@ -318,7 +318,7 @@ def test_threads_share_the_units_by_themselves() -> None:
 
     def work(taken: np.ndarray) -> None:
         mine = taken_by.setdefault(threading.get_native_id(), [])
-        while (start := int(atomics_add(taken, 10))) < 1000:
+        while (start := int(take(taken, 10))) < 1000:
             time.sleep(0.001)
             mine.append(start)
 
@@ -329,19 +329,8 @@ def test_threads_share_the_units_by_themselves() -> None:
 
 
 @numba.njit(nogil=True)
-def atomics_add(taken: np.ndarray, more: int) -> int:
-    return int(atomics.add(taken, more))
-
-
-def test_a_thread_waits_awake_for_a_while_only() -> None:
-    place = np.zeros(1, np.uint64)
-    assert atomics.changes(place, np.uint64(1))
-    start = time.perf_counter()
-    assert not atomics.changes(place, np.uint64(0))
-    assert time.perf_counter() - start < 5
-    written = np.zeros(1, np.uint64)
-    assert not atomics.write_and_wait(written, np.uint64(7), place, np.uint64(0))
-    assert written[0] == 7
+def take(taken: np.ndarray, more: int) -> int:
+    return int(avx512.take(taken, more))
 
 
 def test_runs_on_several_threads_do_not_wait_for_each_other(
@@ -367,14 +356,6 @@ def test_our_threads_sleep_and_wake_however_long_the_pause(monkeypatch: pytest.M
     for pause in (0, 1e-5, 1e-4, 5e-4, 1e-3, 1e-2) * 5:
         time.sleep(pause)
         assert results_of(lambda start, _: start)[0] == 0
-
-
-def test_without_compiled_code_our_threads_serve_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmp, "team", lambda: None)
-    monkeypatch.setattr(atomics, "AVAILABLE", False)
-    for _ in range(50):
-        assert results_of(lambda start, _: start)[0] == 0
-    assert len(set(results_of(slow_native_id))) == 2
 
 
 @pytest.mark.parametrize("modules", ["", "import torch"])

@@ -147,6 +147,13 @@ def _set_anywhere(builder: Any, value: Any) -> Any:
 
 _BITS: Final = tuple(1 << bit for bit in range(8))
 
+
+def _take(builder: Any, taken: Any, more: Any) -> Any:
+    """What a number was before more was added, by this thread alone."""
+    return builder.atomic_rmw("add", builder.bitcast(taken, _LONG.as_pointer()), more, "acq_rel")
+
+
+take = _intrinsic(_take, types.int64)
 load = _intrinsic(lambda b, array, at: _read(b, array, at, _BYTES))
 load_from = _intrinsic(lambda b, address, at: _read(b, b.inttoptr(address, _POINTER), at, _BYTES))
 byte_from = _intrinsic(

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from iua_widget.engines.cpu import atomics, avx512, kernels
+from iua_widget.engines.cpu import avx512, kernels
 from iua_widget.engines.cpu.avx512 import WIDTH
 from iua_widget.engines.cpu.kernels import Loop
 from iua_widget.engines.engine import CHUNK, POSITION_LANES, PROBE_LANES
@@ -309,7 +309,7 @@ def _find_bins(bits: np.ndarray, grid: np.ndarray, bins: np.ndarray) -> None:
 @_inlined
 def _turn(taken: np.ndarray, layers: np.ndarray, layer: int) -> tuple[int, int, int]:
     """Take the next units: their layer, from `layer` on, and the first and last of them."""
-    turn = atomics.add(taken, 1)
+    turn = avx512.take(taken, 1)
     while layer < len(layers) and turn >= layers[layer].end:
         layer += 1
     if layer == len(layers):

@@ -15,13 +15,13 @@ from typing import Final
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.engines.cpu import atomics, avx512, avx512_kernels, kernels, pages
+from iua_widget.engines.cpu import avx512, avx512_kernels, kernels, pages
 from iua_widget.engines.cpu.buffers import Buffers
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
 from iua_widget.engines.layer_by_layer import LayerByLayer
 from iua_widget.engines.reference import ReferenceEngine
-from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel, in_turns, wait_awake
+from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel, in_turns
 
 _BITS: Final[dict[np.dtype, type[np.uint32 | np.uint64]]] = {
     np.dtype(np.float32): np.uint32,
@@ -96,7 +96,6 @@ class CPUEngine(LayerByLayer):
     def __init__(self) -> None:
         self._reference = ReferenceEngine()
         self._buffers = Buffers()
-        wait_awake(atomics)
 
     @as_ieee
     def classify(
