@@ -96,11 +96,6 @@ class AutoEngine:
         """Add classified batches to several layers' counts; see `Engine.accumulate_all`."""
         self._to_accumulate(layers).accumulate_all(layers)
 
-    def rest(self) -> None:
-        """Let go of memory that is kept for the next batch; see `Engine.rest`."""
-        if self._compiled is not None:
-            self._compiled.rest()
-
     def _classified(
         self, layers: Sequence[LayerResponses], classify: Callable[[Engine], _Classified]
     ) -> _Classified:
@@ -196,11 +191,6 @@ class _Compiled:
 
                 self._engine = CPUEngine()
         return self._engine
-
-    def rest(self) -> None:
-        """See `Engine.rest`."""
-        if self._engine is not None:
-            self._engine.rest()
 
     def can_classify(self, layers: Sequence[LayerResponses]) -> bool:
         from iua_widget.engines.needs import to_classify

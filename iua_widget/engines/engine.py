@@ -170,7 +170,3 @@ class Engine(Protocol):
     def accumulate_all(self, layers: Sequence[LayerBins]) -> None:
         """What `accumulate` does, for several layers, on all cores."""
         ...
-
-    def rest(self) -> None:
-        """Let go of memory that is kept from one batch for the next: a run has come to its end."""
-        ...

@@ -45,6 +45,3 @@ class LayerByLayer(ABC):
     def takes(self, tensor: object) -> bool:  # noqa: ARG002
         """No tensor: see `Engine.takes`."""
         return False
-
-    def rest(self) -> None:  # noqa: B027
-        """Nothing is kept; see `Engine.rest`."""

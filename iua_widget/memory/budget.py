@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from iua_widget.common.amounts import device_budget, format_bytes, memory_budget
-from iua_widget.engines.cpu import pages
+from iua_widget.engines.cpu import buffers
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.memory.plan import (
     FEWEST_STOPS,
@@ -31,7 +31,7 @@ _KEPT: Final = 32
 """The part of the memory that one run may leave for the next."""
 
 _WORTH_SPARING: Final = 2**20
-"""Below it there is nothing in large pages, nor work for threads."""
+"""Below it nothing is kept, nor is there work for threads."""
 
 _KEPT_BYTES: Final = 8
 """Of the number of inactive units of a probe, where these are kept."""
@@ -189,7 +189,7 @@ class MemoryBudget:
         plans = plan_memory(needs, self.bytes, self._stops.values, self._always, self._spare)
         waits = {layer: one.probes for layer, one in coming.items() if one.device is None}
         self.plans = with_waiting(plans, waits, self.bytes - self._spare)
-        pages.keep_at_most(self.bytes // _KEPT)
+        buffers.keep_at_most(self.bytes // _KEPT)
         self._planned, self._least = (
             sum(
                 plan.need.bytes_with(min(len(plan.columns), most)) + plan.need.fixed

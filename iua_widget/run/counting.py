@@ -245,7 +245,6 @@ class Counting:
         with interrupts_held(), self._run.lock:
             for tally in self._run.tallies.values():
                 tally.release_buffers()
-            self._run.engine.rest()
 
     def _notes(self) -> list[str]:
         """What was noted about the source, and about the thread that counts it."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from iua_widget.engines.cpu import pages
+from iua_widget.engines.cpu import buffers
 from iua_widget.engines.engine import Engine, LayerBins
 from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel
 
@@ -105,7 +105,7 @@ class UnitCounts:
             Wide enough for the probes.
         """
         if self._counts is None:
-            self._counts = pages.zeros((self.units, len(self.columns)), np.dtype(np.uint8))
+            self._counts = buffers.zeros((self.units, len(self.columns)), np.dtype(np.uint8))
         return self._counts
 
     @counts.setter
@@ -137,12 +137,12 @@ class UnitCounts:
             # Not wider than that: most of what is widened later on never comes to it.
             expected = counter_dtype(min(to_come, np.iinfo(COUNTER_DTYPES[1]).max))
             dtype = max(dtype, expected, key=lambda one: one.itemsize)
-            self._counts = pages.zeros((self.units, len(self.columns)), dtype)
+            self._counts = buffers.zeros((self.units, len(self.columns)), dtype)
             return
         narrow = self._counts
         if dtype.itemsize <= narrow.dtype.itemsize:
             return
-        wide = pages.empty(narrow.shape, dtype)
+        wide = buffers.empty(narrow.shape, dtype)
 
         def widen(start: int, stop: int) -> None:
             wide[start:stop] = narrow[start:stop]

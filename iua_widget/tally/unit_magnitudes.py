@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from iua_widget.engines.cpu import pages
+from iua_widget.engines.cpu import buffers
 from iua_widget.engines.engine import BatchCounts, RunningSums
 from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel
 
@@ -55,7 +55,7 @@ class UnitMagnitudes:
         self._not_finite = columns
         self._written: np.ndarray | None = None
         self._others: np.ndarray | None = None
-        self.highest_bin = pages.zeros((units,), np.min_scalar_type(columns))
+        self.highest_bin = buffers.zeros((units,), np.min_scalar_type(columns))
         self.first_non_finite: int | None = None
         self.nan_count: np.ndarray | None = None
         self.infinite_count: np.ndarray | None = None
@@ -64,13 +64,13 @@ class UnitMagnitudes:
     def sums(self) -> np.ndarray:
         """``abs_sum``, ``square_sum`` and ``abs_max``: allocated when they are first needed."""
         if self._written is None:
-            self._written = pages.zeros(self._shape, np.float64)
+            self._written = buffers.zeros(self._shape, np.float64)
         return self._written
 
     def running(self) -> RunningSums:
         """What the next batch may be added to: nothing else must be added before it is."""
         if self._others is None:
-            self._others = pages.empty(self._shape, np.float64)
+            self._others = buffers.empty(self._shape, np.float64)
         return RunningSums(self._written, self._others)
 
     def release_buffers(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from iua_widget.engines.cpu import pages
+from iua_widget.engines.cpu import buffers
 from iua_widget.errors import MergeError
 from iua_widget.reading.statistics import (
     dead_counts,
@@ -193,7 +193,7 @@ def test_batches_that_wait_are_counted_whenever_they_are_read(data: st.DataObjec
 def test_threads_that_add_the_first_batch_add_to_the_same_sums() -> None:
     values = np.ones((4, 200_000))
     stops = Stops([0.0, 0.5])
-    pages.keep_at_most(2**27)  # memory that must be cleared, which takes a while
+    buffers.keep_at_most(2**27)  # memory that must be cleared, which takes a while
     try:
         for _ in range(40):
             tally = Tally(stops, (200_000,))
@@ -201,7 +201,7 @@ def test_threads_that_add_the_first_batch_add_to_the_same_sums() -> None:
             assert (tally.store.read_magnitudes().abs_sum == 4).all()
             assert (tally.store.read_magnitudes().abs_max == 1).all()
     finally:
-        pages.keep_at_most(0)
+        buffers.keep_at_most(0)
 
 
 def test_cumulative_columns_are_the_unit_counts() -> None:

@@ -1,9 +1,16 @@
-"""Memory that serves one batch after the other."""
+"""Memory that serves one array after the other, those of later runs included.
+
+The system clears what it gives, which takes as long as to count what is then written there: so some
+of what is given back is kept, and the rest is asked for in large pages, which are cleared sooner.
+"""
 
 from __future__ import annotations
 
 import bisect
+import contextlib
+import ctypes
 import math
+import mmap
 import threading
 import weakref
 from collections import deque
@@ -11,62 +18,163 @@ from typing import Any, Final
 
 import numpy as np
 
-from iua_widget.common.forks import free_in_child
-from iua_widget.engines.cpu import pages
+from iua_widget.common.forks import free_in_child, in_child
+from iua_widget.engines.threads import in_parallel
 
-_LARGE: Final = 2**16
-_MOST_WASTE: Final = 2
+_SMALL: Final = 2**16
+"""Bytes below which an array is left to NumPy."""
 
-_lock = free_in_child(threading.Lock())
-"""Of all of them: they are copied with the results that hold them."""
+_MOST_WASTE: Final = 8
+"""A buffer serves an array again if at most this part of the array's size would be left over."""
+
+_KEPT_AT_FIRST: Final = 2**25
+_BYTES_A_RESPONSE: Final = 8
+"""Bytes that are cleared in the time in which a response is counted."""
+
+_PRIVATE: Final[dict[str, Any]] = (
+    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+)
+"""Of a forked process's own: what it writes is not its parent's."""
 
 
-class Buffers:
-    """Large arrays whose memory is used again once they are no longer referred to.
+class _Kept:
+    """Buffers that nothing refers to any more, as many as may be kept."""
 
-    The operating system clears what it gives, which for the arrays of a batch takes as long as to
-    count it. Together they take no more than was ever in use at once.
+    def __init__(self) -> None:
+        self.most = _KEPT_AT_FIRST
+        self._released: deque[mmap.mmap] = deque()  # from any thread, at any moment
+        self._buffers: list[mmap.mmap] = []  # by size
+        self._bytes = 0
+        self._lock = free_in_child(threading.Lock())
 
-    A buffer is in use as long as the array that `take` returned is alive: what is made from that
-    array (slices, views) must not outlive it.
+    def release(self, buffer: mmap.mmap) -> None:
+        self._released.append(buffer)
+        self._see_to_released()
+
+    def keep_at_most(self, size: int) -> None:
+        self.most = size
+        with self._lock:
+            self._sort_in()
+            self._drop(size)
+        self._see_to_released()
+
+    def take(self, size: int) -> mmap.mmap | None:
+        """A buffer of this size or little more; without one, others make room for a new one."""
+        buffer = None
+        with self._lock:
+            self._sort_in()
+            at = bisect.bisect_left(self._buffers, size, key=len)
+            if at < len(self._buffers) and len(self._buffers[at]) <= size + size // _MOST_WASTE:
+                buffer = self._buffers.pop(at)
+                self._bytes -= len(buffer)
+            else:
+                self._drop(self._bytes - size)
+        self._see_to_released()
+        return buffer
+
+    def _see_to_released(self) -> None:
+        # Who holds the lock, be it this very thread, does this after letting go of it.
+        while self._released and self._lock.acquire(blocking=False):
+            try:
+                self._sort_in()
+                self._drop(self.most)
+            finally:
+                self._lock.release()
+
+    def _sort_in(self) -> None:
+        while self._released:
+            buffer = self._released.popleft()
+            bisect.insort(self._buffers, buffer, key=len)
+            self._bytes += len(buffer)
+
+    def forget(self) -> None:
+        """Begin anew, in a process that was forked while another thread was at it."""
+        self._released, self._buffers, self._bytes = deque(), [], 0
+
+    def _drop(self, most: int) -> None:
+        while self._buffers and self._bytes > most:
+            self._bytes -= len(self._buffers.pop())
+
+
+_kept: Final = _Kept()
+in_child(_kept.forget)
+
+
+def keep_at_most(size: int) -> None:
+    """Keep no more than so many bytes of what is given back, for arrays to come.
 
     Examples
     --------
-    >>> buffers = Buffers()
-    >>> one = buffers.take((2**20,), np.uint8)
+    >>> keep_at_most(2**20)
+    >>> one = empty((2**20,), np.uint8)
     >>> place = one.ctypes.data
     >>> del one
-    >>> buffers.take((2**10, 2**10), np.uint8).ctypes.data == place
+    >>> empty((2**10, 2**10), np.uint8).ctypes.data == place
     True
+    >>> keep_at_most(0)
     """
+    _kept.keep_at_most(size)
 
-    def __init__(self) -> None:
-        self._free: list[np.ndarray] = []  # by size
-        self._returned: deque[np.ndarray] = deque()  # from any thread, at any moment
 
-    def take(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """An array with nothing particular in it, as `numpy.empty` gives."""
-        dtype = np.dtype(dtype)
-        size = math.prod(shape) * dtype.itemsize
-        if size < _LARGE:
-            return np.empty(shape, dtype)
-        with _lock:
-            buffer = self._fitting(size)
-        array: np.ndarray = buffer[:size].view(dtype).reshape(shape)
-        weakref.finalize(array, self._returned.append, buffer).atexit = False
-        return array
+def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """What `numpy.empty` gives, perhaps where an array was before.
 
-    def clear(self) -> None:
-        """Let go of what is not in use, and of the rest once it is not."""
-        self._free, self._returned = [], deque()
+    The memory is given back, or kept for the next array, when neither the array nor a view of it
+    is left.
 
-    def _fitting(self, size: int) -> np.ndarray:
-        while self._returned:
-            bisect.insort(self._free, self._returned.popleft(), key=len)
-        place = bisect.bisect_left(self._free, size, key=len)
-        if place < len(self._free) and len(self._free[place]) <= _MOST_WASTE * size:
-            return self._free.pop(place)
-        missing = size
-        while self._free and missing > 0:
-            missing -= len(self._free.pop())
-        return pages.empty((size,), np.uint8)
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype_like
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Examples
+    --------
+    >>> empty((2, 3), np.uint8).shape
+    (2, 3)
+    """
+    return _made(shape, np.dtype(dtype))[0]
+
+
+def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """What `numpy.zeros` gives, likewise.
+
+    Examples
+    --------
+    >>> zeros((2, 3), np.uint8)
+    array([[0, 0, 0],
+           [0, 0, 0]], dtype=uint8)
+    """
+    array, clear = _made(shape, np.dtype(dtype))
+    if not clear:
+        flat = array.reshape(-1).view(np.uint8)
+
+        def fill(start: int, stop: int) -> None:
+            flat[start:stop] = 0
+
+        in_parallel(fill, len(flat), len(flat) // _BYTES_A_RESPONSE, mmap.PAGESIZE)
+    return array
+
+
+def _made(shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, bool]:
+    """An array, and whether it is all zeros."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < _SMALL:
+        return np.zeros(shape, dtype), True
+    kept = _kept.take(size)
+    buffer = _mapped(size) if kept is None else kept
+    # Views of an array refer to what it was made from, not to the array.
+    piece: Any = (ctypes.c_char * size).from_buffer(buffer)
+    weakref.finalize(piece, _kept.release, buffer).atexit = False
+    return np.frombuffer(piece, dtype, math.prod(shape)).reshape(shape), kept is None
+
+
+def _mapped(size: int) -> mmap.mmap:
+    buffer = mmap.mmap(-1, size, **_PRIVATE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a system set up without them
+            buffer.madvise(mmap.MADV_HUGEPAGE)
+    return buffer

@@ -15,8 +15,7 @@ from typing import Final
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.engines.cpu import avx512, avx512_kernels, kernels, pages
-from iua_widget.engines.cpu.buffers import Buffers
+from iua_widget.engines.cpu import avx512, avx512_kernels, buffers, kernels
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
 from iua_widget.engines.layer_by_layer import LayerByLayer
@@ -95,7 +94,6 @@ class CPUEngine(LayerByLayer):
 
     def __init__(self) -> None:
         self._reference = ReferenceEngine()
-        self._buffers = Buffers()
 
     @as_ieee
     def classify(
@@ -162,7 +160,7 @@ class CPUEngine(LayerByLayer):
         """Classify layers for which `vector_table` is one and the same."""
         responses = [np.ascontiguousarray(one.values) for one in layers]
         all_sums = [one.running or _own_sums(one.values) for one in layers]
-        bins = [self._buffers.take(values.shape, np.uint8) for values in responses]
+        bins = [buffers.empty(values.shape, np.uint8) for values in responses]
         highest = [np.empty(values.shape[1], np.uint8) for values in responses]
         ends = list(itertools.accumulate(len(values) for values in responses))
         inactive, any_odd = _rows_in_vectors(
@@ -211,7 +209,7 @@ class CPUEngine(LayerByLayer):
         Where they are asked for, the sums are written.
         """
         shape = responses[0].shape
-        bins = self._buffers.take(shape, np.uint8 if len(table.columns) <= 2**8 else np.uint16)
+        bins = buffers.empty(shape, np.uint8 if len(table.columns) <= 2**8 else np.uint16)
         written = () if sums is None else tuple(sums.into)
         parts: deque[np.ndarray] = deque()  # as many as threads work at once
 
@@ -285,10 +283,6 @@ class CPUEngine(LayerByLayer):
             _count_in_vectors(alike)
         super().accumulate_all(others)
 
-    def rest(self) -> None:
-        """Let go of memory that is kept for the next batch; see `Engine.rest`."""
-        self._buffers.clear()
-
 
 def real_and_native(values: np.ndarray) -> np.ndarray:
     """The values, or the magnitudes of complex ones, in the machine's own byte order."""
@@ -300,7 +294,7 @@ def real_and_native(values: np.ndarray) -> np.ndarray:
 
 
 def _own_sums(values: np.ndarray) -> RunningSums:
-    return RunningSums(None, pages.empty((3, values.shape[-1]), np.float64))
+    return RunningSums(None, buffers.empty((3, values.shape[-1]), np.float64))
 
 
 def vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
