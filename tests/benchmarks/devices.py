@@ -6,6 +6,7 @@ As a script, a process that takes turns: ``python devices.py DEVICE CASE SMALL``
 from __future__ import annotations
 
 import itertools
+import mmap
 import subprocess
 import sys
 import warnings
@@ -130,7 +131,7 @@ def _serve(device: str, case: str, small: str) -> None:
     while loops_were_compiled():
         work()
     if chosen.first:
-        work = chosen.prepare(small=small == "1")
+        work = chosen.prepare(small=small == "1", **chosen.arguments)
     else:
         work()
     print("ready", flush=True)
@@ -160,7 +161,7 @@ def _many_layers(*, small: bool) -> Callable[[], object]:
     return _producer([{f"layer{number}": one for number in range(3 if small else 100)}], 16)
 
 
-def _resnet(*, small: bool, **options: Any) -> Callable[[], object]:
+def _resnet(*, small: bool, images: int = 16, **options: Any) -> Callable[[], object]:
     import torch
     from transformers import ResNetConfig, ResNetModel
 
@@ -169,8 +170,8 @@ def _resnet(*, small: bool, **options: Any) -> Callable[[], object]:
     depths = [1, 1] if small else [2, 2, 2, 2]
     basic = {"hidden_sizes": [64, 128, 256, 512], "layer_type": "basic", "depths": depths}
     model = ResNetModel(ResNetConfig(**{**basic, **sizes})).eval()
-    images = torch.randn(*((2, 3, 32, 32) if small else (16, 3, 224, 224)))
-    return _passes(model, images, 8, options)
+    inputs = torch.randn(*((2, 3, 32, 32) if small else (images, 3, 224, 224)))
+    return _passes(model, inputs, 128 // images, options)
 
 
 def _gpt2(*, small: bool) -> Callable[[], object]:
@@ -190,12 +191,6 @@ def _passes(model: Any, inputs: Any, passes: int, options: dict[str, Any]) -> Ca
     return lambda: [next(steps) for _ in range(passes)]
 
 
-def _without_spinning() -> None:
-    from iua_widget.engines.cpu import engine
-
-    engine.wait_awake = lambda _: None  # type: ignore[assignment]
-
-
 def _without_waiting() -> None:
     from iua_widget.memory import budget
 
@@ -203,39 +198,22 @@ def _without_waiting() -> None:
 
 
 def _without_large_pages() -> None:
-    import mmap
+    from iua_widget.engines.cpu import buffers
 
-    from iua_widget.engines.cpu import pages
-
-    class Small(pages._Room):
-        def __init__(self, size: int) -> None:
-            self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            self._cut = 0
-
-    pages._Room = Small  # type: ignore[misc]
+    buffers._mapped = lambda size: mmap.mmap(-1, size, **buffers._PRIVATE)
 
 
-def _without_kept_pages() -> None:
-    from iua_widget.engines.cpu import pages
+def _without_kept_buffers() -> None:
+    from iua_widget.engines.cpu import buffers
 
-    pages.keep_at_most = lambda _: None
+    buffers.keep_at_most(0)
+    buffers.keep_at_most = lambda _: None
 
 
 def _without_buffers() -> None:
-    from iua_widget.engines.cpu import buffers, pages
+    from iua_widget.engines.cpu import buffers
 
-    buffers.Buffers.take = lambda _, shape, dtype: pages.empty(shape, dtype)  # type: ignore[method-assign]
-
-
-def _without_pages() -> None:
-    from iua_widget.engines.cpu import pages
-
-    pages._AVAILABLE = False  # type: ignore[misc]
-
-
-def _without_either() -> None:
-    _without_pages()
-    _without_buffers()
+    buffers._SMALL = sys.maxsize  # type: ignore[misc]
 
 
 def _without_openmp() -> None:
@@ -251,18 +229,15 @@ def _without_vectors() -> None:
 
 
 _DEVICES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
-    "spinning": ("threads that wait awake", _without_spinning),
     "waiting": ("batches that wait to be counted together", _without_waiting),
     "large": ("asking for large pages", _without_large_pages),
-    "kept": ("pages kept for the next run", _without_kept_pages),
-    "buffers": ("buffers kept for the next batch", _without_buffers),
-    "pages": ("pages of its own, large or kept (NumPy's)", _without_pages),
-    "memory": ("pages of its own and buffers (NumPy's)", _without_either),
+    "kept": ("memory kept for the next batch and run", _without_kept_buffers),
+    "memory": ("memory of its own (NumPy's)", _without_buffers),
     "openmp": ("PyTorch's threads", _without_openmp),
     "avx512": ("AVX-512", _without_vectors),
 }
-_MEMORY: Final = ("large", "kept", "buffers", "pages", "memory")
-_ALONE: Final = ("spinning", "waiting", *_MEMORY, "avx512")
+_MEMORY: Final = ("large", "kept", "memory")
+_ALONE: Final = ("waiting", *_MEMORY, "avx512")
 _BESIDE: Final = ("waiting", *_MEMORY, "openmp", "avx512")
 _CASES: Final = {
     "one": _Case("one layer of 65,536 units, 16 batches of 64", _one_layer, 15, _ALONE),
@@ -278,6 +253,7 @@ _CASES: Final = {
     ),
     "many": _Case("100 layers of 64 units, 16 batches of 32", _many_layers, 15, _ALONE),
     "elements": _Case("ResNet-18, 16 images, every element", _resnet, 4, _BESIDE),
+    "few": _Case("ResNet-18, 4 images, every element", _resnet, 4, ("waiting",), {"images": 4}),
     "channels": _Case("ResNet-18, 16 images, channels", _resnet, 4, _BESIDE, {"units": "channel"}),
     "tokens": _Case("GPT-2 small, 4 × 256 tokens", _gpt2, 4, _BESIDE),
 }
