@@ -6,7 +6,6 @@ As a script, a process that takes turns: ``python devices.py DEVICE CASE SMALL``
 from __future__ import annotations
 
 import itertools
-import mmap
 import subprocess
 import sys
 import warnings
@@ -197,12 +196,6 @@ def _without_waiting() -> None:
     budget.with_waiting = lambda plans, *_: list(plans)  # type: ignore[assignment]
 
 
-def _without_large_pages() -> None:
-    from iua_widget.engines.cpu import buffers
-
-    buffers._mapped = lambda size: mmap.mmap(-1, size, **buffers._PRIVATE)
-
-
 def _without_kept_buffers() -> None:
     from iua_widget.engines.cpu import buffers
 
@@ -230,13 +223,12 @@ def _without_vectors() -> None:
 
 _DEVICES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "waiting": ("batches that wait to be counted together", _without_waiting),
-    "large": ("asking for large pages", _without_large_pages),
     "kept": ("memory kept for the next batch and run", _without_kept_buffers),
     "memory": ("memory of its own (NumPy's)", _without_buffers),
     "openmp": ("PyTorch's threads", _without_openmp),
     "avx512": ("AVX-512", _without_vectors),
 }
-_MEMORY: Final = ("large", "kept", "memory")
+_MEMORY: Final = ("kept", "memory")
 _ALONE: Final = ("waiting", *_MEMORY, "avx512")
 _BESIDE: Final = ("waiting", *_MEMORY, "openmp", "avx512")
 _CASES: Final = {

@@ -1,13 +1,12 @@
 """Memory that serves one array after the other, those of later runs included.
 
 The system clears what it gives, which takes as long as to count what is then written there: so some
-of what is given back is kept, and the rest is asked for in large pages, which are cleared sooner.
+of what is given back is kept.
 """
 
 from __future__ import annotations
 
 import bisect
-import contextlib
 import ctypes
 import math
 import mmap
@@ -165,16 +164,8 @@ def _made(shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, bool]:
     if size < _SMALL:
         return np.zeros(shape, dtype), True
     kept = _kept.take(size)
-    buffer = _mapped(size) if kept is None else kept
+    buffer = mmap.mmap(-1, size, **_PRIVATE) if kept is None else kept
     # Views of an array refer to what it was made from, not to the array.
     piece: Any = (ctypes.c_char * size).from_buffer(buffer)
     weakref.finalize(piece, _kept.release, buffer).atexit = False
     return np.frombuffer(piece, dtype, math.prod(shape)).reshape(shape), kept is None
-
-
-def _mapped(size: int) -> mmap.mmap:
-    buffer = mmap.mmap(-1, size, **_PRIVATE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a system set up without them
-            buffer.madvise(mmap.MADV_HUGEPAGE)
-    return buffer
