@@ -118,3 +118,17 @@ def test_a_relative_opening_is_said_in_the_rule(stub: Page, widget: IUAWidget) -
         assert note in str(said.get_attribute("title"))
         stub.evaluate("() => window.update({ rtol: 0.1 })")
         expect(said).to_be_hidden()
+
+
+def test_nothing_moves_by_itself_where_the_user_wants_less_motion(
+    stub: Page, widget: IUAWidget
+) -> None:
+    running = states(widget)[1]
+    stub.emulate_media(reduced_motion="no-preference")
+    stub.evaluate("(state) => window.update(state)", running)
+    moving = (
+        "() => document.getAnimations().filter(({ playState }) => playState === 'running').length"
+    )
+    stub.wait_for_function(f"({moving})() > 0")
+    stub.emulate_media(reduced_motion="reduce")
+    assert stub.evaluate(moving) == 0
