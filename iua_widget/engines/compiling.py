@@ -171,9 +171,16 @@ def loop_compiler() -> LoopCompiler | None:
 
 
 def _compile(folder: Path, needs: Sequence[Need]) -> None:
-    for need in needs:
-        need.call()
-        (folder / mark(need)).touch()
+    """Compile what no other process has compiled meanwhile: they take turns at a folder."""
+    with (folder / "compiling").open("a") as turn:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(turn, fcntl.LOCK_EX)
+        for need in needs:
+            if not (folder / mark(need)).exists():
+                need.call()
+                (folder / mark(need)).touch()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,19 @@ class Impossible:
         raise OSError(message)
 
 
+@dataclass(frozen=True)
+class Slow:
+    """What takes a while to compile, and is noted by whoever does."""
+
+    log: str
+    name: str = "slow"
+
+    def call(self) -> None:
+        with Path(self.log).open("a") as log:
+            log.write("compiled ")
+        time.sleep(0.5)
+
+
 def compiled_so_far() -> dict[str, int]:
     modules = (kernels, avx512_kernels)
     return {
@@ -153,6 +166,18 @@ def test_what_the_cache_lacks_is_compiled_by_a_process_of_its_own(
     later = LoopCompiler(tmp_path)
     assert later.has([SMALL]), "it is marked on disk, for every process"
     assert later._process is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked on Windows")
+def test_of_several_processes_one_compiles(tmp_path: Path) -> None:
+    slow = Slow(str(tmp_path / "log"))
+    compilers = [LoopCompiler(tmp_path) for _ in range(3)]
+    for compiler in compilers:
+        assert not compiler.has([slow])
+    for compiler in compilers:
+        assert compiler.wait()
+        assert compiler.has([slow])
+    assert (tmp_path / "log").read_text() == "compiled "
 
 
 @pytest.mark.skipif(not hasattr(os, "setpriority"), reason="processes here have no niceness")
