@@ -15,12 +15,9 @@ import numpy as np
 from iua_widget.engines.cpu import avx512_kernels
 from iua_widget.engines.cpu.engine import (
     FEWEST_FOR_SCRATCH,
-    WIDENED,
     CPUEngine,
     counts_in_vectors,
-    real_and_native,
-    table_of,
-    vector_table,
+    way_to_classify,
 )
 from iua_widget.engines.cpu.scale_kernel import bounds_over_rtol
 from iua_widget.engines.engine import LayerBins, LayerResponses, RunningSums
@@ -160,23 +157,18 @@ class BoundingOverRtol:
 
 def to_classify(one: LayerResponses) -> Iterator[Need]:
     """The loops that `CPUEngine.classify` needs for a layer; none where NumPy does it."""
-    values = real_and_native(one.values)
-    in_vectors = vector_table(values, one.thresholds) is not None
-    looked_up_in = WIDENED.get(values.dtype)
-    table = None if looked_up_in is None else table_of(one.thresholds, looked_up_in)
-    if table is None or not values.size:
+    way = way_to_classify(one.values, one.thresholds)
+    if way is None:
         return
-    maps = values.ndim == 3  # noqa: PLR2004
-    last = maps and abs(values.strides[2]) < abs(values.strides[1])
-    kept = values if last or not maps else np.moveaxis(values, 1, 2)
+    kept = np.moveaxis(way.values, 1, 2) if way.layout == "maps" else way.values
     onto = one.running is not None and one.running.onto is not None
     yield Classifying(
-        str(values.dtype),
-        "maps-last" if last else "maps" if maps else "rows",
-        values.flags.writeable or not kept.flags.c_contiguous,
-        in_vectors,
-        onto and not in_vectors,
-        len(table.columns) > 2**8,
+        str(way.values.dtype),
+        way.layout,
+        way.values.flags.writeable or not kept.flags.c_contiguous,
+        way.in_vectors,
+        onto and not way.in_vectors,
+        len(way.table.columns) > 2**8,
         tuple(one.thresholds.tolist()),
     )
 

@@ -10,7 +10,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -100,21 +100,19 @@ class CPUEngine(LayerByLayer):
         self, values: np.ndarray, thresholds: np.ndarray, running: RunningSums | None = None
     ) -> BatchCounts:
         """Sort every magnitude of a batch into its bin; see `Engine.classify`."""
-        plain = real_and_native(values)
-        table = vector_table(plain, thresholds)
-        if table is not None:
+        way = way_to_classify(values, thresholds)
+        if way is None:
+            return self._reference.classify(values, thresholds)
+        plain, table = way.values, way.table
+        if way.in_vectors:
             (counts,) = self._classify_in_vectors(
                 [LayerResponses(plain, thresholds, running)], table
             )
             return counts
         half = plain.dtype == np.float16
-        wide = np.dtype(np.float32) if half else plain.dtype
-        bits = _BITS.get(wide)
-        table = None if bits is None else table_of(thresholds, wide)
-        if bits is None or table is None or not plain.size:
-            return self._reference.classify(values, thresholds)
+        bits = _BITS[WIDENED[plain.dtype]]
         sums = running or _own_sums(plain)
-        if plain.ndim == 2:  # noqa: PLR2004
+        if way.layout == "rows":
             plain = np.ascontiguousarray(plain)
             kernel: Callable[..., None] = kernels.half_rows if half else kernels.rows
             responses = [plain.view(np.uint16)] if half else [plain, plain.view(bits)]
@@ -122,7 +120,7 @@ class CPUEngine(LayerByLayer):
             nan_count, infinite_count = self._count_odd(plain, sums)
         else:
             plain = _widened(plain) if half else plain
-            largest = _largest(plain, sums)
+            largest = _largest(plain, sums, channels_last=way.layout == "maps-last")
             nan_count, infinite_count = self._count_odd(plain, sums, largest)
             bins, by_step = self._one_by_one(kernels.bins_of, [largest.view(bits)], table, None)
         return BatchCounts(
@@ -284,13 +282,40 @@ class CPUEngine(LayerByLayer):
         super().accumulate_all(others)
 
 
-def real_and_native(values: np.ndarray) -> np.ndarray:
-    """The values, or the magnitudes of complex ones, in the machine's own byte order."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Which loops classify a layer's responses.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        The responses, or the magnitudes of complex ones, in the machine's own byte order.
+    layout : {"rows", "maps", "maps-last"}
+        Whether responses have positions, and then whether channels are last in memory.
+    table : _Table
+    in_vectors : bool
+    """
+
+    values: np.ndarray
+    layout: Literal["rows", "maps", "maps-last"]
+    table: _Table
+    in_vectors: bool
+
+
+def way_to_classify(values: np.ndarray, thresholds: np.ndarray) -> Way | None:
+    """Which loops classify a layer's responses; None where the reference engine does."""
     if values.dtype.kind == "c":
         values = np.abs(values)
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
-    return values
+    looked_up_in = WIDENED.get(values.dtype)
+    table = None if looked_up_in is None else table_of(thresholds, looked_up_in)
+    if table is None or not values.size:
+        return None
+    if values.ndim == 2:  # noqa: PLR2004
+        return Way(values, "rows", table, vector_table(values, thresholds) is not None)
+    channels_last = abs(values.strides[2]) < abs(values.strides[1])
+    return Way(values, "maps-last" if channels_last else "maps", table, in_vectors=False)
 
 
 def _own_sums(values: np.ndarray) -> RunningSums:
@@ -391,11 +416,10 @@ def _widened(half: np.ndarray) -> np.ndarray:
     return wide.transpose(np.argsort(order))
 
 
-def _largest(values: np.ndarray, sums: RunningSums) -> np.ndarray:
+def _largest(values: np.ndarray, sums: RunningSums, *, channels_last: bool) -> np.ndarray:
     """Each probe's largest magnitude over its positions; the sums are written."""
     probes, _, units = values.shape
     largest = np.empty((probes, units), values.dtype)
-    channels_last = abs(values.strides[2]) < abs(values.strides[1])
     kernel: Callable[..., None] = kernels.maps_channels_last if channels_last else kernels.maps
     aligned = np.ascontiguousarray(values if channels_last else np.moveaxis(values, 1, 2))
     written = aligned, largest
