@@ -1,4 +1,4 @@
-# make demo, make test, make lab, make bench: each sets up what it needs, in .venv and js/node_modules.
+# make help says what there is; each target sets up what it needs, in .venv and js/node_modules.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +15,7 @@ help:
 	@echo "make demo     train two small nets, count their inactive units, write demo.html"
 	@echo "make lab      open the quickstart notebook in JupyterLab"
 	@echo "make test     lint, type-check, and run every test: Python, TypeScript, browser"
+	@echo "make lint     lint and type-check Python, and hold the direction of its imports"
 	@echo "make quick    lint, type-check, and run the tests that need no browser and no patience"
 	@echo "make dev      rebuild the front end as it is edited, in an open JupyterLab and without it"
 	@echo "make format   put Python, TypeScript and styles into their form"
@@ -80,7 +81,7 @@ docs: $(VENV)/.docs
 
 clean:
 	rm -rf $(VENV) js/node_modules iua_widget/static dist docs/_build demo.html
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf digits.html .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # An extra is installed anew when what it is made from has changed.
 $(VENV)/.%: $(SETTINGS) | $(VENV)/bin/python

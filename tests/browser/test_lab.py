@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from panel import Panel, complaints_of
 from playwright.sync_api import Browser, Page, expect
 from texts import overlapping_texts
+from waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -69,13 +69,6 @@ it = {
     for layer, r in reading.results.items()
 }
 """
-
-
-def until(reached: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline, f"not within 60 s: {what}"
-        time.sleep(0.05)
 
 
 def assert_page_shows(panel: Panel, expected: dict[str, Any]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from panel import Panel
 from playwright.sync_api import expect
+from waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -32,13 +31,6 @@ with output:
     display(a)
 """
 SHOWN = "ipywidgets.VBox([a, b, output])"
-
-
-def until(reached: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline, f"not within 60 s: {what}"
-        time.sleep(0.05)
 
 
 def test_widgets_are_linked_composed_shown_twice_and_shown_again(open_notebook: Any) -> None:

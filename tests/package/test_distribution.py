@@ -118,8 +118,10 @@ def test_the_sdist_holds_the_sources_and_the_bundle(unpacked: Path) -> None:
         "README.md",
         "LICENSE",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "Makefile",
         ".ci/run",
+        ".pre-commit-config.yaml",
     ):
         assert (unpacked / name).is_file(), name
     assert not (unpacked / "js" / "node_modules").exists()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import pytest
+from waiting import until
 
 from iua_widget.widget.background import BackgroundRun, Progress
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
@@ -32,13 +33,6 @@ class Steps:
 
     def let(self, number: int) -> None:
         self.gate.release(number)
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not reached():
-        assert time.monotonic() < deadline, "not reached in 20 s"
-        time.sleep(0.002)
 
 
 def test_a_run_goes_through_to_its_end() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,19 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import until
 
 from iua_widget import IUAWidget
 from iua_widget.widget import cells
 from iua_widget.widget.cells import CellRun
 from iua_widget.widget.connection import LARGEST_FRAME, SMALLEST_FRAME, Connection
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not reached():
-        assert time.monotonic() < deadline, "not reached in 20 s"
-        time.sleep(0.005)
 
 
 def frames_in(seconds: float, page: Connection, size: int, answer_after: float | None) -> list[int]:

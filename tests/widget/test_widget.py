@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import torch
 import traitlets
 from torch import nn
 from unpacking import unpack
+from waiting import until
 
 from iua_widget import (
     IUA,
@@ -43,13 +44,6 @@ DATA = {
     "dense": np.maximum(RNG.normal(size=(96, 12)), 0).astype(np.float32),
     "maps": np.maximum(RNG.normal(size=(96, 3, 4, 4)), 0).astype(np.float32),
 }
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not reached():
-        assert time.monotonic() < deadline, "not reached in 20 s"
-        time.sleep(0.005)
 
 
 class GatedProducer:

@@ -44,7 +44,7 @@ def _hot_tables() -> np.ndarray:
 
 
 _HOT: Final = _hot_tables()
-"""For `vectors.hot`: each table has a bit for each of eight indices, 1 to 56 in all."""
+"""For `avx512.hot`: each table has a bit for each of eight indices, 1 to 56 in all."""
 
 _EIGHTS: Final = np.array(
     [
@@ -54,7 +54,7 @@ _EIGHTS: Final = np.array(
     ],
     np.uint8,
 )
-"""For `vectors.hot`: a bit for each eight bins of a table, by which is told whether any occurs."""
+"""For `avx512.hot`: a bit for each eight bins of a table, by which is told whether any occurs."""
 
 _ALL_EIGHTS: Final = 0xFF
 
@@ -187,7 +187,7 @@ def _count_eight_bins(
     Parameters
     ----------
     indices : numpy.ndarray of uint8, shape (n,)
-        See `vectors.indices`.
+        See `avx512.indices`.
     at : int
         Where the first vector begins.
     stride : int
@@ -258,7 +258,7 @@ def _count_row(
 
 @_inlined
 def _index(bin_: int, before: int) -> int:
-    """What `vectors.indices` gives for one bin."""
+    """What `avx512.indices` gives for one bin."""
     return min(max(min(bin_ + 1, 255) - before, 0), WIDTH - 1)
 
 
@@ -331,7 +331,7 @@ def rows(taken: np.ndarray, layers: np.ndarray, grid: np.ndarray, histogram: np.
     layers : numpy.ndarray of `ROWS`, shape (layers,)
         With their `turns`.
     grid : numpy.ndarray of uint32
-        See `vectors.packed`.
+        See `avx512.packed`.
     histogram : numpy.ndarray of int64, shape (probes, columns)
         How many units of each probe are in each bin: added to. A multiple of `BINS_AT_ONCE`
         columns, the last ones perhaps for no bin.

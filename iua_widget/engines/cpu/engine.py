@@ -51,7 +51,7 @@ class _Table:
     """The bin that each step of `cells` stands for, where stops repeat in this dtype."""
 
     packed: np.ndarray
-    """The same for loops in vectors, empty where there can be none: see `vectors.packed`."""
+    """The same for loops in vectors, empty where there can be none: see `avx512.packed`."""
 
     @property
     def _direct(self) -> bool:
@@ -338,7 +338,7 @@ def vector_table(values: np.ndarray, thresholds: np.ndarray) -> _Table | None:
 def _rows_in_vectors(
     layers: Sequence[tuple[int, ...]], table: _Table, probes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Do some layers, each given by what `vector_kernels.ROWS` has from ``probes`` on.
+    """Do some layers, each given by what `avx512_kernels.ROWS` has from ``probes`` on.
 
     Returns the inactive units of each probe, and who has any NaN or infinity.
     """
