@@ -261,3 +261,16 @@ def test_the_citation_is_of_this_package() -> None:
     assert (cited["cff-version"], cited["title"]) == ("1.2.0", "iua_widget")
     assert (cited["version"], cited["license"]) == (made["version"], made["license"])
     assert cited["authors"] == made["authors"]
+
+
+def test_the_code_that_pages_name_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.(?:py|ts))(?::([\w.]+))?`", text))
+    assert len(named) > 30
+    for path, name in named:
+        file = ROOT / path if path.startswith("js/") else ROOT / "iua_widget" / path
+        assert file.is_file(), path
+        for part in name.split("."):
+            assert (
+                re.search(rf"\b(def|class) {part}\b", file.read_text(encoding="utf-8")) or not part
+            )
