@@ -52,9 +52,10 @@ dev: $(VENV)/.lab
 	$(BIN)/python js/dev.py $(LAB_FLAGS)
 
 format: $(VENV)/.test
+	$(BIN)/python hatch_build.py npm run format
+	$(BIN)/python -m ruff format
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
-	$(BIN)/python hatch_build.py npm run format
 
 hooks: $(VENV)/.test
 	$(BIN)/pre-commit install

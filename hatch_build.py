@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -71,11 +72,24 @@ class FrontEnd:
         self._stamp.write_text(f"{digest}\n")
 
     def ensure_packages(self) -> None:
-        """Install the front end's packages where they are missing or older than the lockfile."""
-        installed = self.folder / "node_modules" / ".package-lock.json"
-        lock = self.folder / "package-lock.json"
-        if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
+        """Install the front end's packages where they are not those of the lockfile."""
+        if not self._has_packages():
             self.npm("ci")
+
+    def _has_packages(self) -> bool:
+        """Whether what npm has installed is what the lockfile asks for."""
+        try:
+            installed = json.loads(
+                (self.folder / "node_modules" / ".package-lock.json").read_text(encoding="utf-8")
+            )["packages"]
+        except FileNotFoundError:
+            return False
+        lock = (self.folder / "package-lock.json").read_text(encoding="utf-8")
+        return all(
+            installed.get(name, {}).get("version") == facts["version"]
+            for name, facts in json.loads(lock)["packages"].items()
+            if name and not facts.get("optional")
+        )
 
     def npm(self, *arguments: str) -> None:
         """Run npm in js/.
@@ -89,10 +103,12 @@ class FrontEnd:
         try:
             subprocess.run([*command, *arguments], cwd=self.folder, env=environment, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
+            needs = (
+                f" It needs the npm registry, and Node {'.'.join(map(str, OLDEST_NODE))} or newer."
+            )
             message = (
                 f"`npm {' '.join(arguments)}` failed in {self.folder}: {error}. What it printed is "
-                "above. It needs the npm registry once, and Node "
-                f"{'.'.join(map(str, OLDEST_NODE))} or newer."
+                f"above.{needs if arguments == ('ci',) else ''}"
             )
             raise RuntimeError(message) from error
 

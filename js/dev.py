@@ -8,6 +8,7 @@ widget on a sample, which reloads itself.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,12 +54,16 @@ def when_built(do: Callable[[], object]) -> None:
         seen = built()
         while True:
             time.sleep(0.2)
-            if built() != seen:
-                time.sleep(0.1)  # both files are there
+            # A build that fails leaves no bundle: what is open stays as it is until the next.
+            if built() != seen and all(file.is_file() for file in BUNDLE):
+                time.sleep(0.1)  # both files are written
                 seen = built()
                 assets.script.cache_clear()
                 assets.styles.cache_clear()
-                do()
+                try:
+                    do()
+                except (ImportError, OSError) as error:
+                    print(f"make dev: {error}")
 
     threading.Thread(target=watch, name="iua_widget dev", daemon=True).start()
 
@@ -77,13 +82,20 @@ def follow() -> None:
 
 
 def sample() -> IUA:
-    """Three layers of a net that is dying: maps, a dense layer, and one that never is zero."""
+    """Layers of a net that is dying: maps, dense ones, a lone dead unit, and no exact zeros."""
     random = np.random.default_rng(0)
-    maps = np.maximum(random.normal(0.2, 1, (64, 24, 12, 12)), 0)
+    maps = np.maximum(random.normal(0.2, 1, (32, 24, 12, 12)), 0)
     maps[:, ::5] = 0
-    dense = np.maximum(random.normal(-0.5, 1, (64, 400)) - np.linspace(0, 3, 400), 0)
+    lone = np.ones((32, 200_000), np.float32)
+    lone[:, 123_456] = 0
+    dense = np.maximum(random.normal(-0.5, 1, (32, 400)) - np.linspace(0, 3, 400), 0)
     return IUA.introspect(
-        {"features.0.relu": maps, "head.relu": dense, "head.gelu": random.normal(0, 0.1, (64, 50))},
+        {
+            "features.0.relu": maps,
+            "wide.relu": lone,
+            "head.relu": dense,
+            "head.gelu": random.normal(0, 0.1, (32, 50)),
+        },
         engine="reference",
     )
 
@@ -115,7 +127,8 @@ def main() -> None:
         (startup / "follow_the_bundle.py").write_text(start)
         lab = [sys.executable, "-m", "jupyter", "lab", *sys.argv[1:], "notebooks/quickstart.ipynb"]
         run(lab, IPYTHONDIR=str(startup.parents[1]))
-        print(f"The widget on a sample, without Jupyter: http://localhost:{PORT}")
+        time.sleep(5)  # below what the others print as they begin
+        print(f"\nThe widget on a sample, without Jupyter: http://localhost:{PORT}\n")
         handler = partial(_Quiet, directory=str(folder))
         with ThreadingHTTPServer(("localhost", PORT), handler) as server:
             server.serve_forever()
@@ -134,6 +147,7 @@ def _start(stack: ExitStack, command: list[str], **environment: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # ends the others, too
     try:
         main()
     except KeyboardInterrupt:
