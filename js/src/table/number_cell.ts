@@ -28,13 +28,22 @@ export function cellsInOrder(
   );
 }
 
-/** Others are whole numbers. */
-const FORMATS: Partial<Record<NumberKey, (value: number) => string>> = {
+const FORMATS: Readonly<Record<NumberKey, (value: number) => string>> = {
   "mean-inactive": formatMean,
   "inactive-share": formatShare,
   "std-inactive": formatMean,
+  units: formatInteger,
+  "dead-units": formatInteger,
   "dead-share": formatShare,
+  "dead-channels": formatInteger,
+  channels: formatInteger,
+  dormant: formatInteger,
+  probes: formatInteger,
   load: formatMean,
+  masked: formatInteger,
+  stops: formatInteger,
+  nan: formatInteger,
+  infinite: formatInteger,
 };
 
 const FITS = 9;
@@ -92,7 +101,7 @@ export class NumberCell {
   #text(lower: number, upper: number): string {
     if (Number.isNaN(lower)) return NOTHING;
     if (this.#key === "std-inactive") return formatDeviations(lower, upper);
-    return formatBracket(lower, upper, FORMATS[this.#key] ?? formatInteger);
+    return formatBracket(lower, upper, FORMATS[this.#key]);
   }
 
   /** A quiet word below the number, or none; and what the cell says when pointed at. */
