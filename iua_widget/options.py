@@ -132,13 +132,15 @@ def check_count(name: str, value: object, example: int = 32) -> int:
     number = plain(value)
     if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= sys.maxsize:
         return number
-    message = f"{name} must be a whole number above 0, and is {value!r}: try {name}={example}."
+    message = f"{name} must be a whole number above 0, such as {name}={example}; got {value!r}."
     raise ProducerError(message)
 
 
 def _check_callable(name: str, value: object, example: str) -> None:
     if value is not None and not callable(value):
-        message = f"{name}= is {type(value).__name__}, and must be a callable: {name}={example}."
+        message = (
+            f"{name} must be a callable, such as {name}={example}; got {type(value).__name__}."
+        )
         raise ProducerError(message)
 
 
@@ -146,7 +148,7 @@ def _check_one_of(name: str, value: object, options: tuple[str, ...]) -> None:
     if value not in options:
         *others, last = map(repr, options)
         hint = did_you_mean(value, options)
-        message = f"{name} must be {', '.join(others)} or {last}, and is {value!r}.{hint}"
+        message = f"{name} must be {', '.join(others)} or {last}; got {value!r}.{hint}"
         raise ProducerError(message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final, Literal, get_args
@@ -63,8 +63,8 @@ def check_tolerance(name: str, value: object) -> float:
             number = math.nan
     if not (math.isfinite(number) and number >= 0):
         message = (
-            f"{name} must be a finite number, zero or more, and is {value!r:.60}: "
-            f"try {name}=0 or {name}={DEFAULT_TAU if name == 'tau' else 1e-8:g}."
+            f"{name} must be a finite number, zero or more, such as {name}=0 or "
+            f"{name}={DEFAULT_TAU if name == 'tau' else 1e-8:g}; got {value!r:.60}."
         )
         raise ToleranceError(message)
     return number + 0.0  # -0.0 becomes 0.0
@@ -83,7 +83,7 @@ def check_scale(value: object) -> Scale:
         if isinstance(named, str) and named == scale:
             return scale
     one_of = ", ".join(map(repr, SCALES))
-    message = f"scale must be one of {one_of}, and is {value!r}.{did_you_mean(named, SCALES)}"
+    message = f"scale must be one of {one_of}; got {value!r}.{did_you_mean(named, SCALES)}"
     raise ToleranceError(message)
 
 
@@ -101,8 +101,8 @@ def check_dead_at(value: object) -> float:
         share = 0.0
     if not 0 < share <= 1:
         message = (
-            f"dead_at must be above 0 and at most 1, and is {value!r}: dead_at=1 for units "
-            "that are inactive on every probe, 0.99 for those inactive on 99 % of them."
+            "dead_at must be above 0 and at most 1, such as dead_at=1 for units that are inactive "
+            f"on every probe, or 0.99 for those inactive on 99 % of them; got {value!r}."
         )
         raise ToleranceError(message)
     return share
@@ -136,8 +136,19 @@ def default_stops(*extra: float) -> tuple[float, ...]:
     """
     coarse = [float(f"{digits}e{power}") for power in range(-8, -4) for digits in _COARSE]
     fine = [float(f"{digits}e{power}") for power in range(-4, 1) for digits in _FINE]
-    wanted = [check_tolerance("a stop", stop) for stop in extra]
-    return tuple(sorted({0.0, *coarse, *fine, 10.0, *wanted}))
+    return tuple(sorted({0.0, *coarse, *fine, 10.0, *_checked_stops(extra)}))
+
+
+def _checked_stops(stops: Iterable[object]) -> Iterator[float]:
+    for stop in stops:
+        try:
+            yield check_tolerance("stops", stop)
+        except ToleranceError:
+            message = (
+                "stops must be finite numbers, zero or more, such as stops=[0, 1e-3, 0.05]; got "
+                f"{stop!r:.60} among them."
+            )
+            raise ToleranceError(message) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +218,6 @@ class Tolerances:
         """Whether every unit has a threshold of its own."""
         return not self.uniform and self.scale != "layer_mean"
 
-    def same_thresholds(self, other: Tolerances) -> bool:
-        """Whether units are inactive at the other tolerances where they are at these."""
-        if self.uniform and other.uniform:
-            return self.atol == other.atol
-        return (self.rtol, self.atol, self.scale) == (other.rtol, other.atol, other.scale)
-
     def probes_needed(self, probes: int) -> int:
         """On how many of its finite `probes` a unit must be inactive to be dead: at least one.
 
@@ -220,6 +225,13 @@ class Tolerances:
         decimal number it prints as: 0.07 of 100 probes are 7, though the float is a little more.
         """
         return max(1, math.ceil(Fraction(repr(self.dead_at)) * probes))
+
+
+def same_thresholds(one: Tolerances, other: Tolerances) -> bool:
+    """Whether the same units are inactive at both."""
+    if one.uniform and other.uniform:
+        return one.atol == other.atol
+    return (one.rtol, one.atol, one.scale) == (other.rtol, other.atol, other.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +278,7 @@ class Stops:
 
     @as_ieee
     def __init__(self, values: Iterable[float]) -> None:
-        checked = {check_tolerance("a stop", value) for value in values}
-        self.values: tuple[float, ...] = tuple(sorted({0.0, *checked}))
+        self.values: tuple[float, ...] = tuple(sorted({0.0, *_checked_stops(values)}))
         self._thresholds: dict[np.dtype[np.floating], np.ndarray] = {}
 
     def __len__(self) -> int:

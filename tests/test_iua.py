@@ -283,7 +283,7 @@ def test_show_refuses_what_is_not_there() -> None:
         IUA.show(iua, response_names=["frist"])
     with pytest.raises(ValueError, match=r"empty"):
         IUA.show(iua, response_names=[])
-    with pytest.raises(ValueError, match=r"vis_type is 'pie'"):
+    with pytest.raises(ValueError, match=r"vis_type must be.*got 'pie'"):
         IUA.show(iua, vis_type="pie")
 
 

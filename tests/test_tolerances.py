@@ -83,7 +83,7 @@ def test_locate_brackets_every_threshold(values: list[float], threshold: float) 
 
 def test_stops_are_sorted_without_repeats_and_begin_with_zero() -> None:
     assert Stops([3, 1, 1.0, 2]).values == (0, 1, 2, 3)
-    with pytest.raises(ToleranceError, match=r"a stop"):
+    with pytest.raises(ToleranceError, match=r"stops must be finite numbers.*; got -2 among them"):
         Stops([1, -2])
 
 

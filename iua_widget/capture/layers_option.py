@@ -24,7 +24,7 @@ from iua_widget.capture.refusals import wrapped_in
 from iua_widget.common.layer_names import base_of, matches
 from iua_widget.common.words import named, nearest
 from iua_widget.errors import LayerSelectionError
-from iua_widget.sources.response_info import LayerKind
+from iua_widget.sources.response_info import LayerKind, as_layer_kind
 
 _NAMESPACES: Final = (nn.functional, torch, torch.Tensor, torch.special)
 _NAMESPACE: Final = re.compile(r"^(torch\.)?((nn\.)?functional\.|F\.|Tensor\.|special\.)?")
@@ -238,7 +238,7 @@ class LayersOption:
         modules = self.modules
         if isinstance(entry, str):
             return self._by_name(entry)
-        kind = LayerKind.of(entry)
+        kind = as_layer_kind(entry)
         if kind is not None:
             return _ByKind(kind, (k for k, m in modules.items() if module_kind(m) is kind))
         if isinstance(entry, type):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.reading.results import LayerResult, Reading, shares
+from iua_widget.reading.results import LayerResult, Reading, chosen_layers, shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
     LayerSelectionError
         If a layer is not there, or none is asked for.
     """
-    names = reading.select(response_names)
+    names = chosen_layers(reading, response_names)
     charts = [_heatmap(name, reading.results[name]) for name in names]
     if len(charts) == 1:
         return charts[0]

@@ -100,6 +100,8 @@ class Presets(Mapping[str, Preset]):
         self._presets = {preset.name: preset for preset in presets}
 
     def __getitem__(self, name: str) -> Preset:
+        if name not in self._presets:
+            raise KeyError(_no_preset(name))
         return self._presets[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -136,6 +138,9 @@ def find_preset(name: object) -> Preset:
     """
     if isinstance(name, str) and name in PRESETS:
         return PRESETS[name]
-    hint = did_you_mean(name, PRESETS)
-    message = f"no preset is called {name!r}: there are {', '.join(map(repr, PRESETS))}.{hint}"
-    raise ToleranceError(message)
+    raise ToleranceError(_no_preset(name))
+
+
+def _no_preset(name: object) -> str:
+    there = ", ".join(map(repr, PRESETS))
+    return f"no preset is called {name!r}: there are {there}.{did_you_mean(name, PRESETS)}"

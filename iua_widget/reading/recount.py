@@ -14,7 +14,7 @@ from iua_widget.reading.statistics import deviation, locate_counts
 from iua_widget.reading.thresholds import threshold_of, unit_bounds, unit_thresholds
 from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.tally import Tally
-from iua_widget.tolerances import Tolerances
+from iua_widget.tolerances import Tolerances, same_thresholds
 
 _BLOCK_VALUES: Final = 2**20
 
@@ -108,7 +108,7 @@ class Recount:
 
     def answers(self, tolerances: Tolerances) -> bool:
         """Whether it was made for these tolerances, whatever their `dead_at`."""
-        return self.tolerances.same_thresholds(tolerances)
+        return same_thresholds(self.tolerances, tolerances)
 
     @as_ieee
     def check(self, tallies: Mapping[str, Tally], *, same: bool) -> None:

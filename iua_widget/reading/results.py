@@ -284,7 +284,7 @@ class Reading:
         """
         import pandas as pd
 
-        names = self.select(response_names)
+        names = chosen_layers(self, response_names)
         rows = {name: self.results[name] for name in names}
 
         def counts(name: str) -> Any:
@@ -323,35 +323,31 @@ class Reading:
             columns["dead units upper"] = counts("dead_upper")
         return pd.DataFrame(columns)
 
-    def select(self, response_names: str | Iterable[str] | None) -> list[str]:
-        """Check a choice of layers.
 
-        Returns
-        -------
-        list of str
-            All layers where `response_names` is None.
+def chosen_layers(reading: Reading, response_names: str | Iterable[str] | None) -> list[str]:
+    """The names of layers to show, all where none are given.
 
-        Raises
-        ------
-        LayerSelectionError
-            If a name is not among the layers, or none is asked for.
-        """
-        if response_names is None:
-            names = list(self.results)
-        elif isinstance(response_names, str):
-            names = [response_names]
-        else:
-            names = list(response_names)
-        for name in names:
-            if name not in self.results:
-                raise unknown_layer(name, list(self.results))
-        if not names:
-            message = (
-                "no layer was asked for: the list of response names is empty. "
-                "Leave it out to show every layer."
-            )
-            raise LayerSelectionError(message)
-        return names
+    Raises
+    ------
+    LayerSelectionError
+        If a name is not among the layers, or none is asked for.
+    """
+    if response_names is None:
+        names = list(reading.results)
+    elif isinstance(response_names, str):
+        names = [response_names]
+    else:
+        names = list(response_names)
+    for name in names:
+        if name not in reading.results:
+            raise unknown_layer(name, list(reading.results))
+    if not names:
+        message = (
+            "no layer was asked for: the list of response names is empty. "
+            "Leave it out to show every layer."
+        )
+        raise LayerSelectionError(message)
+    return names
 
 
 def _integers(values: list[int | None]) -> Any:

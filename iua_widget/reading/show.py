@@ -27,7 +27,7 @@ def show(reading: Reading, vis_type: str, response_names: str | Iterable[str] | 
 
         return heatmaps(reading, response_names)
     message = (
-        f"vis_type is {vis_type!r}, and must be IUA.VisType.TABLE ('table') or "
-        f"IUA.VisType.CHART ('chart').{did_you_mean(vis_type, (TABLE, CHART))}"
+        "vis_type must be IUA.VisType.TABLE ('table') or IUA.VisType.CHART ('chart'); got "
+        f"{vis_type!r}.{did_you_mean(vis_type, (TABLE, CHART))}"
     )
     raise ValueError(message)

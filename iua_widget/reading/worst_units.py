@@ -148,10 +148,10 @@ def check_number(value: object) -> int:
     """
     number: Any = plain(value)
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-        message = f"n must be a whole number, and is {value!r:.60}: worst(10) lists ten units."
+        message = f"n must be a whole number, such as 10 for ten units; got {value!r:.60}."
         raise TypeError(message)
     if number < 0:
-        message = f"n must be zero or more, and is {number}: worst(10) lists ten units."
+        message = f"n must be zero or more, such as 10 for ten units; got {number}."
         raise ValueError(message)
     return int(number)
 
@@ -173,5 +173,5 @@ def check_ranked_by(value: object) -> str:
         if isinstance(value, str) and value.lower() == name:
             return name
     names = nearest_first(value, RANKED_BY)
-    message = f"by is {value!r:.60}, and must be one of {', '.join(map(repr, names))}."
+    message = f"by must be one of {', '.join(map(repr, names))}; got {value!r:.60}."
     raise ValueError(message)

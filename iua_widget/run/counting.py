@@ -311,7 +311,10 @@ class Counting:
     def _check_expected(self, layer: str) -> None:
         steady, known = self._source.steady, self._run.tallies
         if steady and layer in self._layers:
-            message = f"layer {layer!r} comes twice in batch {self.number}."
+            message = (
+                f"layer {layer!r} comes twice in batch {self.number}. Give each response of a "
+                "batch a name of its own."
+            )
             raise ProducerError(message, layer=layer, batch=self.number)
         if steady and known and layer not in known:
             message = (

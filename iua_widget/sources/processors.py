@@ -48,7 +48,10 @@ def rename(names: Mapping[str, str]) -> PipelineStage:
         _check_names(names, batch.fields)
         renamed = {names.get(name, name): field for name, field in batch.fields.items()}
         if len(renamed) < len(batch.fields):
-            message = f"rename({dict(names)!r}) gives two fields of {list(batch.fields)} one name."
+            message = (
+                f"rename({dict(names)!r}) gives two fields of {list(batch.fields)} one name. Give "
+                "each a name of its own."
+            )
             raise ProducerError(message)
         told = {names.get(name, name): origin for name, origin in batch.origins.items()}
         return Batch(renamed, told, batch.probes, batch.base)

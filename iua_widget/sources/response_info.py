@@ -90,23 +90,24 @@ class LayerKind(enum.Enum):
     ACTIVATION = 8099
     """An activation that has no kind of its own."""
 
-    @classmethod
-    def of(cls, value: object) -> LayerKind | None:
-        """The member that a value is, of this class or of DNIKit's; None for other values.
-
-        Examples
-        --------
-        >>> LayerKind.of(LayerKind.RELU), LayerKind.of("RELU")
-        (<LayerKind.RELU: 8002>, None)
-        """
-        named_alike = isinstance(value, enum.Enum) and type(value).__name__ == cls.__name__
-        return next((k for k in cls if named_alike and k.value == value.value), None)  # type: ignore[attr-defined]
-
     def __eq__(self, other: object) -> bool:
-        return self is LayerKind.of(other)
+        return self is as_layer_kind(other)
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+
+def as_layer_kind(value: object) -> LayerKind | None:
+    """The kind that a value is, ours or DNIKit's; None for other values.
+
+    Examples
+    --------
+    >>> as_layer_kind(LayerKind.RELU), as_layer_kind("RELU")
+    (<LayerKind.RELU: 8002>, None)
+    """
+    if not isinstance(value, enum.Enum) or type(value).__name__ != LayerKind.__name__:
+        return None
+    return next((kind for kind in LayerKind if kind.value == value.value), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,10 +357,16 @@ class Tally:
         parts = [part for part in (self, other) if part.seen] or [self]
         first, last = parts[0], parts[-1]
         if first.unit_shape != last.unit_shape:
-            message = f"the units differ: shape {self.unit_shape} here, {other.unit_shape} there."
+            message = (
+                f"the units differ: shape {self.unit_shape} here, {other.unit_shape} there. Count "
+                "both with the same model, and inputs of the same size."
+            )
             raise MergeError(message)
         if first.plan != last.plan:
-            message = f"what a unit is differs: {self.plan} here, {other.plan} there."
+            message = (
+                f"what a unit is differs: {self.plan} here, {other.plan} there. Count both with "
+                "the same `units=` and `channel_axis=`."
+            )
             raise MergeError(message)
         merged = Tally(
             self.stops,

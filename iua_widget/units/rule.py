@@ -135,7 +135,9 @@ class UnitRule:
         for choice in self._units.values():
             if not isinstance(choice, str) or choice not in CHOICES:
                 hint = did_you_mean(choice, CHOICES)
-                message = f"units must be one of {', '.join(CHOICES)}; got {choice!r}.{hint}"
+                message = (
+                    f"units must be one of {', '.join(map(repr, CHOICES))}; got {choice!r}.{hint}"
+                )
                 raise UnitsError(message)
         for axis in self._axes.values():
             whole = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)

@@ -12,7 +12,7 @@ from iua_widget.reading.recount import Recount
 from iua_widget.reading.worst_table import what_is_ranked
 from iua_widget.reading.worst_units import WorstUnits, find_worst
 from iua_widget.tally.tally import Tally
-from iua_widget.tolerances import Stops, Tolerances, default_stops
+from iua_widget.tolerances import Stops, Tolerances, default_stops, same_thresholds
 from iua_widget.widget.snapshots import pack
 
 LISTED: Final = 50
@@ -52,7 +52,7 @@ def ranked_at(
 def is_ranked_at(several: Sequence[Tolerances], tolerances: Tolerances) -> bool:
     """Whether a list ranked at several tolerances answers for these."""
     return any(
-        one.dead_at == tolerances.dead_at and one.same_thresholds(tolerances) for one in several
+        one.dead_at == tolerances.dead_at and same_thresholds(one, tolerances) for one in several
     )
 
 

@@ -278,8 +278,8 @@ def test_a_loader_that_raises_is_named_as_such_and_keeps_what_was_counted(model:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"forward": "model(x)"}, "forward= is str, and must be a callable"),
-        ({"mask": 3}, "mask= is int, and must be a callable"),
+        ({"forward": "model(x)"}, "forward must be a callable.*; got str"),
+        ({"mask": 3}, "mask must be a callable.*; got int"),
         ({"stops": 0.1}, "list of tolerances.*got 0.1"),
     ],
 )

@@ -346,7 +346,7 @@ def test_training_mode_counts_dropped_units_and_says_what_it_means() -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ProducerError, match=r"'eval' or 'train', and is 'trian'.*Did you mean"):
+    with pytest.raises(ProducerError, match=r"'eval' or 'train'; got 'trian'.*Did you mean"):
         IUA.introspect(nn.Sequential(nn.ReLU()), torch.zeros(2, 2), mode="trian")
 
 

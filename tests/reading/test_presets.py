@@ -54,3 +54,6 @@ def test_an_unknown_preset_is_refused_with_the_nearest() -> None:
     widget = IUAWidget(DATA, background=False)
     with pytest.raises(ToleranceError, match=r"Did you mean 'near zero'\?"):
         widget.preset("near-zero")
+    with pytest.raises(KeyError, match=r"no preset is called 'SAEs'.*Did you mean 'SAE'\?"):
+        PRESETS["SAEs"]
+    assert PRESETS.get("SAEs") is None

@@ -256,13 +256,13 @@ def test_layers_are_named_or_matched() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"n": -1}, ValueError, "zero or more, and is -1"),
-        ({"n": 2.0}, TypeError, "whole number, and is 2.0"),
-        ({"n": True}, TypeError, "whole number, and is True"),
-        ({"n": "ten"}, TypeError, "whole number, and is 'ten'"),
-        ({"by": "mean x"}, ValueError, "by is 'mean x', and must be one of 'mean |x|'"),
-        ({"by": "shares"}, ValueError, "must be one of 'inactive share'"),
-        ({"by": None}, ValueError, "by is None"),
+        ({"n": -1}, ValueError, "n must be zero or more, such as 10 for ten units; got -1"),
+        ({"n": 2.0}, TypeError, "whole number, such as 10 for ten units; got 2.0"),
+        ({"n": True}, TypeError, "such as 10 for ten units; got True"),
+        ({"n": "ten"}, TypeError, "such as 10 for ten units; got 'ten'"),
+        ({"by": "mean x"}, ValueError, "by must be one of 'mean |x|'"),
+        ({"by": "shares"}, ValueError, "by must be one of 'inactive share'"),
+        ({"by": None}, ValueError, "; got None."),
         ({"atol": -1}, ToleranceError, "atol must be"),
     ],
 )

@@ -182,7 +182,10 @@ def test_a_mapping_chooses_by_name_first_then_by_glob_and_leaves_the_rest_to_aut
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"units": "chanel"}, "units must be one of.*'chanel'. Did you mean 'channel'"),
+        (
+            {"units": "chanel"},
+            "units must be one of 'element', .*; got 'chanel'. Did you mean 'channel'",
+        ),
         ({"units": 3}, "units must be one of"),
         ({"units": {"cnv": "channel"}}, r"units=\{'cnv': ...\} matches no layer.*'conv'"),
         ({"channel_axis": {"cnv": 1}}, r"channel_axis=\{'cnv': ...\} matches no layer.*'conv'"),
@@ -204,7 +207,7 @@ def test_an_unknown_choice_of_units_is_refused(options: dict[str, Any], message:
         (lambda _: np.ones(3), r"shape \(3,\)"),
         (lambda batch: batch["mask"], "mask= raised KeyError on batch 0, which is dict"),
         (lambda _: {"b*": np.ones((3, 2))}, r"mask= names 'b\*', which matches no layer.*'a'"),
-        ([[1, 0]], "mask= is list, and must be a callable"),
+        ([[1, 0]], "mask must be a callable.*; got list"),
     ],
 )
 def test_an_unusable_mask_is_refused(mask: Any, message: str) -> None:
@@ -231,7 +234,9 @@ def test_channels_that_change_in_number_are_refused() -> None:
 def test_runs_that_mean_different_things_by_a_unit_cannot_be_merged() -> None:
     data = {"a": np.zeros((2, 3, 3))}
     one = IUA.introspect(data, units="token")
-    with pytest.raises(MergeError, match=r"'a': what a unit is differs.*'token'.*'channel'"):
+    with pytest.raises(
+        MergeError, match=r"'a': what a unit is differs.*'token'.*'channel'.*`units=`"
+    ):
         one.merge(IUA.introspect(data, units="channel"))
     twice = one.merge(IUA.introspect(data, units="token"))
     assert (twice.probes, twice.results["a"].probes) == (4, 12)
