@@ -11,8 +11,8 @@ from iua_widget.common.arguments import known_arguments_only
 from iua_widget.common.atomic_write import as_path
 from iua_widget.common.layer_names import choose_layers
 from iua_widget.engines.choice import EngineName
-from iua_widget.errors import IUAWarning, MergeError
-from iua_widget.files.checkpoint import begin, checkpoint_at
+from iua_widget.errors import IUAWarning
+from iua_widget.files.checkpoint import Checkpoint, begin, checkpoint_at
 from iua_widget.files.run_file import read_run, write_run
 from iua_widget.memory.plan import plan_table
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
@@ -20,12 +20,13 @@ from iua_widget.reading.results import LayerResult, Reading, read_layer
 from iua_widget.reading.show import CHART, TABLE, show
 from iua_widget.run.failure import partial_kept
 from iua_widget.run.loop import recount
-from iua_widget.run.merge import merged, weights_differ
-from iua_widget.run.notes import OTHER_WEIGHTS, all_notes
+from iua_widget.run.merge import merged
+from iua_widget.run.notes import all_notes
 from iua_widget.run.open import open_source
 from iua_widget.run.progress import drive
 from iua_widget.run.read import read
 from iua_widget.run.run import Run
+from iua_widget.sources.source import Source
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 
 if TYPE_CHECKING:
@@ -325,23 +326,20 @@ class IUA:
             engine=engine,
             memory=memory,
         )
-        opening = SourceOptions(
-            layers=layers,
-            batch_size=batch_size,
-            mask=mask,
-            forward=forward,
-            max_probes=max_probes,
-            mode=mode,
-            calls=calls,
+        source = open_source(
+            producer,
+            loader,
+            SourceOptions(
+                layers=layers,
+                batch_size=batch_size,
+                mask=mask,
+                forward=forward,
+                max_probes=max_probes,
+                mode=mode,
+                calls=calls,
+            ),
         )
-        source = open_source(producer, loader, opening)
-        run, steps = begin(counting, source, checkpoint_at(resume, save_every))
-        iua = iua_of(run)
-        with partial_kept(iua):
-            drive(steps, source, progress=progress, counted=run.probes)
-            for note in iua.notes:
-                warnings.warn(note, IUAWarning, stacklevel=3)
-        return iua
+        return _counted(source, counting, checkpoint_at(resume, save_every), progress=progress)
 
     @property
     def tolerances(self) -> Tolerances:
@@ -492,8 +490,8 @@ class IUA:
         >>> between.exact, between.lower["a"], between.upper["a"]
         (False, array([1]), array([2]))
         """
-        given = {"atol": atol, "rtol": rtol, "scale": scale, "dead_at": dead_at, "tau": tau}
-        return read(self._run, self.tolerances.but(**given))
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at, tau=tau)
+        return read(self._run, at)
 
     @known_arguments_only
     def recount(
@@ -551,19 +549,22 @@ class IUA:
         >>> exact.unit_inactive_count, iua.at(atol=0.19).exact
         (array([2, 1]), True)
         """
-        tolerances = self.tolerances.but(atol=atol, rtol=rtol, scale=scale)
-        options = SourceOptions(
-            layers=layers,
-            batch_size=batch_size,
-            mask=mask,
-            forward=forward,
-            max_probes=max_probes,
-            mode=mode,
-            calls=calls,
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale)
+        source = open_source(
+            producer,
+            loader,
+            SourceOptions(
+                layers=layers,
+                batch_size=batch_size,
+                mask=mask,
+                forward=forward,
+                max_probes=max_probes,
+                mode=mode,
+                calls=calls,
+            ),
         )
-        source = open_source(producer, loader, options)
-        drive(recount(self._run, source, tolerances), source, progress=progress)
-        return read(self._run, tolerances)
+        drive(recount(self._run, source, at), source, progress=progress)
+        return read(self._run, at)
 
     @known_arguments_only
     def units(
@@ -612,10 +613,9 @@ class IUA:
         """
         from iua_widget.reading.tables import unit_table
 
-        given = {"atol": atol, "rtol": rtol, "scale": scale, "dead_at": dead_at, "tau": tau}
-        tolerances = self.tolerances.but(**given)
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at, tau=tau)
         with self._run.being_read() as run:
-            return unit_table(run.tally(layer), tolerances, run.recounted(layer, tolerances))
+            return unit_table(run.tally(layer), at, run.recounted(layer, at))
 
     @known_arguments_only
     def channels(
@@ -662,10 +662,9 @@ class IUA:
         """
         from iua_widget.reading.tables import channel_table
 
-        given = {"atol": atol, "rtol": rtol, "scale": scale, "dead_at": dead_at, "tau": tau}
-        tolerances = self.tolerances.but(**given)
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at, tau=tau)
         with self._run.being_read() as run:
-            return channel_table(run.tally(layer), tolerances, run.recounted(layer, tolerances))
+            return channel_table(run.tally(layer), at, run.recounted(layer, at))
 
     @known_arguments_only
     def worst(
@@ -736,14 +735,11 @@ class IUA:
         2     head     1     unit             0.8  False
         """
         from iua_widget.reading.worst_table import worst_table
-        from iua_widget.reading.worst_units import check_number, check_ranked_by, find_worst
 
-        n, by = check_number(n), check_ranked_by(by)
         at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at)
         with self._run.being_read() as run:
             tallies = {name: run.tallies[name] for name in choose_layers(layers, self.layers)}
-            worst = find_worst(tallies, [at], n, by=by, positions=positions, recount=run.recount)
-        return worst_table(tallies, at, worst, by=by, positions=positions)
+            return worst_table(tallies, at, n, by, positions=positions, recount=run.recount)
 
     def to_pandas(self) -> pd.DataFrame:
         """The layer table at the tolerances of `results`.
@@ -799,20 +795,7 @@ class IUA:
         >>> IUA.merge(*shards)
         IUA(1 layer, 4 probes, 70 stops)
         """
-        for one in iuas:
-            if not isinstance(one, IUA):
-                message = (
-                    f"IUA.merge takes IUA results; got {type(one).__name__}: write "
-                    "IUA.merge(one, other), of files IUA.merge(*map(IUA.load, paths))."
-                )
-                raise MergeError(message)
-        if not iuas:
-            message = "there is nothing to merge: write IUA.merge(one, other)."
-            raise MergeError(message)
-        runs = [run_of(one) for one in iuas]
-        whole = merged(runs)
-        if weights_differ(runs):
-            warnings.warn(OTHER_WEIGHTS, IUAWarning, stacklevel=2)
+        whole = merged([run_of(one) if isinstance(one, IUA) else one for one in iuas])
         return iuas[0] if len(iuas) == 1 else iua_of(whole)
 
     @known_arguments_only
@@ -930,14 +913,7 @@ class IUA:
           response  mean inactive  dead units
         0     relu            1.5           1
         """
-        if not isinstance(iua, (IUA, Reading)):
-            message = (
-                f"IUA.show takes an IUA, or what its `at` returns; got {type(iua).__name__}. For a "
-                "widget `w`, show `w.iua`."
-            )
-            raise TypeError(message)
-        reading = iua.at() if isinstance(iua, IUA) else iua
-        return show(reading, vis_type, response_names)
+        return show(iua.at() if isinstance(iua, IUA) else iua, vis_type, response_names)
 
     @known_arguments_only
     def plot(self, response_names: str | Iterable[str] | None = None) -> Any:
@@ -1001,3 +977,16 @@ def iua_of(run: Run) -> IUA:
 def run_of(iua: IUA) -> Run:
     """The run that an `IUA` reads."""
     return iua._run  # noqa: SLF001
+
+
+def _counted(
+    source: Source, counting: CountOptions, checkpoint: Checkpoint | None, *, progress: bool
+) -> IUA:
+    """Count a source to its end; an error on the way has what was counted before it."""
+    run, steps = begin(counting, source, checkpoint)
+    iua = iua_of(run)
+    with partial_kept(iua):
+        drive(steps, source, progress=progress, counted=run.probes)
+        for note in iua.notes:
+            warnings.warn(note, IUAWarning, stacklevel=4)
+    return iua

@@ -12,14 +12,22 @@ TABLE: Final = "table"
 CHART: Final = "chart"
 
 
-def show(reading: Reading, vis_type: str, response_names: str | Iterable[str] | None) -> Any:
+def show(reading: object, vis_type: str, response_names: str | Iterable[str] | None) -> Any:
     """Make a DataFrame or heatmaps: see `IUA.show`.
 
     Raises
     ------
+    TypeError
+        If it is no `Reading`.
     ValueError
         If `vis_type` is neither.
     """
+    if not isinstance(reading, Reading):
+        message = (
+            f"IUA.show takes an IUA, or what its `at` returns; got {type(reading).__name__}. For a "
+            "widget `w`, show `w.iua`."
+        )
+        raise TypeError(message)
     if vis_type == TABLE:
         return reading.to_pandas(response_names)
     if vis_type == CHART:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.reading.worst_units import WorstUnits
+from iua_widget.reading.recount import Recount
+from iua_widget.reading.worst_units import check_number, check_ranked_by, find_worst
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
 
@@ -30,12 +31,21 @@ def what_is_ranked(tally: Tally) -> str:
 def worst_table(
     tallies: Mapping[str, Tally],
     tolerances: Tolerances,
-    worst: WorstUnits,
+    n: object,
+    by: object,
     *,
-    by: str,
     positions: bool,
+    recount: Recount | None,
 ) -> pd.DataFrame:
-    """One row a channel or unit, the worst first; columns as `IUA.worst` says."""
+    """The worst channels or units, one a row, the worst first: see `IUA.worst`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is no number of units, or units cannot be ranked by `by`.
+    """
+    n, by = check_number(n), check_ranked_by(by)
+    worst = find_worst(tallies, [tolerances], n, by=by, positions=positions, recount=recount)
     names, layers = list(tallies), list(tallies.values())
     found = worst.entries.take(worst.order[0])
     with np.errstate(invalid="ignore"):

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
 from iua_widget.common.words import named
-from iua_widget.errors import MergeError
+from iua_widget.errors import IUAWarning, MergeError
 from iua_widget.reading.notes import notes_of_both
 from iua_widget.run.layer_order import merged_order
+from iua_widget.run.notes import OTHER_WEIGHTS
 from iua_widget.run.run import Run
 from iua_widget.tally.tally import Tally
 
 
-def merged(runs: Sequence[Run]) -> Run:
+def merged(given: Sequence[object]) -> Run:
     """One run of several, the first one's probes first; the run itself where it is only one.
+
+    Parameters
+    ----------
+    given : sequence of Run
+        As they come from whoever calls `IUA.merge`: checked here.
 
     Raises
     ------
     MergeError
-        If they cannot be one run, saying how they differ.
+        If they cannot be one run, saying how they differ, or one is no run.
+
+    Warns
+    -----
+    IUAWarning
+        If they were counted with different weights of the model, as far as that is known.
     """
-    return reduce(_merged, runs)
+    runs = [_checked(one) for one in given]
+    if not runs:
+        message = "there is nothing to merge: write IUA.merge(one, other)."
+        raise MergeError(message)
+    whole = reduce(_merged, runs)
+    if len({frozenset(run.weights) for run in runs if run.weights}) > 1:
+        warnings.warn(OTHER_WEIGHTS, IUAWarning, stacklevel=3)
+    return whole
 
 
-def weights_differ(runs: Sequence[Run]) -> bool:
-    """Whether they were counted with different weights of the model, as far as that is known."""
-    return len({frozenset(run.weights) for run in runs if run.weights}) > 1
+def _checked(one: object) -> Run:
+    if not isinstance(one, Run):
+        message = (
+            f"IUA.merge takes IUA results; got {type(one).__name__}: write "
+            "IUA.merge(one, other), of files IUA.merge(*map(IUA.load, paths))."
+        )
+        raise MergeError(message)
+    return one
 
 
 def _merged(one: Run, other: Run) -> Run:
