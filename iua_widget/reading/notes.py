@@ -25,6 +25,8 @@ _OPENINGS: Final = (0.05, 0.1, 0.2, 0.5)
 _SHOWS: Final = 0.1
 """...and how many of the responses must be inactive there for a picture to show differences."""
 
+NOT_FINITE: Final = "Not finite:"
+"""What the one note begins with that the page has in sight, and not behind a button."""
 _OF_ONE: Final = "In one of the merged runs: "
 
 
@@ -127,7 +129,7 @@ def _not_finite(tallies: Mapping[str, Tally]) -> str:
     ]
     told += [repr(name) for name in batches if name not in known]
     return (
-        f"Not finite: {nan:,} NaN and {infinite:,} infinite responses, in {listed(told)}"
+        f"{NOT_FINITE} {nan:,} NaN and {infinite:,} infinite responses, in {listed(told)}"
         f"{'; batches are counted from 0' if known else ''}. They are never inactive; what is dead "
         "is told from the probes on which a unit was finite."
     )

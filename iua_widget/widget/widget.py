@@ -17,6 +17,7 @@ from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning
 from iua_widget.iua import IUA
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
+from iua_widget.reading.notes import NOT_FINITE
 from iua_widget.reading.presets import find_preset
 from iua_widget.run.notes import notes_at
 from iua_widget.tolerances import Scale, Tolerances
@@ -529,7 +530,8 @@ class IUAWidget(WidgetTraits):
         broke_off = None if run.failure is None else run.failure.note
         counted = [note for note in notes_at(run, self.atol) if note != broke_off]
         notes = [*self._opening.notes, *self._runs.context.notes, *counted]
-        return {"notes": notes, "opened": self._opening.why_relative}
+        in_sight = [note for note in notes if note.startswith(NOT_FINITE)]
+        return {"notes": notes, "warnings": in_sight, "opened": self._opening.why_relative}
 
     # What follows may be called on another thread than the user's cell: it only asks for a frame.
 

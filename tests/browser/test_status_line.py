@@ -92,9 +92,12 @@ def test_the_line_has_one_height_and_pushes_nothing_about(
 
 def test_notes_are_a_click_away_and_warnings_in_sight(stub: Page, widget: IUAWidget) -> None:
     panel = Panel(stub)
-    notes = ["One thing to know.", "Not finite: 2 NaN in 'relu'.", "Another thing."]
-    stub.evaluate("(run) => window.update({ _run: run })", widget._run | {"notes": notes})
-    expect(panel.root.locator(".iua-warning")).to_be_visible()
+    warning = "Not finite: 2 NaN in 'relu'."
+    notes = ["One thing to know.", warning, "Another thing."]
+    told = widget._run | {"notes": notes, "warnings": [warning]}
+    stub.evaluate("(run) => window.update({ _run: run })", told)
+    expect(panel.root.locator(".iua-warning")).to_have_text(warning)
+    expect(panel.root.locator(".iua-warning strong")).to_have_text("Not finite:")
     expect(panel.root.get_by_text("One thing to know.")).to_be_hidden()
     panel.button("2 notes").focus()
     stub.keyboard.press("Enter")

@@ -381,13 +381,13 @@ def test_odd_names_and_layers_of_nan_break_nothing(opened: Any, width: int) -> N
     )
 
 
-def test_the_order_is_held_under_the_pointer_and_the_focus(opened: Any) -> None:
+def test_the_order_is_frozen_under_the_pointer_and_the_focus(opened: Any) -> None:
     panel = opened()
     page: Page = panel.page
     header(panel, "dead units").click()
     panel.rows.nth(4).hover()
     before = in_view(panel)
-    sign = panel.root.get_by_role("button", name=re.compile("Order held"))
+    sign = panel.root.get_by_role("button", name=re.compile("Order frozen"))
     panel.set_slider("atol", 60)
     expect(sign).to_be_visible()
     assert in_view(panel) == before

@@ -2,13 +2,7 @@
 
 import { formatCounts, formatInteger, formatShares, plural } from "../reading/format";
 import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
-
-export interface TipText {
-  readonly title: string;
-  readonly lines: readonly string[];
-  /** Said in the color of alarm. */
-  readonly alarm: string | null;
-}
+import type { TipText } from "../ui/tooltip";
 
 /** What lies under one pixel. */
 export interface SharedPixel {

@@ -13,7 +13,7 @@ export interface Host {
   /** Undefined where there is no such trait, as with an older kernel. */
   get(name: string): unknown;
   set(changes: Readonly<Record<string, unknown>>): void;
-  /** Send what is still held back; called when a drag ends. */
+  /** Send what still waits to be sent; called when a drag ends. */
   settle(): void;
   command(command: Command): void;
   /** Tell that a frame has been shown, so that the next come in the measure of the connection. */

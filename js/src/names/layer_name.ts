@@ -5,7 +5,7 @@ import { element, setAttribute } from "../ui/dom";
 const LINE_BREAKS = /[\n\v\f\r\u0085\u2028\u2029]/g;
 
 export interface NameShown {
-  /** What there is room for: see `core/short_names.ts`. */
+  /** What there is room for: see `names/short_names.ts`. */
   readonly form: string;
   /** The whole name. */
   readonly full: string;

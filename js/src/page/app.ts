@@ -17,8 +17,8 @@ import { WorstUnitsList } from "../worst/worst_units";
 import { ContactAlert } from "./contact_alert";
 import { Heartbeat } from "./heartbeat";
 import { Notes } from "./notes";
-import { pictureOf } from "./picture_of";
 import { Presentation } from "./presentation";
+import { savedPicture } from "./saved_picture";
 import { detailsText, StatusRow, stateWord } from "./status";
 import { type Status, Store } from "./store";
 import { TabStrip } from "./tab_strip";
@@ -210,10 +210,10 @@ export class App {
       this.#menu.tell(detailsText(status.value, _run.value));
     });
     this.#store.show(() => {
-      const { error, notes } = _run.value;
+      const { error, notes, warnings } = _run.value;
       if (error === null) this.#runError.hide();
       else this.#runError.show(error.title, error.message);
-      this.#notes.update(notes);
+      this.#notes.update(notes, warnings);
     });
   }
 
@@ -318,6 +318,6 @@ export class App {
       layers: this.#table.shown(),
       heatmap: this.#units.heatmap.picture(),
     };
-    return drawPicture(pictureOf(this.#store, shown, this.#node));
+    return drawPicture(savedPicture(this.#store, shown, this.#node));
   }
 }

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 
-/** The kernel gives a sign of life every 3 s while a run goes on or is held, and answers commands. */
+/** The kernel gives a sign of life every 3 s while a run goes on or is paused, and answers commands. */
 const SILENT_AFTER_S = 9;
 const LOOK_EVERY_MS = 500;
 /** A page that was hidden or asleep looks late, and has not read what came meanwhile. */

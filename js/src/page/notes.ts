@@ -1,15 +1,14 @@
-/** Notes about the data: those on NaN and infinities in sight, the others behind a button. */
+/** Notes about the data: warnings in sight, the others behind a button. */
 
 import { plural } from "../reading/format";
 import { element, setAttribute, setText } from "../ui/dom";
 
-/** What the note on NaN and infinities begins with: see `iua_widget/reading/notes.py`. */
-const LOUD = "Not finite:";
-
+/** A note in sight, with its first words, up to a colon, in bold. */
 function warning(text: string): HTMLElement {
-  const rest = document.createTextNode(text.slice(LOUD.length));
-  const loud = element("strong", { text: LOUD });
-  return element("p", { class: "iua-warning", attributes: { role: "note" } }, loud, rest);
+  const words = text.indexOf(":") + 1;
+  const first = element("strong", { text: text.slice(0, words) });
+  const rest = document.createTextNode(text.slice(words));
+  return element("p", { class: "iua-warning", attributes: { role: "note" } }, first, rest);
 }
 
 export class Notes {
@@ -20,7 +19,7 @@ export class Notes {
   readonly #warnings = element("div");
   readonly #quiet = element("div");
   readonly #node = element("div", {}, this.#warnings, this.#quiet);
-  #shown = "[]";
+  #shown = "";
 
   constructor(signal: AbortSignal) {
     this.#button.hidden = this.#quiet.hidden = true;
@@ -34,14 +33,12 @@ export class Notes {
     setAttribute(this.#button, "aria-expanded", String(open));
   }
 
-  update(notes: readonly string[]): void {
-    const key = JSON.stringify(notes);
+  update(notes: readonly string[], warnings: readonly string[]): void {
+    const key = JSON.stringify([notes, warnings]);
     if (key === this.#shown) return;
     this.#shown = key;
-    const quiet = notes.filter((text) => !text.startsWith(LOUD));
-    this.#warnings.replaceChildren(
-      ...notes.filter((text) => text.startsWith(LOUD)).map((text) => warning(text)),
-    );
+    const quiet = notes.filter((text) => !warnings.includes(text));
+    this.#warnings.replaceChildren(...warnings.map((text) => warning(text)));
     this.#quiet.replaceChildren(...quiet.map((text) => element("p", { class: "iua-note", text })));
     setText(this.#button, plural(quiet.length, "note"));
     this.#button.title = quiet.join("\n");
@@ -49,7 +46,7 @@ export class Notes {
     if (quiet.length === 0) this.#open(false);
   }
 
-  /** Opens and closes the notes that are not loud. */
+  /** Opens and closes the notes that are no warnings. */
   button(): HTMLElement {
     return this.#button;
   }

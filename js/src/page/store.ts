@@ -30,6 +30,8 @@ export interface RunInfo {
   readonly frame: number;
   readonly error: { readonly title: string; readonly message: string } | null;
   readonly notes: readonly string[];
+  /** Those of the notes that are to be in sight. */
+  readonly warnings: readonly string[];
   /** The note that says why the page opened at a relative tolerance; empty where it did not. */
   readonly opened: string;
   readonly source: string;
@@ -50,6 +52,7 @@ export const EMPTY_RUN: RunInfo = {
   frame: 0,
   error: null,
   notes: [],
+  warnings: [],
   opened: "",
   source: "",
   restartable: false,
@@ -71,7 +74,10 @@ function bytes<Value>(decode: (data: DataView) => Value): (raw: unknown) => Valu
   };
 }
 
-/** Every trait that the page reads, and how. */
+/**
+ * Every trait that is shown, and how it is read. Two are not: `_still`, which `widget.ts` reads once,
+ * and `_shown`, which `host.ts` only writes.
+ */
 const TRAITS = {
   rtol: plain(0),
   atol: plain(1e-8),

@@ -49,9 +49,9 @@ export class LayerTable {
   readonly #tip: MarkTip;
   readonly #box: TableBox;
   readonly #announcer: Announcer;
-  readonly #holding = element("button", {
-    class: "iua-button iua-tool iua-holding",
-    text: "Order held while you are here – update",
+  readonly #frozen = element("button", {
+    class: "iua-button iua-tool iua-order-frozen",
+    text: "Order frozen while you are here – update",
     title:
       "New figures change the order of the rows. It is kept while the pointer or the focus is in the table.",
     attributes: { type: "button" },
@@ -131,7 +131,7 @@ export class LayerTable {
     );
     this.#box = new TableBox(
       this.#table,
-      [this.#holding, this.#tip.node()],
+      [this.#frozen, this.#tip.node()],
       {
         onScroll: () => {
           this.#tip.hide();
@@ -157,7 +157,7 @@ export class LayerTable {
     for (const name of ["pointerleave", "focusout"]) {
       body.addEventListener(name, () => this.#left(), { signal });
     }
-    this.#holding.addEventListener("click", () => this.#refresh(true), { signal });
+    this.#frozen.addEventListener("click", () => this.#refresh(true), { signal });
   }
 
   // What the user does.
@@ -215,9 +215,9 @@ export class LayerTable {
     if (row != null && row.key !== this.#body.current) this.#body.reach(row.key);
   }
 
-  /** What was held back may be done now. */
+  /** The pointer or the focus has gone, so that the order may change again. */
   #left(): void {
-    if (this.#list.held) setTimeout(() => this.#refresh(), 0);
+    if (this.#list.frozen) setTimeout(() => this.#refresh(), 0);
   }
 
   async #copy(): Promise<void> {
@@ -243,7 +243,7 @@ export class LayerTable {
     this.#refresh();
   }
 
-  /** Show what is known now; `order` also where the rows are held. */
+  /** Show what is known now; `order` also where their order is frozen. */
   #refresh(order = false): void {
     const { reading, sort, filter, layer } = this.#state;
     const empty = reading === null || reading.layers === 0;
@@ -254,10 +254,10 @@ export class LayerTable {
       this.#nothing.hidden = true;
       return;
     }
-    const hold = !order && this.#body.isHeld;
-    this.#list.update(reading, { sort, filter, tree: this.#tree }, hold);
+    const freeze = !order && this.#body.inUse;
+    this.#list.update(reading, { sort, filter, tree: this.#tree }, freeze);
     const { rows } = this.#list;
-    this.#holding.hidden = !this.#list.held;
+    this.#frozen.hidden = !this.#list.frozen;
     this.#nothing.hidden = rows.length > 0;
     this.#box.node().hidden = rows.length === 0;
     this.#tools.update(filter, reading);

@@ -36,8 +36,8 @@ function sameRows(one: readonly Row[], other: readonly Row[]): boolean {
 }
 
 /**
- * The rows on show. What the user asks for is done at once; what only follows from new figures can
- * be held back, so that nothing moves from under a pointer.
+ * The rows on show. What the user asks for is done at once. The order that only follows from new
+ * figures can be frozen, so that no row moves from under a pointer.
  */
 export class RowList {
   #names: readonly string[] = [];
@@ -52,7 +52,7 @@ export class RowList {
   #stale = true;
   #rows: readonly Row[] = [];
   #places = new Map<string, number>();
-  #held = false;
+  #frozen = false;
 
   get rows(): readonly Row[] {
     return this.#rows;
@@ -63,9 +63,9 @@ export class RowList {
     return this.#matching;
   }
 
-  /** Whether the rows would stand otherwise if they were not held. */
-  get held(): boolean {
-    return this.#held;
+  /** Whether new figures ask for other rows, or another order, than is shown. */
+  get frozen(): boolean {
+    return this.#frozen;
   }
 
   get choice(): ListChoice {
@@ -86,18 +86,18 @@ export class RowList {
     return this.#places.get(key) ?? -1;
   }
 
-  /** Take new figures and choices; `hold` keeps the order where only figures have changed. */
-  update(reading: TableReading, choice: ListChoice, hold: boolean): void {
+  /** Take new figures and choices; `freeze` keeps the order where only figures have changed. */
+  update(reading: TableReading, choice: ListChoice, freeze: boolean): void {
     this.#take(reading, choice);
     const matching = this.#match(reading);
     const values = choice.sort === null ? null : reading.sortValues(choice.sort.column);
     const moved = matching !== this.#matching || !sameNumbers(values, this.#values);
     if (!moved && !this.#stale) {
-      this.#held = false;
+      this.#frozen = false;
       return;
     }
-    if (hold && !this.#stale) {
-      this.#held = !sameRows(this.#list(reading, matching, values), this.#rows);
+    if (freeze && !this.#stale) {
+      this.#frozen = !sameRows(this.#list(reading, matching, values), this.#rows);
       return;
     }
     if (matching !== this.#matching) {
@@ -106,7 +106,7 @@ export class RowList {
     }
     this.#values = values;
     this.#stale = false;
-    this.#held = false;
+    this.#frozen = false;
     const rows = this.#list(reading, matching, values);
     this.#rows = rows;
     this.#places = new Map(rows.map((row, at) => [row.key, at]));

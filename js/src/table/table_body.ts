@@ -45,8 +45,8 @@ export class TableBody {
     return this.#node.matches(":focus-within");
   }
 
-  /** Whether a hand is on the rows, so that they are not to be moved under it. */
-  get isHeld(): boolean {
+  /** Whether the pointer or the focus is on a row, so that no row may move. */
+  get inUse(): boolean {
     return this.#node.matches(":hover, :focus-within");
   }
 

@@ -22,7 +22,7 @@ export interface ShownUnits {
   readonly wanted: Coloring;
 }
 
-export function pictureOf(
+export function pictureAndLegend(
   { data, facts, survey, coloring }: ShownUnits,
   { pooling, across, order }: PictureChoices,
 ): { readonly picture: UnitPicture; readonly legend: LegendState } {

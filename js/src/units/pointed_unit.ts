@@ -1,10 +1,10 @@
 /** The unit under the pointer or the keyboard's cursor, or pointed at in a list: its outline and tooltip. */
 
 import type { UnitCanvas } from "../canvas/unit_canvas";
-import { channelTip, type TipText, unitTip } from "../canvas/unit_tips";
+import { channelTip, unitTip } from "../canvas/unit_tips";
 import type { Point, Size } from "../canvas/viewport";
 import type { UnitsInView } from "../reading/units_in_view";
-import { Tooltip } from "./tooltip";
+import { type TipText, Tooltip } from "../ui/tooltip";
 
 export class PointedUnit {
   readonly #picture: UnitCanvas;

@@ -15,7 +15,7 @@ import { FIRST_CHOICES, HeatmapTools, type PictureChoices } from "./heatmap_tool
 import { Legend } from "./legend";
 import { PictureHint } from "./picture_hint";
 import { inksAt } from "./picture_inks";
-import { figuresOf, MEAN_ABSENT, noteOn, pictureOf, type ShownUnits } from "./picture_model";
+import { figuresOf, MEAN_ABSENT, noteOn, pictureAndLegend, type ShownUnits } from "./picture_model";
 import { PointedUnit } from "./pointed_unit";
 import type { UnitChoice } from "./unit_choice";
 
@@ -201,7 +201,7 @@ export class UnitsPanel {
   #repaint(keepView: boolean): void {
     const shown = this.#shown;
     if (shown === null) return;
-    const { picture, legend } = pictureOf(shown, this.#choices);
+    const { picture, legend } = pictureAndLegend(shown, this.#choices);
     this.#picture.show(picture, keepView);
     this.#legend.update(legend);
     setAttribute(this.#picture.node(), "data-coloring", shown.coloring);

@@ -23,7 +23,7 @@ describe("AnywidgetHost", () => {
     expect(model.saves).toBe(before + 1);
   });
 
-  it("sends what is held back when the view goes, and leaves no listener", () => {
+  it("sends what still waits when the view goes, and leaves no listener", () => {
     const model = new FakeModel();
     const view = new AbortController();
     const host = new AnywidgetHost(model, view.signal);

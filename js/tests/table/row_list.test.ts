@@ -73,23 +73,23 @@ describe("the rows on show", () => {
     expect(shown(list)).toEqual(["head", "b1.gelu", "b1.relu", "b2.relu"]);
   });
 
-  it("are held where only figures changed, and say so; what is asked for is done at once", () => {
+  it("are frozen where only figures changed, and say so; what is asked for is done at once", () => {
     const list = listOf(BY_DEAD, 0.1);
     list.update(reading(1), BY_DEAD, true);
-    expect([shown(list)[0], list.held]).toEqual(["b1.relu", true]);
+    expect([shown(list)[0], list.frozen]).toEqual(["b1.relu", true]);
     list.update(reading(0.1), BY_DEAD, true);
-    expect(list.held).toBe(false);
+    expect(list.frozen).toBe(false);
     list.update(reading(1), { ...BY_DEAD, sort: { column: "dead-units", ascending: true } }, true);
-    expect([shown(list)[0], list.held]).toEqual(["b2.relu", false]);
+    expect([shown(list)[0], list.frozen]).toEqual(["b2.relu", false]);
     list.update(reading(1), { ...PLAIN, filter: "dead-units>3" }, true);
     expect(shown(list)).toEqual(["head"]);
     list.update(reading(0.1), { ...PLAIN, filter: "dead-units>3" }, true);
-    expect([shown(list), list.held]).toEqual([["head"], true]);
+    expect([shown(list), list.frozen]).toEqual([["head"], true]);
     list.update(reading(0.1), { ...PLAIN, filter: "dead-units>3" }, false);
-    expect([shown(list), list.held]).toEqual([[], false]);
+    expect([shown(list), list.frozen]).toEqual([[], false]);
   });
 
-  it("follow a change of layers even when held", () => {
+  it("follow a change of layers even when frozen", () => {
     const list = listOf(BY_DEAD);
     const more = [...LAYERS, { ...LAYERS[3], name: "tail" } as (typeof LAYERS)[number]];
     const grown = new TableReading(tableOf(more));

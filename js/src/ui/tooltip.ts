@@ -1,9 +1,15 @@
-/** The tooltip of the heatmap: beside the pointer, and kept inside the box. */
+/** A tooltip beside the pointer, kept inside the box that it lies in. */
 
-import type { TipText } from "../canvas/unit_tips";
-import { element } from "../ui/dom";
+import { element } from "./dom";
 
 const OFFSET = 14;
+
+export interface TipText {
+  readonly title: string;
+  readonly lines: readonly string[];
+  /** Said in the color of alarm. */
+  readonly alarm: string | null;
+}
 
 export class Tooltip {
   readonly #node = element("div", { class: "iua-tooltip", attributes: { role: "status" } });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pictureCurve } from "../../src/page/picture_of";
+import { pictureCurve } from "../../src/page/saved_picture";
 import { TableReading } from "../../src/reading/table_reading";
 import { tableOf } from "../helpers/tables";
 

@@ -1,4 +1,4 @@
-/** What a saved picture holds: the panels on show, with what a reader needs to know beside them. */
+/** What a saved picture shows: the panels on show, with what a reader needs to know beside them. */
 
 import { layerForms } from "../names/row_names";
 import { ShortNames, type WidthOf } from "../names/short_names";
@@ -43,7 +43,7 @@ interface OnShow {
 }
 
 /** The picture, in the colors and the type of the node. */
-export function pictureOf(store: Store, shown: OnShow, node: HTMLElement): Picture {
+export function savedPicture(store: Store, shown: OnShow, node: HTMLElement): Picture {
   const { title, text, state, without, layers, heatmap } = shown;
   const { layer, _run } = store.traits;
   const tolerances = store.tolerances.value;
