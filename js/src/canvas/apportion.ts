@@ -1,6 +1,6 @@
-/** Rounds numbers on a plane to whole ones, so that every part of it is off by less than one. */
+/** Rounds a grid of numbers to whole ones: the sum of each quarter, too, is off by less than one. */
 
-/** Below this a remainder is what sums in binary leave. */
+/** A remainder below this is rounding error of a sum. */
 const NOTHING = 1e-4;
 
 /** Real numbers in rows of `width`, the first at `offset`, each row `stride` after the one before. */

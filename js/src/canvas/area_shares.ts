@@ -1,4 +1,4 @@
-/** What share of each pixel's area is of dead units, or of such that are not finite. */
+/** How much of each pixel is covered by dead units, and how much by units that are not finite. */
 
 import type { Layout } from "../reading/layout";
 import { type Placement, pixelExtent } from "../ui/placement";
@@ -14,7 +14,7 @@ export interface TileBox {
   readonly whole: boolean;
 }
 
-/** Less of a pixel than this is what sums in binary leave. */
+/** Less of a pixel than this is rounding error of a sum. */
 const NOTHING = 1e-3;
 
 interface Side {

@@ -21,7 +21,7 @@ const BLOCK = 8;
 const SEEN_FROM = 4;
 /** Where there are more, larger neighborhoods are looked at. */
 export const LONE_MOST = 64;
-/** Less of a pixel than this is what sums in binary leave. */
+/** Less of a pixel than this is rounding error of a sum. */
 const NOTHING = 1e-3;
 
 function kindOf(level: number): number {

@@ -1,11 +1,11 @@
-/** Moves a few pixels at the edges between units, so that the number of pixels of a level is right. */
+/** Repaints a few pixels on edges between units, so that a level covers the area its units have. */
 
 import type { AreaShares, TileBox } from "./area_shares";
 import { EMPTY_LEVEL, NOT_FINITE } from "./levels";
 
 /** A pixel that others have this much of is given before one that they have less of. */
 const GIVEN_FIRST = 0.4;
-/** Less of a pixel than this is what sums in binary leave. */
+/** Less of a pixel than this is rounding error of a sum. */
 const NOTHING = 1e-4;
 
 /** Of a rectangle's pixels, how far apart two that come one after the other are. */

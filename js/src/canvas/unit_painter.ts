@@ -1,4 +1,4 @@
-/** Paints levels into pixels: the share of dead pixels is that of dead units, where these are. */
+/** Paints units into pixels: where they lie, as large a share of the pixels is dead as of the units. */
 
 import type { Layout } from "../reading/layout";
 import type { Placement } from "../ui/placement";

@@ -1,4 +1,4 @@
-/** Hides the output that is kept for readers without a kernel, and keeps it up to date. */
+/** Hides the static table that a notebook keeps for readers without a kernel, and keeps it up to date. */
 
 import type { WidgetModel } from "../host/host";
 

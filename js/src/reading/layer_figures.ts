@@ -1,4 +1,4 @@
-/** Bounds on one layer's figures: at stops, between them, with thresholds of units, recounted. */
+/** Lower and upper bounds on the figures of one layer; where it was recounted, both are the figure. */
 
 import type { LayerMeta, NumericArray, TableSnapshot } from "./snapshot";
 import {

@@ -1,4 +1,4 @@
-/** Columns that say nothing new: they give way, and stand in the menu of columns. */
+/** Columns that tell no layer from another or repeat another column: hidden, but in the columns menu. */
 
 import type { ColumnKey } from "../reading/columns";
 import type { TableReading } from "../reading/table_reading";

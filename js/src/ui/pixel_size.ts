@@ -1,4 +1,4 @@
-/** Follows the size of a node, and how many pixels the screen has for one of CSS. */
+/** Follows the size of a node, and how many pixels of the screen make one CSS pixel. */
 
 export function followPixelSize(node: Element, onChange: () => void, signal: AbortSignal): void {
   const observer = new ResizeObserver(onChange);

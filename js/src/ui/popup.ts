@@ -1,4 +1,4 @@
-/** A panel that a button opens over the page, and that closes as all of them do. */
+/** A panel that a button opens over the page; Escape, or a click or focus elsewhere, closes it. */
 
 import { element, setAttribute } from "./dom";
 

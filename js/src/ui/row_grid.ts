@@ -1,4 +1,4 @@
-/** A list of rows and columns of which one row is active: its head, its keys, and which row is which. */
+/** A grid with one active row: its header, the keys that move in it, and the numbers of its rows. */
 
 import { element, setAttribute } from "./dom";
 import { rowAfterKey } from "./row_step";

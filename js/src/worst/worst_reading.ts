@@ -1,4 +1,4 @@
-/** The worst units of the network: what the kernel has ranked, at the tolerances it did so at. */
+/** The worst units of the network as the kernel ranked them, and the tolerances it ranked them at. */
 
 import { formatShare, formatTolerance } from "../reading/format";
 import { SCALES } from "../reading/rule_words";
