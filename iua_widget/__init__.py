@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from iua_widget.capture.infos import response_infos
     from iua_widget.capture.model import TorchModel
+    from iua_widget.engines.choice import EngineName
     from iua_widget.errors import (
         EngineError,
         FileError,
@@ -36,16 +37,20 @@ if TYPE_CHECKING:
         UnitsError,
     )
     from iua_widget.iua import IUA
+    from iua_widget.options import CallsOption, MaskOption, Mode
     from iua_widget.reading.presets import PRESETS, Preset
     from iua_widget.reading.results import LayerResult, Reading
     from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
-    from iua_widget.tolerances import Tolerances, default_stops
+    from iua_widget.tolerances import Scale, Tolerances, default_stops
+    from iua_widget.units.rule import UnitChoice
     from iua_widget.widget.widget import IUAWidget
 
 __all__ = [
     "IUA",
     "PRESETS",
+    "CallsOption",
     "EngineError",
+    "EngineName",
     "FileError",
     "IUAError",
     "IUAWarning",
@@ -54,17 +59,21 @@ __all__ = [
     "LayerKind",
     "LayerResult",
     "LayerSelectionError",
+    "MaskOption",
     "MemoryBudgetError",
     "MergeError",
+    "Mode",
     "NoProbesError",
     "Preset",
     "ProducerError",
     "Reading",
     "ResponseInfo",
     "ResponseInfos",
+    "Scale",
     "ToleranceError",
     "Tolerances",
     "TorchModel",
+    "UnitChoice",
     "UnitsError",
     "__version__",
     "default_stops",
@@ -74,7 +83,9 @@ __all__ = [
 _HOMES = {
     "IUA": "iua",
     "PRESETS": "reading.presets",
+    "CallsOption": "options",
     "EngineError": "errors",
+    "EngineName": "engines.choice",
     "FileError": "errors",
     "IUAError": "errors",
     "IUAWarning": "errors",
@@ -83,17 +94,21 @@ _HOMES = {
     "LayerKind": "sources.response_info",
     "LayerResult": "reading.results",
     "LayerSelectionError": "errors",
+    "MaskOption": "options",
     "MemoryBudgetError": "errors",
     "MergeError": "errors",
+    "Mode": "options",
     "NoProbesError": "errors",
     "Preset": "reading.presets",
     "ProducerError": "errors",
     "Reading": "reading.results",
     "ResponseInfo": "sources.response_info",
     "ResponseInfos": "sources.response_info",
+    "Scale": "tolerances",
     "ToleranceError": "errors",
     "Tolerances": "tolerances",
     "TorchModel": "capture.model",
+    "UnitChoice": "units.rule",
     "UnitsError": "errors",
     "default_stops": "tolerances",
     "response_infos": "capture.infos",

@@ -13,33 +13,65 @@ class IUAError(Exception):
     partial : IUA or None
         What had been counted before a run broke off: whole batches only, ready to show, merge or
         read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iua_widget import IUA
+    >>> def responses():
+    ...     yield {"relu": np.zeros((8, 3))}
+    ...     yield {"relu": np.zeros((8, 4))}
+    >>> try:
+    ...     IUA.introspect(responses())
+    ... except IUAError as error:
+    ...     print(type(error).__name__, error.partial.probes)
+    ProducerError 8
     """
 
     partial: Any = None
 
 
 class ToleranceError(IUAError, ValueError):
-    """A tolerance, or a list of stops, that cannot be used."""
+    """A tolerance, or a list of stops, that cannot be used.
+
+    Raised by whatever takes tolerances, such as `IUA`, `IUA.at`, `IUAWidget`, `Tolerances` and
+    `default_stops`, and by `LayerResult.inactive` at a threshold where the list was not kept.
+    """
 
 
 class LayerSelectionError(IUAError, ValueError):
-    """A choice of layers that matches nothing in the model or in the results."""
+    """A choice of layers that matches nothing in the model or in the results.
+
+    Raised by `IUA.introspect`, `IUAWidget` and `TorchModel`, which choose layers of a model, and by
+    what shows some of those counted, such as `IUA.show`, `IUA.units` and `Reading.to_pandas`.
+    """
 
 
 class UnitsError(IUAError, ValueError):
-    """A choice of what a unit is that is unknown, or does not fit a layer's responses."""
+    """A choice of what a unit is that is unknown, or does not fit a layer's responses.
+
+    Raised by `IUA`, `IUA.introspect` and `IUAWidget`, which take `units` and `channel_axis`.
+    """
 
 
 class EngineError(IUAError, ValueError):
-    """A counting engine that there is not, or not here."""
+    """A counting engine that there is not, or not here.
+
+    Raised by `IUA`, `IUA.introspect`, `IUA.load` and `IUAWidget`, which take `engine`.
+    """
 
 
 class FileError(IUAError, ValueError):
-    """A file that cannot be written or read, or that holds no run that can be used."""
+    """A file that cannot be written or read, or that holds no run that can be used.
+
+    Raised by `IUA.save` and `IUA.load`, by runs with `resume`, and by `IUAWidget.to_html`.
+    """
 
 
 class MemoryBudgetError(IUAError, ValueError):
     """An amount of memory that is none, or that is not enough for the layers to be counted.
+
+    Raised by `IUA`, `IUA.introspect` and `IUAWidget`, which take `memory`.
 
     Attributes
     ----------
@@ -53,19 +85,42 @@ class MemoryBudgetError(IUAError, ValueError):
 
 
 class IUAWarning(UserWarning):
-    """Something about a run that its figures alone do not tell, such as a layer never called."""
+    """Something about a run that its figures alone do not tell, such as a layer never called.
+
+    Given by `IUA.introspect`, `IUAWidget` and `IUA.merge`; `IUA.notes` keeps it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from iua_widget import IUA
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", IUAWarning)
+    ...     iua = IUA.introspect({"relu": np.array([[0.0, np.nan]])})
+    >>> len(iua.notes)
+    1
+    """
 
 
 class MergeError(IUAError, ValueError):
-    """Two tallies or results that do not describe the same layers, units and stops."""
+    """Results that do not describe the same layers, units and stops.
+
+    Raised by `IUA.merge`.
+    """
 
 
 class NoProbesError(IUAError, ValueError):
-    """A statistic was asked for before any probe had been counted."""
+    """A statistic was asked for before any probe had been counted.
+
+    Raised by what reads an `IUA` without probes, such as `IUA.results`, `IUA.at` and `IUA.show`.
+    """
 
 
 class ProducerError(IUAError, ValueError):
     """The stream of responses broke off, or gave something that cannot be counted.
+
+    Raised by `IUA.introspect`, `IUA.recount`, `response_infos` and stages of pipelines;
+    `IUAWidget.error` holds it.
 
     Attributes
     ----------

@@ -196,6 +196,15 @@ class Tolerances:
     def but(self, **given: Any) -> Tolerances:
         """These, with those given in their place; what is None stays.
 
+        Parameters
+        ----------
+        **given : float or str or None
+            By name, as for the class.
+
+        Returns
+        -------
+        Tolerances
+
         Raises
         ------
         ToleranceError
@@ -223,6 +232,19 @@ class Tolerances:
 
         It is ``dead_at * probes`` in exact arithmetic, rounded up. `dead_at` stands for the
         decimal number it prints as: 0.07 of 100 probes are 7, though the float is a little more.
+
+        Parameters
+        ----------
+        probes : int
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> Tolerances(dead_at=0.07).probes_needed(100)
+        7
         """
         return max(1, math.ceil(Fraction(repr(self.dead_at)) * probes))
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from numpydoc.docscrape import NumpyDocString
 
 import iua_widget
+from iua_widget import stages
 
 
 def loaded_after(code: str) -> set[str]:
@@ -65,3 +71,59 @@ def test_every_public_name_is_there(name: str) -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'IAU'"):
         _ = iua_widget.IAU
+
+
+def public_methods(thing: type) -> Iterator[tuple[str, Any]]:
+    for name in vars(thing):
+        method = getattr(thing, name)
+        if inspect.isroutine(method) and (name == "__call__" or not name.startswith("_")):
+            yield name, method
+
+
+def docs_of(thing: Any) -> list[NumpyDocString]:
+    """Its own, and those of the classes of ours that it comes from."""
+    ours = [
+        one
+        for one in (inspect.getmro(thing) if inspect.isclass(thing) else [thing])
+        if one.__module__.startswith("iua_widget.")
+    ]
+    return [NumpyDocString(inspect.getdoc(one) or "") for one in ours]
+
+
+def untold(thing: Any, docs: list[NumpyDocString]) -> set[str]:
+    """The parameters that no entry tells of, be it with another's: "also for `units`"."""
+    entries = [entry for doc in docs for entry in (*doc["Parameters"], *doc["Attributes"])]
+    told = {name.strip("* ") for entry in entries for name in entry.name.split(",")}
+    told |= {name for entry in entries for name in re.findall(r"`(\w+)`", " ".join(entry.desc))}
+    names = {name for name in inspect.signature(thing).parameters if not name.startswith("_")}
+    return names - {"self", "args", "kwargs"} - told
+
+
+def missing_from(name: str, thing: Any) -> Iterator[str]:
+    """What users would look for in vain."""
+    docs = docs_of(thing)
+    if not any(doc["Examples"] for doc in docs):
+        yield f"{name}: an example"
+    made = inspect.isclass(thing) and "__init__" in vars(thing)
+    if made and not issubclass(thing, Exception):
+        yield from (f"{name}: {one}" for one in sorted(untold(thing.__init__, docs)))
+    methods = public_methods(thing) if inspect.isclass(thing) else [("", thing)]
+    for method_name, method in methods:
+        method_docs = docs_of(method)
+        where = f"{name}.{method_name}".rstrip(".")
+        yield from (f"{where}: {one}" for one in sorted(untold(method, docs + method_docs)))
+        returned = inspect.signature(method).return_annotation
+        if returned not in {"None", None} and not method_docs[0]["Returns"]:
+            yield f"{where}: what it returns"
+
+
+def test_the_help_of_every_public_name_has_its_parameters_returns_and_an_example() -> None:
+    public = {name: getattr(iua_widget, name) for name in iua_widget.__all__}
+    public |= {name: getattr(stages, name) for name in stages.__all__}
+    missing = [
+        one
+        for name, thing in public.items()
+        if inspect.isclass(thing) or inspect.isroutine(thing)
+        for one in missing_from(name, thing)
+    ]
+    assert not missing

@@ -31,7 +31,7 @@ from iua_widget.errors import IUAError, ProducerError
 from iua_widget.options import CallsOption, SourceOptions
 from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
 
-Forward = Callable[[Any, Any], Any] | None
+_Forward = Callable[[Any, Any], Any] | None
 
 _FAKE_LOG: Final = logging.getLogger("torch._subclasses.fake_tensor")
 
@@ -41,7 +41,7 @@ def response_infos(
     model: nn.Module,
     example: Any = None,
     *,
-    forward: Forward = None,
+    forward: Callable[[Any, Any], Any] | None = None,
     calls: CallsOption = "auto",
 ) -> ResponseInfos:
     """Every response that a model gives, by name, in the order of the network.
@@ -103,7 +103,7 @@ def response_infos(
 
 
 def _without_computing(
-    model: nn.Module, example: Any, forward: Forward, calls: Calls
+    model: nn.Module, example: Any, forward: _Forward, calls: Calls
 ) -> ResponseInfos:
     """Watch a copy of the model that has shapes but no values."""
     fake = FakeTensorMode(allow_non_fake_inputs=True)
@@ -118,7 +118,7 @@ def _without_computing(
         return _watched(model, batch, forward, calls)
 
 
-def _by_one_batch(model: nn.Module, example: Any, forward: Forward, calls: Calls) -> ResponseInfos:
+def _by_one_batch(model: nn.Module, example: Any, forward: _Forward, calls: Calls) -> ResponseInfos:
     shadow = Shadow(model)
     with OwnRandomness().window(), shadow.batch():
         return _watched(model, read_batch(example, 0, model).batch, forward, calls, shadow)
@@ -135,7 +135,7 @@ def _silenced(log: logging.Logger) -> Iterator[None]:
 
 
 def _watched(
-    model: nn.Module, batch: Any, forward: Forward, calls: Calls, shadow: Shadow | None = None
+    model: nn.Module, batch: Any, forward: _Forward, calls: Calls, shadow: Shadow | None = None
 ) -> ResponseInfos:
     infos: dict[str, ResponseInfo] = {}
 

@@ -66,7 +66,22 @@ class TorchModel:
         self._options = SourceOptions(forward=forward, calls=calls)
 
     def response_infos(self, example: Any = None) -> ResponseInfos:
-        """The model's responses; see `iua_widget.response_infos`."""
+        """The model's responses; see `iua_widget.response_infos`.
+
+        Parameters
+        ----------
+        example : Any, optional
+            One batch, in place of the one that the class was given.
+
+        Returns
+        -------
+        ResponseInfos
+
+        Raises
+        ------
+        ProducerError
+            If the model cannot be watched, or fails on the example.
+        """
         example = self._example if example is None else example
         options = self._options
         return response_infos(self._model, example, forward=options.forward, calls=options.calls)

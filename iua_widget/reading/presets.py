@@ -24,6 +24,11 @@ class Preset:
         Where it comes from.
     rtol, atol, scale, dead_at, tau
         What it sets; None where it leaves what is there.
+
+    Examples
+    --------
+    >>> Preset("ours", "|x| ≤ 0.001", "this notebook", rtol=0.0, atol=1e-3).settings
+    {'rtol': 0.0, 'atol': 0.001}
     """
 
     name: str

@@ -90,6 +90,13 @@ class LayerResult:
     load : float or None
         Of an expert of a mixture, its tokens over an even share of those of all experts there: 0.0
         where none was routed to it, NaN where none was to any. None elsewhere.
+
+    Examples
+    --------
+    >>> from iua_widget import IUA
+    >>> relu = IUA.introspect({"relu": np.array([[0.0, 1.0], [0.0, 0.0]])}).results["relu"]
+    >>> relu.mean_inactive, relu.unit_inactive_count, relu.dead
+    (1.5, array([2, 1]), 1)
     """
 
     mean_inactive: float
@@ -219,6 +226,15 @@ class Reading:
         In the order of the network.
     tolerances : Tolerances
         What they were read at.
+
+    Examples
+    --------
+    >>> from iua_widget import IUA
+    >>> reading = IUA.introspect({"relu": np.array([[0.0, 1.0], [0.0, 0.0]])}).at(atol=1.0)
+    >>> reading
+    Reading(1 layers at rtol=1e-05, atol=1, scale='zero': exact)
+    >>> reading.results["relu"].dead
+    2
     """
 
     results: Mapping[str, LayerResult]
@@ -281,6 +297,14 @@ class Reading:
         ------
         LayerSelectionError
             If a name is not among the layers, or none is asked for.
+
+        Examples
+        --------
+        >>> from iua_widget import IUA
+        >>> reading = IUA.introspect({"relu": np.array([[0.0, 1.0], [0.0, 0.0]])}).at()
+        >>> reading.to_pandas()[["response", "mean inactive", "units", "dead units"]]
+          response  mean inactive  units  dead units
+        0     relu            1.5      2           1
         """
         import pandas as pd
 

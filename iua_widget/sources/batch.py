@@ -17,8 +17,8 @@ class Batch:
     Parameters
     ----------
     fields : mapping of str to array_like or torch.Tensor
-    origins : mapping of str to Origin, optional
-        What a model told of the fields beside their values.
+    origins : mapping, optional
+        What a model told of the fields beside their values: `origins` of the batch they come from.
     probes : int, optional
         How many there are, where fields may have other lengths, as a model's may.
     base : dnikit.base.Batch, optional
@@ -34,12 +34,12 @@ class Batch:
     def __init__(
         self,
         fields: Mapping[str, Any],
-        origins: Mapping[str, Origin] | None = None,
+        origins: Mapping[str, Any] | None = None,
         probes: int | None = None,
         base: Any = None,
     ) -> None:
         self.fields = dict(fields)
-        self.origins = dict(origins or {})
+        self.origins: dict[str, Origin] = dict(origins or {})
         self.probes = probes
         self.base = base
 
@@ -53,10 +53,20 @@ class Batch:
     def to_dnikit(self) -> Any:
         """A batch of DNIKit's, with the metadata and snapshots of the one this one comes from.
 
+        Returns
+        -------
+        dnikit.base.Batch
+
         Raises
         ------
         ProducerError
             If the fields are not as long as one another.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Batch({"image": np.zeros((8, 3, 4, 4))}).to_dnikit().batch_size
+        8
         """
         return dnikit_batch(self.fields, self.origins, self.base)
 

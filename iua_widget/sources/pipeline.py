@@ -23,9 +23,6 @@ from iua_widget.sources.dnikit import (
 from iua_widget.units.origins import followed, layout_of, settled
 from iua_widget.units.rule import Origin
 
-Stage = Callable[[Any], Any]
-"""Takes a batch and returns one: any callable."""
-
 
 class PipelineStage:
     """A stage of ours, such as `rename` or a model; DNIKit's `pipeline` takes it, too.
@@ -40,6 +37,12 @@ class PipelineStage:
         Whether every batch has the same fields.
     notes : callable, optional
         Gives notes for whoever reads the counts.
+
+    Examples
+    --------
+    >>> halve = PipelineStage(lambda batch: Batch({"half": batch.fields["x"] / 2}), "halve")
+    >>> halve(Batch({"x": np.ones((8, 3))}))
+    Batch(8 probes: half (3,))
     """
 
     def __init__(
@@ -61,7 +64,17 @@ class PipelineStage:
         return self._notes()
 
     def __call__(self, batch: Any) -> Batch:
-        """Process one batch."""
+        """Process one batch.
+
+        Parameters
+        ----------
+        batch : Any
+            As its function takes it.
+
+        Returns
+        -------
+        Batch
+        """
         return self._function(batch)
 
     def __iter__(self) -> Iterator[Any]:
@@ -70,9 +83,21 @@ class PipelineStage:
 
 
 class Pipeline:
-    """A dataset followed by stages; made by `pipeline`."""
+    """A dataset followed by stages; made by `pipeline`.
 
-    def __init__(self, dataset: Any, stages: Sequence[Stage]) -> None:
+    Parameters
+    ----------
+    dataset, stages
+        As for `pipeline`.
+
+    Examples
+    --------
+    >>> producer = pipeline({"x": np.ones((10, 3))}, lambda batch: {"half": batch.fields["x"] / 2})
+    >>> [batch["half"].shape for batch in producer(batch_size=8)]
+    [(8, 3), (2, 3)]
+    """
+
+    def __init__(self, dataset: Any, stages: Sequence[Callable[[Any], Any]]) -> None:
         self._stages = stages
         self.steady = all(getattr(stage, "steady", True) for stage in stages)
         self.__name__ = "the pipeline"
@@ -101,7 +126,18 @@ class Pipeline:
         ]
 
     def __call__(self, batch_size: int) -> Iterator[Any]:
-        """Stream the dataset through the stages."""
+        """Stream the dataset through the stages.
+
+        Parameters
+        ----------
+        batch_size : int
+            For a dataset that is cut into batches, and for a producer.
+
+        Returns
+        -------
+        iterator of Any
+            What the last stage returns of each batch.
+        """
         for passing in self._stream(batch_size):
             value, known = passing.value, passing.known
             if known is None:
@@ -110,7 +146,7 @@ class Pipeline:
                 yield BatchFields(value, known) if isinstance(value, Mapping) else known
 
 
-def pipeline(dataset: Any, *stages: Stage) -> Pipeline:
+def pipeline(dataset: Any, *stages: Callable[[Any], Any]) -> Pipeline:
     """Make a producer of a dataset and what is done to each of its batches.
 
     Parameters
@@ -207,7 +243,7 @@ _Lost = dict[str, dict[str, None]]
 """The layers of which a stage lost what the model told, by that stage."""
 
 
-def _through(stage: Stage, stream: _Stream, place: int, lost: _Lost) -> _Stream:
+def _through(stage: Callable[[Any], Any], stream: _Stream, place: int, lost: _Lost) -> _Stream:
     ours = isinstance(stage, PipelineStage)
 
     def through(batch_size: int) -> Iterator[_Passing]:

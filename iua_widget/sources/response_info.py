@@ -121,6 +121,11 @@ class LayerInfo:
     kind : LayerKind
     typename : str
         The module's class, or the function's name.
+
+    Examples
+    --------
+    >>> LayerInfo("layer1.0.relu", LayerKind.RELU, "ReLU").kind
+    <LayerKind.RELU: 8002>
     """
 
     name: str
@@ -141,6 +146,12 @@ class ResponseInfo:
     shape : tuple of int or None, or None
         The first axis, which counts the probes, is None. None where no example was given.
     layer : LayerInfo
+
+    Examples
+    --------
+    >>> layer = LayerInfo("fc", LayerKind.LINEAR, "Linear")
+    >>> ResponseInfo("fc", np.dtype("float32"), (None, 10), layer).shape
+    (None, 10)
     """
 
     LayerKind: ClassVar = LayerKind
@@ -192,6 +203,14 @@ class ResponseInfos(Mapping[str, ResponseInfo]):
         -------
         pandas.DataFrame
             Columns ``name``, ``kind``, ``typename``, ``shape``, ``dtype``.
+
+        Examples
+        --------
+        >>> layer = LayerInfo("fc", LayerKind.LINEAR, "Linear")
+        >>> infos = ResponseInfos({"fc": ResponseInfo("fc", None, (None, 10), layer)})
+        >>> infos.to_pandas()
+          name    kind typename       shape dtype
+        0   fc  LINEAR   Linear  (None, 10)  None
         """
         import pandas as pd
 

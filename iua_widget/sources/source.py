@@ -11,10 +11,31 @@ from iua_widget.units.rule import UNKNOWN, Origin
 
 @runtime_checkable
 class Producer(Protocol):
-    """Anything that gives batches when called with a batch size (DNIKit's protocol)."""
+    """Anything that gives batches when called with a batch size (DNIKit's protocol).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iua_widget import IUA
+    >>> def zeros(batch_size):
+    ...     for _ in range(3):
+    ...         yield {"relu": np.zeros((batch_size, 2))}
+    >>> isinstance(zeros, Producer), IUA.introspect(zeros, batch_size=4).probes
+    (True, 12)
+    """
 
     def __call__(self, batch_size: int) -> Iterable[Any]:
-        """Begin the stream anew."""
+        """Begin the stream anew.
+
+        Parameters
+        ----------
+        batch_size : int
+            At most how many probes a batch may have.
+
+        Returns
+        -------
+        iterable of mapping, Batch or dnikit.base.Batch
+        """
         ...
 
 
