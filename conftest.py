@@ -1,4 +1,4 @@
-"""For all tests, and before any module is collected: Triton where there is no GPU, or no Triton."""
+"""Settings of all tests: Triton's interpreter and tests left out where there is no GPU, Ctrl-C."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What can go wrong, told to the person who can mend it."""
+"""The exceptions and warnings of the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user asks of a run: the options that open a stream, and those that say how to count."""
+"""The options of a run: those that open a stream, and those that say how to count."""
 
 from __future__ import annotations
 

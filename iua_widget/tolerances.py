@@ -1,4 +1,4 @@
-"""Tolerances and the stops of the tolerance grid: where every count is exact."""
+"""Tolerances, and the stops of the tolerance grid, at which every count is exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which modules and functions of PyTorch are activations, and the kinds of layers."""
+"""The modules and functions of PyTorch that are activations, and the kinds of layers."""
 
 from __future__ import annotations
 

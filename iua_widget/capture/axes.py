@@ -1,4 +1,4 @@
-"""The axes of responses: which counts the channels, and whether positions come before items."""
+"""Finds the channel axis of a response, and whether its positions come before its items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the default leaves out: nonlinearities inside recurrent layers, and cuts after ReLUs."""
+"""Finds what the default leaves out: nonlinearities in recurrent layers, and cuts after ReLUs."""
 
 from __future__ import annotations
 

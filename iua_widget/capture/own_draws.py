@@ -1,4 +1,4 @@
-"""Operators of PyTorch that draw random numbers, given a generator of this thread's own."""
+"""Makes PyTorch's random operators draw from generators of this thread's own."""
 
 from __future__ import annotations
 

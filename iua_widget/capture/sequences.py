@@ -1,4 +1,4 @@
-"""Whether a module counts time on its first axis, as PyTorch's sequence layers do."""
+"""Tells whether a module counts time on its first axis, as PyTorch's sequence layers do."""
 
 from __future__ import annotations
 

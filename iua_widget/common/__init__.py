@@ -1,1 +1,1 @@
-"""What every other package may use, and what knows of none of them."""
+"""Helpers for all packages; they import none of them."""

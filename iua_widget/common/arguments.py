@@ -1,4 +1,4 @@
-"""Answers to a misspelled argument: the error names the argument that comes nearest."""
+"""Refuses misspelled arguments with an error that names the nearest one."""
 
 from __future__ import annotations
 

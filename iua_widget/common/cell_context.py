@@ -1,4 +1,4 @@
-"""What holds on the thread of a cell, for a run on a thread of its own."""
+"""Copies a cell's thread-local settings (autocast, modes, context variables) to a run's thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a forked process must not find half done or locked by a thread it has not got."""
+"""Locks that work in a forked process, and hooks that run there first of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when it does no harm."""
+"""Holds Ctrl-C back while a block runs that must not be cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options as Python's own values, whichever library's number a user gave."""
+"""Converts options to plain Python values, whichever library's numbers a user gave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock that is taken in turns."""
+"""`TurnLock`: a fair lock, which waiting threads take in turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words that several messages share."""
+"""Wording that messages share: lists of names, and hints at the nearest name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The hot loop: engines, all of one contract (`engine`), with `reference` the oracle."""
+"""Engines, which count: all have the interface in `engine`, and `reference` is the oracle."""

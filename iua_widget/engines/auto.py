@@ -1,4 +1,4 @@
-"""The engine where none is asked for: NumPy at first, compiled loops once they are there."""
+"""The default engine: NumPy at first, compiled loops as soon as they are ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which engine counts."""
+"""Chooses the counting engine by its name."""
 
 from __future__ import annotations
 

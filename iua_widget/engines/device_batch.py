@@ -1,4 +1,4 @@
-"""What a batch adds to a layer's tally, where it was counted: on the device of its responses."""
+"""`DeviceBatch`: what a batch adds to a layer's tally, on the device of its responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract every counting engine fulfills."""
+"""The interface of all counting engines."""
 
 from __future__ import annotations
 

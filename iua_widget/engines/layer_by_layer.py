@@ -1,4 +1,4 @@
-"""What an engine does that knows of one layer at a time: several layers, each on one thread."""
+"""Base class for engines that handle one layer at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that mark in numba's cache which loops it has: found without loading numba."""
+"""Marker files that show, without loading numba, which compiled loops its cache holds."""
 
 from __future__ import annotations
 

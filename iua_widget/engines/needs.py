@@ -1,4 +1,4 @@
-"""Which compiled loops a call of the CPU engine needs, and a small call that needs the same.
+"""The compiled loops that calls of the CPU engine need, and small calls that need the same.
 
 Numba compiles a loop anew for every combination of its arguments' types: their dtypes, whether they
 are contiguous, and whether they may be written to.

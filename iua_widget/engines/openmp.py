@@ -1,4 +1,4 @@
-"""The threads that a model's own library keeps."""
+"""Runs functions on the threads of PyTorch's OpenMP team, which would otherwise hold the cores."""
 
 from __future__ import annotations
 

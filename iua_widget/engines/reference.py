@@ -1,4 +1,4 @@
-"""The oracle among the engines: plain NumPy, written to be read and believed."""
+"""The reference engine: plain NumPy, written to be read, and the oracle for all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loops that let go of the interpreter's lock, on all cores."""
+"""Runs loops that release the GIL in parallel, over all cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that a run is saved to as it goes, to be resumed from when it is cut off."""
+"""Saves a run to a file as it goes, so that it can be resumed after an interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a file: what of it is kept, and what must hold of it when it is read.
+"""Writes runs to files and reads them, checking all that is read.
 
 See ``docs/file-format.md`` for the layout.
 """

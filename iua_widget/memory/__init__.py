@@ -1,1 +1,1 @@
-"""Amounts of memory, and which counts there is room for."""
+"""Plans which counts there is memory for, and keeps a run within it."""

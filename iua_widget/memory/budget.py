@@ -1,4 +1,4 @@
-"""Keeps what a run holds within its memory: the plan of one run, made anew when needs change."""
+"""`MemoryBudget`: keeps a run within its memory, with a plan renewed when its needs change."""
 
 from __future__ import annotations
 

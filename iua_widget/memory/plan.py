@@ -1,4 +1,4 @@
-"""How many stops of each layer there is memory for."""
+"""Plans how many stops of each layer fit into memory."""
 
 from __future__ import annotations
 

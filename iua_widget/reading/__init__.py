@@ -1,1 +1,1 @@
-"""What tallies say: results, bounds, tables, charts and notes at any tolerance."""
+"""Results, bounds, tables, charts and notes of tallies, at any tolerance."""

@@ -1,4 +1,4 @@
-"""When a unit is dead: on how many of its finite probes it must be inactive."""
+"""The rule for dead units: on how many of its finite probes a unit must be inactive."""
 
 from __future__ import annotations
 

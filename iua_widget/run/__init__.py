@@ -1,1 +1,1 @@
-"""One run: its stream opened, its batches counted."""
+"""A run: opens a stream, counts its batches, reads and merges the counts."""

@@ -1,4 +1,4 @@
-"""The failure of a run: what ended it, told to whoever reads its figures later."""
+"""The failure that ended a run, reported to whoever reads its figures later."""
 
 from __future__ import annotations
 

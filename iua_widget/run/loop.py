@@ -1,4 +1,4 @@
-"""The loop: a stream is counted, or counted again, batch by batch."""
+"""The loop that counts a stream, or counts it again, batch by batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several runs as one, as if one had counted all their streams one after another."""
+"""Merges runs into one, as if one had counted all their streams one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of a run should know beside its figures."""
+"""Notes on a run: what its reader should know beside the figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a user gives to a stream of responses: a model with its loader, or any producer."""
+"""Opens a stream of responses from what a user gives: a model with its loader, or any producer."""
 
 from __future__ import annotations
 

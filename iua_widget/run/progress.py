@@ -1,4 +1,4 @@
-"""A run driven to its end, with a progress bar where one is asked for."""
+"""Drives a run to its end, with a progress bar where one is asked for."""
 
 from __future__ import annotations
 

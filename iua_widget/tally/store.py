@@ -1,4 +1,4 @@
-"""Where the counts of one layer are kept: on the host, or on a device until they are read."""
+"""Stores of one layer's counts: on the host, or on a device until they are read."""
 
 from __future__ import annotations
 

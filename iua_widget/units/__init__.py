@@ -1,1 +1,1 @@
-"""What a unit is, and responses arranged by units."""
+"""The choice of what a unit is, and responses arranged by units."""

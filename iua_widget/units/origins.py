@@ -1,4 +1,4 @@
-"""What is known of a response after its axes were moved, pooled or cut."""
+"""Tracks a response's kind and channel axis through the stages of a pipeline."""
 
 from __future__ import annotations
 

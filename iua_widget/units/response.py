@@ -1,4 +1,4 @@
-"""One response, as it comes from anywhere, made ready to be counted."""
+"""`Response`: one layer's response to a batch, checked and converted for the engines."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The widget: what the page shows, and how it gets there."""
+"""The widget: its traits, its runs, and what it sends to the page."""

@@ -1,4 +1,4 @@
-"""An output of its own under a notebook's cell, for readers without a kernel, kept up to date."""
+"""A second output under a notebook cell, kept up to date for readers without a kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which notebook cell is running: a cell that is run again replaces what it showed before."""
+"""Identifies the notebook cell that is running, and each of its executions."""
 
 from __future__ import annotations
 

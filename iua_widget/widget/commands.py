@@ -1,4 +1,4 @@
-"""What the page sends: its buttons, and the wish to keep what it shows."""
+"""Obeys the messages of the page: its buttons, and the request to keep what it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the way to the page, from the frames sent and those it says it has shown."""
+"""Estimates the connection's speed from the frames sent and acknowledged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames: what the page is sent of a run, as often as it can take it."""
+"""Frames: updates of a run, sent to the page as often as it can take them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a layer's units where no browser draws it: pixels that paint no more death."""
+"""Draws a layer's picture in Python, never showing more death than there is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the page opens: at which layer, and at which tolerance."""
+"""Chooses the layer, and the tolerance, at which the page opens."""
 
 from __future__ import annotations
 

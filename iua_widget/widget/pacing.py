@@ -1,4 +1,4 @@
-"""How often frames go to the browser: the newest only, and never so often that counting suffers."""
+"""Paces the frames for the browser: the newest only, never so many that counting suffers."""
 
 from __future__ import annotations
 

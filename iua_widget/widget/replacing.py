@@ -1,4 +1,4 @@
-"""A cell run again: its widget takes over what was chosen in the one before, whose run ends."""
+"""When a cell is rerun, the new widget takes over the old one's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a widget counts, and the runs that count it: begun, held, ended, begun anew."""
+"""The runs behind a widget: starts, pauses, stops, restarts and recounts them."""
 
 from __future__ import annotations
 

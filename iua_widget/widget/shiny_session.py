@@ -1,4 +1,4 @@
-"""A widget that any thread may change, also in Shiny, which acts on one thread, when it flushes."""
+"""Lets any thread change a widget in Shiny, which sends only from the session's thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crosses to the browser: packed, versioned, binary snapshots of the tallies.
+"""Packs tallies for the browser, as versioned binary snapshots.
 
 See ``docs/page-traffic.md`` for the layout.
 """

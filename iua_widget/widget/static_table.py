@@ -1,4 +1,4 @@
-"""What a reader sees of the widget where it cannot run: tables and picture, which stand still."""
+"""The static page for readers where the widget cannot run: tables and a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of what the widget's traits are set to, which say how to mend what is refused."""
+"""Checks the values that traits are set to; what is invalid is refused with a remedy."""
 
 from __future__ import annotations
 

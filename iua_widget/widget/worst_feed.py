@@ -1,4 +1,4 @@
-"""Keeps the page's list of the worst units up to date, in a pace of its own beside the frames."""
+"""Keeps the page's list of the worst units up to date, at a pace of its own beside the frames."""
 
 from __future__ import annotations
 

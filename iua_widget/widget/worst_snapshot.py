@@ -1,4 +1,4 @@
-"""The worst units of a network as they cross to the browser: at every position of a slider."""
+"""Packs the worst units of a network for the browser, at every position of a slider."""
 
 from __future__ import annotations
 

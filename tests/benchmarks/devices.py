@@ -1,4 +1,4 @@
-"""What each special device of the CPU engine earns: runs without it over runs with it.
+"""The gain from each special device of the CPU engine: runs without it over runs with it.
 
 As a script, a process that takes turns: ``python devices.py DEVICE CASE SMALL``.
 """

@@ -1,4 +1,4 @@
-"""What counting adds to the forward pass of a model, once it runs."""
+"""The time that counting adds to the forward pass of a model, once it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What importing costs, in a fresh process."""
+"""The time that importing takes, in a fresh process."""
 
 from __future__ import annotations
 

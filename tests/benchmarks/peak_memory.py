@@ -1,4 +1,4 @@
-"""Memory does not grow with the probes."""
+"""Peak memory after ten times the probes, over that after one time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody is shut out: axe-core finds nothing, and the keyboard reaches everything."""
+"""Accessibility: axe-core and the keyboard."""
 
 from __future__ import annotations
 

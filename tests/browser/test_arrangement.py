@@ -1,4 +1,4 @@
-"""Where the parts stand: side by side or in one column, on paper, and that nothing moves."""
+"""The arrangement of the parts: side by side, in one column, on paper; nothing moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell that is run again in JupyterLab: its widget is as the one before was left."""
+"""A cell rerun in JupyterLab: its widget is as the one before was left."""
 
 from __future__ import annotations
 

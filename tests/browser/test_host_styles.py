@@ -1,4 +1,4 @@
-"""What a host says of elements does not reach into the widget, and no two of its texts overlap."""
+"""A host's styles do not reach into the widget, and no two of its texts overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a saved notebook keeps: hidden where the widget lives, shown where it cannot be."""
+"""The output kept in a saved notebook: hidden beside a live widget, shown where there is none."""
 
 from __future__ import annotations
 

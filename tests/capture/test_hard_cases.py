@@ -1,4 +1,4 @@
-"""What goes wrong when a model is watched carelessly: first the trap, then that it is avoided."""
+"""Traps of watching a model carelessly: first each trap, then that it is avoided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`response_infos`: what is said of a model's responses before they are counted."""
+"""`response_infos`: names, kinds, shapes and dtypes of responses, before anything is counted."""
 
 from __future__ import annotations
 

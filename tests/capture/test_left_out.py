@@ -1,4 +1,4 @@
-"""What the default leaves out, and what it makes of nets without zeros, is told."""
+"""Notes on what the default leaves out, and on nets without exact zeros."""
 
 from __future__ import annotations
 

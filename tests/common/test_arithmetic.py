@@ -1,4 +1,4 @@
-"""What is counted does not depend on the mode a thread, or NumPy, computes in."""
+"""Counts do not depend on the mode that a thread, or NumPy, computes in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds in the cell holds in the widget's run, in model and loader alike."""
+"""A cell's thread-local settings hold in the widget's run, in model and loader alike."""
 
 from __future__ import annotations
 

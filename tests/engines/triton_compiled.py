@@ -1,4 +1,4 @@
-"""What Triton compiles its kernels to for a GPU, where there is none: run as a program.
+"""Compiles Triton's kernels for a GPU where there is none: run as a program.
 
 Prints, for each launch that counting a few tensors takes, the kernel and its assembly's operations.
 """

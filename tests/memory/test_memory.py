@@ -1,4 +1,4 @@
-"""What a run holds stays within its memory, visibly."""
+"""A run stays within its memory, and shows what it takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make dev` does: a page of the widget that reloads itself, and widgets that are renewed."""
+"""`make dev`: a page of the widget that reloads itself, and widgets that are renewed."""
 
 from __future__ import annotations
 

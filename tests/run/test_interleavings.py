@@ -1,4 +1,4 @@
-"""What is read, kept or left behind is of whole batches, whatever comes when."""
+"""Reading, saving and stopping at any moment of a run see whole batches only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is masked has no value: it is refused by name, and never counted."""
+"""Masked arrays are refused, with how many entries are masked, unless the mask hides nothing."""
 
 from __future__ import annotations
 

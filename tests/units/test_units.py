@@ -1,4 +1,4 @@
-"""What a unit is: elements, channels, tokens; masks; channel roll-ups."""
+"""Units: elements, channels, tokens; masks; channel roll-ups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the widget is made with, and what may be set on it."""
+"""The widget's arguments, and the values of its traits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to the page: how much crosses it, how often, and what a silent page costs."""
+"""Traffic to the page: how much, how often, and the cost of a silent page."""
 
 from __future__ import annotations
 

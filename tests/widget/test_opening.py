@@ -1,4 +1,4 @@
-"""Where a widget opens: at a tolerance that shows something of a net without exact zeros."""
+"""The tolerance at which a widget opens, chosen to show something of a net without exact zeros."""
 
 from __future__ import annotations
 

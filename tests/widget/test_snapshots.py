@@ -1,4 +1,4 @@
-"""What crosses to the browser says what the tallies say."""
+"""Snapshots sent to the browser say what the tallies say."""
 
 from __future__ import annotations
 

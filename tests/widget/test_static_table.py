@@ -1,4 +1,4 @@
-"""The page that stands still: bounded, escaped, and with pixels that paint no more death."""
+"""The static page: bounded, escaped, and never showing more death than there is."""
 
 from __future__ import annotations
 

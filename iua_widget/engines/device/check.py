@@ -1,4 +1,4 @@
-"""Whether two implementations of the kernels give the same on a device, to the last bit."""
+"""Checks that two implementations of the kernels agree on a device, to the last bit."""
 
 from __future__ import annotations
 

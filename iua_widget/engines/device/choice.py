@@ -1,4 +1,4 @@
-"""Which kernels count on a device."""
+"""Chooses the kernels that count on a device: Triton's or PyTorch's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one bin ends and the next begins, on a device."""
+"""The upper edges of the bins, on a device."""
 
 from __future__ import annotations
 

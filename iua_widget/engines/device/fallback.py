@@ -1,4 +1,4 @@
-"""Kernels that others stand in for once they fail."""
+"""`KernelsWithFallback`: switches kernels when the first ones fail."""
 
 from __future__ import annotations
 

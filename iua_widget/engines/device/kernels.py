@@ -1,4 +1,4 @@
-"""What counts on a device, of which there may be several implementations."""
+"""The protocol of kernels that classify and count on a device."""
 
 from __future__ import annotations
 

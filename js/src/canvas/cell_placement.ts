@@ -1,4 +1,4 @@
-/** Where a layer's cells lie in a view, and how close a view may come. */
+/** Places a layer's cells in a view, and limits the zoom. */
 
 import type { Layout } from "../reading/layout";
 import type { Placement } from "../ui/placement";

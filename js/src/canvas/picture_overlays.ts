@@ -1,4 +1,4 @@
-/** What lies over the picture: an outline of the unit pointed at, and a rectangle being drawn. */
+/** Overlays of the picture: the outline of the unit pointed at, and a rectangle being drawn. */
 
 import { element } from "../ui/dom";
 import type { Placement } from "../ui/placement";

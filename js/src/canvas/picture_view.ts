@@ -1,4 +1,4 @@
-/** Which part of a layer is in view: its layout, the size of the view, zoom and pan. */
+/** The part of a layer that is in view: its layout, the size of the view, zoom and pan. */
 
 import { type Layout, layoutUnits } from "../reading/layout";
 import type { Placement } from "../ui/placement";

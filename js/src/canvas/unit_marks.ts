@@ -1,4 +1,4 @@
-/** What is drawn over the colors: crosses, and numbers of units and channels. */
+/** Marks drawn over the colors: crosses, and numbers of units and channels. */
 
 import { type Layout, tileCell, unitAt } from "../reading/layout";
 import type { Placement } from "../ui/placement";

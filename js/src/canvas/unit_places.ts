@@ -1,4 +1,4 @@
-/** Which unit lies where in a layout: by index, or in an order; and the levels by place. */
+/** The places of units in a layout, by index or in an order; and the levels by place. */
 
 import { type Cell, cellOf, foremostUnitIn, type Layout, unitAt, unitsIn } from "../reading/layout";
 import { DEAD, LEVELS, NOT_FINITE, type Pooling } from "./levels";

@@ -1,4 +1,4 @@
-/** What the page needs from its host, and the host that anywidget is. */
+/** The interface of the page's host, and anywidget as a host. */
 
 export type Command = "start" | "pause" | "resume" | "stop" | "restart" | "recount";
 

@@ -1,4 +1,4 @@
-/** How wide texts are in the type that an element has, letter by letter, without laying them out. */
+/** Measures texts in the type of an element, letter by letter, without laying them out. */
 
 import type { WidthOf } from "./short_names";
 

@@ -1,4 +1,4 @@
-/** What a saved picture shows: the panels on show, with what a reader needs to know beside them. */
+/** The content of a saved picture: the panels on show, with what a reader needs beside them. */
 
 import { layerForms } from "../names/row_names";
 import { ShortNames, type WidthOf } from "../names/short_names";

@@ -1,4 +1,4 @@
-/** From how many inactive probes on a unit is dead: a share of those on which it is finite. */
+/** The rule for dead units: on how many of its finite probes a unit must be inactive. */
 
 import type { NumericArray } from "./snapshot";
 import { probesNeeded } from "./threshold";

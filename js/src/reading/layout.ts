@@ -1,4 +1,4 @@
-/** Where each unit of a layer is drawn, in cells; one cell a unit. */
+/** The layout of a layer's units in cells, one cell a unit. */
 
 /**
  * Tiles in rows, `across` a row, `gap` cells apart, and `rowGap` cells under each, for its label. A grid and a matrix are one tile; the last row of a grid may be partly empty. The

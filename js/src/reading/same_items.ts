@@ -1,4 +1,4 @@
-/** Whether lists are the same, item by item. */
+/** Compares lists item by item. */
 
 import type { LayerMeta } from "./snapshot";
 

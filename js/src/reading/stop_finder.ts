@@ -1,4 +1,4 @@
-/** Which stops bracket a threshold in single precision, found by its bits. */
+/** Finds the stops that bracket a threshold in single precision, by its bits. */
 
 /** Bits of a float32 that choose where to begin to look for a stop: 16 places an octave. */
 const CELL_SHIFT = 19;

@@ -1,4 +1,4 @@
-/** Where a threshold falls among the stops, and which columns bracket it. */
+/** The place of a threshold among the stops, and the columns that bracket it. */
 
 /** What rtol is relative to; with the last two every unit has a threshold of its own. */
 export type Scale = "zero" | "layer_mean" | "unit_rms" | "unit_max";

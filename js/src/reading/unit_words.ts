@@ -1,4 +1,4 @@
-/** What a unit of a layer is, in a few words and in a sentence. */
+/** Describes what a unit of a layer is, in a few words and in a sentence. */
 
 import { formatCounts, formatShape, plural } from "./format";
 import type { LayerReading } from "./layer_reading";

@@ -1,4 +1,4 @@
-/** What the tooltip, the card and the lists say of a unit of the layer in view. */
+/** Names and titles of units of the layer in view, for tooltip, card and lists. */
 
 import type { DeadRule } from "./dead_rule";
 import { formatInteger } from "./format";

@@ -1,4 +1,4 @@
-/** How wide columns are, and which of them there is room for. */
+/** The widths of columns, and the choice of those that there is room for. */
 
 import { ShortNames } from "../names/short_names";
 import { COLUMNS, type ColumnKey } from "../reading/columns";

@@ -1,4 +1,4 @@
-/** Which columns are shown: a button that opens a list to tick. */
+/** The menu of columns: a button that opens a list to tick. */
 
 import { COLUMNS, type ColumnKey, calledOnPage } from "../reading/columns";
 import { element } from "../ui/dom";

@@ -1,4 +1,4 @@
-/** What a mark in a row means, shown while it is pointed at or has the focus. */
+/** The meaning of a mark in a row, shown while it is pointed at or has the focus. */
 
 import { element } from "../ui/dom";
 import type { LayerWarning } from "./layer_warnings";

@@ -1,4 +1,4 @@
-/** Which rows the table has, and in what order: the filter, the sort and the tree taken together. */
+/** The rows of the table, in order: the filter, the sort and the tree taken together. */
 
 import {
   flatRows,

@@ -1,4 +1,4 @@
-/** Which rows of a long table are made: those in view, a few around them, and the one with the focus. */
+/** The rows of a long table that are made: those in view, some around them, the focused one. */
 
 export interface RowWindow {
   readonly first: number;

@@ -1,4 +1,4 @@
-/** When a unit is inactive and when it is dead: the rule as a form, and the curve that is the slider. */
+/** The panel of tolerances: the rule as a form, and the curve that is the slider. */
 
 import { formatTolerance } from "../reading/format";
 import { ruleInWords } from "../reading/rule_words";

@@ -1,4 +1,4 @@
-/** Where cells lie in a view of pixels. */
+/** The places of cells in a view of pixels. */
 
 /** Where the cells lie in the view: cell 0 starts at the origin, a cell is `scale` pixels. */
 export interface Placement {

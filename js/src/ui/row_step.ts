@@ -1,4 +1,4 @@
-/** Which row of a list a key moves to. */
+/** Finds the row of a list that a key moves to. */
 
 /** The row, within the list; null where the key is none of those that move. */
 export function rowAfterKey(key: string, row: number, rows: number, page: number): number | null {

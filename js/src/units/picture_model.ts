@@ -1,4 +1,4 @@
-/** Which picture, legend and notes stand for units on show, and for how they are to be drawn. */
+/** Chooses picture, legend and notes for the units on show, as they are to be drawn. */
 
 import type { Coloring } from "../canvas/levels";
 import type { UnitPicture } from "../canvas/unit_canvas";

@@ -1,4 +1,4 @@
-/** The units that are selected: what they come to, in a line, and each of them in a list. */
+/** The selected units: their figures together in a line, and each of them in a list. */
 
 import { formatCounts, formatShares, plural } from "../reading/format";
 import { summarizeSelection } from "../reading/unit_selection";

@@ -1,4 +1,4 @@
-/** Which units of a layer are chosen: those selected, and the one whose card is pinned. */
+/** The units of a layer that are chosen: those selected, and the one whose card is pinned. */
 
 import { MOST_SELECTED, toggled, united } from "../reading/unit_selection";
 

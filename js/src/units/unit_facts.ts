@@ -1,4 +1,4 @@
-/** What is known of the units of a snapshot: kept from step to step, and encoded as levels. */
+/** Facts about the units of a snapshot: kept from step to step, and encoded as levels. */
 
 import {
   aliveRange,

@@ -1,4 +1,4 @@
-/** What is dead is told from the probes on which a unit was finite. */
+/** Dead units are told from the probes on which they were finite. */
 
 import { describe, expect, it } from "vitest";
 import { DeadRule } from "../../src/reading/dead_rule";

@@ -1,4 +1,4 @@
-/** What the page says of the units of a layer. */
+/** Descriptions of the units of a layer. */
 
 import { describe, expect, it } from "vitest";
 import type { LayerReading } from "../../src/reading/layer_reading";

@@ -1,4 +1,4 @@
-/** Which units are chosen: picked one by one, added, pinned, let go of. */
+/** Choosing units: picked one by one, added, pinned, let go of. */
 
 import { describe, expect, it } from "vitest";
 import { MOST_SELECTED } from "../../src/reading/unit_selection";
