@@ -72,7 +72,9 @@ def as_response(
     dtype = ""
     if is_tensor(value):
         dtype, value = dtype_name(value.dtype), _plain(value)
-        if value.ndim and _is_numeric(value) and stays(value):
+        if not _is_numeric(value):
+            raise _not_numeric(value, dtype, layer=layer, batch=batch)
+        if value.ndim and stays(value):
             return Response(_comparable(value), dtype)
         value = _on_host(value)
     array, dtype = _as_array(value, dtype, layer=layer, batch=batch)
@@ -95,6 +97,8 @@ def _plain(value: torch.Tensor) -> torch.Tensor:
     if tensor.layout is not torch.strided:  # that of a library of the CPU's
         tensor = tensor.to_dense()
     narrow = tensor.dtype is torch.bfloat16 or dtype_name(tensor.dtype).startswith("float8")
+    if tensor.dtype is torch.complex32:  # which NumPy lacks
+        return tensor.to(torch.complex64)
     return tensor.to(torch.float32) if narrow else tensor
 
 
@@ -130,9 +134,13 @@ def _as_array(value: Any, dtype: str, *, layer: str, batch: int) -> tuple[np.nda
         return array.astype(np.float64), dtype
     if dtype == "bfloat16" or dtype.startswith("float8"):
         return array.astype(np.float32), dtype
+    raise _not_numeric(value, dtype, layer=layer, batch=batch)
+
+
+def _not_numeric(value: Any, dtype: str, *, layer: str, batch: int) -> ProducerError:
     message = (
         f"layer {layer!r}, batch {batch}: the response has dtype {dtype!r} "
         f"({type(value).__name__}), which is not numeric. Give an array of numbers, or leave "
         f"{layer!r} out of what the producer yields."
     )
-    raise ProducerError(message, layer=layer, batch=batch)
+    return ProducerError(message, layer=layer, batch=batch)
