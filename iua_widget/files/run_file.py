@@ -140,7 +140,7 @@ def _options(container: Container, facts: _Facts, engine: EngineName) -> CountOp
         "rtol": facts.number("rtol"),
         "atol": facts.number("atol"),
         "scale": facts.text("scale"),
-        "dead_at": facts.number_or_none("dead_at") or 1.0,
+        "dead_at": facts.number("dead_at"),
         "tau": facts.number_or("tau", default=DEFAULT_TAU),
     }
     counting: dict[str, Any] = {
@@ -333,7 +333,7 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
     most = _MOST_UNITS if units else _MOST_WITHOUT_UNITS
     for what, holds in (
         ("unit_shape", math.prod(filter(None, shape)) < most and len(shape) <= _MOST_AXES),
-        ("unit_shape", element or len(shape) == 1),
+        ("unit_shape", element or len(shape) <= 1),
         ("response_shape", not element or response_shape in (None, shape)),
         ("load", _can_be(facts["load"])),
         ("columns", ascending and columns[-1] == top),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from iua_widget.common.layer_names import base_of, unknown_layer
 from iua_widget.common.turn_lock import TurnLock
@@ -73,6 +75,11 @@ class Run:
         self.recount: Recount | None = None
         self.tally_notes: list[str] | None = None
         self.lock = TurnLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of everything, of one moment: a run that is counted into may be copied, too."""
+        with self.lock:
+            return copy.deepcopy(vars(self))
 
     @property
     def nbytes(self) -> int:

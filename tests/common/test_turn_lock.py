@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+
+import pytest
 
 from iua_widget.common.turn_lock import TurnLock
 
@@ -57,3 +60,26 @@ def test_it_is_free_again_after_an_error_inside() -> None:
     thread.start()
     thread.join(5)
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
+def test_a_forked_process_finds_it_free() -> None:
+    lock, taken, done = TurnLock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            done.wait()
+
+    threading.Thread(target=hold).start()
+    taken.wait()
+    child = os.fork()
+    if not child:
+        with lock:
+            pass
+        other = threading.Thread(target=lock.__enter__, daemon=True)
+        other.start()
+        other.join(10)
+        os._exit(other.is_alive())
+    done.set()
+    assert os.waitpid(child, 0)[1] == 0

@@ -627,3 +627,9 @@ def test_thousands_of_mutations_are_refused_or_change_nothing(
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("units", ["channel", "token"])
+def test_a_layer_of_a_single_unit_is_read_as_it_was(units: str, tmp_path: Path) -> None:
+    iua = IUA.introspect({"r": np.zeros(5)}, units=units)
+    assert IUA.load(iua.save(tmp_path / "run.iua"))["r"].dead == iua["r"].dead == 1

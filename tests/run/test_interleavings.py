@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -152,3 +154,24 @@ def test_ctrl_c_at_any_moment_leaves_whole_batches() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stdout.split(",")) > 3, f"always interrupted at the same place: {done.stdout}"
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda iua: pickle.loads(pickle.dumps(iua))],
+    ids=["deepcopy", "pickle"],
+)
+def test_copies_made_while_counting_are_of_whole_batches(copied: Callable[[IUA], IUA]) -> None:
+    iua = IUA(engine="reference")
+    stream = [dict.fromkeys(LAYERS, VALUES[:BATCH])] * 60
+    source = MappingSource(lambda: iter(stream), label="batches")
+    counting = threading.Thread(target=lambda: [*count(iua._run, source)])
+    counting.start()
+    copies = [copied(iua)]
+    while counting.is_alive():
+        copies.append(copied(iua))
+    counting.join()
+    assert len({one.probes for one in copies}) > 1, "copied before or after it all only"
+    for one in copies:
+        for layer in one.layers:
+            assert one._run.tally(layer).probes == one.probes
