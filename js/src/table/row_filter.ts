@@ -1,5 +1,5 @@
 /**
- * Which rows are shown, by one line of text. Python filters by the same rule, tested on the same
+ * The filter of rows, one line of text. Python filters by the same rule, tested on the same
  * cases (tests/fixtures/table_rules.json). Parts are set apart by blanks, and all must hold:
  *
  * - a word must occur in the name or the kind, where ASCII letters compare without case; quoted, it

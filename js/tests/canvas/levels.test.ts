@@ -1,4 +1,4 @@
-/** From counts and magnitudes to levels, and what is kept from step to step. */
+/** The levels of counts and magnitudes, and those kept from step to step. */
 
 import { describe, expect, it } from "vitest";
 import {

@@ -1,4 +1,4 @@
-/** Where units have thresholds of their own: the counts are those of the plain definition. */
+/** Counts under thresholds of the units' own are those of the plain definition. */
 
 import { describe, expect, it } from "vitest";
 import type { TableSnapshot, UnitsSnapshot } from "../../src/reading/snapshot";
