@@ -61,7 +61,10 @@ def _merged(one: Run, other: Run) -> Run:
     # A model may pass by a layer; arrays of other names are another network's.
     if apart and (not both or one.steady or other.steady):
         only_here, only_there = (sorted(set(run.tallies) - both)[:5] for run in (one, other))
-        message = f"the layers differ: only here {only_here}, only there {only_there}."
+        message = (
+            f"the layers differ: only here {only_here}, only there {only_there}. Count both with "
+            "the same model, or names of arrays, and the same `layers=`."
+        )
         raise MergeError(message)
     keep = one.options.keep_inactive and other.options.keep_inactive
     run = Run(replace(one.options, keep_inactive=keep), one.engine)
