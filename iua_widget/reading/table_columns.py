@@ -62,7 +62,7 @@ _ALL: Final = (
 COLUMNS: Final[Mapping[str, Column]] = MappingProxyType({column.name: column for column in _ALL})
 """All columns by name. Not every table has all of them; what a row lacks sorts last."""
 
-_DORMANT: Final = re.compile(r"^dormant \(tau [0-9.e+-]+\)$")
+_DORMANT: Final = re.compile(r"^dormant[ _-]\(tau[ _-][0-9.e+-]+\)$")
 _PAGE_NAMES: Final = {"layer": "response"}
 
 

@@ -39,7 +39,7 @@ class WidgetTraits(SessionWidget):
     tau = traitlets.CFloat(DEFAULT_TAU).tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
-    sort = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
+    sort = traitlets.Any(None, allow_none=True).tag(sync=True)
     filter = traitlets.Unicode("").tag(sync=True)
     color = traitlets.Unicode("share").tag(sync=True)
     status = traitlets.Unicode("idle", read_only=True).tag(sync=True)

@@ -67,6 +67,7 @@ def test_the_view_opens_as_it_is_told() -> None:
     [
         ({"color": "daed"}, "Did you mean 'dead'"),
         ({"sort": {"column": "ded units", "ascending": True}}, "a column of 'dead units'"),
+        ({"sort": "dead units"}, "sort is 'dead units', and must be .*: False}"),
         ({"filter": "dead>0"}, "Figures are dead-units"),
         ({"layer": "c"}, "'c'"),
     ],
@@ -161,6 +162,8 @@ def test_a_misspelled_argument_is_refused_with_the_nearest() -> None:
         IUAWidget(DATA, colour="dead")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"to_html\(\) got .*'titel'\. Did you mean 'title'\?"):
         counted().to_html("x.html", titel="One")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"IUA\.at\(\) takes its options by name: atol=0\.001\."):
+        counted().iua.at(1e-3)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

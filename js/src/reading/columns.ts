@@ -123,7 +123,7 @@ export const FIGURE_KEYS: readonly FigureKey[] = [
 
 /** What a name stands for: that of a column of DataFrames, with blanks, hyphens or underscores. */
 export function findFigure(name: string): FigureKey | undefined {
-  const plain = name.toLowerCase().replace(/^dormant \(tau [0-9.e+-]+\)$/, "dormant");
+  const plain = name.toLowerCase().replace(/^dormant[ _-]\(tau[ _-][0-9.e+-]+\)$/, "dormant");
   const words = plain.split(/[ _-]+/).filter((word) => word !== "");
   const spelled = words.join("-");
   return spelled === "layer" ? "response" : FIGURE_KEYS.find((key) => key === spelled);
