@@ -41,9 +41,17 @@ def checkpoint_at(resume: str | Path | None, save_every: int | None) -> Checkpoi
 
 
 def begin(
-    options: CountOptions, source: Source, checkpoint: Checkpoint | None
+    options: CountOptions, source: Source, checkpoint: Checkpoint | None, *, anew: bool = False
 ) -> tuple[Run, Generator[int]]:
     """Begin a run, or continue the one in the file of its checkpoint.
+
+    Parameters
+    ----------
+    options : CountOptions
+    source : Source
+    checkpoint : Checkpoint or None
+    anew : bool
+        Whether to begin in any case; the file is replaced then.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def begin(
     if checkpoint is None:
         run = Run(options)
         return run, count(run, source)
-    run = checkpoint.begin(options, source.weights)
+    run = Run(options) if anew else checkpoint.begin(options, source.weights)
     return run, checkpoint.saving(count(run, source, onward=True), run)
 
 

@@ -36,7 +36,7 @@ _WIDENED_AT_ONCE: Final = 2**12
 
 
 @dataclass(slots=True)
-class _PendingResponse:
+class _RecordedResponse:
     tally: Tally
     values: Any
     """What is to be classified; None once it is."""
@@ -125,7 +125,7 @@ class Counting:
         """Forget what was recorded of the batch at hand."""
         self._masking = OnDevice()
         self._nbytes = self._new = 0
-        self._layers: dict[str, list[_PendingResponse]] = {}
+        self._layers: dict[str, list[_RecordedResponse]] = {}
         self._loads: dict[str, ExpertLoad | None] = {}
 
     @as_ieee
@@ -167,7 +167,7 @@ class Counting:
         if is_tensor(arranged.values):
             run.budget.counts_on(arranged.values.device)
         is_copy = not stays and _is_copy(arranged.values, value)
-        pending = _PendingResponse(
+        pending = _RecordedResponse(
             tally,
             arranged.values,
             response.shape[1:],
@@ -295,7 +295,7 @@ class Counting:
         return {layer: tallies[layer] for layer in by_expert(tallies)}
 
     def _classify_rest(self) -> None:
-        by_engine: dict[int, list[_PendingResponse]] = {}
+        by_engine: dict[int, list[_RecordedResponse]] = {}
         for part in self._parts():
             if part.values is not None:
                 by_engine.setdefault(id(part.tally.engine), []).append(part)
@@ -305,7 +305,7 @@ class Counting:
             for part, counts in zip(parts, all_counts, strict=True):
                 part.take(counts)
 
-    def _parts(self) -> Iterator[_PendingResponse]:
+    def _parts(self) -> Iterator[_RecordedResponse]:
         return chain.from_iterable(self._layers.values())
 
     def _check_expected(self, layer: str) -> None:

@@ -74,7 +74,7 @@ class Progress:
 
 
 class BackgroundRun:
-    """Drives a generator of batches, one step at a time, between which it can be held or ended.
+    """Drives a generator of batches, one step at a time, between which it can be paused or ended.
 
     Parameters
     ----------
@@ -179,12 +179,12 @@ class BackgroundRun:
             self._work(after)
 
     def pause(self, *, wait: bool = True) -> None:
-        """Hold the run after the batch at hand.
+        """Pause the run after the batch at hand.
 
         Parameters
         ----------
         wait : bool
-            Whether to return only when it is held.
+            Whether to return only when it is paused.
         """
         self._want(pause=True)
         if wait:

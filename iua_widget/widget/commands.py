@@ -24,7 +24,7 @@ def obey(
     tolerances: Tolerances,
     *,
     keep: Callable[[], None],
-    told: Callable[[], None],
+    answer: Callable[[], None],
 ) -> None:
     """Do what a message of the page asks for; nothing where it asks for nothing known.
 
@@ -37,8 +37,8 @@ def obey(
         Those on show.
     keep : callable
         Brings what the notebook keeps up to date.
-    told : callable
-        Called after a command, also where it failed.
+    answer : callable
+        Called after a command, also where it failed: tells the page how things stand.
     """
     match content:
         case {"type": "keep"}:
@@ -47,4 +47,4 @@ def obey(
             try:
                 _COMMANDS[command](runs, tolerances)
             finally:
-                told()
+                answer()

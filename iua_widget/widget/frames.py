@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
+from iua_widget.reading.notes import NOT_FINITE
 from iua_widget.reading.thresholds import UNIT_SCALES
+from iua_widget.run.notes import notes_at
 from iua_widget.tolerances import Tolerances, default_stops
 from iua_widget.widget.connection import LARGEST_FRAME
+from iua_widget.widget.opening import Opening
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.widget.runs import Runs
 from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
@@ -29,14 +31,12 @@ class Frames:
     runs : Runs
     label : str
         What the page calls the source.
-    told : callable
-        Returns what the page tells the reader: the notes, and the one on how it opened.
+    opening : Opening
+        Has the notes on how the page opened.
     """
 
-    def __init__(
-        self, page: WidgetTraits, runs: Runs, label: str, told: Callable[[], dict[str, Any]]
-    ) -> None:
-        self._page, self._runs, self._label, self._told = page, runs, label, told
+    def __init__(self, page: WidgetTraits, runs: Runs, label: str, opening: Opening) -> None:
+        self._page, self._runs, self._label, self._opening = page, runs, label, opening
         self._pacer = FramePacer(lambda order: runs.context.run(self._send, order))
         self._worst = WorstFeed(lambda: (runs.run, page.tolerances), self._send_worst)
         self._info: dict[str, Any] = {}
@@ -60,14 +60,15 @@ class Frames:
     def tolerances_changed(self) -> None:
         """Send a frame where the page does not have what it needs to answer by itself.
 
-        It has every stop, unless the layer was too large to send them all, or what it has was
-        counted for another dead_at, or for another atol of a unit scale.
+        It has every stop, unless the layer was too large to send them all. What it has was read at
+        some dead_at, at an rtol and a tau where these are no stops, and at an atol with a unit
+        scale; and the notes, too, may be others at these tolerances.
         """
         self._worst.tolerances_changed()
         if (
             self._stops_left_out
             or _what_is_sent_for(self._page.tolerances) != self._sent_for
-            or not self._told().items() <= self._info.items()
+            or not self._notes().items() <= self._info.items()
         ):
             self._pacer.request(urgent=True)
 
@@ -114,11 +115,20 @@ class Frames:
             "remaining": progress.remaining,
             "nbytes": runs.run.nbytes,
             "error": runs.explained_error,
-            **self._told(),
+            **self._notes(),
             "source": self._label,
             "restartable": runs.restartable,
             "recounting": runs.recounting,
         }
+
+    def _notes(self) -> dict[str, Any]:
+        """The notes as the page has them, which shows an error by itself, and why it opened so."""
+        run = self._runs.run
+        broke_off = None if run.failure is None else run.failure.note
+        counted = [note for note in notes_at(run, self._page.atol) if note != broke_off]
+        notes = [*self._opening.notes, *self._runs.context.notes, *counted]
+        in_sight = [note for note in notes if note.startswith(NOT_FINITE)]
+        return {"notes": notes, "warnings": in_sight, "opened": self._opening.why_relative}
 
     def _send(self, order: FrameOrder) -> FrameCost:
         cost = FrameCost(0)
@@ -133,7 +143,7 @@ class Frames:
     def _build_and_set(self, order: FrameOrder) -> FrameCost:
         page, run, status = self._page, self._runs.run, self._runs.status
         table = units = b""
-        # Nobody counts besides once the run is held or at its end: the page gets what it can take.
+        # Nobody counts once the run is paused or at its end: the page gets what it can take.
         budget = order.budget if status == "running" else LARGEST_FRAME
         with run.lock:
             begun = time.perf_counter()
@@ -149,7 +159,7 @@ class Frames:
                 tally = tallies[page.layer]
                 units = units_snapshot(page.layer, tally, tolerances, budget, run.recount)
                 self._stops_left_out = not sends_all_columns(tally, budget)
-            held = time.perf_counter() - begun
+            locked = time.perf_counter() - begun
         with page.hold_sync():
             page.set_trait("_table", table)
             page.set_trait("_units", units)
@@ -157,7 +167,7 @@ class Frames:
                 page.set_trait("_worst", b"")
             page.set_trait("_run", self._info)
             page.set_trait("status", status)
-        return FrameCost(len(table) + len(units), held)
+        return FrameCost(len(table) + len(units), locked)
 
     def _send_worst(self, worst: bytes) -> None:
         page, context = self._page, self._runs.context

@@ -39,12 +39,12 @@ class FrameCost:
     ----------
     size : int
         Bytes sent.
-    held : float
-        Seconds for which it kept the count waiting.
+    locked : float
+        Seconds for which it locked the run, and the count waited.
     """
 
     size: int
-    held: float = 0.0
+    locked: float = 0.0
 
 
 class FramePacer:
@@ -136,7 +136,7 @@ class FramePacer:
                 cost = self._send(order)
             finally:
                 self._sender = None
-                seconds = max(time.thread_time() - begun, cost.held)
+                seconds = max(time.thread_time() - begun, cost.locked)
                 with self._lock:
                     now = time.monotonic()
                     self._connection.sent(order.number, cost.size, now)

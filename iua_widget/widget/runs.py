@@ -14,7 +14,7 @@ from iua_widget.files.checkpoint import begin, checkpoint_at
 from iua_widget.iua import IUA, iua_of, run_of
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, CountOptions, SourceOptions
 from iua_widget.run.failure import partial_kept
-from iua_widget.run.loop import count, recount
+from iua_widget.run.loop import recount
 from iua_widget.run.open import open_source
 from iua_widget.run.run import Run
 from iua_widget.sources.source import Source
@@ -149,7 +149,7 @@ class Runs:
             self.restart(tolerances)
 
     def pause(self, *, wait: bool = False) -> None:
-        """Hold the run after the batch at hand."""
+        """Pause the run after the batch at hand."""
         if self.current is not None:
             self.current.pause(wait=wait)
 
@@ -185,11 +185,8 @@ class Runs:
         options = self._counting
         if checkpoint is None:
             options = replace(options, tolerances=tolerances)
-        run = Run(options)
+        run, steps = begin(options, source, checkpoint, anew=True)
         self.iua = iua_of(run)
-        steps = count(run, source, onward=checkpoint is not None)
-        if checkpoint is not None:
-            steps = checkpoint.saving(steps, run)
         self._launch(source, _keeping_partial(self.iua, steps), after=previous)
 
     def recount(self, tolerances: Tolerances) -> None:

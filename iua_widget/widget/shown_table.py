@@ -1,4 +1,4 @@
-"""The layer table as it is on show, filtered and sorted by the rules of the page.
+"""The layer table as it is on show, filtered and sorted as on the page; the selected units.
 
 Those of the order are told in ``js/src/reading/row_order.ts``; both sides are tested on the cases
 of ``tests/fixtures/table_rules.json``.
@@ -42,6 +42,22 @@ def layer_table(
     table = reading.to_pandas()
     rows = _rows(table.rename(columns={dormant_heading(tolerances.tau): "dormant"}), areas)
     return table.iloc[shown_rows(rows, sort, text)]
+
+
+def selected_units(iua: IUA, layer: str, selected: list[int]) -> pd.DataFrame:
+    """The selected units of a layer, of the first where none is selected, by their index.
+
+    Raises
+    ------
+    NoProbesError
+        If nothing has been counted yet.
+    """
+    run = run_of(iua)
+    if not run.tallies:
+        so = "no unit can be selected"
+        raise run.nothing_counted(so)
+    units = iua.units(layer or next(iter(run.tallies)))
+    return units.set_index("unit").loc[selected]
 
 
 def _rows(table: pd.DataFrame, areas: Sequence[float]) -> list[dict[str, Any]]:

@@ -13,7 +13,9 @@ from iua_widget.common.layer_names import short_names, shortened
 from iua_widget.iua import IUA, run_of
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.layer_picture import DEAD, PALETTE, layer_picture
+from iua_widget.widget.runs import Runs
 from iua_widget.widget.shown_table import layer_table
+from iua_widget.widget.traits import WidgetTraits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +72,13 @@ class OnPage:
     layer: str = ""
     sort: Mapping[str, Any] | None = None
     filter: str = ""
+
+    @classmethod
+    def of(cls, page: WidgetTraits, runs: Runs, title: str) -> OnPage:
+        """What a page shows of its runs now."""
+        status = "done" if runs.recounting else runs.status
+        words = run_in_words(runs.iua, status, runs.progress.total)
+        return cls(title, words, page.tolerances, page.layer, page.sort, page.filter)
 
 
 def static_table(iua: IUA, on_page: OnPage) -> dict[str, str]:

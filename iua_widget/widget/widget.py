@@ -17,9 +17,7 @@ from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning
 from iua_widget.iua import IUA
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
-from iua_widget.reading.notes import NOT_FINITE
 from iua_widget.reading.presets import find_preset
-from iua_widget.run.notes import notes_at
 from iua_widget.tolerances import Scale, Tolerances
 from iua_widget.widget import commands, export
 from iua_widget.widget.cell_output import CellOutput
@@ -28,8 +26,8 @@ from iua_widget.widget.iua_on_show import IUAOnShow, OnShow
 from iua_widget.widget.opening import Opening
 from iua_widget.widget.replacing import Chosen
 from iua_widget.widget.runs import Runs
-from iua_widget.widget.shown_table import layer_table
-from iua_widget.widget.static_table import OnPage, run_in_words, static_table
+from iua_widget.widget.shown_table import layer_table, selected_units
+from iua_widget.widget.static_table import OnPage, static_table
 from iua_widget.widget.traits import RULE, SETTINGS, TOLERANCES, WidgetTraits, guarded
 from iua_widget.widget.view_state import Known
 
@@ -233,7 +231,7 @@ class IUAWidget(WidgetTraits):
         self._opening.open_relative = asked.keys().isdisjoint(RULE)
         if layer is not None:
             self.layer = layer
-        self._frames = Frames(self, self._runs, self._label, self._told)
+        self._frames = Frames(self, self._runs, self._label, self._opening)
         self._runs.on_step, self._runs.on_status = self._counted, self._follow_run
         self._runs.on_beat = self._frames.beat
         for trait, follow in (
@@ -257,7 +255,7 @@ class IUAWidget(WidgetTraits):
         """The widget, and for readers without a kernel a page that stands still.
 
         In a notebook that page is an output of its own, which follows the cell's others, and is
-        brought up to date when the run is held or at its end.
+        brought up to date when the run is paused or at its end.
         """
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
@@ -283,7 +281,7 @@ class IUAWidget(WidgetTraits):
 
     @property
     def plan(self) -> pd.DataFrame:
-        """What each layer takes in memory, and at how many stops it is held: see `IUA.plan`."""
+        """What each layer takes in memory, and at how many stops it is counted: see `IUA.plan`."""
         return self._runs.iua.plan
 
     @property
@@ -365,12 +363,7 @@ class IUAWidget(WidgetTraits):
         NoProbesError, IUAWarning
             As `table`.
         """
-        run = self._runs.run
-        if not run.tallies:
-            so = "no unit can be selected"
-            raise run.nothing_counted(so)
-        units = self.iua.units(self.layer or next(iter(run.tallies)))
-        selection = units.set_index("unit").loc[self.selected]
+        selection = selected_units(self.iua, self.layer, self.selected)
         self._tell_failure()
         return selection
 
@@ -393,7 +386,7 @@ class IUAWidget(WidgetTraits):
         self._runs.start(self.tolerances)
 
     def pause(self) -> None:
-        """Hold the run, and return when the batch at hand is counted."""
+        """Pause the run, and return when the batch at hand is counted."""
         self._runs.pause(wait=self._frames.may_wait)
 
     def resume(self) -> None:
@@ -492,8 +485,7 @@ class IUAWidget(WidgetTraits):
             browser may not open it.
         """
         title, text = _as_text("title", title), _as_text("text", text)
-        title = title or f"Inactive units of {self._label}"
-        run, info = self._runs.run, self._frames.run_info()
+        run, info, title = self._runs.run, self._frames.run_info(), title or self._title
         where = export.save_page(path, self, run, info, title=title, text=text, limit=limit)
         self._tell_failure(stacklevel=5)
         return where
@@ -503,18 +495,11 @@ class IUAWidget(WidgetTraits):
         return self._cell_output.name
 
     def _static_table(self) -> dict[str, str]:
-        runs = self._runs
-        on_page = OnPage(
-            title=f"Inactive units of {self._label}",
-            run=run_in_words(
-                runs.iua, "done" if runs.recounting else runs.status, runs.progress.total
-            ),
-            tolerances=self.tolerances,
-            layer=self.layer,
-            sort=self.sort,
-            filter=self.filter,
-        )
-        return static_table(runs.iua, on_page)
+        return static_table(self._runs.iua, OnPage.of(self, self._runs, self._title))
+
+    @property
+    def _title(self) -> str:
+        return f"Inactive units of {self._label}"
 
     def _known(self) -> Known:
         tally = self._runs.run.tallies.get(self.layer)
@@ -523,15 +508,6 @@ class IUAWidget(WidgetTraits):
     def _before_change(self, name: str) -> None:
         if name in RULE and "_opening" in self.__dict__:
             self._opening.open_relative = False  # chosen, here or on the page
-
-    def _told(self) -> dict[str, Any]:
-        """The notes as the page has them, which shows an error by itself, and why it opened so."""
-        run = self._runs.run
-        broke_off = None if run.failure is None else run.failure.note
-        counted = [note for note in notes_at(run, self.atol) if note != broke_off]
-        notes = [*self._opening.notes, *self._runs.context.notes, *counted]
-        in_sight = [note for note in notes if note.startswith(NOT_FINITE)]
-        return {"notes": notes, "warnings": in_sight, "opened": self._opening.why_relative}
 
     # What follows may be called on another thread than the user's cell: it only asks for a frame.
 
@@ -571,7 +547,7 @@ class IUAWidget(WidgetTraits):
             self._runs,
             self.tolerances,
             keep=self._cell_output.update,
-            told=self._frames.beat,
+            answer=self._frames.beat,
         )
 
     def _tell_failure(self, stacklevel: int = 4) -> None:

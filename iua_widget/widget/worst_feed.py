@@ -50,8 +50,8 @@ class WorstFeed:
     def counted(self) -> None:
         """More was counted: rank again when there is time for it.
 
-        Not before the run is held or at its end where many counts would have to be moved from a
-        device, and held on the host besides.
+        Not before the run is paused or at its end where many counts would have to be moved from a
+        device, and kept on the host besides.
         """
         tallies = self._on_show()[0].tallies.values()
         if sum(tally.nbytes for tally in tallies if tally.store.device is not None) <= _MOST_MOVED:
@@ -95,13 +95,13 @@ class WorstFeed:
             several = ranked_at(run.tallies, run.options.grid, tolerances)
             snapshot = worst_snapshot(run.tallies, several, run.recount)
             counted = weakref.ref(run), run.probes, run.recount
-            held = time.perf_counter() - begun
+            locked = time.perf_counter() - begun
         if self._on_show()[0] is not run:  # begun anew meanwhile
-            return FrameCost(0, held)
+            return FrameCost(0, locked)
         self._several, self._ranked, self._number = several, counted, order.number
         self._send(snapshot)
         self.tolerances_changed()  # meanwhile, to what only the list before answered for
-        return FrameCost(len(snapshot), held)
+        return FrameCost(len(snapshot), locked)
 
     def _is_of(self, run: Run) -> bool:
         """Whether the last list is of all that is counted."""

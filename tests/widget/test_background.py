@@ -210,7 +210,7 @@ def test_an_urgent_request_does_not_wait_for_the_pace() -> None:
 
     def send(_order: FrameOrder) -> FrameCost:
         sent.set()
-        return FrameCost(1000, held=costs.pop() if costs else 0.0)
+        return FrameCost(1000, locked=costs.pop() if costs else 0.0)
 
     pacer = FramePacer(send)
     pacer.flush()  # held up the count for 1 s: the next paced frame is half a minute away
