@@ -582,6 +582,7 @@ class IUA:
         Parameters
         ----------
         layer : str
+            One of `layers`.
         atol, rtol, scale, dead_at, tau
             As in `at`.
 
@@ -633,6 +634,7 @@ class IUA:
         Parameters
         ----------
         layer : str
+            One of `layers`.
         atol, rtol, scale, dead_at, tau
             As in `at`.
 
@@ -809,6 +811,7 @@ class IUA:
         Parameters
         ----------
         path : str or Path
+            Of the file, which is replaced where it is there.
 
         Returns
         -------
@@ -841,6 +844,7 @@ class IUA:
         Parameters
         ----------
         path : str or Path
+            Of the file that `save` returned, or `resume` named.
         engine : {"auto", "cpu", "device", "reference"}
             What counts from here on.
 

@@ -292,10 +292,23 @@ class IUAWidget(WidgetTraits):
     def preset(self, name: str) -> None:
         """Set the tolerances of a preset: see `iua_widget.PRESETS`.
 
+        Parameters
+        ----------
+        name : str
+            One of `iua_widget.PRESETS`, such as ``"near zero"``.
+
         Raises
         ------
         ToleranceError
-            If there is no such preset.
+            If there is no such preset: the message has the nearest.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> w.preset("near zero")
+        >>> w.rtol, w.atol
+        (0.0, 0.05)
         """
         with self.hold_sync():
             for trait, value in find_preset(name).settings.items():
@@ -318,6 +331,14 @@ class IUAWidget(WidgetTraits):
         -----
         IUAWarning
             If the run broke off: the figures are of what was counted before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> w.table()[["response", "mean inactive", "dead units"]]
+          response  mean inactive  dead units
+        0     relu            1.5           1
         """
         table = layer_table(self._runs.iua, self.tolerances, self.sort, self.filter)
         self._tell_failure()
@@ -343,8 +364,21 @@ class IUAWidget(WidgetTraits):
         ------
         TypeError, ValueError
             If `n` is no number of units, or units cannot be ranked by `by`.
-        NoProbesError, IUAWarning
+        NoProbesError
             As `table`.
+
+        Warns
+        -----
+        IUAWarning
+            As `table`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> w.worst(1)[["response", "unit", "inactive share", "dead"]]
+          response  unit  inactive share  dead
+        0     relu     0             1.0  True
         """
         worst = self.iua.worst(n, by)
         self._tell_failure(stacklevel=5)
@@ -360,8 +394,21 @@ class IUAWidget(WidgetTraits):
 
         Raises
         ------
-        NoProbesError, IUAWarning
+        NoProbesError
             As `table`.
+
+        Warns
+        -----
+        IUAWarning
+            As `table`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> w.selected = [1]
+        >>> w.selection()["inactive count"].to_dict()
+        {1: 1}
         """
         selection = selected_units(self.iua, self.layer, self.selected)
         self._tell_failure()
@@ -378,23 +425,83 @@ class IUAWidget(WidgetTraits):
             If there is nothing to run again, or the first run goes on.
         NoProbesError
             If the first run counted nothing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.12, 0.5]])}, atol=0.11, background=False)
+        >>> w.atol = 0.19  # between two stops
+        >>> w.iua.at().exact
+        False
+        >>> w.recount()
+        >>> w.iua.at().exact
+        True
         """
         self._runs.recount(self.tolerances)
 
     def start(self) -> None:
-        """Begin to count, or go on after a pause; a run that has ended begins anew."""
+        """Begin to count, or go on after a pause; a run that has ended begins anew.
+
+        Raises
+        ------
+        ProducerError
+            If it has ended, and cannot begin anew: see `restart`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> w.start()
+        >>> w.status, w.iua.probes
+        ('done', 2)
+        """
         self._runs.start(self.tolerances)
 
     def pause(self) -> None:
-        """Pause the run, and return when the batch at hand is counted."""
+        """Pause the run, and return when the batch at hand is counted.
+
+        A run that has ended stays as it is.
+
+        Examples
+        --------
+        >>> import itertools
+        >>> import numpy as np
+        >>> w = IUAWidget(lambda batch_size: itertools.repeat({"relu": np.eye(2)}))
+        >>> w.pause()
+        >>> w.status
+        'paused'
+        >>> w.stop()
+        """
         self._runs.pause(wait=self._frames.may_wait)
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Go on after a pause; nothing where there is none.
+
+        Examples
+        --------
+        >>> import itertools
+        >>> import numpy as np
+        >>> w = IUAWidget(lambda batch_size: itertools.repeat({"relu": np.eye(2)}))
+        >>> w.pause()
+        >>> w.resume()
+        >>> w.status
+        'running'
+        >>> w.stop()
+        """
         self._runs.resume(wait=self._frames.may_wait)
 
     def stop(self) -> None:
-        """End the run, and return when the batch at hand is counted. What was counted stays."""
+        """End the run, and return when the batch at hand is counted. What was counted stays.
+
+        Examples
+        --------
+        >>> import itertools
+        >>> import numpy as np
+        >>> w = IUAWidget(lambda batch_size: itertools.repeat({"relu": np.eye(2)}))
+        >>> w.stop()
+        >>> w.status
+        'stopped'
+        """
         self._runs.stop(wait=self._frames.may_wait)
 
     def restart(self) -> None:
@@ -404,7 +511,16 @@ class IUAWidget(WidgetTraits):
         ------
         ProducerError
             If there is nothing to run again: a finished `IUA`, or a stream that can be read only
-            once.
+            once. Give a list, a DataLoader or a callable.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> w.atol = 0.19  # becomes a stop
+        >>> w.restart()
+        >>> w.status, 0.19 in w.iua.stops
+        ('done', True)
         """
         self._runs.restart(self.tolerances)
 
@@ -426,6 +542,13 @@ class IUAWidget(WidgetTraits):
         IUAWarning
             If the run broke off, with the cause, which `error` holds; or if there is no such layer
             as had been selected before the names were known.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> w.wait(60)
+        True
         """
         ended = self._runs.wait(timeout if self._frames.may_wait else 0)
         if ended:
@@ -434,7 +557,16 @@ class IUAWidget(WidgetTraits):
         return ended
 
     def close(self) -> None:
-        """End the run, and take the widget off the page; what the notebook keeps of it stays."""
+        """End the run, and take the widget off the page; what the notebook keeps of it stays.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> w.close()
+        >>> w.iua.probes
+        2
+        """
         if "_frames" in self.__dict__:  # else it was never made as a whole
             self._runs.stop()
             self._frames.close()
@@ -454,6 +586,7 @@ class IUAWidget(WidgetTraits):
         Parameters
         ----------
         path : str or Path
+            Of the file, which is replaced where it is there.
         title : str, optional
             The heading of the page.
         text : str, optional
@@ -471,7 +604,7 @@ class IUAWidget(WidgetTraits):
         Raises
         ------
         NoProbesError
-            If nothing has been counted yet.
+            If nothing has been counted yet: count first.
         FileError
             If the path is invalid, something other than a file is there, or it cannot be
             written there.
@@ -483,6 +616,15 @@ class IUAWidget(WidgetTraits):
         IUAWarning
             If the run broke off, which the page says, too; or if the file is above 1 GiB, where a
             browser may not open it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> w = IUAWidget({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])}, background=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     w.to_html(f"{folder}/units.html").name
+        'units.html'
         """
         title, text = _as_text("title", title), _as_text("text", text)
         run, info, title = self._runs.run, self._frames.run_info(), title or self._title
