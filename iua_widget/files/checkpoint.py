@@ -93,7 +93,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, every: int | None = None) -> None:
-        self.path = as_path(path)
+        self.path = as_path(path).absolute()  # wherever the program goes meanwhile
         why = _why_not(self.path)
         if why:
             message = f"a run cannot be saved to {str(self.path)!r}: {why}"

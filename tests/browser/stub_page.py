@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from waiting import until
+
 from iua_widget import IUAWidget
 from iua_widget.widget.assets import script, styles
 
@@ -70,6 +72,8 @@ window.ready = true;
 
 def page_state(widget: IUAWidget, **changes: Any) -> dict[str, Any]:
     """The widget's synced state as JSON can hold it, with bytes marked."""
+    if widget.status == "done" and widget._table:
+        until(lambda: bool(widget._worst), "the worst units, which follow the last frame")
     state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
     traits = ("_run", "_table", "_units", "_worst", "_shown")
     state |= {name: getattr(widget, name) for name in traits}

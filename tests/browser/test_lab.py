@@ -73,6 +73,9 @@ it = {
 
 def assert_page_shows(panel: Panel, expected: dict[str, Any]) -> None:
     """The table and the heatmap hold the numbers Python gives, to the last digits that matter."""
+    means = [pytest.approx(of["mean-inactive"], rel=1e-12) for of in expected.values()]
+    # How far the run is may be told before the next frame has come.
+    until(lambda: [of["mean-inactive"] for of in panel.table().values()] == means, "the means")
     table = panel.table()
     assert list(table) == list(expected)
     for layer, figures in expected.items():
