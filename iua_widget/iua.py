@@ -949,6 +949,22 @@ class IUA:
         """
         return self.show(vis_type=IUA.VisType.CHART, response_names=response_names)
 
+    def keys(self) -> list[str]:
+        """The names of the layers, so that ``dict(iua)`` has the result of each.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> {layer: result.dead for layer, result in dict(iua).items()}
+        {'relu': 1}
+        """
+        return self.layers
+
     def __len__(self) -> int:
         return len(self._run.tallies)
 

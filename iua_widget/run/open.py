@@ -7,6 +7,7 @@ from typing import Any
 
 from iua_widget.errors import ProducerError
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
+from iua_widget.run.run import Run
 from iua_widget.sources.producers import as_source
 from iua_widget.sources.source import Source
 
@@ -32,6 +33,12 @@ def open_source(
         from iua_widget.capture.source import TorchSource
 
         return TorchSource(producer, loader, options)
+    if isinstance(getattr(producer, "_run", None), Run):
+        message = (
+            "producer must give responses to count; got an IUA, which is counted: show it with "
+            "iua.show() or IUAWidget(iua)."
+        )
+        raise ProducerError(message)
     if isinstance(producer, type):
         message = f"producer must be an instance; got the class {producer.__name__} itself."
         raise ProducerError(message)

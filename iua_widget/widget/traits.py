@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final
 
 import traitlets
@@ -74,13 +75,21 @@ class WidgetTraits(SessionWidget):
             raise traitlets.TraitError(str(error)) from None
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not name.startswith("_") and not hasattr(type(self), name):
-            _refuse_unknown(type(self), name)
+        if not name.startswith("_"):
+            _check_may_be_set(type(self), name)
         super().__setattr__(name, value)
 
 
-def _refuse_unknown(kind: type[WidgetTraits], name: str) -> None:
+def _check_may_be_set(kind: type[WidgetTraits], name: str) -> None:
     """A subclass may set attributes of its own, if they are not ours misspelled."""
+    there = getattr(kind, name, None)
+    if isinstance(there, FunctionType) and there.__module__.partition(".")[0] == _OWN:
+        near = nearest(name, sorted(SETTINGS), most=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        message = f"{name} is a method of {kind.__name__}, and cannot be set.{hint}"
+        raise AttributeError(message)
+    if hasattr(kind, name):
+        return
     ours = kind.__module__.partition(".")[0] == _OWN
     near = nearest(name, sorted(SETTINGS), most=1, cutoff=0.4 if ours else _MISSPELLED)
     if ours or near:

@@ -230,7 +230,12 @@ class IUAWidget(WidgetTraits):
         )
         self._opening.open_relative = asked.keys().isdisjoint(RULE)
         if layer is not None:
-            self.layer = layer
+            try:
+                self.layer = layer
+            except traitlets.TraitError:
+                self.layout.close()
+                super().close()
+                raise
         self._frames = Frames(self, self._runs, self._label, self._opening)
         self._runs.on_step, self._runs.on_status = self._counted, self._follow_run
         self._runs.on_beat = self._frames.beat

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
@@ -204,3 +205,26 @@ def test_a_subclass_may_have_attributes_of_its_own() -> None:
     assert (widget.title, widget.history) == ("ours", ["ours"])
     with pytest.raises(AttributeError, match="Did you mean 'color'"):
         widget.colour = "dead"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("selection", "'selected'"), ("stop", ""), ("table", "")]
+)
+def test_methods_are_not_written_over(name: str, hint: str) -> None:
+    widget = IUAWidget(DATA, background=False)
+    with pytest.raises(AttributeError, match=f"{name} is a method of IUAWidget.*{hint}"):
+        setattr(widget, name, [3])
+
+
+def test_a_refused_layer_leaves_no_widget_behind() -> None:
+    before = set(ipywidgets.widgets.widget._instances)
+    with pytest.raises(traitlets.TraitError, match="nope"):
+        IUAWidget(DATA, layer="nope")
+    assert set(ipywidgets.widgets.widget._instances) == before
+
+
+def test_a_result_is_no_producer() -> None:
+    iua = IUA.introspect(DATA)
+    for ask in (lambda: IUA.introspect(iua), lambda: iua.recount(iua)):
+        with pytest.raises(ProducerError, match=r"got an IUA.*IUAWidget\(iua\)"):
+            ask()
