@@ -17,7 +17,7 @@ from peak_memory import run as count_batches
 
 from iua_widget import IUA
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 MAIN = run_path(str(BENCHMARKS / "__main__.py"), run_name="benchmarks")

@@ -12,6 +12,9 @@ from stub_page import page_state, stub_page
 
 from iua_widget import IUAWidget
 
+pytestmark = pytest.mark.browser
+
+
 PARTS = (".iua-curve-panel", ".iua-panes", ".iua-strip")
 
 

@@ -19,6 +19,9 @@ from torch import nn
 
 from iua_widget import IUA, IUAWarning
 
+pytestmark = pytest.mark.slow
+
+
 ATOL = 0.02
 VOCABULARY = 60
 TOKENS = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}

@@ -23,6 +23,9 @@ from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
 from iua_widget import IUA
 
+pytestmark = pytest.mark.slow
+
+
 ATOL = 0.02
 ROUNDING = 1e-6
 FUNCTIONS = {"sigmoid", "silu", "relu", "gelu", "tanh", "softplus"}

@@ -36,6 +36,9 @@ from iua_widget.reading.curves import _curves_compiled
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.tolerances import Tolerances
 
+pytestmark = pytest.mark.slow
+
+
 PATIENCE = 120
 SMALL = BoundingOverRtol("uint8")
 

@@ -19,7 +19,7 @@ from iua_widget.reading.statistics import dead_counts, mean_inactive, std_inacti
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
-pytestmark = [
+pytestmark = [pytest.mark.slow] + [
     pytest.mark.filterwarnings(f"ignore:{note}:iua_widget.IUAWarning")
     for note in (".*below the smallest float16", "Not finite", ".*without an entry")
 ]

@@ -33,6 +33,9 @@ from iua_widget.units.arrange import arrange
 from iua_widget.units.masking import OnDevice
 from iua_widget.units.rule import UnitPlan
 
+pytestmark = pytest.mark.slow
+
+
 UNITS = ["auto", "element", "channel", "token"]
 STOPS = Stops(default_stops())
 WAITING = {

@@ -40,6 +40,9 @@ from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 from iua_widget.units.rule import CHOICES
 
+pytestmark = pytest.mark.slow
+
+
 torch = pytest.importorskip("torch")
 
 ENGINES: list[type[Engine]] = [CPUEngine, DeviceEngine]

@@ -21,6 +21,9 @@ from iua_widget.engines import openmp, threads
 from iua_widget.engines.cpu import avx512
 from iua_widget.engines.threads import all_in_parallel, in_parallel, in_turns
 
+pytestmark = pytest.mark.slow
+
+
 SIZE = 2**22
 
 torch = pytest.importorskip("torch")

@@ -37,9 +37,12 @@ pytest.importorskip("triton")
 
 from iua_widget.engines.device.triton_launch import TritonKernels
 
-pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available(), reason="on a GPU the kernels run as they are: see test_cuda"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        torch.cuda.is_available(), reason="on a GPU the kernels run as they are: see test_cuda"
+    ),
+]
 
 HERE = torch.device("cpu")
 STOPS = Stops(default_stops())

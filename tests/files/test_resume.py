@@ -18,6 +18,9 @@ from test_files import assert_same
 from iua_widget import IUA, FileError, ProducerError
 from iua_widget.sources.position import add_to_checksum
 
+pytestmark = pytest.mark.slow
+
+
 DATA = np.maximum(np.random.default_rng(0).normal(size=(90, 6)), 0).astype(np.float32)
 BATCHES = [{"a": DATA[start : start + 10]} for start in range(0, 90, 10)]
 

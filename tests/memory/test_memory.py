@@ -20,6 +20,9 @@ from iua_widget.run.open import open_source
 from iua_widget.tally.store import BYTES_PER_UNIT
 from iua_widget.tolerances import Stops, default_stops
 
+pytestmark = pytest.mark.slow
+
+
 RNG = np.random.default_rng(0)
 STOPS = default_stops()
 ALL = tuple(range(len(STOPS) + 1))

@@ -10,6 +10,9 @@ import pytest
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
 
+pytestmark = pytest.mark.slow
+
+
 CELLS = {
     "setup": """
 import threading

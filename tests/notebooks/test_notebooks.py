@@ -22,6 +22,9 @@ from torch.utils.data import DataLoader
 
 from iua_widget import IUA, IUAWidget
 
+pytestmark = pytest.mark.slow
+
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 

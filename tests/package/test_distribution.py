@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-pytestmark = pytest.mark.package
+pytestmark = [pytest.mark.slow, pytest.mark.package]
 
 ROOT = Path(__file__).parents[2]
 LARGEST_BUNDLE = 96 * 1024

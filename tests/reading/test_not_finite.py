@@ -57,6 +57,7 @@ def probes_of(values: np.ndarray, unit: str) -> np.ndarray:
     return magnitudes.reshape(-1, values.shape[2] if unit == "token" else values[0].size)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     values=responses(),
@@ -248,6 +249,7 @@ def test_the_widget_says_it_too() -> None:
     assert widget.table()["dead units"].tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_one_bad_input_of_a_thousand_hides_no_dead_unit() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(8, 16), nn.ReLU())

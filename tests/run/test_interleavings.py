@@ -19,6 +19,9 @@ from iua_widget.run.loop import count
 from iua_widget.sources.producers import MappingSource
 from iua_widget.widget.background import BackgroundRun
 
+pytestmark = pytest.mark.slow
+
+
 BATCH = 4
 BATCHES = 12
 LAYERS = ("first", "second", "third")

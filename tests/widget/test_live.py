@@ -89,6 +89,7 @@ def test_budget_and_pause_stay_in_bounds_whatever_the_page_says(
         assert page.pause >= 0.2
 
 
+@pytest.mark.slow
 def test_an_answer_after_a_silence_brings_what_was_put_off() -> None:
     sent: list[int] = []
 
@@ -147,6 +148,7 @@ def counted_in(seconds: float, comm: SilentComm | None) -> IUAWidget:
     return widget
 
 
+@pytest.mark.slow
 def test_a_silent_page_neither_slows_the_count_nor_is_flooded() -> None:
     comm = SilentComm()
     widget = counted_in(3.0, comm)

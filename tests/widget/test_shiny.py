@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import iua_widget
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_page_is_told_as_the_run_goes_on_and_when_it_has_ended() -> None:

@@ -7,7 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import iua_widget
+
+pytestmark = pytest.mark.slow
+
 
 ROUNDS = 10  # of two trainings each
 

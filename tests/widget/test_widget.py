@@ -472,6 +472,7 @@ def test_a_closed_widget_tells_how_its_run_ended() -> None:
     assert widget.status == "stopped"
 
 
+@pytest.mark.slow
 def test_a_script_that_ends_while_counting_ends_cleanly() -> None:
     script = """
 import torch
