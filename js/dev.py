@@ -43,8 +43,11 @@ for (;;) {
 
 
 def built() -> int:
-    """When the bundle was built, in nanoseconds."""
-    return max((file.stat().st_mtime_ns for file in BUNDLE if file.is_file()), default=0)
+    """When the bundle was built, in nanoseconds; 0 where a build has failed, or is at it."""
+    try:
+        return max(file.stat().st_mtime_ns for file in BUNDLE)
+    except FileNotFoundError:
+        return 0
 
 
 def when_built(do: Callable[[], object]) -> None:
@@ -55,7 +58,7 @@ def when_built(do: Callable[[], object]) -> None:
         while True:
             time.sleep(0.2)
             # A build that fails leaves no bundle: what is open stays as it is until the next.
-            if built() != seen and all(file.is_file() for file in BUNDLE):
+            if built() not in (0, seen):
                 time.sleep(0.1)  # both files are written
                 seen = built()
                 assets.script.cache_clear()
