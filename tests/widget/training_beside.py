@@ -9,6 +9,7 @@ import faulthandler
 import hashlib
 import random
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,14 @@ def drawing() -> tuple[nn.Module, Any]:
     return model, DataLoader(Augmented(), batch_size=32, shuffle=True)
 
 
+def wait_for_batch(shown: IUAWidget | None) -> None:
+    """Have the widget count one more, if it is not at its end: on few cores it may be behind."""
+    if shown is not None:
+        counted = shown.iua.probes
+        while shown.iua.probes == counted and shown.status == "running":
+            time.sleep(1e-3)
+
+
 def train(make: Any, seed: int, *, widget: bool, mode: str) -> str:
     """Train, and return a digest of the weights and of the program's random states."""
     torch.manual_seed(seed)
@@ -55,6 +64,7 @@ def train(make: Any, seed: int, *, widget: bool, mode: str) -> str:
     inputs = TensorDataset(torch.randn(256, 16))
     shown = IUAWidget(model, loader, mode=mode, engine="reference") if widget else None
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    wait_for_batch(shown)
     steps = 0
     while steps < STEPS[make.__name__]:
         for (x,) in DataLoader(inputs, batch_size=32, shuffle=True):
@@ -65,6 +75,7 @@ def train(make: Any, seed: int, *, widget: bool, mode: str) -> str:
             steps += 1
             if not all(module.training for module in model.modules()):
                 raise AssertionError("not in training mode")
+    wait_for_batch(shown)
     if shown is not None:
         if shown.status == "failed":
             raise AssertionError from shown.error
