@@ -76,10 +76,17 @@ class Run:
         self.tally_notes: list[str] | None = None
         self.lock = TurnLock()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy of everything, of one moment: a run that is counted into may be copied, too."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> Run:
+        """A copy of one moment: a run that is counted into may be copied, too."""
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
         with self.lock:
-            return copy.deepcopy(vars(self))
+            vars(twin).update(copy.deepcopy(vars(self), memo))
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: of one moment, too."""
+        return vars(copy.deepcopy(self))
 
     @property
     def nbytes(self) -> int:
