@@ -31,7 +31,7 @@ def listed(words: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def did_you_mean(given: object, options: Iterable[str]) -> str:
+def did_you_mean(given: object, options: Iterable[str], cutoff: float = 0.4) -> str:
     """A hint at the option that comes nearest, to end a message; empty where none is near.
 
     Examples
@@ -39,7 +39,7 @@ def did_you_mean(given: object, options: Iterable[str]) -> str:
     >>> did_you_mean("tokens", ["element", "channel", "token"])
     " Did you mean 'token'?"
     """
-    near = nearest(given, options, most=1)
+    near = nearest(given, options, most=1, cutoff=cutoff)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import traitlets
 
-from iua_widget.common.words import nearest
+from iua_widget.common.words import did_you_mean
 from iua_widget.errors import IUAError
 from iua_widget.tolerances import DEFAULT_TAU, Tolerances, check_scale
 from iua_widget.widget.assets import script, styles
@@ -84,16 +84,14 @@ def _check_may_be_set(kind: type[WidgetTraits], name: str) -> None:
     """A subclass may set attributes of its own, if they are not ours misspelled."""
     there = getattr(kind, name, None)
     if isinstance(there, FunctionType) and there.__module__.partition(".")[0] == _OWN:
-        near = nearest(name, sorted(SETTINGS), most=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, sorted(SETTINGS))
         message = f"{name} is a method of {kind.__name__}, and cannot be set.{hint}"
         raise AttributeError(message)
     if hasattr(kind, name):
         return
     ours = kind.__module__.partition(".")[0] == _OWN
-    near = nearest(name, sorted(SETTINGS), most=1, cutoff=0.4 if ours else _MISSPELLED)
-    if ours or near:
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, sorted(SETTINGS), cutoff=0.4 if ours else _MISSPELLED)
+    if ours or hint:
         message = f"{kind.__name__} has no attribute {name!r} to set.{hint}"
         raise AttributeError(message)
 
