@@ -108,8 +108,8 @@ def write_page(folder: Path, iua: IUA) -> None:
     widget = IUAWidget(iua, name="sample")
     text = widget.to_html(folder / "index.html").read_text(encoding="utf-8")
     widget.close()
-    head, policy, rest = text.partition('<meta http-equiv="Content-Security-Policy"')
-    page = head + rest.partition(">")[2] if policy else text
+    head, _, rest = text.partition('<meta http-equiv="Content-Security-Policy"')
+    page = head + rest.partition(">")[2]
     (folder / "index.html").write_text(page.replace("</body>", _RELOAD), encoding="utf-8")
     (folder / "built").write_text(str(built()))
 
