@@ -17,7 +17,6 @@ import numpy as np
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.forks import in_child
 from iua_widget.common.interrupts import interrupts_held
-from iua_widget.engines import openmp
 
 _SMALL: Final = 2**16
 """Responses below which another thread costs more than it saves."""
@@ -52,8 +51,7 @@ def in_parallel(work: Callable[[int, int], object], units: int, size: int, align
     """Call ``work(start, stop)`` for ranges that together are all units, on all cores.
 
     Every core takes the next range as soon as it is done with one: another program, or the threads
-    of the model's own library, may hold one of them up. Where that library has a team of threads,
-    it is these that do the work: see `openmp.team`.
+    of the model's own library, may hold one of them up.
 
     Parameters
     ----------
@@ -162,7 +160,7 @@ def _cores_for(size: int) -> int:
 
 
 def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most: int) -> None:
-    """Call `work` with each task, on `most` threads or those of the library's team."""
+    """Call `work` with each task, on at most so many threads."""
     left = deque(tasks)
     errors: list[BaseException] = []
 
@@ -179,18 +177,14 @@ def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most:
             errors.append(error)
 
     alone = sys.is_finalizing()  # other threads no longer get the interpreter's lock
-    team = None if alone else openmp.team()
     # Nothing is returned, nor raised, while another thread still writes.
     with interrupts_held():
-        if team is not None:
-            team(take_tasks)
-        else:
-            _run_on_own(take_tasks, 1 if alone else min(most, len(tasks)))
+        _on_threads(take_tasks, 1 if alone else min(most, len(tasks)))
     if errors:
         raise errors[0]
 
 
-def _run_on_own(work: Callable[[], None], threads: int) -> None:
+def _on_threads(work: Callable[[], None], threads: int) -> None:
     """Call `work` on so many threads, this one among them; it must not raise.
 
     Threads that another run has taken are not waited for.

@@ -209,12 +209,6 @@ def _without_buffers() -> None:
     buffers._SMALL = sys.maxsize  # type: ignore[misc]
 
 
-def _without_openmp() -> None:
-    from iua_widget.engines import openmp
-
-    openmp.team = lambda: None
-
-
 def _without_vectors() -> None:
     from iua_widget.engines.cpu import avx512
 
@@ -225,17 +219,13 @@ _DEVICES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "waiting": ("batches that wait to be counted together", _without_waiting),
     "kept": ("memory kept for the next batch and run", _without_kept_buffers),
     "memory": ("memory of its own (NumPy's)", _without_buffers),
-    "openmp": ("PyTorch's threads", _without_openmp),
     "avx512": ("AVX-512", _without_vectors),
 }
 _MEMORY: Final = ("kept", "memory")
-_ALONE: Final = ("waiting", *_MEMORY, "avx512")
-_BESIDE: Final = ("waiting", *_MEMORY, "openmp", "avx512")
+_ALL: Final = ("waiting", *_MEMORY, "avx512")
 _CASES: Final = {
-    "one": _Case("one layer of 65,536 units, 16 batches of 64", _one_layer, 15, _ALONE),
-    "fifty": _Case(
-        "50 layers of 1,000 to 100,000 units, 4 batches of 32", _fifty_layers, 12, _ALONE
-    ),
+    "one": _Case("one layer of 65,536 units, 16 batches of 64", _one_layer, 15, _ALL),
+    "fifty": _Case("50 layers of 1,000 to 100,000 units, 4 batches of 32", _fifty_layers, 12, _ALL),
     "first": _Case(
         "50 layers, 4 batches of 32, the first run of a process",
         _fifty_layers,
@@ -243,11 +233,11 @@ _CASES: Final = {
         _MEMORY,
         first=True,
     ),
-    "many": _Case("100 layers of 64 units, 16 batches of 32", _many_layers, 15, _ALONE),
-    "elements": _Case("ResNet-18, 16 images, every element", _resnet, 4, _BESIDE),
+    "many": _Case("100 layers of 64 units, 16 batches of 32", _many_layers, 15, _ALL),
+    "elements": _Case("ResNet-18, 16 images, every element", _resnet, 4, _ALL),
     "few": _Case("ResNet-18, 4 images, every element", _resnet, 4, ("waiting",), {"images": 4}),
-    "channels": _Case("ResNet-18, 16 images, channels", _resnet, 4, _BESIDE, {"units": "channel"}),
-    "tokens": _Case("GPT-2 small, 4 × 256 tokens", _gpt2, 4, _BESIDE),
+    "channels": _Case("ResNet-18, 16 images, channels", _resnet, 4, _ALL, {"units": "channel"}),
+    "tokens": _Case("GPT-2 small, 4 × 256 tokens", _gpt2, 4, _ALL),
 }
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pytest
 from iua_widget import IUA, IUAWidget
 from iua_widget.common import arithmetic
 from iua_widget.common.arithmetic import as_ieee, flushes
-from iua_widget.engines import openmp, threads
+from iua_widget.engines import threads
 
 torch = pytest.importorskip("torch")
 
@@ -65,13 +65,11 @@ def test_every_engine_counts_the_smallest_numbers_as_they_are(
     torch.set_flush_denormal(False)
     expected = {name: np.isclose(values, 0, rtol=0, atol=atol) for name, values in data.items()}
     torch.set_flush_denormal(True)
-    for team in (openmp.team, lambda: None):
-        monkeypatch.setattr(openmp, "team", team)
-        for engine in ENGINES:
-            for name, (by_unit, by_probe) in counts(engine, data, atol).items():
-                rows = expected[name].reshape(70, -1)
-                assert np.ravel(by_unit).tolist() == rows.sum(0).tolist(), (engine, name)
-                assert by_probe == rows.sum(1).tolist(), (engine, name)
+    for engine in ENGINES:
+        for name, (by_unit, by_probe) in counts(engine, data, atol).items():
+            rows = expected[name].reshape(70, -1)
+            assert np.ravel(by_unit).tolist() == rows.sum(0).tolist(), (engine, name)
+            assert by_probe == rows.sum(1).tolist(), (engine, name)
     assert flushes()
 
 

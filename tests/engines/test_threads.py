@@ -1,4 +1,4 @@
-"""Work on all cores: on the threads of PyTorch where it has some, on our own elsewhere."""
+"""Work on all cores, on threads of our own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
 
-from iua_widget.engines import openmp, threads
+from iua_widget.engines import threads
 from iua_widget.engines.cpu import avx512
 from iua_widget.engines.threads import all_in_parallel, in_parallel, in_turns
 
@@ -32,25 +31,6 @@ torch = pytest.importorskip("torch")
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "cores", lambda: 2)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(params=["team", "pool"])
-def kind(request: pytest.FixtureRequest, two_threads: None, monkeypatch: pytest.MonkeyPatch) -> str:
-    assert two_threads is None
-    if request.param == "pool":
-        monkeypatch.setattr(openmp, "team", lambda: None)
-    elif openmp.team() is None:
-        assert not sys.platform.startswith("linux"), "PyTorch on Linux has a team"
-        pytest.skip("PyTorch has no team of this kind here")
-    return str(request.param)
 
 
 def results_of(work: Callable[[int, int], Any], size: int = SIZE) -> list[Any]:
@@ -69,12 +49,6 @@ def slow_native_id(*_: int) -> int:
     return threading.get_native_id()
 
 
-def tasks() -> set[str]:
-    """The native ids of this process's threads."""
-    return {entry.name for entry in Path("/proc/self/task").iterdir()}
-
-
-@pytest.mark.usefixtures("kind")
 def test_ranges_are_all_units_in_order_on_two_threads() -> None:
     ranges = results_of(lambda start, stop: (start, stop))
     assert ranges[0][0] == 0
@@ -85,19 +59,6 @@ def test_ranges_are_all_units_in_order_on_two_threads() -> None:
     assert len(used) == 2
 
 
-@pytest.mark.usefixtures("two_threads")
-def test_the_team_is_that_of_the_model() -> None:
-    """No thread is begun for it, once the model has run."""
-    if openmp.team() is None:
-        pytest.skip("PyTorch has no team of this kind here")
-    torch.relu(torch.randn(2_000_000))
-    before = tasks()
-    assert {str(thread) for thread in results_of(slow_native_id)} <= before
-    torch.relu(torch.randn(2_000_000))
-    assert tasks() <= before
-
-
-@pytest.mark.usefixtures("kind")
 def test_an_error_is_raised_once_the_other_threads_are_done() -> None:
     begun, ended = [], []
 
@@ -114,7 +75,7 @@ def test_an_error_is_raised_once_the_other_threads_are_done() -> None:
     assert sorted(begun) == [0, *sorted(ended)]
 
 
-@pytest.mark.usefixtures("kind", "interruptible")
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_waits_for_the_other_threads_and_is_not_lost() -> None:
     ended = []
 
@@ -128,13 +89,6 @@ def test_an_interrupt_waits_for_the_other_threads_and_is_not_lost() -> None:
         in_parallel(work, 1000, SIZE, 64)
     assert sum(stop - start for start, stop in ended) == 1000
     assert results_of(lambda start, stop: stop - start, 1) == [1000]
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_one_thread_of_the_model_has_no_team() -> None:
-    torch.set_num_threads(1)
-    assert openmp.team() is None
-    assert len(set(results_of(slow_native_id))) == 2
 
 
 FORKED = """
@@ -157,7 +111,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_counts_on_threads_of_its_own() -> None:
-    """Those of the team are not there, and to wait for them would be to wait for ever."""
+    """Those of its parent are not there, and to wait for them would be to wait for ever."""
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120)
 
 
@@ -239,7 +193,6 @@ def test_a_forked_process_finds_locks_free() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", LOCKED], check=True, timeout=60)
 
 
-@pytest.mark.usefixtures("two_threads")
 def test_counting_while_a_model_runs_on_another_thread() -> None:
     from iua_widget import IUA
 
@@ -266,7 +219,6 @@ def test_counting_while_a_model_runs_on_another_thread() -> None:
         other.join()
 
 
-@pytest.mark.usefixtures("kind")
 def test_jobs_are_done_once_each_and_small_ones_on_a_thread_each() -> None:
     done: dict[int, list[int]] = {number: [] for number in range(20)}
 
@@ -281,7 +233,6 @@ def test_jobs_are_done_once_each_and_small_ones_on_a_thread_each() -> None:
     assert len({used[0] for used in done.values()}) == 2
 
 
-@pytest.mark.usefixtures("kind")
 def test_a_large_job_is_done_by_all_threads() -> None:
     found: dict[str, list[Any]] = {}
 
@@ -296,7 +247,6 @@ def test_a_large_job_is_done_by_all_threads() -> None:
     assert len(set(found["small"])) == 1
 
 
-@pytest.mark.usefixtures("kind")
 def test_an_error_in_a_job_is_raised_and_the_threads_serve_on() -> None:
     done = []
 
@@ -315,7 +265,6 @@ def test_an_error_in_a_job_is_raised_and_the_threads_serve_on() -> None:
     assert len(set(results_of(slow_native_id))) == 2
 
 
-@pytest.mark.usefixtures("kind")
 def test_threads_share_the_units_by_themselves() -> None:
     taken_by: dict[int, list[int]] = {}
 
@@ -336,11 +285,8 @@ def take(taken: np.ndarray, more: int) -> int:
     return int(avx512.take(taken, more))
 
 
-def test_runs_on_several_threads_do_not_wait_for_each_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_runs_on_several_threads_do_not_wait_for_each_other() -> None:
     """Who finds our threads taken does its work alone."""
-    monkeypatch.setattr(openmp, "team", lambda: None)
     found: list[list[Any]] = []
     runs = [
         threading.Thread(target=lambda: found.append(results_of(lambda start, stop: (start, stop))))
@@ -354,8 +300,7 @@ def test_runs_on_several_threads_do_not_wait_for_each_other(
     assert all(ranges[0][0] == 0 and ranges[-1][1] == 1000 for ranges in found)
 
 
-def test_our_threads_sleep_and_wake_however_long_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmp, "team", lambda: None)
+def test_our_threads_sleep_and_wake_however_long_the_pause() -> None:
     for pause in (0, 1e-5, 1e-4, 5e-4, 1e-3, 1e-2) * 5:
         time.sleep(pause)
         assert results_of(lambda start, _: start)[0] == 0
