@@ -86,10 +86,10 @@ def opened(browser: Browser, export: dict[str, Path]) -> Iterator[Any]:
 def open_notebook(lab: Lab, page: Page, request: pytest.FixtureRequest) -> Iterator[Any]:
     opened: list[Notebook] = []
 
-    def open_it(*cells: str, host: str = "JupyterLab") -> Notebook:
+    def open_it(*cells: str, host: str = "JupyterLab", own_kernel: bool = False) -> Notebook:
         name = re.sub(r"\W+", "-", request.node.name) + ".ipynb"
         lab.write_notebook(name, cells)
-        notebook = Notebook(lab, page, name)
+        notebook = Notebook(lab, page, name, own_kernel)
         opened.append(notebook)
         notebook.open(host)
         return notebook

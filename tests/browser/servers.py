@@ -41,10 +41,12 @@ class Lab:
     token: str
     folder: Path
     runtime: Path
+    _kernel: str | None = None
 
-    def ask(self, path: str, method: str = "GET") -> Any:
+    def ask(self, path: str, method: str = "GET", body: Any = None) -> Any:
         request = urllib.request.Request(
             f"{self.address}{path}",
+            None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {self.token}"},
             method=method,
         )
@@ -56,6 +58,17 @@ class Lab:
         book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         book.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         nbformat.write(book, self.folder / name)
+
+    def share_kernel(self, name: str) -> None:
+        """Have a notebook, opened next, use the kernel of those before it, which is as new."""
+        if self._kernel is None:
+            self._kernel = self.ask("/api/kernels", "POST", {"name": "python3"})["id"]
+        session = {"path": name, "name": name, "type": "notebook"}
+        self.ask("/api/sessions", "POST", session | {"kernel": {"id": self._kernel}})
+
+    def end_shared_kernel(self) -> None:
+        self.ask(f"/api/kernels/{self._kernel}", "DELETE")
+        self._kernel = None
 
     def page_of(self, name: str, host: str = "JupyterLab") -> str:
         return f"{self.address}/{PAGES[host]}/{name}?token={self.token}" + (
@@ -162,6 +175,15 @@ KERNEL_IS_READY = """() => {
 }"""
 
 
+AS_NEW = """
+import ipywidgets
+
+ipywidgets.Widget.close_all()
+get_ipython().reset()  # the names, and the numbers of the cells
+it = None
+"""
+
+
 @dataclass
 class Notebook:
     """A notebook open in a page, and a second line to its kernel."""
@@ -169,6 +191,7 @@ class Notebook:
     lab: Lab
     page: Page
     name: str
+    own_kernel: bool = True
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     _client: BlockingKernelClient | None = None
@@ -190,6 +213,8 @@ class Notebook:
         self.page.on("pageerror", lambda error: note(str(error)))
 
     def open(self, host: str = "JupyterLab") -> None:
+        if not self.own_kernel:
+            self.lab.share_kernel(self.name)
         self.page.goto(self.lab.page_of(self.name, host))
         self.wait_until_ready()
 
@@ -250,6 +275,15 @@ class Notebook:
         return [url for url in self.requests if not url.startswith(inside)]
 
     def close(self) -> None:
-        """End the kernel, so that the next test has the machine to itself."""
-        self.forget_kernel()
-        self.lab.ask(f"/api/sessions/{self.session()['id']}", "DELETE")
+        """Leave the shared kernel as new; end one that is not, so that the machine is the next's."""
+        if self.own_kernel:
+            self.forget_kernel()
+            self.lab.ask(f"/api/sessions/{self.session()['id']}", "DELETE")
+            return
+        try:
+            self.python(AS_NEW)
+        except BaseException:
+            self.lab.end_shared_kernel()
+            raise
+        finally:
+            self.forget_kernel()

@@ -74,7 +74,8 @@ def test_a_notebook_without_a_kernel_still_has_the_table(
 
 
 def test_buttons_work_while_the_main_thread_is_busy(open_notebook: Any) -> None:
-    notebook = open_notebook(SETUP, GATED.replace("\nw\n", "\ngate.release(3)\nw\n"))
+    released = GATED.replace("\nw\n", "\ngate.release(3)\nw\n")
+    notebook = open_notebook(SETUP, released, own_kernel=True)
     notebook.run_all()
     panel = Panel(notebook.page)
     until(lambda: panel.probes() == 87, "three batches on the page")
@@ -108,7 +109,7 @@ seen = w.status
 
 
 def test_a_dead_kernel_is_told_of_instead_of_counting_for_ever(open_notebook: Any) -> None:
-    notebook = open_notebook(SETUP, GATED)
+    notebook = open_notebook(SETUP, GATED, own_kernel=True)
     notebook.run_all()
     panel = Panel(notebook.page)
     notebook.python("gate.release(2); it = None")

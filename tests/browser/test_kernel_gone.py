@@ -66,7 +66,7 @@ def assert_told(panel: Panel) -> None:
 def test_a_kernel_that_is_gone_is_told_of_whatever_the_state_of_the_run(
     open_notebook: Any,
 ) -> None:
-    notebook = open_notebook(CELL)
+    notebook = open_notebook(CELL, own_kernel=True)
     panel = Panel(notebook.page)
 
     def count(batches: int, status: str) -> None:

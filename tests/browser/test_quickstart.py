@@ -22,7 +22,8 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 def test_the_quickstart_shows_the_widget_in_jupyterlab(open_notebook: Any, lab: Any) -> None:
     shutil.copy(NOTEBOOKS / "digits.py", lab.folder)
     book = nbformat.read(NOTEBOOKS / "quickstart.ipynb", as_version=4)
-    notebook = open_notebook(*(cell.source for cell in book.cells if cell.cell_type == "code"))
+    cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    notebook = open_notebook(*cells, own_kernel=True)
     notebook.run_all()
     panel = Panel(notebook.page)
     panel.wait_for_status("done")

@@ -29,7 +29,7 @@ STILL = "[class^=iua-still-]"
 def test_the_result_is_kept_unseen_and_seen_when_the_notebook_is_opened_without_its_kernel(
     open_notebook: Any, browser: Browser
 ) -> None:
-    notebook = open_notebook(SETUP, GATED, WITHIN)
+    notebook = open_notebook(SETUP, GATED, WITHIN, own_kernel=True)
     notebook.run_all()
     live = notebook.page
     panel, within = Panel(live, 0), Panel(live, 1)
