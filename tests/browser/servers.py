@@ -275,7 +275,7 @@ class Notebook:
         return [url for url in self.requests if not url.startswith(inside)]
 
     def close(self) -> None:
-        """Leave the shared kernel as new; end one that is not, so that the machine is the next's."""
+        """Leave the shared kernel as new; end one that is not, which frees the machine."""
         if self.own_kernel:
             self.forget_kernel()
             self.lab.ask(f"/api/sessions/{self.session()['id']}", "DELETE")
