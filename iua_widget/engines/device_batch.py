@@ -18,7 +18,7 @@ class DeviceBatch:
     bins : torch.Tensor of uint8, int16 or int32, shape (probes, units)
     inactive : torch.Tensor of int64, shape (probes, K + 1)
     abs_sum, square_sum, abs_max : torch.Tensor of float64, shape (units,)
-    nan_count, infinite_count : torch.Tensor of int32 or int64, shape (units,)
+    nan_count, infinite_count : torch.Tensor of int64 or float64, shape (units,)
         Zeros where none was: whether that is so cannot be told without waiting for the device.
     entries : int
     """

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,14 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from iua_widget.engines.device import triton_kernels, triton_launch
+from iua_widget.engines.device import triton_adding, triton_kernels, triton_launch
 from iua_widget.engines.device.counters import DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 
+KERNELS = {
+    triton_kernels: ("classify_rows", "classify_positions", "fold_chunks", "sum_probes"),
+    triton_adding: ("count_inactive", "add_batch"),
+}
 NAMES = {
     torch.uint8: "u8",
     torch.int16: "i16",
@@ -50,13 +55,9 @@ class Noted:
 def launches() -> list[tuple[Any, dict[str, Any]]]:
     """Those of rows and maps of one chunk and of several, in every dtype, and in other layouts."""
     noted: list[tuple[Any, dict[str, Any]]] = []
-    kernels = {
-        name: kernel
-        for name, kernel in vars(triton_kernels).items()
-        if isinstance(kernel, triton.JITFunction) and not name.startswith("_")
-    }
-    for name, kernel in kernels.items():
-        setattr(triton_launch.kernels, name, Noted(kernel, noted))
+    for module, names in KERNELS.items():
+        for name in names:
+            setattr(module, name, Noted(getattr(module, name), noted))
     count = triton_launch.TritonKernels()
     for dtype in (torch.float16, torch.float32, torch.float64):
         for shape in ((16, 1, 4096), (1030, 1, 3000), (16, 49, 64), (3, 3000, 65), (1, 2, 1)):
@@ -68,7 +69,7 @@ def launches() -> list[tuple[Any, dict[str, Any]]]:
                 for held in (range(edges.columns), [3, edges.columns - 1]):
                     counters.count_at(held)
                     count.add(count.classify(values, edges), counters)
-    assert {kernel.fn.__name__ for kernel, _ in noted} == set(kernels)
+    assert {kernel.fn.__name__ for kernel, _ in noted} == set(chain(*KERNELS.values()))
     return noted
 
 

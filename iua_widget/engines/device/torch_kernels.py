@@ -92,8 +92,8 @@ class TorchKernels:
         torch.maximum(counters.abs_max, batch.abs_max, out=counters.abs_max)
         counters.sums[0] += batch.abs_sum
         counters.sums[1] += batch.square_sum
-        counters.odd[0] += batch.nan_count
-        counters.odd[1] += batch.infinite_count
+        counters.odd[0] += batch.nan_count.to(torch.int64)
+        counters.odd[1] += batch.infinite_count.to(torch.int64)
         any_odd = (batch.nan_count + batch.infinite_count).any()
         number = torch.where(any_odd, counters.batch, NO_BATCH).to(counters.first_odd.dtype)
         torch.minimum(counters.first_odd, number, out=counters.first_odd)

@@ -14,18 +14,20 @@ import torch
 import triton
 import triton.language as tl
 
-from iua_widget.engines.device import triton_kernels as kernels
+from iua_widget.engines.device import triton_adding, triton_kernels
 from iua_widget.engines.device.bits import INTEGERS, infinity_bits, magnitude_mask
+from iua_widget.engines.device.blocks import Blocks
 from iua_widget.engines.device.counters import MOST_SQUARES, DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
+from iua_widget.engines.device.prepared import Launch
 from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.device_batch import DeviceBatch
-from iua_widget.engines.engine import CHUNK, POSITION_LANES, PROBE_LANES
+from iua_widget.engines.engine import POSITION_LANES, PROBE_LANES
 
-_FLOATING: Final = {
-    torch.float16: tl.float16,
-    torch.float32: tl.float32,
-    torch.float64: tl.float64,
+_NUMBERS: Final = {
+    torch.float16: (tl.int16, tl.float16),
+    torch.float32: (tl.int32, tl.float32),
+    torch.float64: (tl.int64, tl.float64),
 }
 _MOST_COLUMNS: Final = 1000
 _MOST_CHUNKS: Final = 256
@@ -37,7 +39,7 @@ _MOST_PROGRAMS: Final = 2**16 - 1
 _MOST_ENTRIES: Final = 2**31 - 1
 """Responses of a unit, of which so many may be NaN."""
 
-_PART_BYTES: Final = 3 * 8
+_PART_BYTES: Final = triton_kernels.SUMS * 8
 _MOST_BETWEEN: Final = 2**28
 """Bytes of the sums of each probe's positions, unless the responses take more than that."""
 
@@ -59,6 +61,9 @@ _WARPS: Final = 4
 _ROWS: Final = 64
 """Probes of a program that counts."""
 
+_HISTOGRAM_WIDTH: Final = 1024
+"""Units of which a program counts a histogram at once."""
+
 
 class TritonKernels:
     """`DeviceKernels` by Triton; what its kernels cannot take, PyTorch's operations do."""
@@ -68,48 +73,42 @@ class TritonKernels:
 
     def classify(self, values: torch.Tensor, edges: DeviceEdges) -> DeviceBatch:
         """Sort magnitudes into bins; see `DeviceKernels.classify`."""
-        probes, positions, units = values.shape
-        between = 0 if positions == 1 else _PART_BYTES * probes * _chunks(positions) * units
-        if (
-            not values.numel()
-            or edges.columns > _MOST_COLUMNS
-            or max(_chunks(probes), _chunks(positions)) > _MOST_CHUNKS
-            or (positions > 1 and triton.cdiv(units, _MAP_WIDTH) > _MOST_PROGRAMS)
-            or probes * positions > _MOST_ENTRIES
-            or between > max(_MOST_BETWEEN, values.nbytes)
-        ):
+        blocks = Blocks.of(values)
+        if not takes(blocks, edges.columns):
             return self._otherwise.classify(values, edges)
         with _current(values):
-            bins = values.new_empty((probes, units), dtype=edges.bins)
-            classify = _classify_rows if positions == 1 else _classify_positions
-            sums, odd = classify(values, edges, bins)
+            bins = values.new_empty(bins_shape(blocks), dtype=edges.bins)
+            shape = blocks.parts, triton_kernels.SUMS, blocks.units
+            sums = values.new_empty(shape, dtype=torch.float64)
+            classifying(blocks, edges, bins, sums)(values.view(integers_of(blocks.dtype)))
+            bins, sums = _whole_probes(blocks, bins, sums)
             return DeviceBatch(
                 bins=bins,
                 inactive=_inactive(bins, edges.columns),
                 abs_sum=sums[0],
                 square_sum=sums[1],
                 abs_max=sums[2],
-                nan_count=odd[0],
-                infinite_count=odd[1],
-                entries=probes * positions,
+                nan_count=sums[3],
+                infinite_count=sums[4],
+                entries=blocks.probes * blocks.positions,
             )
 
     def reserve(self, probes: int, counters: DeviceCounters) -> None:
         """Nothing: `add` takes no memory; see `DeviceKernels.reserve`."""
-        if not _takes(probes, counters):
+        if not _adds(probes, counters):
             self._otherwise.reserve(probes, counters)
 
     def add(self, batch: DeviceBatch, counters: DeviceCounters) -> None:
         """Count a batch; see `DeviceKernels.add`."""
         probes, units = batch.bins.shape
-        if not (units and _takes(probes, counters)):
+        if not (units and _adds(probes, counters)):
             self._otherwise.add(batch, counters)
             return
         counters.expect_squares(probes)
         columns = batch.inactive.shape[1]
         grid = triton.cdiv(units, _WIDTH) + 1, triton.cdiv(probes, _ROWS)
         with _current(batch.bins):
-            kernels.add_batch[grid](
+            triton_adding.add_batch[grid](
                 batch.bins,
                 batch.inactive,
                 batch.abs_sum,
@@ -137,6 +136,99 @@ class TritonKernels:
             )
 
 
+def takes(blocks: Blocks, columns: int) -> bool:
+    """Whether the kernels can classify such responses into so many bins."""
+    between = 0 if blocks.rows else _PART_BYTES * blocks.parts * blocks.units
+    size = blocks.probes * blocks.positions * blocks.units
+    return bool(
+        size
+        and columns <= _MOST_COLUMNS
+        and max(blocks.chunks, blocks.position_chunks) <= _MOST_CHUNKS
+        and (blocks.rows or triton.cdiv(blocks.units, _MAP_WIDTH) <= _MOST_PROGRAMS)
+        and blocks.probes * blocks.positions <= _MOST_ENTRIES
+        and between <= max(_MOST_BETWEEN, size * blocks.dtype.itemsize)
+    )
+
+
+def integers_of(dtype: torch.dtype) -> torch.dtype:
+    """The integers in which the bits of a response come to a kernel."""
+    return torch.int16 if dtype is torch.bfloat16 else INTEGERS[dtype]
+
+
+def bins_shape(blocks: Blocks) -> tuple[int, ...]:
+    """Of the bins that classifying finds: (probes, units), or those of each chunk of positions."""
+    return (
+        *((blocks.probes,) if blocks.rows else (blocks.probes, blocks.position_chunks)),
+        blocks.units,
+    )
+
+
+def classifying(
+    blocks: Blocks, edges: DeviceEdges, bins: torch.Tensor, sums: torch.Tensor
+) -> Launch:
+    """The launch that classifies such responses; its first argument are their bits.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    edges : DeviceEdges
+        In the dtype of the responses; of bfloat16 in float32.
+    bins : torch.Tensor, shape `bins_shape`
+    sums : torch.Tensor of float64, shape (parts, 5, units)
+    """
+    chunks, width, warps = blocks.chunks, _MAP_WIDTH, _WARPS
+    if blocks.rows:
+        many = blocks.units * chunks > _FEW_UNITS
+        width = _WIDTH if many else _NARROW
+        warps = 1 if many and chunks == 1 else _WARPS
+        kernel, lanes = triton_kernels.classify_rows, PROBE_LANES
+        grid = triton.cdiv(blocks.units, width), chunks
+        strides: tuple[int, ...] = blocks.probes, blocks.units, blocks.by_probe, blocks.by_unit
+    else:
+        warps = 1 if blocks.positions <= POSITION_LANES else _WARPS
+        kernel, lanes = triton_kernels.classify_positions, POSITION_LANES
+        grid = blocks.parts, triton.cdiv(blocks.units, width)
+        sizes = blocks.positions, blocks.units, blocks.position_chunks
+        strides = (*sizes, blocks.by_probe, blocks.by_position, blocks.by_unit)
+    options = {"width": width, "num_warps": warps}
+    constants = _constants(blocks.dtype, edges.levels, lanes)
+    return Launch(kernel, grid, (edges.table, bins, sums, *strides), constants | options)
+
+
+@functools.lru_cache(maxsize=64)
+def _constants(dtype: torch.dtype, levels: int, lanes: int) -> dict[str, Any]:
+    brain = dtype is torch.bfloat16
+    wide = torch.float32 if brain else dtype
+    integer, floating = _NUMBERS[wide]
+    return {
+        "levels": levels,
+        "magnitude": magnitude_mask(wide),
+        "infinite": infinity_bits(wide),
+        "integer": integer,
+        "floating": floating,
+        "brain": brain,
+        "halvings": halvings(lanes),
+        "enable_fp_fusion": False,
+    }
+
+
+def halvings(entries: int) -> int:
+    """How often so many are halved until one is left."""
+    return (entries - 1).bit_length()
+
+
+def fold_width(chunks: int) -> int:
+    """Units of a program that folds so many chunks."""
+    return max(_MAP_WIDTH, 1024 >> halvings(chunks))
+
+
+def histogram_steps(probes: int, units: int) -> tuple[int, int]:
+    """How many programs count the histogram of a probe, and in how many steps each."""
+    wanted = min(triton.cdiv(units, _HISTOGRAM_WIDTH), max(1, _PROGRAMS // probes))
+    steps = triton.cdiv(units, _HISTOGRAM_WIDTH * wanted)
+    return triton.cdiv(units, _HISTOGRAM_WIDTH * steps), steps
+
+
 def _current(tensor: torch.Tensor) -> AbstractContextManager[None]:
     """Triton launches on the current device."""
     if not tensor.is_cuda or tensor.device.index == torch.cuda.current_device():
@@ -145,155 +237,76 @@ def _current(tensor: torch.Tensor) -> AbstractContextManager[None]:
     return guard
 
 
-def _takes(probes: int, counters: DeviceCounters) -> bool:
+def _adds(probes: int, counters: DeviceCounters) -> bool:
     columns = counters.moments.shape[1]
     return columns <= _MOST_COLUMNS and probes <= min(MOST_SQUARES, _ROWS * _MOST_PROGRAMS)
 
 
-def _chunks(entries: int) -> int:
-    return -(-entries // CHUNK)
-
-
-def _halvings(entries: int) -> int:
-    return (entries - 1).bit_length()
-
-
-def _fold_width(chunks: int) -> int:
-    """Units of a program that folds so many chunks."""
-    return max(_MAP_WIDTH, 1024 >> _halvings(chunks))
-
-
-@functools.lru_cache(maxsize=64)
-def _constants(dtype: torch.dtype, levels: int, lanes: int) -> dict[str, Any]:
-    return {
-        "levels": levels,
-        "magnitude": magnitude_mask(dtype),
-        "infinite": infinity_bits(dtype),
-        "floating": _FLOATING[dtype],
-        "halvings": _halvings(lanes),
-        "enable_fp_fusion": False,
-    }
-
-
-def _classify_rows(
-    values: torch.Tensor, edges: DeviceEdges, bins: torch.Tensor
+def _whole_probes(
+    blocks: Blocks, bins: torch.Tensor, sums: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    probes, _, units = values.shape
-    chunks = _chunks(probes)
-    sums = values.new_empty((chunks, 3, units), dtype=torch.float64)
-    odd = values.new_empty((chunks, 2, units), dtype=torch.int32)
-    many = units * chunks > _FEW_UNITS
-    width = _WIDTH if many else _NARROW
-    kernels.classify_rows[triton.cdiv(units, width), chunks](
-        values.view(INTEGERS[values.dtype]),
-        edges.table,
-        bins,
-        sums,
-        odd,
-        probes,
-        units,
-        values.stride(0),
-        values.stride(2),
-        width=width,
-        num_warps=1 if many and chunks == 1 else _WARPS,
-        **_constants(values.dtype, edges.levels, PROBE_LANES),
-    )
-    return _folded(sums), odd[0] if chunks == 1 else odd.sum(dim=0)
-
-
-def _classify_positions(
-    values: torch.Tensor, edges: DeviceEdges, bins: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    probes, positions, units = values.shape
-    chunks = _chunks(positions)
-    bits = values.view(INTEGERS[values.dtype])
-    sums = values.new_empty((3, probes, chunks, units), dtype=torch.float64)
-    odd = values.new_zeros((2, units), dtype=torch.int32)
-    largest = bits.new_empty((probes, chunks, units)) if chunks > 1 else bits
-    kernels.classify_positions[probes * chunks, triton.cdiv(units, _MAP_WIDTH)](
-        bits,
-        edges.table,
-        bins,
-        largest,
-        sums,
-        odd,
-        probes,
-        positions,
-        units,
-        chunks,
-        *values.stride(),
-        whole=chunks == 1,
-        width=_MAP_WIDTH,
-        num_warps=1 if positions <= POSITION_LANES else _WARPS,
-        **_constants(values.dtype, edges.levels, POSITION_LANES),
-    )
-    if chunks > 1:
-        parts, sums = sums, sums.new_empty((3, probes, units))
-        width = _fold_width(chunks)
-        kernels.fold_positions[probes, triton.cdiv(units, width)](
-            largest,
+    """Bins of shape (probes, units) and sums of shape (5, units), from those of chunks."""
+    units = blocks.units
+    if not blocks.rows:
+        bins, sums = _folded(bins.view(blocks.probes, -1, units), sums, blocks.probes)
+        parts, sums = sums, sums.new_empty((blocks.chunks, triton_kernels.SUMS, units))
+        triton_kernels.sum_probes[triton.cdiv(units, _NARROW), blocks.chunks](
             parts,
-            edges.table,
-            bins,
             sums,
-            probes,
+            blocks.probes,
             units,
-            chunks,
-            levels=edges.levels,
-            halvings=_halvings(chunks),
-            width=width,
+            halvings=halvings(PROBE_LANES),
+            width=_NARROW,
             enable_fp_fusion=False,
         )
-    of_chunks = sums.new_empty((_chunks(probes), 3, units))
-    kernels.sum_probes[triton.cdiv(units, _NARROW), len(of_chunks)](
-        sums,
-        of_chunks,
-        probes,
-        units,
-        halvings=_halvings(PROBE_LANES),
-        width=_NARROW,
-        enable_fp_fusion=False,
-    )
-    return _folded(of_chunks), odd
+    return bins, _folded(None, sums, 1)[1][0]
 
 
-def _folded(parts: torch.Tensor) -> torch.Tensor:
-    """The sums of chunks as one: shape (chunks, 3, units) to (3, units)."""
-    chunks, _, units = parts.shape
+def _folded(
+    chunk_bins: torch.Tensor | None, parts: torch.Tensor, rows: int
+) -> tuple[Any, torch.Tensor]:
+    """Bins of shape (rows, units) and sums of shape (rows, 5, units)."""
+    chunks, units = len(parts) // rows, parts.shape[2]
     if chunks == 1:
-        return parts[0]
-    sums = parts.new_empty((3, units))
-    width = _fold_width(chunks)
-    kernels.fold_chunks[triton.cdiv(units, width),](
+        return None if chunk_bins is None else chunk_bins[:, 0], parts
+    sums = parts.new_empty((rows, triton_kernels.SUMS, units))
+    bins = None if chunk_bins is None else chunk_bins.new_empty((rows, units))
+    width = fold_width(chunks)
+    triton_kernels.fold_chunks[rows * triton.cdiv(units, width),](
+        parts if chunk_bins is None else chunk_bins,
         parts,
+        parts if bins is None else bins,
         sums,
         units,
         chunks,
-        halvings=_halvings(chunks),
+        binned=bins is not None,
+        halvings=halvings(chunks),
         width=width,
         enable_fp_fusion=False,
     )
-    return sums
+    return bins, sums
 
 
 def _inactive(bins: torch.Tensor, columns: int) -> torch.Tensor:
     """Units of each probe in bins up to each column: shape (probes, columns)."""
     probes, units = bins.shape
-    width = 1024
-    wanted = min(triton.cdiv(units, width), max(1, _PROGRAMS // probes))
-    steps = triton.cdiv(units, width * wanted)
-    programs = triton.cdiv(units, width * steps)
+    programs, steps = histogram_steps(probes, units)
     make = bins.new_empty if programs == 1 else bins.new_zeros
     inactive = make((probes, columns), dtype=torch.int64)
-    kernels.count_inactive[probes, programs](
+    triton_adding.count_inactive[probes, programs](
         bins,
         inactive,
         units,
         columns,
         steps,
         alone=programs == 1,
-        cells=max(64, triton.next_power_of_2(columns + 2)),
-        width=width,
+        cells=cells_of(columns),
+        width=_HISTOGRAM_WIDTH,
         enable_fp_fusion=False,
     )
     return inactive
+
+
+def cells_of(columns: int) -> int:
+    """Of a histogram: a power of two above all bins."""
+    return max(64, int(triton.next_power_of_2(columns + 2)))
