@@ -1,5 +1,6 @@
 """Settings of all tests: Triton's interpreter and tests left out where there is no GPU, Ctrl-C."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -21,6 +22,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("gpu")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item.get_closest_marker("gpu") is None]
+
+
+def pytest_collection_finish() -> None:
+    """Spare every garbage collection a walk through all that was imported."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was imported be cleaned up as ever."""
+    gc.unfreeze()
 
 
 @pytest.fixture

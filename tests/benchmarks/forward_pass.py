@@ -16,7 +16,7 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1 if quick else THREADS)
     try:
         # So many that counters of one byte, where there are any, are full once at the least.
         pairs = 1 if quick else 18
