@@ -39,7 +39,7 @@ test: lint
 	$(BIN)/python hatch_build.py
 	$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python tests/browser/firefox.py
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 40
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 40
 
 quick: lint
 	$(BIN)/python hatch_build.py npm run check

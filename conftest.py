@@ -5,10 +5,13 @@ import os
 import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import chain, zip_longest
+from pathlib import Path
 
 import pytest
 import torch
 
+gc.disable()  # until all tests are collected
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
 
@@ -17,15 +20,28 @@ collect_ignore_glob = [] if find_spec("triton") else ["iua_widget/engines/device
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a GPU where there is none."""
+    """Leave out what needs a GPU where there is none; order the files for two processes."""
     if not torch.cuda.is_available():
         left_out = [item for item in items if item.get_closest_marker("gpu")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item.get_closest_marker("gpu") is None]
+    place = {path: number for number, path in enumerate(_in_turn(items))}
+    items.sort(key=lambda item: place[item.path])
+
+
+def _in_turn(items: list[pytest.Item]) -> list[Path]:
+    """The files: in turn one with a browser, which waits, and a slow one; then all others."""
+    with_browser, slow = (
+        list(dict.fromkeys(item.path for item in items if item.get_closest_marker(name)))
+        for name in ("browser", "slow")
+    )
+    in_turn = chain.from_iterable(zip_longest(with_browser, slow))
+    return list(dict.fromkeys(path for path in (*in_turn, *(i.path for i in items)) if path))
 
 
 def pytest_collection_finish() -> None:
     """Spare every garbage collection a walk through all that was imported."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

@@ -475,6 +475,7 @@ def test_a_closed_widget_tells_how_its_run_ended() -> None:
 @pytest.mark.slow
 def test_a_script_that_ends_while_counting_ends_cleanly() -> None:
     script = """
+import time
 import torch
 from iua_widget import IUAWidget
 model = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.ReLU())
@@ -483,7 +484,7 @@ def batches():
         yield torch.randn(16, 3, 32, 32)
 w = IUAWidget(model, batches())
 while not w.iua.probes:
-    pass
+    time.sleep(0.001)
 """
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, check=False, text=True, timeout=60
