@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from iua_widget.capture.routing import Tokens
 from iua_widget.sources.response_info import LayerInfo
@@ -37,6 +38,9 @@ class CapturedResponse:
         Whether several calls of a pass are one layer.
     load : ExpertLoad or None
         What the expert whose layer it is got of the batch's tokens, where that is now told.
+    module : torch.nn.Module or None
+        Whose output it is, as it was returned; None where it is a part of it, or changed, or what
+        a function gave.
     """
 
     name: str
@@ -49,3 +53,4 @@ class CapturedResponse:
     number: int = 0
     merged: bool = False
     load: ExpertLoad | None = None
+    module: nn.Module | None = None

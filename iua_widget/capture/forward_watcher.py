@@ -24,6 +24,7 @@ from iua_widget.capture.captured_response import CapturedResponse
 from iua_widget.capture.expert_tracker import ExpertTracker
 from iua_widget.capture.findings import Findings, RepeatBatch
 from iua_widget.capture.frame import Frame
+from iua_widget.capture.innermost import Innermost, innermost
 from iua_widget.capture.left_out import LeftOut
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.outputs import responses
@@ -37,22 +38,6 @@ from iua_widget.sources.response_info import LayerInfo
 _POSITION_AXES: Final = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 _OUTSIDE: Final = nn.Module()
 """Stands for what calls the model."""
-
-_on_this_thread: Final = threading.local()
-"""Its `watcher`: the innermost there is, or None where nothing is watched."""
-
-
-class _Unwatched:
-    """A context in which nothing is watched: what runs there is counting, not the model."""
-
-    __slots__ = ("_before",)
-
-    def __enter__(self) -> None:
-        self._before = getattr(_on_this_thread, "watcher", None)
-        _on_this_thread.watcher = None
-
-    def __exit__(self, *error: object) -> None:
-        _on_this_thread.watcher = self._before
 
 
 class ForwardWatcher:
@@ -116,13 +101,11 @@ class ForwardWatcher:
         self._thread = threading.get_ident()
         self._frames = [Frame(_OUTSIDE, names.root)]
         self._passes = 0
-        self._outer: ForwardWatcher | None = None
         self._exits = ExitStack()
         self.failure: Exception | None = None
 
     def __enter__(self) -> Self:
-        self._outer = getattr(_on_this_thread, "watcher", None)
-        _on_this_thread.watcher = self
+        self._exits.enter_context(Innermost(self))
         self._begin_pass()
         for module in dict.fromkeys(map(self._shadow.of, self._watched())):
             # Last of all hooks, so that what the user's own hooks change is seen as changed.
@@ -141,7 +124,6 @@ class ForwardWatcher:
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
-        _on_this_thread.watcher = self._outer
 
     def loads(self) -> Iterator[CapturedResponse]:
         """After the pass, what each expert got of its tokens; see `ExpertTracker.loads`."""
@@ -156,7 +138,7 @@ class ForwardWatcher:
     @property
     def _here(self) -> bool:
         """Whether this watcher is active here: not on another thread, nor in a nested run."""
-        return getattr(_on_this_thread, "watcher", None) is self
+        return innermost() is self
 
     @property
     def _number(self) -> int:
@@ -188,7 +170,7 @@ class ForwardWatcher:
         frame.given = args, kwargs
         self._calls.note_module(module)
         if id(module) in self._selection.of_experts or frame.name in self._names.experts:
-            with _Unwatched(), plain_torch():
+            with Innermost(None), plain_torch():
                 self._experts.enter(frame)
         self._frames.append(frame)
 
@@ -204,7 +186,7 @@ class ForwardWatcher:
             pass  # a module that raised, and whose error was caught
         _check_batched(frame.name, module, output)
         if frame.routing is not None or id(module) in self._selection.of_experts:
-            with _Unwatched(), plain_torch():
+            with Innermost(None), plain_torch():
                 self._experts.leave(frame)
         if id(module) in self._wanted:
             self._see_module(frame, output)
@@ -234,7 +216,8 @@ class ForwardWatcher:
             weights = isinstance(module, nn.MultiheadAttention) and second
             if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
                 tensor = tensor.transpose(0, 1)  # noqa: PLW2901
-            self._hand_on(call, path, tensor, layer, frame, sequence=not state)
+            whole = module if tensor is output else None
+            self._hand_on(call, path, tensor, layer, frame, sequence=not state, module=whole)
 
     # The functions of PyTorch:
 
@@ -288,6 +271,7 @@ class ForwardWatcher:
         frame: Frame,
         *,
         sequence: bool = True,
+        module: nn.Module | None = None,
     ) -> None:
         if not self._calls.counts(call):
             return
@@ -308,8 +292,9 @@ class ForwardWatcher:
                 positions_first=self._axes.positions_first,
                 number=self._number,
                 merged=call.merged,
+                module=module,
             )
-            with _Unwatched(), plain_torch():
+            with Innermost(None), plain_torch():
                 for one in self._experts.split(captured, frame):
                     self._take(one)
         except Exception as error:

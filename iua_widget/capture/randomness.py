@@ -102,6 +102,12 @@ class OwnRandomness:
             yield
 
     @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """On the main thread, have the windows within exchange states once for all of them."""
+        with self.window() if self._alone else contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
     def _beside(self, *, always: bool) -> Iterator[None]:
         if self._quiet >= _ENOUGH and not always:
             yield
@@ -166,21 +172,26 @@ class OwnRandomness:
             if outermost:
                 _owners_state = _read(with_torch=self._alone)
                 moved = self._before is None or not _same(self._before, _owners_state)
-                if self._state is None or moved:
+                drew = self._state is not self._before
+                if self._state is None or moved or not drew:
                     self._state = _owners_state if self._alone else _derived(_owners_state)
                 self._before = _owners_state
-                _write(self._state)
+                if self._state is not _owners_state:
+                    _write(self._state)
         entered, seed = self._state, torch.initial_seed()
         try:
             yield
         finally:
             with generators_lock:
                 _inside -= 1
+                as_owners = False
                 if entered is not None and outermost:
-                    self._state = _read(with_torch=self._alone)
+                    now = _read(with_torch=self._alone)
+                    self._state = entered if _same(now, entered) else now
+                    as_owners = self._state is _owners_state
                 if not _inside and _owners_state is not None:
                     seeded = entered is not None and torch.initial_seed() != seed
-                    if self._alone or not outermost or not seeded:
+                    if not as_owners and (self._alone or not outermost or not seeded):
                         _write(_owners_state)
                     _owners_state = None
 

@@ -6,8 +6,9 @@ import contextlib
 import copy
 import operator
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from typing import Any, Final
 
 import torch
@@ -30,6 +31,7 @@ _COPIED_THROUGHOUT: Final = 2**20
 _STALE_TENSORS: Final = 16
 """How many tensors that the owner has replaced may be remembered before all copies are dropped."""
 _BASE: Final = frozenset(vars(nn.Module()))
+_PARTS: Final = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
 
 
 class Shadow:
@@ -69,9 +71,11 @@ class Shadow:
         self._storages: set[int] = set()
         self._copier = Copier(self._stand_in)
         self._written: list[ParameterAlias] = []
-        self._changed = False
+        self._changed = self._begun = False
         self._most_tensors = 0
         self._names: dict[int, str] = {}
+        self._unchanging: _Unchanging | None = None
+        self._changing: list[_Twin] = []
 
     @property
     def model(self) -> nn.Module:
@@ -121,13 +125,21 @@ class Shadow:
         """Treat the next batch as the first of a run: parameters are copied and compared anew."""
         self._first = True
 
+    def begin_anew(self) -> None:
+        """Forget what the model's owner has changed until now."""
+        self._changed = self._begun = False
+        self._written = []
+        for one in (*self._parameters.values(), *self._tensors.values()):
+            one.begin_anew()
+
     def notes(self, *, thorough: bool = False) -> list[str]:
         """Whether the model's weights changed during the run, as sentences.
 
         Parameters
         ----------
         thorough : bool
-            Also compare values, to find changes that no version counter tells of.
+            Compare them once more, values included: there are changes that no version counter
+            tells of. Otherwise they are as the last batch found them.
         """
         names, notes = self._names, []
         with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
@@ -135,7 +147,9 @@ class Shadow:
                 [
                     names[key]
                     for key, one in copies.items()
-                    if key in names and one not in self._written and one.has_changed(thorough)
+                    if (one.has_changed_by_now() if thorough else one.has_changed())
+                    and key in names
+                    and one not in self._written
                 ]
                 for copies in (self._parameters, self._tensors)
             )
@@ -165,9 +179,15 @@ class Shadow:
             tensors = (*self._original.named_parameters(), *self._original.named_buffers())
             self._names = {id(tensor): name for name, tensor in tensors}
             self._most_tensors = len(self._parameters) + len(self._tensors) + _STALE_TENSORS
-        for twin in list(self._twins.values()):
+        as_seen = self._unchanging is not None and self._unchanging.are_as_seen()
+        for twin in self._changing if as_seen else list(self._twins.values()):
             if twin.follows:
                 self._follow_module(twin)
+        if not as_seen:
+            self._changing = [twin for twin in self._twins.values() if twin.mutable]
+            self._unchanging = _Unchanging(
+                [one for one in self._twins.values() if one.follows and not one.mutable]
+            )
         if self._first:
             total = sum(alias.bytes for alias in self._parameters.values())
             for alias in self._parameters.values():
@@ -178,11 +198,12 @@ class Shadow:
 
     def _drop_copies(self) -> None:
         """Drop copies of tensors that the owner has replaced, as some do in every step."""
-        self._changed |= any(one.has_changed() for one in self._parameters.values())
+        self._changed |= any(one.has_changed_by_now() for one in self._parameters.values())
         self._copier = Copier(self._stand_in)
         for known in (self._twins, self._originals, self._parameters, self._tensors):
             known.clear()
         self._storages.clear()
+        self._unchanging = None
         self._first = True
 
     def _note_written(self) -> None:
@@ -190,7 +211,7 @@ class Shadow:
         for alias in self._parameters.values():
             if alias.look_back(first=self._first):
                 self._written.append(alias)
-        self._first = False
+        self._first, self._begun = False, True
 
     def _copy_what_is_known_to_change(self) -> None:
         for module in self._original.modules():
@@ -276,7 +297,7 @@ class Shadow:
         if own_ways or parameter.is_meta:
             return parameter
         alias = ParameterAlias(parameter)
-        self._changed |= not self._first
+        self._changed |= self._begun and not self._first
         self._parameters[id(parameter)] = alias
         with contextlib.suppress(RuntimeError, NotImplementedError):  # of what has no storage
             self._storages.add(parameter.untyped_storage().data_ptr())
@@ -344,23 +365,56 @@ class _Twin:
         self.made: list[Any] = []
         self.mutable: list[str] = []
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether the owner has hooked the module."""
+        state = vars(self.shadow)
+        return bool(state["_forward_hooks"] or state["_forward_pre_hooks"])
+
     def is_as_seen(self) -> bool:
         """Whether nothing was added to either since, or taken from it."""
-        return _same(_state(self.original), self.seen) and _same(_state(self.shadow), self.made)
+        now, made = _state(self.original), _state(self.shadow)
+        alike = len(now) == len(self.seen) and len(made) == len(self.made)
+        return alike and _same(now, self.seen) and _same(made, self.made)
+
+
+class _Unchanging:
+    """Twins without attributes that could change and still be the same objects, seen to at once.
+
+    Most often there is no change. Of PyTorch's own modules the shadow need not be looked at: their
+    forward passes, unless there are hooks, set no attributes.
+    """
+
+    def __init__(self, twins: list[_Twin]) -> None:
+        known = [(one.original, one.seen) for one in twins]
+        known += [(one.shadow, one.made) for one in twins if not one.settled or one.has_hooks]
+        self._modules = [module for module, _ in known]
+        self._states = list(map(vars, self._modules))
+        self._parts = list(chain.from_iterable(map(_parts, self._modules)))
+        self._values = list(chain.from_iterable(state for _, state in known))
+
+    def are_as_seen(self) -> bool:
+        """What `_Twin.is_as_seen` tells, of all."""
+        return (
+            _same(map(vars, self._modules), self._states)
+            and sum(map(len, self._parts)) == len(self._values)
+            and _same(_values(self._parts), self._values)
+        )
 
 
 def _state(module: nn.Module) -> list[Any]:
-    """A module's attributes, parameters, buffers and children, to be compared by identity."""
+    """A module's attributes, parameters, buffers, children and hooks, compared by identity."""
+    return list(_values(_parts(module)))
+
+
+def _parts(module: nn.Module) -> list[dict[str, Any]]:
     state = vars(module)
-    return [
-        *state.values(),
-        *state["_parameters"].values(),
-        *state["_buffers"].values(),
-        *state["_modules"].values(),
-        len(state["_forward_hooks"]),
-        len(state["_forward_pre_hooks"]),
-    ]
+    return [state, *(state[name] for name in _PARTS)]
 
 
-def _same(one: list[Any], other: list[Any]) -> bool:
-    return len(one) == len(other) and all(map(operator.is_, one, other))
+def _values(parts: Iterable[dict[str, Any]]) -> Iterator[Any]:
+    return chain.from_iterable(map(dict.values, parts))
+
+
+def _same(some: Iterable[Any], others: Iterable[Any]) -> bool:
+    return all(map(operator.is_, some, others))

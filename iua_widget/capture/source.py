@@ -60,12 +60,18 @@ class TorchSource:
     whole_batches = False
 
     def __init__(
-        self, model: nn.Module, loader: Any, options: SourceOptions = DEFAULT_SOURCE_OPTIONS
+        self,
+        model: nn.Module,
+        loader: Any,
+        options: SourceOptions = DEFAULT_SOURCE_OPTIONS,
+        *,
+        again: bool = False,
     ) -> None:
         self._model = unwrapped(model)
         self._names = ModuleNames(self._model)
         self._options = options
         self._watched = WatchedModel(self._names, options)
+        self._again = again
         self._loader = as_loader(loader, options.batch_size)
         self._total = known_total(self._loader)
         self._randomness = OwnRandomness()
@@ -80,8 +86,8 @@ class TorchSource:
 
     @property
     def weights(self) -> str | None:
-        """See `iua_widget.capture.fingerprint`."""
-        return fingerprint(self._model)
+        """See `iua_widget.capture.fingerprint`; None where the model is counted again and again."""
+        return None if self._again else fingerprint(self._model)
 
     @property
     def notes(self) -> list[str]:
@@ -96,7 +102,11 @@ class TorchSource:
     ) -> Generator[int]:
         """Feed the model once; see `Source.batches`."""
         position = position or Position()
-        watched = self._watched = WatchedModel(self._names, self._options, position.merged)
+        if self._again:
+            self._watched.begin_anew()
+        else:
+            self._watched = WatchedModel(self._names, self._options, position.merged)
+        watched = self._watched
         randomness = OwnRandomness()
         most = self._options.max_probes
         left = None if most is None else most - position.probes
@@ -107,12 +117,13 @@ class TorchSource:
             stream = position.onward(_iterate(self._loader))
         try:
             while left is None or left > 0:
-                with randomness.window(always=True):
-                    batch = _next(stream, number)
-                if batch is _END:
-                    break
-                with randomness.window():
-                    probes = watched.feed(batch, number, record, restart, left)
+                with randomness.batch():
+                    with randomness.window(always=True):
+                        batch = _next(stream, number)
+                    if batch is _END:
+                        break
+                    with randomness.window():
+                        probes = watched.feed(batch, number, record, restart, left)
                 if first:
                     watched.check_seen(first=True)
                     self._estimate_total(probes)
@@ -125,7 +136,10 @@ class TorchSource:
             if not first:
                 watched.check_seen(first=False)
         finally:
-            watched.end()
+            if self._again:
+                watched.pause()
+            else:
+                watched.end()
             for generator, state in generators:
                 generator.set_state(state)
             stream.close()

@@ -20,12 +20,22 @@ class _Copy:
     def __init__(self, original: Any, made: Any) -> None:
         self.original: Any = original
         self.copy: Any = made
-        self._seen = version(original)
-        self._place = original.data_ptr()
+        self.begin_anew()
 
-    def has_changed(self, thorough: bool = False) -> bool:  # noqa: ARG002, FBT001, FBT002
-        """Whether the owner's has changed since the beginning."""
-        return version(self.original) != self._seen or self.original.data_ptr() != self._place
+    def begin_anew(self) -> None:
+        """Take the owner's as it is now for how it was at the beginning."""
+        self._seen = version(self.original)
+        self._place = self.original.data_ptr()
+        self._moved = False
+
+    def has_changed(self) -> bool:
+        """Whether the owner's had changed since the beginning, when it was last compared."""
+        return self._moved
+
+    def has_changed_by_now(self) -> bool:
+        """Whether it has; also by `data`, where that can be told."""
+        self._compare()
+        return self._moved
 
     def stale(self) -> tuple[Any, Any] | None:
         """The copy and the tensor to copy to it, if it is out of date."""
@@ -33,6 +43,12 @@ class _Copy:
 
     def settle(self) -> None:
         """Note that the copy is up to date."""
+
+    def _compare(self) -> None:
+        if not self._moved:
+            original, seen = self.original, self._seen
+            written = seen is not None and original._version != seen  # noqa: SLF001
+            self._moved = written or original.data_ptr() != self._place
 
 
 class TensorCopy(_Copy):
@@ -55,6 +71,7 @@ class TensorCopy(_Copy):
 
     def stale(self) -> tuple[Any, Any] | None:
         """The copy and the original, unless it is large and neither has changed."""
+        self._compare()
         if self._small or None in self._then or self._versions() != self._then:
             return self.copy, self.original.detach()
         return None
@@ -93,21 +110,24 @@ class ParameterAlias(_Copy):
         self._copied = False
         self._made = 0
         self._before = self._seen
-        self._corner = _corner(original)
+
+    def begin_anew(self) -> None:
+        """Take the owner's as it is now for how it was at the beginning."""
+        super().begin_anew()
+        self._corner = _corner(self.original)
 
     def begin(self, *, throughout: bool, at_first: bool) -> None:
         """Decide whether the first batch runs on a copy, and whether all do."""
         self.always_copied |= throughout
         self._copied |= at_first or self.always_copied
 
-    def has_changed(self, thorough: bool = False) -> bool:  # noqa: FBT001, FBT002
-        """Whether the owner's has changed since the beginning; if `thorough`, by `data`, too."""
-        if super().has_changed():
-            return True
-        return thorough and not same_bits(_corner(self.original), self._corner)
+    def has_changed_by_now(self) -> bool:
+        """Whether the owner's has changed since the beginning."""
+        return super().has_changed_by_now() or not same_bits(_corner(self.original), self._corner)
 
     def stale(self) -> tuple[Any, Any] | None:
         """The copy and the original's values, if it is a copy; an alias is updated at once."""
+        self._compare()
         original, made = self.original, self.copy
         if made.requires_grad != original.requires_grad:
             made.requires_grad_(original.requires_grad)
@@ -116,6 +136,7 @@ class ParameterAlias(_Copy):
         if self._copied:
             if made.data_ptr() == original.data_ptr():
                 made.data = original.data.clone()
+                self.settle()
                 return None
             return made, original.data
         moved = made.data_ptr() != original.data_ptr() or made.dtype != original.dtype
@@ -146,17 +167,16 @@ class ParameterAlias(_Copy):
 
 def refresh(copies: Iterable[_Copy]) -> None:
     """Bring every copy up to date."""
-    copies = list(copies)
+    stale = [(one, pair) for one in copies if (pair := one.stale()) is not None]
     alike: list[tuple[Any, Any]] = []
-    for pair in filter(None, (one.stale() for one in copies)):
-        made, now = pair
+    for _, (made, now) in stale:
         if _alike(made, now):
-            alike.append(pair)
+            alike.append((made, now))
         else:
             made.data = now.clone()
     if alike:
         torch._foreach_copy_([made.data for made, _ in alike], [now for _, now in alike])
-    for one in copies:
+    for one, _ in stale:
         one.settle()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 
@@ -29,11 +30,30 @@ from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
 from iua_widget.capture.shadow import Shadow
+from iua_widget.capture.steady_pass import SteadyPass, Step, Steps
 from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
 from iua_widget.options import SourceOptions
 from iua_widget.sources.masks import Masks, asked_masks
 from iua_widget.sources.source import Record
+
+_MOST_FORMS: Final = 64
+"""Shapes of inputs for which it is kept what a pass gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A pass of a batch: what to record it with, and what is known of it."""
+
+    number: int
+    record: Record
+    left: int | None
+    functions: bool
+    steps: list[Step] | None
+    """What will come if it goes as one before; None where that is not known."""
+
+    told: Steps
+    """Added to."""
 
 
 class WatchedModel:
@@ -65,7 +85,7 @@ class WatchedModel:
         self._findings = Findings()
         self._left_out = LeftOut()
         self._layout = MaskLayout()
-        self._shapes: set[str] = set()
+        self._steps: dict[str, list[Step] | None] = {}
         self._overshot = False
         self._probe_axis = 1 if options.forward is None and time_major(self._model) else 0
         self._shadow = Shadow(self._model, options.mode)
@@ -130,19 +150,24 @@ class WatchedModel:
         ProducerError
             If the batch does not fit the model.
         """
-        shapes = str([tuple(tensor.shape) for _, tensor in tensors(batch)])
-        functions = shapes not in self._shapes
-        self._shapes.add(shapes)
+        form = str([(tuple(tensor.shape), tensor.dtype) for _, tensor in tensors(batch)])
+        steps, functions = self._steps.get(form), form not in self._steps
         while True:
+            told = Steps()
             try:
-                probes = self._pass(batch, number, record, left, functions=functions)
+                batch_pass = _Pass(number, record, left, functions, steps, told)
+                probes = self._pass(batch, batch_pass)
                 if not self._calls.decide():
+                    few = len(self._steps) < _MOST_FORMS
+                    self._steps.setdefault(form, told.steps or None if few else None)
                     return probes
                 self._findings = Findings()
             except RepeatBatch:
                 pass
             restart()
             functions = True
+            if steps is not None:
+                steps = self._steps[form] = None
 
     def check_seen(self, *, first: bool) -> None:
         """Check, after the first batch or the last, that a chosen layer has been called.
@@ -162,28 +187,49 @@ class WatchedModel:
         """Treat the next batch as the first of a run: any may be the last."""
         self._shadow.start_over()
 
+    def begin_anew(self) -> None:
+        """Begin another run of the same model, with what is known of its passes."""
+        self._overshot = False
+        self._weight_notes = []
+        self._shadow.begin_anew()
+
+    def pause(self) -> None:
+        """End a run after which there may be another."""
+        self._weight_notes = self._shadow.notes(thorough=True)
+
     def end(self) -> None:
         """Free the shadow, after the last batch."""
         self._weight_notes = self._shadow.notes(thorough=True)
         self._shadow = Shadow(self._model, self._options.mode)
 
-    def _pass(
-        self, batch: Any, number: int, record: Record, left: int | None, *, functions: bool
-    ) -> int:
-        masks = self._masks(batch, number)
-        inputs = read_batch(batch, number, self._model, self._probe_axis)
-        if left is not None and inputs.probes > left:
-            inputs = first_probes(inputs, left, self._probe_axis)
+    def _pass(self, batch: Any, one: _Pass) -> int:
+        masks = self._masks(batch, one.number)
+        inputs = read_batch(batch, one.number, self._model, self._probe_axis)
+        if one.left is not None and inputs.probes > one.left:
+            inputs = first_probes(inputs, one.left, self._probe_axis)
             masks = masks.rows(inputs.probes)
-            self._overshot |= inputs.probes > left
-        length = text_length(inputs.batch)
+            self._overshot |= inputs.probes > one.left
+        elif one.steps is not None and not masks.shapes:
+            with self._shadow.batch():
+                steady = SteadyPass(one.steps, self._selection.modules, self._shadow, one.record)
+                with steady:
+                    self._call(inputs, one.number)
+            steady.check()
+            return inputs.probes
+        self._careful_pass(batch, inputs, masks, one)
+        return inputs.probes
+
+    def _careful_pass(self, batch: Any, inputs: Inputs, masks: Masks, one: _Pass) -> None:
+        """Watch a pass that may be like none before."""
+        number, length = one.number, text_length(inputs.batch)
 
         def take(captured: CapturedResponse) -> None:
             tensor, origin = self._layout.lay(captured, masks.of(captured.name), length)
-            record(captured.name, tensor, origin)
+            one.told.note(captured, tensor, origin)
+            one.record(captured.name, tensor, origin)
 
-        left_out = self._left_out if functions and self._selection.default else None
-        functions = functions or self._findings.functions or self._calls.need_functions
+        left_out = self._left_out if one.functions and self._selection.default else None
+        functions = one.functions or self._findings.functions or self._calls.need_functions
         if functions and masks.both_ways and inputs.probes > 1:
             again = read_batch(batch, number, self._model, self._probe_axis)
             self._learn_layout(again, inputs.probes - 1, masks, number)
@@ -194,7 +240,8 @@ class WatchedModel:
             take(captured)
         if not number and self._options.mask is not None:
             masks.check_used(list(self._findings.responses), batch=number)
-        return inputs.probes
+        if self._options.mode != "eval" or masks.shapes or self._findings.other_threads:
+            one.told.steps = None
 
     def _learn_layout(self, inputs: Inputs, count: int, masks: Masks, number: int) -> None:
         """Learn which axis counts items from fewer of them, so that they differ from positions.

@@ -19,6 +19,7 @@ from iua_widget.engines.engine import (
     Engine,
     LayerBins,
     LayerResponses,
+    ProbeSums,
     RunningSums,
 )
 from iua_widget.engines.marks import loops_are_marked
@@ -95,6 +96,13 @@ class AutoEngine:
     def accumulate_all(self, layers: Sequence[LayerBins]) -> None:
         """Add classified batches to several layers' counts; see `Engine.accumulate_all`."""
         self._to_accumulate(layers).accumulate_all(layers)
+
+    def sum_probes(self, bins: np.ndarray, ends: np.ndarray, columns: int, kept: int) -> ProbeSums:
+        """Sum inactive units over the probes of several layers; see `Engine.sum_probes`."""
+        compiled = self._compiled
+        ready = compiled is not None and compiled.can_sum_probes(bins)
+        engine = compiled.engine if ready and compiled is not None else self._reference
+        return engine.sum_probes(bins, ends, columns, kept)
 
     def _classified(
         self, layers: Sequence[LayerResponses], classify: Callable[[Engine], _Classified]
@@ -201,6 +209,11 @@ class _Compiled:
         from iua_widget.engines.needs import to_accumulate
 
         return self._can(layers, _accumulated_alike, to_accumulate)
+
+    def can_sum_probes(self, bins: np.ndarray) -> bool:
+        from iua_widget.engines.needs import SummingProbes
+
+        return self._compiler.has([SummingProbes(str(bins.dtype))])
 
     def _can(
         self,

@@ -122,6 +122,24 @@ class LayerBins:
         return self.probes * len(self.counts)
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeSums:
+    """Sums over the probes of a batch of several layers; see `Engine.sum_probes`.
+
+    Attributes
+    ----------
+    inactive_sum, square_sum : numpy.ndarray of int64, shape (layers, K + 1)
+        Of the inactive units of each probe at every stop (finite ones at ``K``), and of their
+        squares.
+    inactive : numpy.ndarray of int64, shape (layers, probes)
+        The inactive units of each probe at one stop.
+    """
+
+    inactive_sum: np.ndarray
+    square_sum: np.ndarray
+    inactive: np.ndarray
+
+
 class Engine(Protocol):
     """Classifies the responses of a batch, and adds classified batches to a tally's counters."""
 
@@ -145,6 +163,23 @@ class Engine(Protocol):
 
     def classify_all(self, layers: Sequence[LayerResponses]) -> list[BatchCounts | DeviceBatch]:
         """What `classify` does, for arrays of several layers, on all cores."""
+        ...
+
+    def sum_probes(self, bins: np.ndarray, ends: np.ndarray, columns: int, kept: int) -> ProbeSums:
+        """Sum the inactive units over the probes of several layers that lie side by side.
+
+        Parameters
+        ----------
+        bins : numpy.ndarray of uint8 or uint16, shape (probes, units of all layers)
+            Of arrays, as in `BatchCounts`. The squares of a layer's inactive units must not add up
+            to 2^63.
+        ends : numpy.ndarray of int64, shape (layers + 1,)
+            Where the units of a layer begin, and last where they end.
+        columns : int
+            ``K + 1``.
+        kept : int
+            The column that is given for each probe.
+        """
         ...
 
     def takes(self, tensor: Any) -> bool:

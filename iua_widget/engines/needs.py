@@ -128,6 +128,22 @@ class Accumulating:
 
 
 @dataclass(frozen=True, slots=True)
+class SummingProbes:
+    """A call of `CPUEngine.sum_probes`, with bins of a dtype."""
+
+    bins: str
+
+    @property
+    def name(self) -> str:
+        """See `Need.name`."""
+        return f"sum-probes-{self.bins}"
+
+    def call(self) -> None:
+        """See `Need.call`."""
+        CPUEngine().sum_probes(np.zeros((1, 2), self.bins), np.array([0, 2]), 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class BoundingOverRtol:
     """A call of `bounds_over_rtol`, with counters of a dtype."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from iua_widget.engines.engine import (
     POSITION_LANES,
     PROBE_LANES,
     BatchCounts,
+    ProbeSums,
     RunningSums,
 )
 from iua_widget.engines.layer_by_layer import LayerByLayer
@@ -85,6 +87,19 @@ class ReferenceEngine(LayerByLayer):
             for block in _unit_blocks(*bins.shape):
                 added = _histogram(bins[:, block], axis=1, bins=columns + 1)[:, :-1]
                 np.add(counts[block], added, out=counts[block], casting="unsafe")
+
+    def sum_probes(self, bins: np.ndarray, ends: np.ndarray, columns: int, kept: int) -> ProbeSums:
+        """Sum inactive units over the probes of several layers; see `Engine.sum_probes`."""
+        layers, probes = len(ends) - 1, len(bins)
+        inactive_sum, square_sum = np.zeros((2, layers, columns), np.int64)
+        inactive = np.zeros((layers, probes), np.int64)
+        for layer, (start, end) in enumerate(pairwise(ends.tolist())):
+            histogram = _histogram(bins[:, start:end], axis=0, bins=columns + 1)
+            up_to = histogram[:, :-1].cumsum(axis=1)
+            inactive_sum[layer] = up_to.sum(axis=0)
+            square_sum[layer] = (up_to * up_to).sum(axis=0)
+            inactive[layer] = up_to[:, kept]
+        return ProbeSums(inactive_sum, square_sum, inactive)
 
 
 def _unit_blocks(entries: int, units: int) -> Iterator[slice]:

@@ -21,6 +21,8 @@ from iua_widget.memory.plan import batch_bytes
 from iua_widget.run.failure import Failure
 from iua_widget.run.layer_order import by_expert, merged_order
 from iua_widget.run.run import Run
+from iua_widget.run.slots import Form
+from iua_widget.run.steady import SteadyState
 from iua_widget.sources.position import Position
 from iua_widget.sources.source import Source
 from iua_widget.tally.tally import Tally, count_overdue, count_waiting
@@ -54,6 +56,7 @@ class _RecordedResponse:
 
     merged_calls: bool
     many_passes: bool
+    form: Form | None
     counts: BatchCounts | DeviceBatch | None = None
 
     @property
@@ -93,6 +96,8 @@ class Counting:
     source : Source
     onward : bool
         Whether to pass over the batches that have been counted before.
+    steady : SteadyState, optional
+        That of a run before, of the same source, which then is kept for another.
 
     Attributes
     ----------
@@ -102,7 +107,14 @@ class Counting:
         The batch at hand, from 0.
     """
 
-    def __init__(self, run: Run, source: Source, *, onward: bool = False) -> None:
+    def __init__(
+        self,
+        run: Run,
+        source: Source,
+        *,
+        onward: bool = False,
+        steady: SteadyState | None = None,
+    ) -> None:
         self._run, self._source = run, source
         run.failure = None
         if not run.probes:
@@ -114,6 +126,8 @@ class Counting:
         self.position = run.position or Position()
         self.position.merged = run.merged_calls
         self.number = self.position.batches
+        self._steady = steady or SteadyState()
+        self._is_last = steady is None
         self.restart()
 
     @property
@@ -124,11 +138,11 @@ class Counting:
     def restart(self) -> None:
         """Forget what was recorded of the batch at hand."""
         self._masking = OnDevice()
-        self._nbytes = self._new = 0
+        self._steady.begin_batch()
+        self._nbytes, self._new = self._steady.nbytes, 0
         self._layers: dict[str, list[_RecordedResponse]] = {}
         self._loads: dict[str, ExpertLoad | None] = {}
 
-    @as_ieee
     def record(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
         """Check and classify one layer's response in the batch at hand.
 
@@ -144,6 +158,17 @@ class Counting:
         MemoryBudgetError
             If there is no memory to take it in.
         """
+        slot = self._steady.slots.get(layer)
+        if slot is not None and slot.take(value, origin):
+            return
+        before = self._steady.give_back(layer)
+        if before is not None:
+            self._record(layer, before, UNKNOWN)
+        self._record(layer, value, origin)
+
+    @as_ieee
+    def _record(self, layer: str, value: Any, origin: Origin) -> None:
+        """Check and classify a response that may be like none before."""
         self._check_expected(layer)
         if origin.load is not None:
             self._loads[layer] = of_both(self._loads.get(layer), origin.load)
@@ -181,6 +206,7 @@ class Counting:
             first=layer not in self._layers,
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
+            form=Form.of(value, origin, tally, arranged.values),
         )
         if layer not in run.tallies and pending.first:
             self._new += run.budget.least(units, max(self._source.total or 0, probes))
@@ -204,16 +230,24 @@ class Counting:
         MemoryBudgetError
             If there is no memory to count it.
         """
-        run, batches = self._run, self._layer_batches()
+        run, steady, batches = self._run, self._steady, self._layer_batches()
+        steady.classify()
         with interrupts_held(), run.lock:
-            inputs = run.probes + probes
-            run.budget.fit(run.tallies, batches, inputs=inputs, total=self._source.total)
+            inputs, total = run.probes + probes, self._source.total
+            steady.part_from_others()
+            if batches or not steady.fits_as_before(total):
+                coming = steady.layer_batches() | batches
+                run.budget.fit(run.tallies, coming, inputs=inputs, total=total)
+                for layer, response in steady.fitted(total).items():
+                    self._record(layer, response, UNKNOWN)
+                    batches = self._layer_batches()
             run.tallies = self._counted(batches)
             run.recount = run.tally_notes = None  # they lack these probes
             run.probes = inputs
             run.source_notes = self._notes()
             self.position.counted(probes)
             self.number += 1
+            steady.form(self._alike(), run.budget)
         self.restart()
 
     def finish(self) -> None:
@@ -243,6 +277,8 @@ class Counting:
     def close(self) -> None:
         """Free what is kept for the next batch only."""
         with interrupts_held(), self._run.lock:
+            if self._is_last:
+                self._steady.dissolve()
             for tally in self._run.tallies.values():
                 tally.release_buffers()
 
@@ -256,8 +292,13 @@ class Counting:
         known = self._run.tallies
         if not known and self._layers:
             self._run.options.rule.check_used(self._layers)
-        missing = [layer for layer in known if layer not in self._layers]
-        if missing and self._source.steady:
+        came = len(self._layers) + self._steady.taken
+        if came < len(known) and self._source.steady:
+            missing = [
+                layer
+                for layer in known
+                if layer not in self._layers and not self._steady.has(layer)
+            ]
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             message = (
                 f"layer {missing[0]!r}{more} vanished: batch {self.number} has no response of it, "
@@ -282,10 +323,14 @@ class Counting:
         for layer in batches.values():
             # The last that could fail, before anything is added.
             layer.tally.reserve(layer.probes, layer.device)
+        self._steady.reserve()
+        self._steady.count(self.number)
         for part in self._parts():
             part.count(self.number)
         count_overdue([layer.tally for layer in batches.values()])
         known, new = self._run.tallies, {name: one.tally for name, one in batches.items()}
+        if not new and not self._loads:
+            return known
         tallies = {name: new.get(name) or known[name] for name in merged_order(known, new)}
         for name, load in self._loads.items():
             before = known[name].load if name in known else None
@@ -304,6 +349,14 @@ class Counting:
             all_counts = parts[0].tally.engine.classify_all(responses)
             for part, counts in zip(parts, all_counts, strict=True):
                 part.take(counts)
+
+    def _alike(self) -> dict[str, tuple[Tally, Form]]:
+        """The layers of the batch that may come alike again, and could be counted together."""
+        return {
+            layer: (parts[0].tally, parts[0].form)
+            for layer, parts in self._layers.items()
+            if len(parts) == 1 and parts[0].form is not None
+        }
 
     def _parts(self) -> Iterator[_RecordedResponse]:
         return chain.from_iterable(self._layers.values())

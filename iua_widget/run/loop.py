@@ -10,13 +10,16 @@ from iua_widget.errors import IUAError, ProducerError
 from iua_widget.run.counting import Counting
 from iua_widget.run.recounting import Recounting
 from iua_widget.run.run import Run
+from iua_widget.run.steady import SteadyState
 from iua_widget.sources.position import Position
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import Tolerances
 from iua_widget.units.rule import UNKNOWN, Origin
 
 
-def count(run: Run, source: Source, *, onward: bool = False) -> Generator[int]:
+def count(
+    run: Run, source: Source, *, onward: bool = False, steady: SteadyState | None = None
+) -> Generator[int]:
     """Count a source into a run, yielding the probes of each batch once it is counted.
 
     Parameters
@@ -27,13 +30,15 @@ def count(run: Run, source: Source, *, onward: bool = False) -> Generator[int]:
     onward : bool
         Whether to pass over the batches that have been counted before, which must be the same
         again. Otherwise the source is another part of the data.
+    steady : SteadyState, optional
+        See `iua_widget.run.counting.Counting`.
 
     Raises
     ------
     IUAError
         As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
     """
-    return _stream(source, lambda: Counting(run, source, onward=onward))
+    return _stream(source, lambda: Counting(run, source, onward=onward, steady=steady))
 
 
 def recount(run: Run, source: Source, tolerances: Tolerances) -> Generator[int]:

@@ -49,3 +49,20 @@ def open_source(
         )
         raise ProducerError(message)
     return as_source(producer, options)
+
+
+def open_again(model: Any, loader: Any, options: SourceOptions) -> Source:
+    """Make a source of a model that can be streamed again and again, and keeps what it learns.
+
+    Raises
+    ------
+    ProducerError, LayerSelectionError
+        If they do not fit together, or the model is none of PyTorch's.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(model, torch.nn.Module):
+        message = f"the model must be a torch.nn.Module; got {type(model).__name__}."
+        raise ProducerError(message)
+    from iua_widget.capture.source import TorchSource
+
+    return TorchSource(model, loader, options, again=True)

@@ -116,6 +116,16 @@ class Run:
             engine=self.engine,
         )
 
+    def clear(self) -> None:
+        """Forget what was counted, and keep the tallies for another run of the same source."""
+        with self.lock:
+            for tally in self.tallies.values():
+                tally.clear()
+            self.probes = 0
+            self.position = Position()
+            self.source_notes = []
+            self.failure = self.recount = self.tally_notes = None
+
     def tally(self, layer: str) -> Tally:
         """The counts of one layer.
 

@@ -113,6 +113,13 @@ class DeviceStore:
         with self._turn, _on_one_stream(self.device):
             self._counters.count_at(columns)
 
+    def clear(self) -> None:
+        """Forget what was counted, here and on the host, and keep all that was made for it."""
+        self.read().clear()
+        with self._turn, _on_one_stream(self.device):
+            for tensor in (self._counters.sums, self._counters.abs_max, self._counters.highest):
+                tensor.zero_()
+
     def read(self) -> HostStore:
         """The store on the host, to which everything is moved."""
         self.read_counts()

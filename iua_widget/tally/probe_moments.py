@@ -1,10 +1,10 @@
-"""Exact sums over the probes of one layer: of inactive units, and of their squares."""
+"""Exact sums over probes: of inactive units, and of their squares."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from iua_widget.engines.engine import LIMB_BITS, LIMB_MASK
+from iua_widget.engines.engine import LIMB_BITS, LIMB_MASK, ProbeSums
 
 
 class ProbeMoments:
@@ -14,12 +14,13 @@ class ProbeMoments:
 
     Parameters
     ----------
-    columns : int
+    *shape : int
+        The columns, last; before them the layers, where there are several.
 
     Attributes
     ----------
-    inactive_sum : numpy.ndarray of int64, shape (columns,)
-    square_low, square_high : numpy.ndarray of int64, shape (columns,)
+    inactive_sum : numpy.ndarray of int64, shape (..., columns)
+    square_low, square_high : numpy.ndarray of int64, shape (..., columns)
         The sum of squares is ``square_high * 2 ** 40 + square_low``: 10 million units on 10^10
         probes take 84 bits.
 
@@ -32,12 +33,12 @@ class ProbeMoments:
     (array([4, 6]), array([10, 18]))
     """
 
-    def __init__(self, columns: int) -> None:
-        self.inactive_sum = np.zeros(columns, np.int64)
-        self.square_low, self.square_high = np.zeros((2, columns), np.int64)
+    def __init__(self, *shape: int) -> None:
+        self.inactive_sum = np.zeros(shape, np.int64)
+        self.square_low, self.square_high = np.zeros((2, *shape), np.int64)
 
     def add(self, inactive: np.ndarray) -> None:
-        """Add a batch's inactive units: int64, shape (probes, columns), ascending along these."""
+        """Add a batch of one layer: int64, shape (probes, columns), ascending along these."""
         self.inactive_sum += inactive.sum(axis=0)
         # A square is below 2^62 (fewer than 2^31 units), so as many as fit are summed at a time.
         largest = int(inactive[:, -1].max(initial=1)) ** 2  # columns ascend
@@ -46,6 +47,25 @@ class ProbeMoments:
             part = inactive[start : start + step]
             self.square_low += np.einsum("pk,pk->k", part, part)
             self.carry()
+
+    def add_sums(self, sums: ProbeSums) -> None:
+        """Add a batch of all layers."""
+        self.inactive_sum += sums.inactive_sum
+        self.square_low += sums.square_sum
+        self.carry()
+
+    def take_in(self, layer: int, moments: ProbeMoments) -> None:
+        """Add those of one layer, which then refer to their part of these."""
+        for name in ("inactive_sum", "square_low", "square_high"):
+            part = getattr(self, name)[layer]
+            part += getattr(moments, name)
+            setattr(moments, name, part)
+
+    def clear(self) -> None:
+        """Forget what was added."""
+        self.inactive_sum[:] = 0
+        self.square_low[:] = 0
+        self.square_high[:] = 0
 
     def carry(self) -> None:
         """Move what is more than 40 bits of the lower sums to the upper ones."""

@@ -110,6 +110,9 @@ class CountStore(Protocol):
     def thin(self, columns: Sequence[int]) -> None:
         """Count units at these columns only from now on, some of those until now."""
 
+    def clear(self) -> None:
+        """Forget what was counted, and keep all that was made for it."""
+
     def read(self) -> HostStore:
         """Everything, on the host. As all of the following it waits for the device."""
         ...
@@ -201,6 +204,14 @@ class HostStore:
     def thin(self, columns: Sequence[int]) -> None:
         """Count units at these columns only from now on, some of those until now."""
         self.counts.thin(columns)
+
+    def clear(self) -> None:
+        """Forget what was counted, and keep the arrays."""
+        self.probes = 0
+        self.counts.clear()
+        self.magnitudes.clear()
+        self.moments.clear()
+        self.inactive = None if self.inactive is None else []
 
     def read(self) -> HostStore:
         """Itself, once nothing waits to be counted."""

@@ -137,11 +137,14 @@ class Tally:
         self.store: CountStore = HostStore(self.units, len(stops) + 1, self.engine, column)
         self.response_shape: tuple[int | None, ...] | None = None
         self.dtypes: set[str] = set()
+        self.to_come = 0
+        self.most_waiting = 0
+        self._count_nothing()
+
+    def _count_nothing(self) -> None:
         self.entries = self.masked = 0
         self.mask_missed = self.merged_calls = self.many_passes = False
         self.load: ExpertLoad | None = None
-        self.to_come = 0
-        self.most_waiting = 0
 
     @property
     def probes(self) -> int:
@@ -185,6 +188,11 @@ class Tally:
         """Channels of a layer whose units are the entries of several channels; otherwise None."""
         axis = self.channel_axis
         return None if axis is None else self.unit_shape[axis]
+
+    def clear(self) -> None:
+        """Forget what was counted, and keep all that was made for it."""
+        self.store.clear()
+        self._count_nothing()
 
     def thin(self, columns: Sequence[int]) -> None:
         """Count units at these columns only, some of those until now, with the last of them.

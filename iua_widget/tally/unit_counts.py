@@ -150,6 +150,17 @@ class UnitCounts:
         in_parallel(widen, len(wide), wide.size, UNIT_ALIGNMENT)
         self._counts = wide
 
+    def clear(self) -> None:
+        """Forget what was counted, and keep the array."""
+        self._waiting = []
+        if self._counts is not None:
+            self._counts[:] = 0
+
+    def move_to(self, counts: np.ndarray) -> None:
+        """Have another array, as wide at least, hold the counts from now on."""
+        counts[:] = self.counts
+        self._counts = counts
+
     def thin(self, columns: Sequence[int]) -> None:
         """Count these columns only, some of those until now, the last of them among them."""
         if self._counts is not None:

@@ -73,6 +73,18 @@ class UnitMagnitudes:
             self._others = buffers.empty(self._shape, np.float64)
         return RunningSums(self._written, self._others)
 
+    def clear(self) -> None:
+        """Forget what was counted, and keep the arrays."""
+        if self._written is not None:
+            self._written[:] = 0
+        self.highest_bin[:] = 0
+        self.nan_count = self.infinite_count = self.first_non_finite = None
+
+    def move_to(self, sums: np.ndarray, highest_bin: np.ndarray) -> None:
+        """Have other arrays hold the sums and the highest bins from now on."""
+        sums[:], highest_bin[:] = self.sums, self.highest_bin
+        self._written, self._others, self.highest_bin = sums, None, highest_bin
+
     def release_buffers(self) -> None:
         """Free what is kept for the next batch only."""
         self._others = None

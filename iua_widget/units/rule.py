@@ -62,6 +62,16 @@ class Origin:
     settled: UnitPlan | None = None
     load: ExpertLoad | None = None
 
+    @property
+    def tells_only_units(self) -> bool:
+        """Whether nothing has to be left out of the response, nor noted beside its units."""
+        return (
+            self.mask is None
+            and self.load is None
+            and not self.merged_calls
+            and not self.many_passes
+        )
+
 
 UNKNOWN: Final = Origin()
 

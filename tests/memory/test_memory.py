@@ -270,7 +270,9 @@ one = np.maximum(np.random.default_rng(0).normal(size=(probes, units)), 0).astyp
 engine = choose_engine("cpu")  # its libraries and compiled loops are not the run's
 few = np.zeros((200, 4000), dtype)
 for widths in ([4], [4000, 4]):
-    IUA.introspect({str(width): few[:, :width] for width in widths}, engine="cpu", batch_size=200)
+    for size in (200, 40):  # the second in some batches, after which layers are counted together
+        layers_of = {str(width): few[:, :width] for width in widths}
+        IUA.introspect(layers_of, engine="cpu", batch_size=size)
 start = psutil.Process().memory_info().rss
 
 def peak():

@@ -15,9 +15,15 @@ from typing import Final, Literal
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.engines.cpu import avx512, avx512_kernels, buffers, kernels
+from iua_widget.engines.cpu import avx512, avx512_kernels, buffers, kernels, probe_kernel
 from iua_widget.engines.device_batch import DeviceBatch
-from iua_widget.engines.engine import BatchCounts, LayerBins, LayerResponses, RunningSums
+from iua_widget.engines.engine import (
+    BatchCounts,
+    LayerBins,
+    LayerResponses,
+    ProbeSums,
+    RunningSums,
+)
 from iua_widget.engines.layer_by_layer import LayerByLayer
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel, in_turns
@@ -280,6 +286,23 @@ class CPUEngine(LayerByLayer):
         for alike in together.values():
             _count_in_vectors(alike)
         super().accumulate_all(others)
+
+    def sum_probes(self, bins: np.ndarray, ends: np.ndarray, columns: int, kept: int) -> ProbeSums:
+        """Sum inactive units over the probes of several layers; see `Engine.sum_probes`."""
+        layers = len(ends) - 1
+        sums = ProbeSums(
+            np.zeros((layers, columns), np.int64),
+            np.zeros((layers, columns), np.int64),
+            np.empty((layers, len(bins)), np.int64),
+        )
+        of_all = sums.inactive_sum, sums.square_sum, sums.inactive
+        in_parallel(
+            functools.partial(probe_kernel.sum_probes, bins, ends, kept, *of_all),
+            layers,
+            bins.size,
+            1,
+        )
+        return sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from iua_widget.common.arithmetic import as_ieee
 from iua_widget.engines.device.choice import kernels_for
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device_batch import DeviceBatch
-from iua_widget.engines.engine import BatchCounts, RunningSums
+from iua_widget.engines.engine import BatchCounts, ProbeSums, RunningSums
 from iua_widget.engines.layer_by_layer import LayerByLayer
 from iua_widget.engines.reference import ReferenceEngine
 
@@ -74,6 +74,10 @@ class DeviceEngine(LayerByLayer):
     def accumulate(self, batches: Sequence[np.ndarray], counts: np.ndarray) -> None:
         """Add batches classified on the host to `counts`; see `Engine.accumulate`."""
         self._reference.accumulate(batches, counts)
+
+    def sum_probes(self, bins: np.ndarray, ends: np.ndarray, columns: int, kept: int) -> ProbeSums:
+        """Sum what was classified on the host; see `Engine.sum_probes`."""
+        return self._reference.sum_probes(bins, ends, columns, kept)
 
     def _edges_of(self, thresholds: np.ndarray, tensor: torch.Tensor) -> DeviceEdges:
         key = thresholds.tobytes(), tensor.dtype, tensor.device

@@ -1,0 +1,72 @@
+"""`Counter`: counts one model again and again, without beginning anew each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from iua_widget.options import DEFAULT_SOURCE_OPTIONS, CountOptions, SourceOptions
+from iua_widget.run.loop import count
+from iua_widget.run.open import open_again
+from iua_widget.run.progress import drive
+from iua_widget.run.run import Run
+from iua_widget.run.steady import SteadyState
+
+
+class Counter:
+    """Counts one model again and again, such as every hundred steps of its training.
+
+    What takes time at the beginning of a run is done once: choosing layers, the model's shadow,
+    planning memory, learning what comes. Each time the tallies are cleared, not made anew.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    loader : iterable
+        Iterated over each time.
+    count_options : CountOptions
+    source_options : SourceOptions, optional
+
+    Raises
+    ------
+    IUAError
+        As for `IUA.introspect`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from iua_widget.tolerances import Tolerances
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+    >>> counter = Counter(model, [torch.zeros(5, 4)], CountOptions(Tolerances()))
+    >>> [counter.count().probes for _ in range(3)]
+    [5, 5, 5]
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loader: Any,
+        count_options: CountOptions,
+        source_options: SourceOptions = DEFAULT_SOURCE_OPTIONS,
+    ) -> None:
+        self._source = open_again(model, loader, source_options)
+        self._run = Run(count_options)
+        self._steady = SteadyState()
+
+    def count(self) -> Run:
+        """Count all batches of the loader, with the model as it is now.
+
+        Returns
+        -------
+        Run
+            The same each time, until when it can be read: copy what is to last.
+
+        Raises
+        ------
+        IUAError
+            As for `IUA.introspect`.
+        """
+        run, source = self._run, self._source
+        run.clear()
+        self._steady.begin_anew()
+        drive(count(run, source, steady=self._steady), source, progress=False)
+        return run

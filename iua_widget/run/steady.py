@@ -1,0 +1,280 @@
+"""The steady state of counting: layers that come as they came before are counted together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from iua_widget.memory.budget import LayerBatch, MemoryBudget
+from iua_widget.memory.plan import batch_bytes
+from iua_widget.run.slots import Form, Slot
+from iua_widget.tally.store import HostStore
+from iua_widget.tally.tally import Tally
+from iua_widget.tally.together import LayersTogether
+
+if TYPE_CHECKING:
+    import torch
+
+_MOST_TOGETHER: Final = 2**24
+"""Responses of a batch of a group at the most."""
+
+
+class SteadyState:
+    """The layers of a run whose responses come as before, in groups that are counted together.
+
+    To see to each layer by itself takes longer than to count it, where it is small. One whose
+    response comes otherwise, or does not come, is counted by itself until groups are formed anew.
+
+    Attributes
+    ----------
+    slots : dict of str to Slot
+        Those that take responses.
+    """
+
+    def __init__(self) -> None:
+        self._groups: list[SteadyLayers] = []
+        self.slots: dict[str, Slot] = {}
+        self._counted = 0
+        self._form_at = 2
+        self._fitted: tuple[int, int | None] = 0, None
+
+    @property
+    def nbytes(self) -> int:
+        """What a batch of all groups takes until it is counted, at the most."""
+        return sum(group.nbytes for group in self._groups)
+
+    @property
+    def taken(self) -> int:
+        """Of how many layers a response was taken in the batch at hand."""
+        return sum(group.taken for group in self._groups)
+
+    def has(self, layer: str) -> bool:
+        """Whether a response of a layer was taken in the batch at hand."""
+        slot = self.slots.get(layer)
+        return slot is not None and slot.taken
+
+    def give_back(self, layer: str) -> np.ndarray | None:
+        """Take no more of a layer; a copy of what was taken in the batch at hand."""
+        slot = self.slots.pop(layer, None)
+        return None if slot is None else slot.give_back()
+
+    def begin_batch(self) -> None:
+        """Forget what was taken of the batch at hand."""
+        for group in self._groups:
+            group.begin_batch()
+
+    def classify(self) -> None:
+        """Classify what was taken, and count nothing yet."""
+        for group in self._groups:
+            group.classify()
+
+    def part_from_others(self) -> None:
+        """Have layers of which nothing was taken be counted by themselves."""
+        for group in self._groups:
+            for layer in group.untaken:
+                self._leave(group, layer)
+
+    def fits_as_before(self, total: int | None) -> bool:
+        """Whether the memory that is needed cannot have changed since it was planned.
+
+        It is what all that is kept of a layer takes once its probes have doubled.
+        """
+        until, total_then = self._fitted
+        return bool(self._groups) and self._counted < until and total == total_then
+
+    def layer_batches(self) -> dict[str, LayerBatch]:
+        """What was taken of each layer, for the budget."""
+        batches: dict[str, LayerBatch] = {}
+        for group in self._groups:
+            batches |= group.layer_batches()
+        return batches
+
+    def fitted(self, total: int | None) -> dict[str, np.ndarray]:
+        """Take note that memory was planned, and that stops were given up for it.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Responses that were taken of layers that now are to be counted by themselves.
+        """
+        given_back = {}
+        for group in self._groups:
+            for layer in group.thinned:
+                response = self.give_back(layer)
+                self._leave(group, layer)
+                if response is not None:
+                    given_back[layer] = response
+        batches = min((group.batches_to_double for group in self._groups), default=0)
+        self._fitted = self._counted + batches, total
+        return given_back
+
+    def reserve(self) -> None:
+        """Make room for what was taken, so that `count` needs no more memory."""
+        for group in self._groups:
+            group.reserve()
+
+    def count(self, number: int) -> None:
+        """Count what was taken, as the batch of this number."""
+        for group in self._groups:
+            group.count(number)
+        self._counted += 1
+
+    def form(self, layers: Mapping[str, tuple[Tally, Form]], budget: MemoryBudget) -> None:
+        """Form groups of layers that were counted by themselves, where there is memory for it.
+
+        It is done less and less often, since it takes as long as to count some batches.
+        """
+        if self._counted < self._form_at:
+            return
+        self._form_at *= 2
+        groups: defaultdict[Any, dict[str, tuple[Tally, Form]]] = defaultdict(dict)
+        responses: defaultdict[Any, int] = defaultdict(int)
+        for layer, (tally, form) in layers.items():
+            probes = form.probes(form.shape)
+            kind = form.dtype, probes
+            responses[kind] += probes * tally.units
+            can = isinstance(tally.store, HostStore) and not tally.thinned
+            if can and responses[kind] <= _MOST_TOGETHER:
+                groups[kind][layer] = tally, form
+        for group in groups.values():
+            if budget.has_room(sum(_formation_bytes(*layer) for layer in group.values())):
+                formed = SteadyLayers(group)
+                self._groups.append(formed)
+                self.slots |= formed.slots
+                self._fitted = 0, None
+
+    def begin_anew(self) -> None:
+        """Keep the groups for another run, whose tallies were cleared."""
+        for group in self._groups:
+            group.begin_anew()
+        # So many batches as large were counted with what was planned.
+        self._fitted = self._counted if self._fitted[0] else 0, self._fitted[1]
+        self._counted = 0
+
+    def dissolve(self) -> None:
+        """Have all layers be counted by themselves."""
+        for group in self._groups:
+            for layer in list(group.slots):
+                self._leave(group, layer)
+
+    def _leave(self, group: SteadyLayers, layer: str) -> None:
+        self.slots.pop(layer, None)
+        group.leave(layer)
+        self._groups = [one for one in self._groups if one.slots]
+        self._fitted = 0, None
+
+
+class SteadyLayers:
+    """Layers of a run that are counted together.
+
+    Parameters
+    ----------
+    layers : mapping of str to (Tally, Form)
+        Of responses of one dtype, with as many probes a batch.
+
+    Attributes
+    ----------
+    slots : dict of str to Slot
+    batch, probes, taken : int
+        See `iua_widget.run.slots.Group`.
+    """
+
+    def __init__(self, layers: Mapping[str, tuple[Tally, Form]]) -> None:
+        self._tallies = {layer: tally for layer, (tally, _) in layers.items()}
+        form = next(form for _, form in layers.values())
+        self._most = form.probes(form.shape)
+        self._together = LayersTogether(list(self._tallies.values()), form.array_dtype, self._most)
+        self._numbers = {layer: number for number, layer in enumerate(layers)}
+        responses: Any = self._together.responses
+        self._itemsize = int(responses.itemsize)
+        rows = responses if form.is_of_arrays else _as_tensor(responses)
+        self.batch = self.probes = self.taken = 0
+        self.slots = {
+            layer: Slot(self, rows[:, self._together.units_of(self._numbers[layer])], form)
+            for layer, (_, form) in layers.items()
+        }
+
+    @property
+    def nbytes(self) -> int:
+        """What a batch takes until it is counted, at the most."""
+        return sum(self._bytes(tally, self._most) for tally in self._tallies.values())
+
+    @property
+    def untaken(self) -> list[str]:
+        """Layers of which nothing was taken in the batch at hand."""
+        if self.taken == len(self.slots):
+            return []
+        return [layer for layer, slot in self.slots.items() if not slot.taken]
+
+    @property
+    def thinned(self) -> list[str]:
+        """Layers whose units are no longer counted at all stops."""
+        return [layer for layer, tally in self._tallies.items() if tally.thinned]
+
+    @property
+    def batches_to_double(self) -> int:
+        """How many batches as large can be counted before the probes of a layer have doubled."""
+        counted = (tally.probes for tally in self._tallies.values())
+        left = min(((1 << most.bit_length()) - 1 - most for most in counted), default=0)
+        return left // self._most
+
+    def begin_batch(self) -> None:
+        """Forget what was taken of the batch at hand."""
+        self.batch += 1
+        self.probes = self.taken = 0
+
+    def begin_anew(self) -> None:
+        """Begin with nothing, once the tallies were cleared."""
+        self.begin_batch()
+        self._together.forget_non_finite()
+
+    def classify(self) -> None:
+        """Classify what was taken, and count nothing yet."""
+        if self.taken:
+            self._together.classify(self.probes)
+
+    def layer_batches(self) -> dict[str, LayerBatch]:
+        """What was taken of each layer, for the budget."""
+        return {
+            layer: LayerBatch(tally, self.probes, self._bytes(tally, self.probes))
+            for layer, tally in self._tallies.items()
+        }
+
+    def reserve(self) -> None:
+        """Make room for the batch, so that `count` needs no more memory."""
+        if self.taken:
+            self._together.reserve(self.probes)
+
+    def count(self, number: int) -> None:
+        """Count the batch that was classified, as that of this number."""
+        if not self.taken:
+            return
+        self._together.count(number)
+        for layer, slot in self.slots.items():
+            if slot.is_new_shape:
+                self._tallies[layer].note_dtype_and_shape(*slot.noted())
+
+    def leave(self, layer: str) -> None:
+        """Have a layer be counted by itself from now on, of which nothing was taken."""
+        del self.slots[layer], self._tallies[layer]
+        self._together.leave(self._numbers[layer])
+
+    def _bytes(self, tally: Tally, probes: int) -> int:
+        classified = batch_bytes(probes, tally.units, len(tally.stops))
+        return classified + probes * tally.units * self._itemsize
+
+
+def _formation_bytes(tally: Tally, form: Form) -> int:
+    """What a layer takes more when it is counted together with others, once it has been moved."""
+    return tally.nbytes + form.probes(form.shape) * tally.units * form.array_dtype.itemsize
+
+
+def _as_tensor(array: np.ndarray) -> torch.Tensor:
+    """A tensor over an array's memory, to be written to in any mode."""
+    import torch
+
+    with torch.inference_mode(mode=False):
+        return torch.from_numpy(array)
