@@ -72,6 +72,7 @@ class TorchSource:
         self._options = options
         self._watched = WatchedModel(self._names, options)
         self._again = again
+        self._streamed = False
         self._loader = as_loader(loader, options.batch_size)
         self._total = known_total(self._loader)
         self._randomness = OwnRandomness()
@@ -102,23 +103,19 @@ class TorchSource:
     ) -> Generator[int]:
         """Feed the model once; see `Source.batches`."""
         position = position or Position()
-        if self._again:
-            self._watched.begin_anew()
-        else:
-            self._watched = WatchedModel(self._names, self._options, position.merged)
-        watched = self._watched
+        watched = self._begin(position)
         randomness = OwnRandomness()
         most = self._options.max_probes
         left = None if most is None else most - position.probes
         counted, number = position.probes, position.batches
         first = True
         generators = [(one, one.get_state()) for one in _generators(self._loader)]
-        with randomness.window(always=True):
-            stream = position.onward(_iterate(self._loader))
+        stream: Generator[Any] | None = None
         try:
             while left is None or left > 0:
                 with randomness.batch():
                     with randomness.window(always=True):
+                        stream = stream or position.onward(_iterate(self._loader))
                         batch = _next(stream, number)
                     if batch is _END:
                         break
@@ -142,7 +139,17 @@ class TorchSource:
                 watched.end()
             for generator, state in generators:
                 generator.set_state(state)
-            stream.close()
+            if stream is not None:
+                stream.close()
+
+    def _begin(self, position: Position) -> WatchedModel:
+        """What watches this run."""
+        if self._again:
+            self._watched.begin_anew()
+        elif self._streamed or position.merged is not None:
+            self._watched = WatchedModel(self._names, self._options, position.merged)
+        self._streamed = True
+        return self._watched
 
     def one_batch(self, batch: Any, record: Record, restart: Callable[[], None]) -> int:
         """Feed a single batch, without a loader, and return its probes.

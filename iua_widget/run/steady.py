@@ -37,7 +37,7 @@ class SteadyState:
     def __init__(self) -> None:
         self._groups: list[SteadyLayers] = []
         self.slots: dict[str, Slot] = {}
-        self._counted = 0
+        self._counted = self._batches = 0
         self._form_at = 2
         self._fitted: tuple[int, int | None] = 0, None
 
@@ -127,7 +127,8 @@ class SteadyState:
 
         It is done less and less often, since it takes as long as to count some batches.
         """
-        if self._counted < self._form_at:
+        self._batches += 1
+        if self._batches < self._form_at:
             return
         self._form_at *= 2
         groups: defaultdict[Any, dict[str, tuple[Tally, Form]]] = defaultdict(dict)

@@ -13,6 +13,7 @@ from table import line, surroundings, write_table
 BENCHMARKS = (
     "against_dnikit",
     "forward_pass",
+    "steady_state",
     "plain_sum",
     "peak_memory",
     "import_time",
