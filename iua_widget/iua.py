@@ -364,7 +364,8 @@ class IUA:
             Columns: ``layer``; ``units``; ``stops``, at how many counts of units are held; ``of``,
             how many there are; ``counter width`` in bits, when all probes to come are counted, as
             far as their number is known; ``bytes`` of the tally then; ``batch bytes``, what
-            batches take until they are counted. Empty before the first batch.
+            batches take until they are counted, copies of their responses included where small
+            layers are counted together. Empty before the first batch.
 
         Examples
         --------
