@@ -71,7 +71,7 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         pytest.importorskip("triton")
         if torch.cuda.is_available():
             pytest.skip("on a GPU the kernels run as they are: see test_cuda")
-        from iua_widget.engines.device.triton_launch import TritonKernels
+        from iua_widget.engines.device.by_triton import TritonKernels
 
         by_triton = TritonKernels()
         for module in (engine, device_tally):
@@ -304,13 +304,13 @@ def test_counters_are_moved_before_they_could_wrap(monkeypatch: pytest.MonkeyPat
     on_device = held.store
     assert isinstance(on_device, DeviceStore)
     with torch.inference_mode():
-        on_device._counters.counts.fill_(2**31 - 1 - 3)  # one more batch fits, and no other
+        on_device.counters.counts.fill_(2**31 - 1 - 3)  # one more batch fits, and no other
     on_device._counted = 2**31 - 1 - 3
     on_device._host.probes = 2**31 - 1 - 3
     monkeypatch.setattr(DeviceStore, "read_counts", noted)
     held.add(batch)
     assert not moved
-    assert on_device._counters.counts.max() == 2**31 - 1
+    assert on_device.counters.counts.max() == 2**31 - 1
     held.add(batch)
     assert moved == [2**31 - 1]
     assert held.store.read_counts().up_to(0).tolist() == [2**31 - 1 + 3, 2**31 - 1 - 3]
@@ -335,9 +335,9 @@ def test_squares_are_carried_and_what_is_kept_is_moved_in_time(
         assert isinstance(on_device, DeviceStore)
         assert on_device._kept < 30 + 40
         with torch.inference_mode():
-            torch_kernels._add_squares(large, on_device._counters)
+            torch_kernels._add_squares(large, on_device.counters)
         expected.store.read_moments().add(large.numpy())
-        assert int(on_device._counters.moments[1].max()) < 8 * 2**40
+        assert int(on_device.counters.moments[1].max()) < 8 * 2**40
     assert_same_tally(held, expected)
 
 
@@ -406,7 +406,7 @@ def test_a_budget_thins_what_is_counted_on_a_device(memory: str) -> None:
         )
     on_device = iua._run.tally("a").store
     assert isinstance(on_device, DeviceStore)
-    assert on_device._counters.counts.shape == (len(iua._run.tally("a").columns) + 1, 100)
+    assert on_device.counters.counts.shape == (len(iua._run.tally("a").columns) + 1, 100)
 
 
 @pytest.mark.usefixtures("kernels")

@@ -50,7 +50,7 @@ OPTIONS = {"width": 16, "num_warps": 4}
 def launched(compiled: Any, noted: list[Any], times: int = 3) -> PreparedLaunch:
     launch = PreparedLaunch(Launch(Kernel(compiled, noted), (2, 1), (BINS, 3), OPTIONS))
     for time in range(times):
-        launch(VALUES, addresses=(100 + time,), stream=7)
+        launch(100 + time, stream=7, tensors=lambda: (VALUES,))
     return launch
 
 

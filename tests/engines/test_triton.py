@@ -35,7 +35,7 @@ from iua_widget.tolerances import Stops, default_stops
 
 pytest.importorskip("triton")
 
-from iua_widget.engines.device.triton_launch import TritonKernels
+from iua_widget.engines.device.by_triton import TritonKernels
 
 pytestmark = [
     pytest.mark.slow,
@@ -125,7 +125,7 @@ def test_any_number_of_stops(stops: int) -> None:
 
 def test_a_bin_is_never_counted_for_another_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several programs for the probes, the units and the units of a probe."""
-    for name, value in {"_ROWS": 4, "_WIDTH": 16, "_NARROW": 16, "_FEW_UNITS": 0}.items():
+    for name, value in {"ROWS": 4, "WIDTH": 16, "_NARROW": 16, "_FEW_UNITS": 0}.items():
         monkeypatch.setattr(triton_launch, name, value)
     values = np.maximum(np.random.default_rng(0).normal(size=(9, 1100)), 0).astype(np.float32)
     values[3, 7] = np.nan
@@ -199,7 +199,7 @@ def test_every_kernel_compiles_for_a_gpu(compiled: list[dict[str, Any]]) -> None
     found = {(one["kernel"], one["capability"]) for one in compiled}
     names = {
         "classify_rows", "classify_positions", "fold_chunks", "sum_probes", "count_inactive",
-        "add_batch",
+        "add_batch", "count_batches", "add_batches",
     }  # fmt: skip
     assert found == {(name, capability) for name in names for capability in (75, 90)}
 
@@ -311,5 +311,5 @@ def test_a_device_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_there_is_no_triton_pytorch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "iua_widget.engines.device.triton_launch", None)
+    monkeypatch.setitem(sys.modules, "iua_widget.engines.device.by_triton", None)
     assert choice._by_triton(HERE) is None

@@ -20,13 +20,22 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from iua_widget.engines.device import triton_adding, triton_kernels, triton_launch
+from iua_widget.engines.device import (
+    triton_adding,
+    triton_kernels,
+    triton_together,
+)
+from iua_widget.engines.device.blocks import Blocks
+from iua_widget.engines.device.by_triton import TritonKernels
 from iua_widget.engines.device.counters import DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
+from iua_widget.engines.device.grouped import GroupedLayer
+from iua_widget.engines.device.together import BatchesTogether
 
 KERNELS = {
     triton_kernels: ("classify_rows", "classify_positions", "fold_chunks", "sum_probes"),
     triton_adding: ("count_inactive", "add_batch"),
+    triton_together: ("count_batches", "add_batches"),
 }
 NAMES = {
     torch.uint8: "u8",
@@ -58,7 +67,7 @@ def launches() -> list[tuple[Any, dict[str, Any]]]:
     for module, names in KERNELS.items():
         for name in names:
             setattr(module, name, Noted(getattr(module, name), noted))
-    count = triton_launch.TritonKernels()
+    count = TritonKernels()
     for dtype in (torch.float16, torch.float32, torch.float64):
         for shape in ((16, 1, 4096), (1030, 1, 3000), (16, 49, 64), (3, 3000, 65), (1, 2, 1)):
             plain = torch.zeros(shape, dtype=dtype)
@@ -69,8 +78,30 @@ def launches() -> list[tuple[Any, dict[str, Any]]]:
                 for held in (range(edges.columns), [3, edges.columns - 1]):
                     counters.count_at(held)
                     count.add(count.classify(values, edges), counters)
+    for shapes in (((16, 1, 4096), (4096, 1, 64)), ((16, 49, 64), (3, 3000, 65))):
+        add_together([torch.zeros(shape, dtype=torch.bfloat16) for shape in shapes])
     assert {kernel.fn.__name__ for kernel, _ in noted} == set(chain(*KERNELS.values()))
     return noted
+
+
+def add_together(responses: list[torch.Tensor]) -> None:
+    """Classify a batch of some layers, in bfloat16, and add it."""
+    edges = DeviceEdges.of(np.geomspace(1e-6, 1, 70, dtype=np.float32), torch.device("cpu"))
+    layers = [
+        GroupedLayer(
+            Blocks.of(values),
+            edges,
+            DeviceCounters.zeros(values.shape[2], edges.columns, values.device),
+            kept_column=3,
+        )
+        for values in responses
+    ]
+    group = BatchesTogether(layers, most_bytes=0)
+    for number, values in enumerate(responses):
+        bits = values.view(torch.int16)
+        group.launches(number)[0](0, stream=None, tensors=lambda given=bits: (given,))
+    group.next()
+    group.add(0)
 
 
 def compiled(kernel: Any, given: dict[str, Any], capability: int) -> str:

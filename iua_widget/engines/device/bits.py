@@ -18,6 +18,17 @@ INTEGERS: Final = {
 """The integers in which the bits of a response fit."""
 
 
+def as_bits(values: torch.Tensor) -> torch.Tensor:
+    """The same memory as integers, of bfloat16 as well.
+
+    Examples
+    --------
+    >>> as_bits(torch.tensor([1.0], dtype=torch.bfloat16))
+    tensor([16256], dtype=torch.int16)
+    """
+    return values.view(torch.int16 if values.dtype is torch.bfloat16 else INTEGERS[values.dtype])
+
+
 def magnitude_mask(dtype: torch.dtype) -> int:
     """All bits but the sign.
 

@@ -42,6 +42,11 @@ class Blocks:
         return cls(values.dtype, *values.shape, *values.stride())
 
     @property
+    def wide(self) -> torch.dtype:
+        """In which they are compared: bfloat16, which NumPy lacks, in float32."""
+        return torch.float32 if self.dtype is torch.bfloat16 else self.dtype
+
+    @property
     def rows(self) -> bool:
         """Whether a unit has one response on a probe."""
         return self.positions == 1

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 
 from iua_widget.common.forks import free_in_child
-from iua_widget.engines.device.check import disagreement
+from iua_widget.engines.device.check import disagreement, disagreement_together
 from iua_widget.engines.device.fallback import (
     KernelsWithFallback,
     warn_of_slower_counting,
@@ -43,7 +43,7 @@ def kernels_for(device: torch.device) -> DeviceKernels:
 
 def _by_triton(device: torch.device) -> DeviceKernels | None:
     try:
-        from iua_widget.engines.device.triton_launch import TritonKernels
+        from iua_widget.engines.device.by_triton import TritonKernels
 
         kernels = TritonKernels()
         problem = disagreement(kernels, _BY_TORCH, device)
@@ -53,7 +53,11 @@ def _by_triton(device: torch.device) -> DeviceKernels | None:
         raise  # not for want of Triton
     except Exception as error:  # noqa: BLE001  (a compiler's, a driver's: it can be any)
         problem = f"{type(error).__name__}: {error}"
-    if problem is None:
-        return KernelsWithFallback(kernels, _BY_TORCH)
-    warn_of_slower_counting(device, problem)
-    return None
+    if problem is not None:
+        warn_of_slower_counting(device, problem)
+        return None
+    chosen = KernelsWithFallback(kernels, _BY_TORCH)
+    problem = disagreement_together(chosen, _BY_TORCH, device)
+    if problem is not None:
+        chosen.count_apart(device, problem)
+    return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,8 +13,11 @@ from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.errors import IUAWarning
 
 if TYPE_CHECKING:
+    from iua_widget.engines.device.blocks import Blocks
     from iua_widget.engines.device.counters import DeviceCounters
     from iua_widget.engines.device.edges import DeviceEdges
+    from iua_widget.engines.device.grouped import GroupedLayer
+    from iua_widget.engines.device.together import BatchesTogether
 
 
 class KernelsWithFallback:
@@ -29,10 +33,12 @@ class KernelsWithFallback:
     Attributes
     ----------
     failed : bool
+    apart : bool
+        Whether layers are not counted together.
     """
 
     def __init__(self, kernels: DeviceKernels, otherwise: DeviceKernels) -> None:
-        self.failed = False
+        self.failed = self.apart = False
         self._kernels = kernels
         self._otherwise = otherwise
 
@@ -61,6 +67,31 @@ class KernelsWithFallback:
             else:
                 return
         self._otherwise.add(batch, counters)
+
+    def groups(self, blocks: Blocks, columns: int) -> bool:
+        """Whether batches of such responses can wait; see `DeviceKernels.groups`."""
+        return not (self.failed or self.apart) and self._kernels.groups(blocks, columns)
+
+    def together(self, layers: Sequence[GroupedLayer], most_bytes: int) -> BatchesTogether | None:
+        """Have batches of several layers wait; see `DeviceKernels.together`."""
+        try:
+            return self._kernels.together(layers, most_bytes)
+        except torch.cuda.OutOfMemoryError:
+            return None  # one by one they take less
+        except Exception as error:  # noqa: BLE001
+            device = layers[0].edges.table.device
+            self.count_apart(device, f"{type(error).__name__}: {error}")
+            return None
+
+    def count_apart(self, device: torch.device, problem: str) -> None:
+        """Count each layer by itself from now on, and say why."""
+        self.apart = True
+        warnings.warn(
+            f"Layers cannot be counted together on {device} ({problem}); each is counted by "
+            "itself there: as exactly, but slower.",
+            IUAWarning,
+            stacklevel=3,
+        )
 
     def _give_up(self, device: torch.device, error: Exception) -> None:
         self.failed = True

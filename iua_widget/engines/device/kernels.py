@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from iua_widget.engines.device_batch import DeviceBatch
@@ -9,8 +10,11 @@ from iua_widget.engines.device_batch import DeviceBatch
 if TYPE_CHECKING:
     import torch
 
+    from iua_widget.engines.device.blocks import Blocks
     from iua_widget.engines.device.counters import DeviceCounters
     from iua_widget.engines.device.edges import DeviceEdges
+    from iua_widget.engines.device.grouped import GroupedLayer
+    from iua_widget.engines.device.together import BatchesTogether
 
 
 class DeviceKernels(Protocol):
@@ -37,4 +41,20 @@ class DeviceKernels(Protocol):
 
     def add(self, batch: DeviceBatch, counters: DeviceCounters) -> None:
         """Add a batch of one probe or more to the counters of its layer, in place."""
+        ...
+
+    def groups(self, blocks: Blocks, columns: int) -> bool:
+        """Whether batches of such responses, in so many columns, can wait: see `together`."""
+        ...
+
+    def together(self, layers: Sequence[GroupedLayer], most_bytes: int) -> BatchesTogether | None:
+        """Have batches of several layers wait, to be added at once; None where that cannot be.
+
+        Parameters
+        ----------
+        layers : sequence of GroupedLayer
+            On one device, and of as many columns, each as `groups` says.
+        most_bytes : int
+            What may wait; one batch may take more.
+        """
         ...

@@ -63,26 +63,31 @@ class PreparedLaunch:
         self._again: Callable[..., object] | None = None
         self._packed: tuple[Any, ...] = ()
 
-    def __call__(self, *changing: Any, addresses: Sequence[int], stream: int | None) -> None:
+    def __call__(
+        self,
+        *changing: int,
+        stream: int | None,
+        tensors: Callable[[], Sequence[Any]] | None = None,
+    ) -> None:
         """Launch it.
 
         Parameters
         ----------
-        *changing
-            The first arguments.
-        addresses : sequence of int
-            The same, tensors by their addresses.
+        *changing : int
+            The first arguments: numbers, and addresses of tensors.
         stream : int or None
             The current stream, None where there are none.
+        tensors : callable, optional
+            What gives the same with the tensors themselves, as an ordinary launch takes them.
         """
         if self._again is not None:
             try:
-                self._again(*addresses, *self._packed, stream=stream)
+                self._again(*changing, *self._packed, stream=stream)
             except Exception:  # noqa: BLE001  (another release; what is wrong is raised below)
                 self._again, self.ordinary = None, True
             else:
                 return
-        compiled = self._launch(*changing)
+        compiled = self._launch(*(changing if tensors is None else tensors()))
         if not self.ordinary:
             self._prepare(compiled, len(changing))
 

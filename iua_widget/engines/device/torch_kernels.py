@@ -98,6 +98,13 @@ class TorchKernels:
         number = torch.where(any_odd, counters.batch, NO_BATCH).to(counters.first_odd.dtype)
         torch.minimum(counters.first_odd, number, out=counters.first_odd)
 
+    def groups(self, *_: object) -> bool:
+        """None can: these take many launches all the same; see `DeviceKernels.groups`."""
+        return False
+
+    def together(self, *_: object) -> None:
+        """Nothing can be had; see `DeviceKernels.together`."""
+
 
 def _add_counts(bins: torch.Tensor, counters: DeviceCounters) -> None:
     one = counters.counts.new_ones(())

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import triton
 import triton.language as tl
 
 from iua_widget.engines.engine import LIMB_BITS, LIMB_MASK
 
-ROWS_AT_ONCE: Final = 8
-
 _LIMB_BITS = tl.constexpr(LIMB_BITS)
 _LIMB_MASK = tl.constexpr(LIMB_MASK)
-_ROWS_AT_ONCE = tl.constexpr(ROWS_AT_ONCE)
+_ROWS_AT_ONCE = tl.constexpr(8)
 
 
 @triton.jit

@@ -1,8 +1,4 @@
-"""Counting on a GPU by fused kernels of Triton, in a few launches a layer.
-
-PyTorch's operations take hundreds, and of most layers' size a GPU is done with each of them before
-the next can be launched.
-"""
+"""The launches of Triton's kernels for one layer: what each is given, and how many programs."""
 
 from __future__ import annotations
 
@@ -15,12 +11,11 @@ import triton
 import triton.language as tl
 
 from iua_widget.engines.device import triton_adding, triton_kernels
-from iua_widget.engines.device.bits import INTEGERS, infinity_bits, magnitude_mask
+from iua_widget.engines.device.bits import infinity_bits, magnitude_mask
 from iua_widget.engines.device.blocks import Blocks
 from iua_widget.engines.device.counters import MOST_SQUARES, DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device.prepared import Launch
-from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import POSITION_LANES, PROBE_LANES
 
@@ -29,6 +24,7 @@ _NUMBERS: Final = {
     torch.float32: (tl.int32, tl.float32),
     torch.float64: (tl.int64, tl.float64),
 }
+BIN_TYPES: Final = {torch.uint8: tl.uint8, torch.int16: tl.int16, torch.int32: tl.int32}
 _MOST_COLUMNS: Final = 1000
 _MOST_CHUNKS: Final = 256
 """Above, a program would hold more than its registers do."""
@@ -49,7 +45,7 @@ _PROGRAMS: Final = 1024
 _FEW_UNITS: Final = 2**15
 """Units, times the chunks of their probes, of which wide programs would be too few."""
 
-_WIDTH, _NARROW = 64, 32
+WIDTH, _NARROW = 64, 32
 """Units of a program that takes rows: of many units, and of few."""
 
 _MAP_WIDTH: Final = 16
@@ -58,82 +54,26 @@ _MAP_WIDTH: Final = 16
 _WARPS: Final = 4
 """Threads of a program, in groups of 32, unless one group does better."""
 
-_ROWS: Final = 64
+ROWS: Final = 64
 """Probes of a program that counts."""
 
-_HISTOGRAM_WIDTH: Final = 1024
+HISTOGRAM_WIDTH: Final = 1024
 """Units of which a program counts a histogram at once."""
 
 
-class TritonKernels:
-    """`DeviceKernels` by Triton; what its kernels cannot take, PyTorch's operations do."""
-
-    def __init__(self) -> None:
-        self._otherwise = TorchKernels()
-
-    def classify(self, values: torch.Tensor, edges: DeviceEdges) -> DeviceBatch:
-        """Sort magnitudes into bins; see `DeviceKernels.classify`."""
-        blocks = Blocks.of(values)
-        if not takes(blocks, edges.columns):
-            return self._otherwise.classify(values, edges)
-        with _current(values):
-            bins = values.new_empty(bins_shape(blocks), dtype=edges.bins)
-            shape = blocks.parts, triton_kernels.SUMS, blocks.units
-            sums = values.new_empty(shape, dtype=torch.float64)
-            classifying(blocks, edges, bins, sums)(values.view(integers_of(blocks.dtype)))
-            bins, sums = _whole_probes(blocks, bins, sums)
-            return DeviceBatch(
-                bins=bins,
-                inactive=_inactive(bins, edges.columns),
-                abs_sum=sums[0],
-                square_sum=sums[1],
-                abs_max=sums[2],
-                nan_count=sums[3],
-                infinite_count=sums[4],
-                entries=blocks.probes * blocks.positions,
-            )
-
-    def reserve(self, probes: int, counters: DeviceCounters) -> None:
-        """Nothing: `add` takes no memory; see `DeviceKernels.reserve`."""
-        if not _adds(probes, counters):
-            self._otherwise.reserve(probes, counters)
-
-    def add(self, batch: DeviceBatch, counters: DeviceCounters) -> None:
-        """Count a batch; see `DeviceKernels.add`."""
-        probes, units = batch.bins.shape
-        if not (units and _adds(probes, counters)):
-            self._otherwise.add(batch, counters)
-            return
-        counters.expect_squares(probes)
-        columns = batch.inactive.shape[1]
-        grid = triton.cdiv(units, _WIDTH) + 1, triton.cdiv(probes, _ROWS)
-        with _current(batch.bins):
-            triton_adding.add_batch[grid](
-                batch.bins,
-                batch.inactive,
-                batch.abs_sum,
-                batch.square_sum,
-                batch.abs_max,
-                batch.nan_count,
-                batch.infinite_count,
-                counters.counts,
-                counters.counts if counters.place is None else counters.place,
-                counters.highest,
-                counters.sums,
-                counters.abs_max,
-                counters.odd,
-                counters.moments,
-                counters.first_odd,
-                counters.batch,
-                probes,
-                units,
-                columns,
-                placed=counters.place is not None,
-                cells=triton.next_power_of_2(columns),
-                rows=_ROWS,
-                width=_WIDTH,
-                enable_fp_fusion=False,
-            )
+def batch_of(blocks: Blocks, bins: torch.Tensor, sums: torch.Tensor, columns: int) -> DeviceBatch:
+    """The batch of a layer that `classifying` has classified, in a few launches more."""
+    bins, sums = _whole_probes(blocks, bins, sums)
+    return DeviceBatch(
+        bins=bins,
+        inactive=_inactive(bins, columns),
+        abs_sum=sums[0],
+        square_sum=sums[1],
+        abs_max=sums[2],
+        nan_count=sums[3],
+        infinite_count=sums[4],
+        entries=blocks.probes * blocks.positions,
+    )
 
 
 def takes(blocks: Blocks, columns: int) -> bool:
@@ -148,11 +88,6 @@ def takes(blocks: Blocks, columns: int) -> bool:
         and blocks.probes * blocks.positions <= _MOST_ENTRIES
         and between <= max(_MOST_BETWEEN, size * blocks.dtype.itemsize)
     )
-
-
-def integers_of(dtype: torch.dtype) -> torch.dtype:
-    """The integers in which the bits of a response come to a kernel."""
-    return torch.int16 if dtype is torch.bfloat16 else INTEGERS[dtype]
 
 
 def bins_shape(blocks: Blocks) -> tuple[int, ...]:
@@ -179,7 +114,7 @@ def classifying(
     chunks, width, warps = blocks.chunks, _MAP_WIDTH, _WARPS
     if blocks.rows:
         many = blocks.units * chunks > _FEW_UNITS
-        width = _WIDTH if many else _NARROW
+        width = WIDTH if many else _NARROW
         warps = 1 if many and chunks == 1 else _WARPS
         kernel, lanes = triton_kernels.classify_rows, PROBE_LANES
         grid = triton.cdiv(blocks.units, width), chunks
@@ -191,14 +126,12 @@ def classifying(
         sizes = blocks.positions, blocks.units, blocks.position_chunks
         strides = (*sizes, blocks.by_probe, blocks.by_position, blocks.by_unit)
     options = {"width": width, "num_warps": warps}
-    constants = _constants(blocks.dtype, edges.levels, lanes)
+    constants = _constants(blocks.wide, edges.levels, lanes, brain=blocks.wide != blocks.dtype)
     return Launch(kernel, grid, (edges.table, bins, sums, *strides), constants | options)
 
 
 @functools.lru_cache(maxsize=64)
-def _constants(dtype: torch.dtype, levels: int, lanes: int) -> dict[str, Any]:
-    brain = dtype is torch.bfloat16
-    wide = torch.float32 if brain else dtype
+def _constants(wide: torch.dtype, levels: int, lanes: int, *, brain: bool) -> dict[str, Any]:
     integer, floating = _NUMBERS[wide]
     return {
         "levels": levels,
@@ -212,34 +145,70 @@ def _constants(dtype: torch.dtype, levels: int, lanes: int) -> dict[str, Any]:
     }
 
 
+def adds(probes: int, counters: DeviceCounters) -> bool:
+    """Whether the kernels can add so many probes."""
+    columns = counters.moments.shape[1]
+    return columns <= _MOST_COLUMNS and probes <= min(MOST_SQUARES, ROWS * _MOST_PROGRAMS)
+
+
+def add(batch: DeviceBatch, counters: DeviceCounters) -> None:
+    """Launch what adds a batch of a layer to its counters."""
+    probes, units = batch.bins.shape
+    counters.expect_squares(probes)
+    columns = batch.inactive.shape[1]
+    grid = triton.cdiv(units, WIDTH) + 1, triton.cdiv(probes, ROWS)
+    with on_device_of(batch.bins):
+        triton_adding.add_batch[grid](
+            batch.bins,
+            batch.inactive,
+            batch.abs_sum,
+            batch.square_sum,
+            batch.abs_max,
+            batch.nan_count,
+            batch.infinite_count,
+            counters.counts,
+            counters.counts if counters.place is None else counters.place,
+            counters.highest,
+            counters.sums,
+            counters.abs_max,
+            counters.odd,
+            counters.moments,
+            counters.first_odd,
+            counters.batch,
+            probes,
+            units,
+            columns,
+            placed=counters.place is not None,
+            cells=triton.next_power_of_2(columns),
+            rows=ROWS,
+            width=WIDTH,
+            enable_fp_fusion=False,
+        )
+
+
 def halvings(entries: int) -> int:
     """How often so many are halved until one is left."""
     return (entries - 1).bit_length()
 
 
-def fold_width(chunks: int) -> int:
+def fold_width(chunks: int, at_once: int = 1024) -> int:
     """Units of a program that folds so many chunks."""
-    return max(_MAP_WIDTH, 1024 >> halvings(chunks))
+    return max(_MAP_WIDTH, at_once >> halvings(chunks))
 
 
 def histogram_steps(probes: int, units: int) -> tuple[int, int]:
     """How many programs count the histogram of a probe, and in how many steps each."""
-    wanted = min(triton.cdiv(units, _HISTOGRAM_WIDTH), max(1, _PROGRAMS // probes))
-    steps = triton.cdiv(units, _HISTOGRAM_WIDTH * wanted)
-    return triton.cdiv(units, _HISTOGRAM_WIDTH * steps), steps
+    wanted = min(triton.cdiv(units, HISTOGRAM_WIDTH), max(1, _PROGRAMS // probes))
+    steps = triton.cdiv(units, HISTOGRAM_WIDTH * wanted)
+    return triton.cdiv(units, HISTOGRAM_WIDTH * steps), steps
 
 
-def _current(tensor: torch.Tensor) -> AbstractContextManager[None]:
+def on_device_of(tensor: torch.Tensor) -> AbstractContextManager[None]:
     """Triton launches on the current device."""
     if not tensor.is_cuda or tensor.device.index == torch.cuda.current_device():
         return nullcontext()
     guard: AbstractContextManager[None] = torch.cuda.device_of(tensor)  # type: ignore[no-untyped-call]
     return guard
-
-
-def _adds(probes: int, counters: DeviceCounters) -> bool:
-    columns = counters.moments.shape[1]
-    return columns <= _MOST_COLUMNS and probes <= min(MOST_SQUARES, _ROWS * _MOST_PROGRAMS)
 
 
 def _whole_probes(
@@ -301,7 +270,7 @@ def _inactive(bins: torch.Tensor, columns: int) -> torch.Tensor:
         steps,
         alone=programs == 1,
         cells=cells_of(columns),
-        width=_HISTOGRAM_WIDTH,
+        width=HISTOGRAM_WIDTH,
         enable_fp_fusion=False,
     )
     return inactive
