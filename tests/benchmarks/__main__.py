@@ -20,6 +20,7 @@ BENCHMARKS = (
     "cold_start",
     "scale",
     "files",
+    "device_host_time",
 )
 ONLY_BY_NAME = ("forward_pass_gpu", "devices")  # what not every machine or time is for
 RESULTS = Path(__file__).with_name("results.md")

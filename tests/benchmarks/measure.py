@@ -40,8 +40,8 @@ class Row:
     must, goal : float or None
         What the median is held to; None where nothing is laid down.
     better : {"lower", "higher"}
-    unit : {"x", "s"}
-        Whether `spread` is ratios or seconds.
+    unit : {"x", "s", "µs"}
+        Whether `spread` is ratios, seconds or microseconds.
     """
 
     what: str
@@ -51,7 +51,7 @@ class Row:
     must: float | None = None
     goal: float | None = None
     better: Literal["lower", "higher"] = "lower"
-    unit: Literal["x", "s"] = "x"
+    unit: Literal["x", "s", "µs"] = "x"
 
     @property
     def reached(self) -> str:

@@ -99,10 +99,10 @@ def _version(package: str) -> str:
 def _limit(limit: float | None, row: Row) -> str:
     if limit is None:
         return ""
-    return f"{limit:g} s" if row.unit == "s" else f"{limit:.3g}×"
+    return f"{limit:.3g}×" if row.unit == "x" else f"{limit:g} {row.unit}"
 
 
 def _value(value: float, row: Row) -> str:
-    if row.unit == "s":
-        return f"{value:.3f} s"
+    if row.unit != "x":
+        return f"{value:.3f} s" if row.unit == "s" else f"{value:.1f} µs"
     return f"{value:.3f}×" if value < 10 else f"{value:.1f}×"
