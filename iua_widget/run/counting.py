@@ -18,6 +18,7 @@ from iua_widget.engines.threads import cores
 from iua_widget.errors import ProducerError
 from iua_widget.memory.budget import LayerBatch
 from iua_widget.memory.plan import batch_bytes
+from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.failure import Failure
 from iua_widget.run.layer_order import by_expert, merged_order
 from iua_widget.run.run import Run
@@ -43,7 +44,7 @@ class _RecordedResponse:
     values: Any
     """What is to be classified; None once it is."""
 
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     masked: int
     zeroed: int
@@ -56,7 +57,7 @@ class _RecordedResponse:
 
     merged_calls: bool
     many_passes: bool
-    form: Form | None
+    form: Form | DeviceForm | None
     counts: BatchCounts | DeviceBatch | None = None
 
     @property
@@ -163,8 +164,34 @@ class Counting:
             return
         before = self._steady.give_back(layer)
         if before is not None:
-            self._record(layer, before, UNKNOWN)
+            self._take_back(layer, before)
         self._record(layer, value, origin)
+
+    def _take_back(self, layer: str, before: np.ndarray | DeviceBatch) -> None:
+        """Have what was taken of a layer in the batch at hand be counted by itself."""
+        if not isinstance(before, DeviceBatch):
+            self._record(layer, before, UNKNOWN)
+            return
+        tally, probes = self._run.tallies[layer], len(before.bins)
+        pending = _RecordedResponse(
+            tally,
+            None,
+            tally.response_shape or (),
+            next(iter(tally.dtypes)),  # of which nothing is new
+            masked=0,
+            zeroed=0,
+            fits_mask=True,
+            probes=probes,
+            nbytes=before.nbytes,
+            work=0,
+            first=True,
+            merged_calls=False,
+            many_passes=False,
+            form=None,
+            counts=before,
+        )
+        self._layers[layer] = [pending]
+        self._nbytes += pending.nbytes
 
     @as_ieee
     def _record(self, layer: str, value: Any, origin: Origin) -> None:
@@ -206,7 +233,7 @@ class Counting:
             first=layer not in self._layers,
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
-            form=Form.of(value, origin, tally, arranged.values),
+            form=(DeviceForm if stays else Form).of(value, origin, tally, arranged.values),
         )
         if layer not in run.tallies and pending.first:
             self._new += run.budget.least(units, max(self._source.total or 0, probes))
@@ -239,7 +266,7 @@ class Counting:
                 coming = steady.layer_batches() | batches
                 run.budget.fit(run.tallies, coming, inputs=inputs, total=total)
                 for layer, response in steady.fitted(total).items():
-                    self._record(layer, response, UNKNOWN)
+                    self._take_back(layer, response)
                     batches = self._layer_batches()
             run.tallies = self._counted(batches)
             run.recount = run.tally_notes = None  # they lack these probes
@@ -350,7 +377,7 @@ class Counting:
             for part, counts in zip(parts, all_counts, strict=True):
                 part.take(counts)
 
-    def _alike(self) -> dict[str, tuple[Tally, Form]]:
+    def _alike(self) -> dict[str, tuple[Tally, Form | DeviceForm]]:
         """The layers of the batch that may come alike again, and could be counted together."""
         return {
             layer: (parts[0].tally, parts[0].form)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from iua_widget.common.tensors import dtype_name, is_tensor
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.tally.tally import Tally
 from iua_widget.units.rule import Origin
 
@@ -104,6 +105,23 @@ class Group(Protocol):
     taken: int
 
 
+class AnySlot(Protocol):
+    """What takes the responses of one layer, as long as they come as before."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether a response was taken in the batch at hand."""
+        ...
+
+    def take(self, value: Any, origin: Origin) -> bool:
+        """Read a response, if it is as before and the first of its batch; or do nothing."""
+        ...
+
+    def give_back(self) -> np.ndarray | DeviceBatch | None:
+        """What was taken in the batch at hand, or classified of it; which then was not."""
+        ...
+
+
 class Slot:
     """Where the responses of one layer go, as long as they come as before.
 
@@ -169,7 +187,7 @@ class Slot:
             return None
         self._batch = -1
         self._group.taken -= 1
-        return np.array(self._into)
+        return np.asarray(self._into).copy()
 
     def noted(self) -> tuple[str, tuple[int, ...]]:
         """The dtype and shape of one input's response, which are not new any more."""

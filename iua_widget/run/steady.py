@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
 from iua_widget.memory.plan import batch_bytes
-from iua_widget.run.slots import Form, Slot
+from iua_widget.run.device_slots import DeviceForm
+from iua_widget.run.slots import AnySlot, Form, Slot
+from iua_widget.run.steady_device import SteadyDeviceLayers
 from iua_widget.tally.store import HostStore
 from iua_widget.tally.tally import Tally
 from iua_widget.tally.together import LayersTogether
@@ -30,13 +33,13 @@ class SteadyState:
 
     Attributes
     ----------
-    slots : dict of str to Slot
+    slots : dict of str to AnySlot
         Those that take responses.
     """
 
     def __init__(self) -> None:
-        self._groups: list[SteadyLayers] = []
-        self.slots: dict[str, Slot] = {}
+        self._groups: list[SteadyLayers | SteadyDeviceLayers] = []
+        self.slots: dict[str, AnySlot] = {}
         self._counted = self._batches = 0
         self._form_at = 2
         self._fitted: tuple[int, int | None] = 0, None
@@ -56,8 +59,11 @@ class SteadyState:
         slot = self.slots.get(layer)
         return slot is not None and slot.taken
 
-    def give_back(self, layer: str) -> np.ndarray | None:
-        """Take no more of a layer; a copy of what was taken in the batch at hand."""
+    def give_back(self, layer: str) -> np.ndarray | DeviceBatch | None:
+        """Take no more of a layer; a copy of what was taken in the batch at hand.
+
+        On a device it has been classified.
+        """
         slot = self.slots.pop(layer, None)
         return None if slot is None else slot.give_back()
 
@@ -92,7 +98,7 @@ class SteadyState:
             batches |= group.layer_batches()
         return batches
 
-    def fitted(self, total: int | None) -> dict[str, np.ndarray]:
+    def fitted(self, total: int | None) -> dict[str, np.ndarray | DeviceBatch]:
         """Take note that memory was planned, and that stops were given up for it.
 
         Returns
@@ -122,7 +128,9 @@ class SteadyState:
             group.count(number)
         self._counted += 1
 
-    def form(self, layers: Mapping[str, tuple[Tally, Form]], budget: MemoryBudget) -> None:
+    def form(
+        self, layers: Mapping[str, tuple[Tally, Form | DeviceForm]], budget: MemoryBudget
+    ) -> None:
         """Form groups of layers that were counted by themselves, where there is memory for it.
 
         It is done less and less often, since it takes as long as to count some batches.
@@ -133,7 +141,11 @@ class SteadyState:
         self._form_at *= 2
         groups: defaultdict[Any, dict[str, tuple[Tally, Form]]] = defaultdict(dict)
         responses: defaultdict[Any, int] = defaultdict(int)
+        on_device: dict[str, tuple[Tally, DeviceForm]] = {}
         for layer, (tally, form) in layers.items():
+            if isinstance(form, DeviceForm):
+                on_device[layer] = tally, form
+                continue
             probes = form.probes(form.shape)
             kind = form.dtype, probes
             responses[kind] += probes * tally.units
@@ -142,10 +154,9 @@ class SteadyState:
                 groups[kind][layer] = tally, form
         for group in groups.values():
             if budget.has_room(sum(_formation_bytes(*layer) for layer in group.values())):
-                formed = SteadyLayers(group)
-                self._groups.append(formed)
-                self.slots |= formed.slots
-                self._fitted = 0, None
+                self._add(SteadyLayers(group))
+        for formed in SteadyDeviceLayers.of(on_device, budget) if on_device else ():
+            self._add(formed)
 
     def begin_anew(self) -> None:
         """Keep the groups for another run, whose tallies were cleared."""
@@ -161,7 +172,12 @@ class SteadyState:
             for layer in list(group.slots):
                 self._leave(group, layer)
 
-    def _leave(self, group: SteadyLayers, layer: str) -> None:
+    def _add(self, group: SteadyLayers | SteadyDeviceLayers) -> None:
+        self._groups.append(group)
+        self.slots |= group.slots
+        self._fitted = 0, None
+
+    def _leave(self, group: SteadyLayers | SteadyDeviceLayers, layer: str) -> None:
         self.slots.pop(layer, None)
         group.leave(layer)
         self._groups = [one for one in self._groups if one.slots]

@@ -169,8 +169,8 @@ class DeviceStore:
     def clear(self) -> None:
         """Forget what was counted, here and on the host, and keep all that was made for it."""
         self.read().clear()
-        with self._turn, _on_one_stream(self.device):
-            for tensor in (self._counters.sums, self._counters.abs_max, self._counters.highest):
+        with in_turn(self.device):
+            for tensor in (self.counters.sums, self.counters.abs_max, self.counters.highest):
                 tensor.zero_()
 
     def read(self) -> HostStore:

@@ -66,7 +66,7 @@ class DeviceLayersTogether:
         tallies : sequence of Tally
             Each with a `DeviceStore`, on one device, and of one grid of stops.
         blocks : sequence of Blocks
-            Of the same, each as `can_be_together` says.
+            Of the same, of which each takes some `slot_bytes`.
         most_bytes : int
             What batches that wait may take; one may take more.
         """
@@ -179,12 +179,12 @@ class DeviceLayersTogether:
         self._batches.counters_changed()
 
 
-def can_be_together(tally: Tally, blocks: Blocks) -> bool:
-    """Whether a layer whose responses come as blocks can be counted together with others."""
+def slot_bytes(tally: Tally, blocks: Blocks) -> int:
+    """What a batch of a layer takes that waits with others; 0 where it is counted by itself."""
     store = tally.store
     if not isinstance(store, DeviceStore) or store.together is not None:
-        return False
-    return kernels_for(store.device).groups(blocks, len(tally.stops) + 1)
+        return 0
+    return kernels_for(store.device).slot_bytes(blocks, len(tally.stops) + 1)
 
 
 def device_store(tally: Tally) -> DeviceStore:

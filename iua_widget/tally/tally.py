@@ -280,7 +280,7 @@ class Tally:
         self.entries += batch.entries
         self.masked += masked
 
-    def note_dtype_and_shape(self, dtype: str, shape: tuple[int, ...]) -> None:
+    def note_dtype_and_shape(self, dtype: str, shape: tuple[int | None, ...]) -> None:
         """Note the dtype and the shape in which a batch's response came."""
         self.dtypes.add(dtype)
         self.response_shape = _common_shape(self.response_shape, shape)

@@ -34,6 +34,7 @@ from iua_widget.options import SourceOptions
 from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
+from iua_widget.tally import device_together
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
@@ -44,7 +45,7 @@ pytestmark = pytest.mark.gpu
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are chosen by themselves, and PyTorch's operations."""
     if request.param == "torch":
-        for module in (engine, device_tally):
+        for module in (engine, device_tally, device_together):
             monkeypatch.setattr(module, "kernels_for", lambda _: TorchKernels())
 
 

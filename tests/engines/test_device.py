@@ -26,6 +26,7 @@ from iua_widget.reading.statistics import inactive_list, mean_inactive
 from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
+from iua_widget.tally import device_together
 from iua_widget.tally.device import DeviceStore
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
@@ -74,7 +75,7 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         from iua_widget.engines.device.by_triton import TritonKernels
 
         by_triton = TritonKernels()
-        for module in (engine, device_tally):
+        for module in (engine, device_tally, device_together):
             monkeypatch.setattr(module, "kernels_for", lambda _: by_triton)
 
 

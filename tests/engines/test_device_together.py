@@ -20,7 +20,7 @@ from iua_widget.engines.device.blocks import Blocks
 from iua_widget.engines.device.by_triton import TritonKernels
 from iua_widget.engines.device.engine import DeviceEngine
 from iua_widget.tally import device, device_together
-from iua_widget.tally.device_together import DeviceLayersTogether, can_be_together, device_store
+from iua_widget.tally.device_together import DeviceLayersTogether, device_store, slot_bytes
 from iua_widget.tally.store import HostStore
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops
@@ -63,7 +63,7 @@ class Both:
 
     def form(self, slots: int) -> DeviceLayersTogether:
         blocks = [Blocks.of(torch.zeros(shape)) for shape in SHAPES]
-        assert all(map(can_be_together, self.held, blocks))
+        assert all(map(slot_bytes, self.held, blocks))
         one = DeviceLayersTogether.of(self.held, blocks, 0)
         assert one is not None
         each = sum(one.bytes_of(place) for place in range(2))

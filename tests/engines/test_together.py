@@ -17,7 +17,7 @@ from iua_widget.engines.device.check import compared
 from iua_widget.engines.device.counters import DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device.grouped import GroupedLayer
-from iua_widget.engines.device.together import BatchesTogether, can_be_grouped
+from iua_widget.engines.device.together import BatchesTogether
 from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.tolerances import Stops, default_stops
 
@@ -51,14 +51,14 @@ class Layers:
             wide = torch.float32 if dtype is torch.bfloat16 else dtype
             edges = DeviceEdges.of(STOPS.thresholds(np.dtype(str(wide)[6:])), HERE)
             blocks = Blocks.of(torch.zeros(shape, dtype=dtype))
-            assert can_be_grouped(blocks, edges.columns)
+            assert together.slot_bytes(blocks, edges.columns)
             here, there = (DeviceCounters.zeros(shape[2], edges.columns, HERE) for _ in range(2))
             for counters in (here, there):
                 counters.count_at(range(number % 2, edges.columns))
             self.expected.append((edges, there))
             layers.append(GroupedLayer(blocks, edges, here, 3))
         self.layers = layers
-        each = sum(together.slot_bytes(one.blocks, one.edges) for one in layers)
+        each = sum(together.slot_bytes(one.blocks, one.edges.columns) for one in layers)
         self.group = BatchesTogether(layers, slots * each)
         assert self.group.slots == min(slots, together._MOST_SLOTS)
 

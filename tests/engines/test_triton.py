@@ -30,6 +30,7 @@ from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.tally import device as device_tally
+from iua_widget.tally import device_together
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, default_stops
 
@@ -52,7 +53,7 @@ DTYPES = [np.float16, np.float32, np.float64]
 @pytest.fixture(autouse=True)
 def by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = TritonKernels()
-    for module in (engine, device_tally):
+    for module in (engine, device_tally, device_together):
         monkeypatch.setattr(module, "kernels_for", lambda _: kernels)
 
 
@@ -258,7 +259,7 @@ def test_kernels_that_fail_later_are_replaced(monkeypatch: pytest.MonkeyPatch) -
 
     for name in ("classify", "add"):
         kernels = KernelsWithFallback(TritonKernels(), TorchKernels())
-        for module in (engine, device_tally):
+        for module in (engine, device_tally, device_together):
             monkeypatch.setattr(module, "kernels_for", lambda _, chosen=kernels: chosen)
         tallies = [Tally(STOPS, (3,), engine=one()) for one in (DeviceEngine, ReferenceEngine)]
 

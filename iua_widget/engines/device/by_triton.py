@@ -16,7 +16,7 @@ from iua_widget.engines.device.blocks import Blocks
 from iua_widget.engines.device.counters import DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device.grouped import GroupedLayer
-from iua_widget.engines.device.together import BatchesTogether, can_be_grouped
+from iua_widget.engines.device.together import BatchesTogether, slot_bytes
 from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.device.triton_kernels import SUMS
 from iua_widget.engines.device_batch import DeviceBatch
@@ -53,9 +53,9 @@ class TritonKernels:
             return
         triton_launch.add(batch, counters)
 
-    def groups(self, blocks: Blocks, columns: int) -> bool:
-        """Whether batches of such responses can wait; see `DeviceKernels.groups`."""
-        return can_be_grouped(blocks, columns)
+    def slot_bytes(self, blocks: Blocks, columns: int) -> int:
+        """What a batch takes that waits; see `DeviceKernels.slot_bytes`."""
+        return slot_bytes(blocks, columns)
 
     def together(self, layers: Sequence[GroupedLayer], most_bytes: int) -> BatchesTogether:
         """Have batches of several layers wait for each other; see `DeviceKernels.together`."""

@@ -44,13 +44,8 @@ class DeviceEdges:
         bits = edges.view(f"i{edges.itemsize}")
         table = np.full((1 << len(bits).bit_length()) - 1, np.iinfo(bits.dtype).max, bits.dtype)
         table[: len(bits)] = bits
-        overflow = len(bits)
-        narrow = torch.int16 if overflow < 2**15 else torch.int32
-        return cls(
-            torch.from_numpy(table).to(device, non_blocking=True),
-            len(bits),
-            torch.uint8 if overflow < 2**8 else narrow,
-        )
+        tensor = torch.from_numpy(table).to(device, non_blocking=True)
+        return cls(tensor, len(bits), bins_dtype(len(bits)))
 
     @property
     def bits(self) -> torch.Tensor:
@@ -61,3 +56,10 @@ class DeviceEdges:
     def levels(self) -> int:
         """How often the table can be halved until a bin is found."""
         return len(self.table).bit_length()
+
+
+def bins_dtype(columns: int) -> torch.dtype:
+    """What bins are given in that are up to the number of columns."""
+    if columns < 2**8:
+        return torch.uint8
+    return torch.int16 if columns < 2**15 else torch.int32

@@ -68,9 +68,9 @@ class KernelsWithFallback:
                 return
         self._otherwise.add(batch, counters)
 
-    def groups(self, blocks: Blocks, columns: int) -> bool:
-        """Whether batches of such responses can wait; see `DeviceKernels.groups`."""
-        return not (self.failed or self.apart) and self._kernels.groups(blocks, columns)
+    def slot_bytes(self, blocks: Blocks, columns: int) -> int:
+        """What a batch takes that waits; see `DeviceKernels.slot_bytes`."""
+        return 0 if self.failed or self.apart else self._kernels.slot_bytes(blocks, columns)
 
     def together(self, layers: Sequence[GroupedLayer], most_bytes: int) -> BatchesTogether | None:
         """Have batches of several layers wait; see `DeviceKernels.together`."""

@@ -43,8 +43,8 @@ class DeviceKernels(Protocol):
         """Add a batch of one probe or more to the counters of its layer, in place."""
         ...
 
-    def groups(self, blocks: Blocks, columns: int) -> bool:
-        """Whether batches of such responses, in so many columns, can wait: see `together`."""
+    def slot_bytes(self, blocks: Blocks, columns: int) -> int:
+        """What a batch of a layer takes that waits (see `together`); 0 where it cannot."""
         ...
 
     def together(self, layers: Sequence[GroupedLayer], most_bytes: int) -> BatchesTogether | None:
@@ -53,7 +53,7 @@ class DeviceKernels(Protocol):
         Parameters
         ----------
         layers : sequence of GroupedLayer
-            On one device, and of as many columns, each as `groups` says.
+            On one device, and of as many columns, of which each takes some `slot_bytes`.
         most_bytes : int
             What may wait; one batch may take more.
         """

@@ -13,7 +13,7 @@ import triton
 
 from iua_widget.engines.device import triton_launch, triton_together
 from iua_widget.engines.device.blocks import Blocks
-from iua_widget.engines.device.edges import DeviceEdges
+from iua_widget.engines.device.edges import bins_dtype
 from iua_widget.engines.device.grouped import GroupedLayer
 from iua_widget.engines.device.prepared import Launch, PreparedLaunch, stream_of
 from iua_widget.engines.device.triton_kernels import SUMS
@@ -51,26 +51,23 @@ class _Waiting:
         return sum(int(one.nbytes) for one in (self.bins, self.parts, self.histogram, *sums))
 
 
-def can_be_grouped(blocks: Blocks, columns: int) -> bool:
-    """Whether such responses are classified in one launch, and added together with others."""
-    return (
+def slot_bytes(blocks: Blocks, columns: int) -> int:
+    """What a batch of a layer takes until it is added; 0 where it cannot wait with others.
+
+    Examples
+    --------
+    >>> slot_bytes(Blocks.of(torch.zeros(4, 1, 10)), columns=3)
+    1488
+    """
+    can = (
         triton_launch.takes(blocks, columns)
         and max(blocks.chunks, blocks.position_chunks) <= _MOST_FOLDED
         and (blocks.rows or blocks.probes <= CHUNK)
     )
-
-
-def slot_bytes(blocks: Blocks, edges: DeviceEdges) -> int:
-    """What a batch of a layer takes on the device until it is added.
-
-    Examples
-    --------
-    >>> edges = DeviceEdges.of(np.float32([0, 1]), torch.device("cpu"))
-    >>> slot_bytes(Blocks.of(torch.zeros(4, 1, 10)), edges)
-    1488
-    """
+    if not can:
+        return 0
     return sum(
-        _rounded(entries) * dtype.itemsize for entries, dtype in _sizes(blocks, edges).values()
+        _rounded(entries) * dtype.itemsize for entries, dtype in _sizes(blocks, columns).values()
     )
 
 
@@ -83,7 +80,7 @@ class BatchesTogether:
     Parameters
     ----------
     layers : sequence of GroupedLayer
-        One or more, on one device and of as many columns, each as `can_be_grouped` says.
+        One or more, on one device and of as many columns, of which each takes some `slot_bytes`.
     most_bytes : int
         That the slots may take, if they are to be more than one.
 
@@ -104,7 +101,7 @@ class BatchesTogether:
         self._device, self._columns = edges.table.device, edges.columns
         self._stream = stream_of(self._device)
         self._bin_type = triton_launch.BIN_TYPES[edges.bins]
-        each = sum(slot_bytes(layer.blocks, layer.edges) for layer in layers)
+        each = sum(slot_bytes(layer.blocks, edges.columns) for layer in layers)
         self.slots = max(1, min(_MOST_SLOTS, most_bytes // each))
         self.slot = self.waiting = 0
         self._buffers = {number: self._buffer(layer) for number, layer in self._layers.items()}
@@ -211,7 +208,7 @@ class BatchesTogether:
     def _buffer(self, layer: GroupedLayer) -> _Waiting:
         made = {
             name: self._empty((self.slots, _rounded(entries)), dtype)
-            for name, (entries, dtype) in _sizes(layer.blocks, layer.edges).items()
+            for name, (entries, dtype) in _sizes(layer.blocks, self._columns).items()
         }
         bins, parts = made["bins"], made["parts"]
         launches = [
@@ -320,12 +317,12 @@ class BatchesTogether:
         return torch.empty(shape, dtype=dtype, device=self._device)
 
 
-def _sizes(blocks: Blocks, edges: DeviceEdges) -> dict[str, tuple[int, torch.dtype]]:
+def _sizes(blocks: Blocks, columns: int) -> dict[str, tuple[int, torch.dtype]]:
     """Entries and dtype of each buffer of a layer, for one batch."""
     sizes = {
-        "bins": (math.prod(triton_launch.bins_shape(blocks)), edges.bins),
+        "bins": (math.prod(triton_launch.bins_shape(blocks)), bins_dtype(columns)),
         "parts": (blocks.parts * SUMS * blocks.units, torch.float64),
-        "histogram": (blocks.probes * triton_launch.cells_of(edges.columns), torch.int32),
+        "histogram": (blocks.probes * triton_launch.cells_of(columns), torch.int32),
     }
     if blocks.position_chunks > 1:
         sizes["sums"] = blocks.probes * SUMS * blocks.units, torch.float64

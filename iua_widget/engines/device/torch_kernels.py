@@ -98,9 +98,9 @@ class TorchKernels:
         number = torch.where(any_odd, counters.batch, NO_BATCH).to(counters.first_odd.dtype)
         torch.minimum(counters.first_odd, number, out=counters.first_odd)
 
-    def groups(self, *_: object) -> bool:
-        """None can: these take many launches all the same; see `DeviceKernels.groups`."""
-        return False
+    def slot_bytes(self, *_: object) -> int:
+        """No batch can wait; see `DeviceKernels.slot_bytes`."""
+        return 0
 
     def together(self, *_: object) -> None:
         """Nothing can be had; see `DeviceKernels.together`."""

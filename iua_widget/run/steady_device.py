@@ -1,0 +1,130 @@
+"""Layers of a run that are counted together on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Self
+
+from iua_widget.memory.budget import LayerBatch, MemoryBudget
+from iua_widget.run.device_slots import DeviceForm, DeviceSlot
+from iua_widget.tally.tally import Tally
+
+if TYPE_CHECKING:
+    import torch
+
+    from iua_widget.tally.device_together import DeviceLayersTogether
+
+_MOST_WAITING: Final = 2**26
+"""Bytes of several batches that wait on a device; one may take more."""
+
+
+class SteadyDeviceLayers:
+    """Layers whose responses are classified as they come, and added together with others.
+
+    Parameters
+    ----------
+    layers : mapping of str to (Tally, DeviceForm)
+        All on one device.
+    together : DeviceLayersTogether
+        Of the same, in their order.
+
+    Attributes
+    ----------
+    slots : dict of str to DeviceSlot
+    batch, probes, taken : int
+        See `iua_widget.run.slots.Group`.
+    """
+
+    thinned: tuple[str, ...] = ()
+
+    def __init__(
+        self, layers: Mapping[str, tuple[Tally, DeviceForm]], together: DeviceLayersTogether
+    ) -> None:
+        self._together = together
+        self._layers = dict(layers)
+        self._places = {layer: place for place, layer in enumerate(layers)}
+        self.batch = self.probes = self.taken = 0
+        self.slots = {
+            layer: DeviceSlot(self, together, self._places[layer], form)
+            for layer, (_, form) in layers.items()
+        }
+
+    @classmethod
+    def of(cls, layers: Mapping[str, tuple[Tally, DeviceForm]], budget: MemoryBudget) -> list[Self]:
+        """Those of layers that can be counted together, where there is memory for it."""
+        from iua_widget.tally.device_together import DeviceLayersTogether, slot_bytes
+
+        by_device: dict[torch.device, dict[str, tuple[Tally, DeviceForm]]] = {}
+        nbytes: dict[torch.device, int] = {}
+        for layer, (tally, form) in layers.items():
+            taken = slot_bytes(tally, form.blocks)
+            if taken:
+                by_device.setdefault(form.device, {})[layer] = tally, form
+                nbytes[form.device] = nbytes.get(form.device, 0) + taken
+        groups = []
+        for device, group in by_device.items():
+            waiting = _MOST_WAITING if budget.has_room(nbytes[device] + _MOST_WAITING) else 0
+            if not waiting and not budget.has_room(nbytes[device]):
+                continue
+            tallies, forms = zip(*group.values(), strict=True)
+            together = DeviceLayersTogether.of(tallies, [form.blocks for form in forms], waiting)
+            if together is not None:
+                groups.append(cls(group, together))
+        return groups
+
+    @property
+    def nbytes(self) -> int:
+        """What batches take until they are added."""
+        return sum(self._together.bytes_of(place) for place in self._places.values())
+
+    @property
+    def untaken(self) -> list[str]:
+        """Layers of which nothing was taken in the batch at hand."""
+        if self.taken == len(self.slots):
+            return []
+        return [layer for layer, slot in self.slots.items() if not slot.taken]
+
+    @property
+    def batches_to_double(self) -> int:
+        """How many batches as large can be counted before the probes of a layer have doubled."""
+        return min(
+            ((1 << tally.probes.bit_length()) - 1 - tally.probes) // form.blocks.probes
+            for tally, form in self._layers.values()
+        )
+
+    def begin_batch(self) -> None:
+        """Forget what was taken of the batch at hand."""
+        self.batch += 1
+        self.taken = 0
+
+    def begin_anew(self) -> None:
+        """Begin with nothing, once the tallies were cleared."""
+        self.begin_batch()
+
+    def classify(self) -> None:
+        """Nothing: each response was classified when it was taken."""
+
+    def layer_batches(self) -> dict[str, LayerBatch]:
+        """What was taken of each layer, for the budget."""
+        return {
+            layer: LayerBatch(
+                tally,
+                form.blocks.probes,
+                self._together.bytes_of(self._places[layer]),
+                device=form.device,
+            )
+            for layer, (tally, form) in self._layers.items()
+        }
+
+    def reserve(self) -> None:
+        """Make room for the batch, so that `count` needs no more memory."""
+        self._together.reserve()
+
+    def count(self, number: int) -> None:
+        """Count what was taken, as the batch of this number."""
+        self._together.count(number)
+
+    def leave(self, layer: str) -> None:
+        """Have a layer be counted by itself from now on, of which nothing was taken."""
+        del self.slots[layer], self._layers[layer]
+        self._together.leave(self._places.pop(layer))
