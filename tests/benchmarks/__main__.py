@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 from measure import Row
@@ -20,7 +21,7 @@ BENCHMARKS = (
     "cold_start",
     "scale",
     "files",
-    "device_host_time",
+    *(("device_host_time",) if find_spec("triton") else ()),
 )
 ONLY_BY_NAME = ("forward_pass_gpu", "devices")  # what not every machine or time is for
 RESULTS = Path(__file__).with_name("results.md")

@@ -28,9 +28,11 @@ from iua_widget.engines.device import engine
 from iua_widget.engines.device.choice import kernels_for
 from iua_widget.engines.device.engine import DeviceEngine
 from iua_widget.engines.device.fallback import KernelsWithFallback
+from iua_widget.engines.device.prepared import PreparedLaunch
 from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.options import SourceOptions
+from iua_widget.run.device_slots import DeviceSlot
 from iua_widget.run.loop import count
 from iua_widget.run.open import open_source
 from iua_widget.tally import device as device_tally
@@ -79,6 +81,7 @@ def test_tritons_kernels_are_chosen() -> None:
     kernels = kernels_for(torch.device("cuda", 0))
     assert isinstance(kernels, KernelsWithFallback)
     assert not kernels.failed
+    assert not kernels.apart
 
 
 @pytest.mark.parametrize("odd", [0, 0.05])
@@ -187,3 +190,53 @@ def test_two_streams_are_counted_in_order() -> None:
             held.add(held.classify(moved + 0 * busy.nan_to_num(0, 0, 0)[0, 0]))
         expected.add(expected.classify(part))
     assert_same_tally(held, expected)
+
+
+@pytest.mark.parametrize("units", ["auto", "element", "channel", "token"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_layers_are_counted_together_by_prepared_launches(
+    units: str,
+    dtype: torch.dtype,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken, ordinary = [], []
+    take, launch = DeviceSlot.take, PreparedLaunch.__call__
+
+    def noted_take(slot: DeviceSlot, value: Any, origin: Any) -> bool:
+        taken.append(take(slot, value, origin))
+        return taken[-1]
+
+    def noted_launch(self: PreparedLaunch, *args: Any, **options: Any) -> None:
+        launch(self, *args, **options)
+        ordinary.append(self.ordinary)
+
+    monkeypatch.setattr(DeviceSlot, "take", noted_take)
+    monkeypatch.setattr(PreparedLaunch, "__call__", noted_launch)
+    net = model().to("cuda", dtype)
+    batches = [batch.to(dtype) for batch in images(200).split(10)]
+    batches[15][3, 0, 2] = torch.nan
+    runs = [
+        IUA.introspect(net, batches, units=units, engine=engine) for engine in ("auto", "reference")
+    ]
+    assert_same_run(*runs)
+    by_triton = "triton" in request.node.name
+    assert sum(taken) == (18 * len(runs[0].layers) if by_triton else 0)
+    assert not any(ordinary)
+
+
+def test_what_comes_on_another_stream_is_counted_by_itself() -> None:
+    batches = [
+        {"a": torch.from_numpy(drawn((16, 100), np.float32, odd=0.1, seed=seed)).cuda()}
+        for seed in range(12)
+    ]
+    torch.cuda.synchronize()
+    iua, expected = IUA(), IUA(engine="reference")
+    side = torch.cuda.Stream()
+    steps = count(iua._run, open_source(batches))
+    for number in range(12):
+        with torch.cuda.stream(side) if number in {5, 6, 9} else contextlib.nullcontext():
+            next(steps)
+    assert not list(steps)
+    list(count(expected._run, open_source(batches)))
+    assert_same_run(iua, expected)

@@ -20,12 +20,16 @@ from test_counting import interesting_values
 from test_engines import GRIDS, assert_same, assert_same_tally, check, on_host
 
 from iua_widget import IUAWarning
+from iua_widget.engines.device import check as device_check
 from iua_widget.engines.device import choice, engine, triton_launch
+from iua_widget.engines.device.blocks import Blocks
 from iua_widget.engines.device.counters import DeviceCounters
 from iua_widget.engines.device.edges import DeviceEdges
 from iua_widget.engines.device.engine import DeviceEngine
 from iua_widget.engines.device.fallback import KernelsWithFallback
+from iua_widget.engines.device.grouped import GroupedLayer
 from iua_widget.engines.device.kernels import DeviceKernels
+from iua_widget.engines.device.together import BatchesTogether
 from iua_widget.engines.device.torch_kernels import TorchKernels
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.reference import ReferenceEngine
@@ -292,6 +296,48 @@ def test_for_want_of_memory_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch)
     assert not kernels.failed
     with pytest.raises(torch.cuda.OutOfMemoryError):
         choice._by_triton(HERE)
+
+
+def test_layers_that_cannot_be_counted_together_are_counted_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernels = KernelsWithFallback(TritonKernels(), TorchKernels())
+    blocks = Blocks.of(torch.zeros((4, 1, 3)))
+    edges = DeviceEdges.of(np.float32([0, 1]), HERE)
+    layer = GroupedLayer(blocks, edges, DeviceCounters.zeros(3, edges.columns, HERE), None)
+    assert kernels.slot_bytes(blocks, edges.columns)
+
+    def fail(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(BatchesTogether, "compile", fail)
+    assert kernels.together([layer], 0) is None
+    assert not kernels.apart
+
+    def fail_to_compile(*_: Any) -> None:
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(BatchesTogether, "compile", fail_to_compile)
+    with pytest.warns(IUAWarning, match="counted together on cpu .RuntimeError: no such instr"):
+        assert kernels.together([layer], 0) is None
+    assert kernels.apart
+    assert not kernels.failed
+    assert not kernels.slot_bytes(blocks, edges.columns)
+
+
+def test_layers_counted_together_are_compared_with_pytorchs_on_each_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add = BatchesTogether.add
+
+    def bad_add(self: BatchesTogether, number: int) -> int:
+        self._layers[3].counters.odd[0, 2] += number
+        return add(self, number)
+
+    monkeypatch.setattr(BatchesTogether, "add", bad_add)
+    monkeypatch.setattr(device_check, "_TOGETHER", device_check._TOGETHER[-1:] * 4)
+    said = device_check.disagreement_together(TritonKernels(), TorchKernels(), HERE)
+    assert said == "odd of (3, 49, 20) in torch.float16 is not the same"
 
 
 def test_a_device_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:

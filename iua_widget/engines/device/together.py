@@ -57,7 +57,7 @@ def slot_bytes(blocks: Blocks, columns: int) -> int:
     Examples
     --------
     >>> slot_bytes(Blocks.of(torch.zeros(4, 1, 10)), columns=3)
-    1488
+    1584
     """
     can = (
         triton_launch.takes(blocks, columns)
