@@ -34,9 +34,8 @@ class Counter:
     Examples
     --------
     >>> import torch
-    >>> from iua_widget.tolerances import Tolerances
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
-    >>> counter = Counter(model, [torch.zeros(5, 4)], CountOptions(Tolerances()))
+    >>> counter = Counter(model, [torch.zeros(5, 4)], CountOptions())
     >>> [counter.count().probes for _ in range(3)]
     [5, 5, 5]
     """

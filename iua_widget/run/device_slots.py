@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from iua_widget.common.tensors import dtype_name, is_tensor
 from iua_widget.run.slots import Group
@@ -83,8 +83,10 @@ class DeviceSlot:
 
     __slots__ = (
         "_as_bits", "_batch", "_device", "_dtype", "_form", "_group", "_kind", "_launches",
-        "_layout", "_origin", "_place", "_shape", "_stream", "_strides", "_together",
+        "_layout", "_origin", "_place", "_seen", "_shape", "_stream", "_strides", "_together",
     )  # fmt: skip
+
+    waits: ClassVar = True
 
     def __init__(
         self, group: Group, together: DeviceLayersTogether, place: int, form: DeviceForm
@@ -101,7 +103,7 @@ class DeviceSlot:
         self._launches = together.launches(place)
         self._stream = together.stream
         self._origin: Origin | None = None
-        self._batch = -1
+        self._batch = self._seen = -1
 
     @property
     def taken(self) -> bool:
@@ -117,7 +119,7 @@ class DeviceSlot:
         if (
             type(value) is not self._kind
             or value.dtype is not self._dtype
-            or self._batch == group.batch
+            or self._seen == group.batch
             or value.shape != self._shape
             or value.layout is not self._layout
             or value.stride() != self._strides
@@ -134,12 +136,14 @@ class DeviceSlot:
         except Exception:  # noqa: BLE001  (a compiler's, a driver's: by itself it may yet do)
             self._shape = ()
             return False
-        self._batch, self._origin = group.batch, origin
+        self._batch = self._seen = group.batch
+        self._origin = origin
         group.taken += 1
         return True
 
     def give_back(self) -> DeviceBatch | None:
-        """What was taken in the batch at hand, which then was not."""
+        """What was taken in the batch at hand, which then was not; no more of it is."""
+        self._seen = self._group.batch
         if not self.taken:
             return None
         self._batch = -1

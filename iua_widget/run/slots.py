@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import numpy as np
 
@@ -106,7 +106,15 @@ class Group(Protocol):
 
 
 class AnySlot(Protocol):
-    """What takes the responses of one layer, as long as they come as before."""
+    """What takes the responses of one layer, as long as they come as before.
+
+    Attributes
+    ----------
+    waits : bool
+        Whether it takes responses again after a batch that was otherwise.
+    """
+
+    waits: ClassVar[bool]
 
     @property
     def taken(self) -> bool:
@@ -144,6 +152,8 @@ class Slot:
         "_batch", "_copied", "_dtype", "_form", "_group", "_into", "_kind", "_origin", "_rows",
         "_shape", "is_new_shape", "probes",
     )  # fmt: skip
+
+    waits: ClassVar = False
 
     def __init__(self, group: Group, rows: Any, form: Form) -> None:
         self._group = group

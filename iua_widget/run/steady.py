@@ -60,12 +60,16 @@ class SteadyState:
         return slot is not None and slot.taken
 
     def give_back(self, layer: str) -> np.ndarray | DeviceBatch | None:
-        """Take no more of a layer; a copy of what was taken in the batch at hand.
+        """Take no more of a layer in the batch at hand; a copy of what was taken of it.
 
         On a device it has been classified.
         """
-        slot = self.slots.pop(layer, None)
-        return None if slot is None else slot.give_back()
+        slot = self.slots.get(layer)
+        if slot is None:
+            return None
+        if not slot.waits:
+            del self.slots[layer]
+        return slot.give_back()
 
     def begin_batch(self) -> None:
         """Forget what was taken of the batch at hand."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MOST_WAITING: Final = 2**26
 """Bytes of several batches that wait on a device; one may take more."""
 
+_MOST_IDLE: Final = 4
+"""Batches one after the other that are not as before."""
+
 
 class SteadyDeviceLayers:
     """Layers whose responses are classified as they come, and added together with others.
@@ -43,7 +46,7 @@ class SteadyDeviceLayers:
         self._together = together
         self._layers = dict(layers)
         self._places = {layer: place for place, layer in enumerate(layers)}
-        self.batch = self.probes = self.taken = 0
+        self.batch = self.probes = self.taken = self._idle = 0
         self.slots = {
             layer: DeviceSlot(self, together, self._places[layer], form)
             for layer, (_, form) in layers.items()
@@ -79,8 +82,12 @@ class SteadyDeviceLayers:
 
     @property
     def untaken(self) -> list[str]:
-        """Layers of which nothing was taken in the batch at hand."""
-        if self.taken == len(self.slots):
+        """Layers that must be counted by themselves from now on.
+
+        Where nothing was taken of any layer, as of a last batch that is smaller, the next may be
+        as before.
+        """
+        if self.taken == len(self.slots) or (not self.taken and self._idle < _MOST_IDLE):
             return []
         return [layer for layer, slot in self.slots.items() if not slot.taken]
 
@@ -118,11 +125,14 @@ class SteadyDeviceLayers:
 
     def reserve(self) -> None:
         """Make room for the batch, so that `count` needs no more memory."""
-        self._together.reserve()
+        if self.taken:
+            self._together.reserve()
 
     def count(self, number: int) -> None:
         """Count what was taken, as the batch of this number."""
-        self._together.count(number)
+        self._idle = 0 if self.taken else self._idle + 1
+        if self.taken:
+            self._together.count(number)
 
     def leave(self, layer: str) -> None:
         """Have a layer be counted by itself from now on, of which nothing was taken."""

@@ -105,6 +105,14 @@ def test_another_shape_layout_or_dtype_is_counted_by_itself(taken: Taken, at: in
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("by_triton")
+def test_what_comes_otherwise_from_some_batch_on_is_taken_anew(taken: Taken) -> None:
+    batches = [*responses(5), *responses(16, probes=3)]
+    assert_same_run(*both(batches))
+    assert taken.layers == 2 * (3 + 16 - 11)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("by_triton")
 def test_an_address_that_is_not_as_before_is_counted_by_itself(taken: Taken) -> None:
     batches = responses(8)
     wide = torch.zeros(4 * 5 + 1)
@@ -177,7 +185,7 @@ def test_what_was_taken_is_given_back_where_a_layer_comes_twice(taken: Taken) ->
 def test_a_model_is_counted_again_with_what_is_known(taken: Taken) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.ReLU()).eval()
-    inputs = list(torch.randn(15, 4).split(3))
+    inputs = list(torch.randn(14, 4).split(3))
     counter = Counter(model, inputs, CountOptions(engine="device"))
     for _ in range(3):
         run = counter.count()
@@ -187,7 +195,7 @@ def test_a_model_is_counted_again_with_what_is_known(taken: Taken) -> None:
             assert_same_tally(run.tally(layer), expected._run.tally(layer))
         with torch.no_grad():
             model[0].weight += 0.5
-    assert taken.layers == 2 * 3 + 2 * 2 * 5
+    assert taken.layers == 2 * 2 + 2 * 2 * 4
 
 
 @pytest.mark.slow
