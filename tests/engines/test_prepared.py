@@ -17,7 +17,9 @@ class Compiled:
     def __init__(self, into: list[Any], error: Exception | None = None) -> None:
         self._into, self._error = into, error
 
-    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+    def __getitem__(self, grid: tuple[int, int, int]) -> Callable[..., None]:
+        assert len(grid) == 3  # or Triton's would fail
+
         def launch(*args: Any, stream: int | None = None) -> None:
             if self._error is not None:
                 raise self._error
@@ -60,7 +62,7 @@ def test_from_the_second_time_on_only_the_compiled_kernel_is_launched() -> None:
     assert not launch.ordinary
     assert noted[0] == ("ordinary", (2, 1), (VALUES, BINS, 3), OPTIONS)
     assert noted[1:] == [
-        ("again", (2, 1), (100 + time, BINS.data_ptr(), 3, 16), 7) for time in (1, 2)
+        ("again", (2, 1, 1), (100 + time, BINS.data_ptr(), 3, 16), 7) for time in (1, 2)
     ]
 
 

@@ -217,6 +217,19 @@ def test_no_product_is_rounded_together_with_a_sum(compiled: list[dict[str, Any]
     assert not [name for name in operations if ".ftz" in name]
 
 
+def test_a_prepared_launch_gives_the_driver_what_an_ordinary_one_does() -> None:
+    """By Triton itself, which launches on a driver that only notes it."""
+    program = Path(__file__).with_name("triton_prepared.py")
+    without = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run([sys.executable, program], capture_output=True, env=without, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-4000:]
+    same = json.loads(done.stdout)
+    assert {name.split()[1] for name in same} == {
+        "classify_rows", "classify_positions", "count_batches", "add_batches",
+    }  # fmt: skip
+    assert all(same.values()), same
+
+
 def test_kernels_that_agree_are_used() -> None:
     assert isinstance(choice._by_triton(HERE), KernelsWithFallback)
 

@@ -93,7 +93,8 @@ class PreparedLaunch:
 
     def _prepare(self, compiled: Any, changing: int) -> None:
         try:
-            self._again = compiled[self._launch.grid]
+            x, y, z = (*self._launch.grid, 1, 1)[:3]  # which are all used here
+            self._again = compiled[x, y, z]
             names = list(inspect.signature(self._launch.kernel.fn).parameters)[changing:]
         except Exception:  # noqa: BLE001  (it is not what it is taken for)
             self._again, self.ordinary = None, True
