@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 
@@ -66,24 +66,33 @@ class OwnRandomness:
         self._draws: OwnDraws | None = None
 
     @staticmethod
-    @contextlib.contextmanager
-    def undone() -> Iterator[None]:
-        """Within a window, put the generators back after the block."""
+    def rewind() -> Callable[[], None]:
+        """Within a window, what puts the generators back to where they are now."""
         randomness: OwnRandomness | None = getattr(_here, "innermost", None)
         if randomness is None:  # nothing is drawn at all
-            yield
-            return
+            return lambda: None
         exchanged = randomness._alone or randomness._exchanges  # noqa: SLF001
         before = _read(with_torch=randomness._alone) if exchanged else None  # noqa: SLF001
         draws = randomness._draws  # noqa: SLF001
         states = draws.states() if draws is not None else {}
-        try:
-            yield
-        finally:
+
+        def put_back() -> None:
             if before is not None:
                 _write(before)
             for generator, state in states.items():
                 generator.set_state(state)
+
+        return put_back
+
+    @staticmethod
+    @contextlib.contextmanager
+    def undone() -> Iterator[None]:
+        """Within a window, put the generators back after the block."""
+        put_back = OwnRandomness.rewind()
+        try:
+            yield
+        finally:
+            put_back()
 
     @contextlib.contextmanager
     def window(self, *, always: bool = False) -> Iterator[None]:

@@ -74,6 +74,7 @@ class Shadow:
         self._changed = self._begun = False
         self._most_tensors = 0
         self._names: dict[int, str] = {}
+        self._rebinds = False
         self._unchanging: _Unchanging | None = None
         self._changing: list[_Twin] = []
 
@@ -97,6 +98,7 @@ class Shadow:
 
     def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The user's function, with the shadow in place of the model wherever it refers to it."""
+        self._rebinds = True
         rebound: Callable[..., Any] = self._copier.rebound(function)
         return rebound
 
@@ -180,13 +182,15 @@ class Shadow:
             self._names = {id(tensor): name for name, tensor in tensors}
             self._most_tensors = len(self._parameters) + len(self._tensors) + _STALE_TENSORS
         as_seen = self._unchanging is not None and self._unchanging.are_as_seen()
+        known = len(self._twins)
         for twin in self._changing if as_seen else list(self._twins.values()):
             if twin.follows:
                 self._follow_module(twin)
-        if not as_seen:
+        if not as_seen or len(self._twins) > known:
             self._changing = [twin for twin in self._twins.values() if twin.mutable]
             self._unchanging = _Unchanging(
-                [one for one in self._twins.values() if one.follows and not one.mutable]
+                [one for one in self._twins.values() if one.follows and not one.mutable],
+                of_torch=not self._rebinds and all(map(_Twin.is_of_torch, self._twins.values())),
             )
         if self._first:
             total = sum(alias.bytes for alias in self._parameters.values())
@@ -365,11 +369,11 @@ class _Twin:
         self.made: list[Any] = []
         self.mutable: list[str] = []
 
-    @property
-    def has_hooks(self) -> bool:
-        """Whether the owner has hooked the module."""
+    def is_of_torch(self) -> bool:
+        """Whether it computes what PyTorch's own module does: without hooks, or a new method."""
         state = vars(self.shadow)
-        return bool(state["_forward_hooks"] or state["_forward_pre_hooks"])
+        hooked = state["_forward_hooks"] or state["_forward_pre_hooks"]
+        return self.settled and not hooked and "forward" not in state
 
     def is_as_seen(self) -> bool:
         """Whether nothing was added to either since, or taken from it."""
@@ -381,13 +385,19 @@ class _Twin:
 class _Unchanging:
     """Twins without attributes that could change and still be the same objects, seen to at once.
 
-    Most often there is no change. Of PyTorch's own modules the shadow need not be looked at: their
-    forward passes, unless there are hooks, set no attributes.
+    Most often there is no change.
+
+    Parameters
+    ----------
+    twins : list of _Twin
+    of_torch : bool
+        Whether all modules are PyTorch's own, whose forward passes set no attributes: then the
+        shadow need not be looked at. The user's code may set those of any module.
     """
 
-    def __init__(self, twins: list[_Twin]) -> None:
+    def __init__(self, twins: list[_Twin], *, of_torch: bool) -> None:
         known = [(one.original, one.seen) for one in twins]
-        known += [(one.shadow, one.made) for one in twins if not one.settled or one.has_hooks]
+        known += [] if of_torch else [(one.shadow, one.made) for one in twins]
         self._modules = [module for module, _ in known]
         self._states = list(map(vars, self._modules))
         self._parts = list(chain.from_iterable(map(_parts, self._modules)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
@@ -133,12 +134,13 @@ class TorchSource:
             if not first:
                 watched.check_seen(first=False)
         finally:
-            if self._again:
-                watched.pause()
-            else:
-                watched.end()
-            for generator, state in generators:
-                generator.set_state(state)
+            if not sys.is_finalizing():  # PyTorch aborts a process that ends and calls it
+                if self._again:
+                    watched.pause()
+                else:
+                    watched.end()
+                for generator, state in generators:
+                    generator.set_state(state)
             if stream is not None:
                 stream.close()
 

@@ -152,6 +152,7 @@ class WatchedModel:
         """
         form = str([(tuple(tensor.shape), tensor.dtype) for _, tensor in tensors(batch)])
         steps, functions = self._steps.get(form), form not in self._steps
+        rewind = OwnRandomness.rewind()
         while True:
             told = Steps()
             try:
@@ -165,6 +166,7 @@ class WatchedModel:
             except RepeatBatch:
                 pass
             restart()
+            rewind()
             functions = True
             if steps is not None:
                 steps = self._steps[form] = None

@@ -141,6 +141,7 @@ class Counting:
         self._masking = OnDevice()
         self._steady.begin_batch()
         self._nbytes, self._new = self._steady.nbytes, 0
+        self._came: dict[str, None] = {}
         self._layers: dict[str, list[_RecordedResponse]] = {}
         self._loads: dict[str, ExpertLoad | None] = {}
 
@@ -159,6 +160,7 @@ class Counting:
         MemoryBudgetError
             If there is no memory to take it in.
         """
+        self._came[layer] = None
         slot = self._steady.slots.get(layer)
         if slot is not None and slot.take(value, origin):
             return
@@ -358,7 +360,8 @@ class Counting:
         known, new = self._run.tallies, {name: one.tally for name, one in batches.items()}
         if not new and not self._loads:
             return known
-        tallies = {name: new.get(name) or known[name] for name in merged_order(known, new)}
+        came = [layer for layer in self._came if layer in known or layer in new]
+        tallies = {name: new.get(name) or known[name] for name in merged_order(known, came)}
         for name, load in self._loads.items():
             before = known[name].load if name in known else None
             tallies[name].load = of_both(before, load)

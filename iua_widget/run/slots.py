@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import numpy as np
 
+from iua_widget.common.cell_context import plain_torch
 from iua_widget.common.tensors import dtype_name, is_tensor
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.tally.tally import Tally
@@ -210,7 +211,8 @@ class Slot:
         if not 0 < probes <= len(self._rows):
             return False
         self.probes, self._shape, self.is_new_shape = probes, shape, True
-        self._into = self._form.view(self._rows[:probes], shape)
+        with plain_torch():
+            self._into = self._form.view(self._rows[:probes], shape)
         return True
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from iua_widget.common.cell_context import plain_torch
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
 from iua_widget.memory.plan import batch_bytes
@@ -211,12 +212,13 @@ class SteadyLayers:
         self._numbers = {layer: number for number, layer in enumerate(layers)}
         responses: Any = self._together.responses
         self._itemsize = int(responses.itemsize)
-        rows = responses if form.is_of_arrays else _as_tensor(responses)
         self.batch = self.probes = self.taken = 0
-        self.slots = {
-            layer: Slot(self, rows[:, self._together.units_of(self._numbers[layer])], form)
-            for layer, (_, form) in layers.items()
-        }
+        with plain_torch():
+            rows = responses if form.is_of_arrays else _as_tensor(responses)
+            self.slots = {
+                layer: Slot(self, rows[:, self._together.units_of(self._numbers[layer])], form)
+                for layer, (_, form) in layers.items()
+            }
 
     @property
     def nbytes(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -116,7 +115,7 @@ class LayersTogether:
         if magnitudes.nan_count is not None and magnitudes.infinite_count is not None:
             magnitudes.nan_count = magnitudes.nan_count.copy()
             magnitudes.infinite_count = magnitudes.infinite_count.copy()
-        store.moments = copy.deepcopy(store.moments)
+        ProbeMoments(1, store.all_columns).take_in(0, store.moments)
         self.responses[:, self.units_of(number)] = 0
 
     def dissolve(self) -> None:
