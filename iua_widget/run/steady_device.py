@@ -66,7 +66,8 @@ class SteadyDeviceLayers:
                 nbytes[form.device] = nbytes.get(form.device, 0) + taken
         groups = []
         for device, group in by_device.items():
-            waiting = _MOST_WAITING if budget.has_room(nbytes[device] + _MOST_WAITING) else 0
+            several = nbytes[device] + 2 * _MOST_WAITING  # with what is kept of each probe
+            waiting = _MOST_WAITING if budget.has_room(several) else 0
             if not waiting and not budget.has_room(nbytes[device]):
                 continue
             tallies, forms = zip(*group.values(), strict=True)

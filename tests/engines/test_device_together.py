@@ -204,7 +204,7 @@ def test_what_is_kept_is_handed_out_before_there_is_no_room(
 ) -> None:
     from iua_widget.engines.device import together
 
-    monkeypatch.setattr(together, "_KEPT_ENTRIES", 30)
+    monkeypatch.setattr(together, "_MOST_KEPT", 30)
     monkeypatch.setattr(device, "_MOST_KEPT", 20)
     both = Both(slots=2)
     for _ in range(9):

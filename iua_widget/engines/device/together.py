@@ -26,8 +26,14 @@ _MOST_FOLDED: Final = 32
 _MOST_SLOTS: Final = 8
 """Batches added at once: of more there is little left to gain."""
 
-_KEPT_ENTRIES: Final = 2**20
-"""Inactive units of probes that are kept in one piece, if that is more than all slots give."""
+_KEPT_BYTES: Final = 8
+"""Of the inactive units of a probe."""
+
+_MOST_KEPT: Final = 2**20
+"""Probes of which these are kept in one piece, if that is more than all slots have."""
+
+_KEPT_PART: Final = 8
+"""They take an eighth of what may wait, so that they are in the budget."""
 
 _FOLDED_AT_ONCE: Final = 256
 """Sums of chunks: few, so that a program that only counts needs few registers."""
@@ -57,7 +63,7 @@ def slot_bytes(blocks: Blocks, columns: int) -> int:
     Examples
     --------
     >>> slot_bytes(Blocks.of(torch.zeros(4, 1, 10)), columns=3)
-    1584
+    1616
     """
     can = (
         triton_launch.takes(blocks, columns)
@@ -66,9 +72,9 @@ def slot_bytes(blocks: Blocks, columns: int) -> int:
     )
     if not can:
         return 0
-    return sum(
-        _rounded(entries) * dtype.itemsize for entries, dtype in _sizes(blocks, columns).values()
-    )
+    sizes = _sizes(blocks, columns).values()
+    waiting = sum(_rounded(entries) * dtype.itemsize for entries, dtype in sizes)
+    return waiting + _KEPT_BYTES * blocks.probes
 
 
 class BatchesTogether:
@@ -107,7 +113,8 @@ class BatchesTogether:
         self._buffers = {number: self._buffer(layer) for number, layer in self._layers.items()}
         probes = [layer.blocks.probes for layer in layers]
         keeps = any(layer.kept_column is not None for layer in layers)
-        self._most_kept = max(self.slots, _KEPT_ENTRIES // sum(probes)) if keeps else 2**30
+        most = min(_MOST_KEPT, most_bytes // _KEPT_PART // _KEPT_BYTES) // sum(probes)
+        self._most_kept = max(self.slots, most) if keeps else 2**30
         self._kept_from = [0, *(self._most_kept * np.cumsum(probes[:-1])).tolist()]
         self._kept = self._empty(self._most_kept * sum(probes) if keeps else 1, torch.int64)
         self._kept_batches = 0
@@ -125,8 +132,9 @@ class BatchesTogether:
         return buffers + sum(int(one.nbytes) for one in tensors)
 
     def bytes_of(self, layer: int) -> int:
-        """What the slots of a layer take."""
-        return self._buffers[layer].nbytes
+        """What the slots of a layer take, and what is kept of its probes."""
+        kept = int(self._kept.nbytes) // len(self._kept_from)
+        return self._buffers[layer].nbytes + kept
 
     def launches(self, layer: int) -> list[PreparedLaunch]:
         """Those that classify a layer, one for each slot: their argument are a response's bits."""
