@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iua_widget.capture.model import TorchModel
     from iua_widget.engines.choice import EngineName
     from iua_widget.errors import (
+        ComparisonError,
         EngineError,
         FileError,
         IUAError,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     )
     from iua_widget.iua import IUA
     from iua_widget.options import CallsOption, MaskOption, Mode
+    from iua_widget.reading.comparison import Comparison
+    from iua_widget.reading.layer_comparison import LayerComparison
     from iua_widget.reading.presets import PRESETS, Preset
     from iua_widget.reading.results import LayerResult, Reading
     from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
@@ -49,12 +52,15 @@ __all__ = [
     "IUA",
     "PRESETS",
     "CallsOption",
+    "Comparison",
+    "ComparisonError",
     "EngineError",
     "EngineName",
     "FileError",
     "IUAError",
     "IUAWarning",
     "IUAWidget",
+    "LayerComparison",
     "LayerInfo",
     "LayerKind",
     "LayerResult",
@@ -84,12 +90,15 @@ _HOMES = {
     "IUA": "iua",
     "PRESETS": "reading.presets",
     "CallsOption": "options",
+    "Comparison": "reading.comparison",
+    "ComparisonError": "errors",
     "EngineError": "errors",
     "EngineName": "engines.choice",
     "FileError": "errors",
     "IUAError": "errors",
     "IUAWarning": "errors",
     "IUAWidget": "widget.widget",
+    "LayerComparison": "reading.layer_comparison",
     "LayerInfo": "sources.response_info",
     "LayerKind": "sources.response_info",
     "LayerResult": "reading.results",

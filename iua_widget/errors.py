@@ -102,6 +102,13 @@ class IUAWarning(UserWarning):
     """
 
 
+class ComparisonError(IUAError, ValueError):
+    """Results that cannot be compared: not of one architecture, or of several models together.
+
+    Raised by `IUA.compare`.
+    """
+
+
 class MergeError(IUAError, ValueError):
     """Results that do not describe the same layers, units and stops.
 

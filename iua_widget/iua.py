@@ -16,8 +16,10 @@ from iua_widget.files.checkpoint import Checkpoint, begin, checkpoint_at
 from iua_widget.files.run_file import read_run, write_run
 from iua_widget.memory.plan import plan_table
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
+from iua_widget.reading.comparison import Comparison
 from iua_widget.reading.results import LayerResult, Reading, read_layer
 from iua_widget.reading.show import CHART, TABLE, show
+from iua_widget.run.compare import compared
 from iua_widget.run.failure import partial_kept
 from iua_widget.run.loop import recount
 from iua_widget.run.merge import merged
@@ -802,6 +804,57 @@ class IUA:
         return iuas[0] if len(iuas) == 1 else iua_of(whole)
 
     @known_arguments_only
+    def compare(self, other: IUA, *, layers: str | Iterable[str] | None = None) -> Comparison:
+        """Compare with a later result of the same architecture: which units died, which revived.
+
+        Both may be of other checkpoints, seeds, or data, with other numbers of probes, and counted
+        at other stops: each is read on its own grid.
+
+        Parameters
+        ----------
+        other : IUA
+            The result after; this one is that before. It has the same layers, and in them the same
+            units. Either may be of several streams, merged, as long as the model had the same
+            weights in all of them.
+        layers : str or iterable of str, optional
+            Names of layers, or globs; all by default.
+
+        Returns
+        -------
+        Comparison
+            At this result's `tolerances`, and at others by `Comparison.at`. A layer that no probe
+            has reached in one of the two, or a unit that was finite on none, is not compared, and
+            `Comparison.notes` say so.
+
+        Raises
+        ------
+        ComparisonError
+            If layers or units differ, or one of them is of several models: the message says how,
+            with the layers that come nearest to those that are missing.
+        LayerSelectionError
+            If a name or glob of `layers` matches no layer.
+        NoProbesError
+            If no probe has been counted in one of them: see `at`.
+        TypeError
+            If `other` is no `IUA`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> before = IUA.introspect({"relu": np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])})
+        >>> after = IUA.introspect({"relu": np.array([[2.0, 0.0, 0.0]])})
+        >>> before.compare(after)
+        Comparison(1 layer at rtol=1e-05, atol=1e-08, scale='zero': 1 newly dead, 1 revived, exact)
+        """
+        if not isinstance(other, IUA):
+            message = (
+                "compare takes the IUA that comes after, such as before.compare(after); got "
+                f"{type(other).__name__}. Of a widget `w` give `w.iua`, of a file IUA.load(path)."
+            )
+            raise TypeError(message)
+        return compared(self._run, run_of(other), layers)
+
+    @known_arguments_only
     def save(self, path: str | Path) -> Path:
         """Save all that is needed to continue, merge or show, to one file.
 
@@ -876,7 +929,7 @@ class IUA:
 
     @known_arguments_only
     def show(
-        iua: IUA | Reading,  # noqa: N805  (DNIKit's name, and IUA.show(iua) works, too)
+        iua: IUA | Reading | Comparison,  # noqa: N805  (DNIKit's name, and IUA.show(iua) works, too)
         *,
         vis_type: str = VisType.TABLE,
         response_names: str | Iterable[str] | None = None,
@@ -885,9 +938,9 @@ class IUA:
 
         Parameters
         ----------
-        iua : IUA or Reading
-            A result, or a result at other tolerances: ``IUA.show(iua.at(atol=1e-3))``. Written
-            ``iua.show()``, it is this one.
+        iua : IUA, Reading or Comparison
+            A result, or a result at other tolerances: ``IUA.show(iua.at(atol=1e-3))``, or what
+            `compare` gives. Written ``iua.show()``, it is this one.
         vis_type : {IUA.VisType.TABLE, IUA.VisType.CHART}
         response_names : str or iterable of str, optional
             The layers to show; all by default.
@@ -908,7 +961,7 @@ class IUA:
         ValueError
             If `vis_type` is neither.
         TypeError
-            If `iua` is neither.
+            If `iua` is none of these.
 
         Examples
         --------
@@ -918,6 +971,8 @@ class IUA:
           response  mean inactive  dead units
         0     relu            1.5           1
         """
+        if isinstance(iua, Comparison):
+            return iua.show(vis_type=vis_type, response_names=response_names)
         return show(iua.at() if isinstance(iua, IUA) else iua, vis_type, response_names)
 
     @known_arguments_only

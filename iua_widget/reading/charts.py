@@ -13,7 +13,7 @@ from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.results import LayerResult, Reading, chosen_layers, shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _MOST_CELLS: Final = 4900
 """Cells a chart may have: Altair refuses a table of more than 5,000 rows."""
@@ -21,7 +21,7 @@ _MOST_CELLS: Final = 4900
 _RAMP: Final = ("#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b")
 _PLACES: Final = [place / (len(_RAMP) - 1) for place in range(len(_RAMP))]
 _SHARES: Final = [0, 0.25, 0.5, 0.75, 1]
-_DEAD: Final = "#e8402a"
+DEAD: Final = "#e8402a"
 _GROUND: Final = "#dfe3e8"
 _LEGEND: Final = ("inactive share", "lighter: more active", "red: dead")
 _CHART_WIDTH: Final = 420
@@ -71,8 +71,12 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
     LayerSelectionError
         If a layer is not there, or none is asked for.
     """
-    names = chosen_layers(reading, response_names)
-    charts = [_heatmap(name, reading.results[name]) for name in names]
+    names = chosen_layers(reading.results, response_names)
+    return one_or_array([_heatmap(name, reading.results[name]) for name in names])
+
+
+def one_or_array(charts: Sequence[alt.Chart]) -> Any:
+    """The chart where there is one, an array of them where there are several."""
     if len(charts) == 1:
         return charts[0]
     array = np.empty(len(charts), dtype=object)
@@ -81,8 +85,8 @@ def heatmaps(reading: Reading, response_names: str | Iterable[str] | None = None
 
 
 def _heatmap(name: str, result: LayerResult) -> alt.Chart:
-    cells = _unit_grid(result.lower.shape, result.channel_axis)
-    side = max(1, math.ceil(math.sqrt(cells.size / _MOST_CELLS)))
+    cells = unit_grid(result.lower.shape, result.channel_axis)
+    side = side_of_cells(cells)
     note = f"each cell: the mean of {side} × {side} units; outlined: some are dead"
     table = _cell_table(cells, result, side)
     tooltips = [
@@ -94,6 +98,37 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
     probes = "tokens" if result.unit == "token" else "probes"
     unit = "unit" if result.unit == "element" else "channel"
     bound = "" if result.exact else " at least"
+    title = alt.TitleParams(
+        f"{name}: share of {probes} on which each {unit} is inactive{bound}",
+        subtitle=[_figures(result)] + ([note] if side > 1 else []),
+    )
+    chart: alt.Chart = cell_chart(table, cells, side, title).encode(
+        color=alt.condition(
+            "datum.dead == datum.units",
+            alt.value(DEAD),
+            alt.Color(
+                "share:Q",
+                scale=alt.Scale(range=list(_RAMP), domain=_PLACES, interpolate="lab"),
+                legend=alt.Legend(title=list(_LEGEND), format="%", values=_SHARES),
+            ),
+        ),
+        stroke=alt.condition(
+            "datum.dead > 0 && datum.dead < datum.units", alt.value(DEAD), alt.value(None)
+        ),
+        tooltip=tooltips,
+    )
+    return chart
+
+
+def side_of_cells(cells: np.ndarray) -> int:
+    """Units along a side of each cell, so that a chart can hold a layer."""
+    return max(1, math.ceil(math.sqrt(cells.size / _MOST_CELLS)))
+
+
+def cell_chart(
+    table: pd.DataFrame, cells: np.ndarray, side: int, title: alt.TitleParams
+) -> alt.Chart:
+    """Cells at their rows and columns, on a ground of their own, still without colors."""
     height, width = (max(1, -(-extent // side)) for extent in cells.shape)
     step = max(1, int(min(_CHART_WIDTH / width, _CHART_HEIGHT / height)))
     chart: alt.Chart = (
@@ -102,25 +137,9 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
         .encode(
             x=alt.X("column:O", axis=None, scale=_places(width)),
             y=alt.Y("row:O", axis=None, scale=_places(height)),
-            color=alt.condition(
-                "datum.dead == datum.units",
-                alt.value(_DEAD),
-                alt.Color(
-                    "share:Q",
-                    scale=alt.Scale(range=list(_RAMP), domain=_PLACES, interpolate="lab"),
-                    legend=alt.Legend(title=list(_LEGEND), format="%", values=_SHARES),
-                ),
-            ),
-            stroke=alt.condition(
-                "datum.dead > 0 && datum.dead < datum.units", alt.value(_DEAD), alt.value(None)
-            ),
-            tooltip=tooltips,
         )
         .properties(
-            title=alt.TitleParams(
-                f"{name}: share of {probes} on which each {unit} is inactive{bound}",
-                subtitle=[_figures(result)] + ([note] if side > 1 else []),
-            ),
+            title=title,
             view=alt.ViewBackground(fill=_GROUND, stroke=None),
             width=width * step,
             height=height * step,
@@ -132,10 +151,11 @@ def _heatmap(name: str, result: LayerResult) -> alt.Chart:
 def _figures(result: LayerResult) -> str:
     if not result.probes:
         return f"no probe has reached its {result.units:,} units"
-    return f"{_rule(result)}; {result.dead:,} of {result.units:,} dead"
+    return f"{rule_of(result)}; {result.dead:,} of {result.units:,} dead"
 
 
-def _rule(result: LayerResult) -> str:
+def rule_of(result: LayerResult) -> str:
+    """When a unit is inactive, as a formula."""
     if result.unit_thresholds is not None:
         return "|x| ≤ a threshold of each unit's own"
     return f"|x| ≤ {result.threshold:g}"
@@ -146,7 +166,7 @@ def _places(count: int) -> alt.Scale:
     return alt.Scale(domain=list(range(count)), paddingInner=0, paddingOuter=0)
 
 
-def _unit_grid(shape: tuple[int, ...], channel_axis: int | None = 0) -> np.ndarray:
+def unit_grid(shape: tuple[int, ...], channel_axis: int | None = 0) -> np.ndarray:
     """Flat unit indices as a picture: (rows, columns), with -1 where there is no unit."""
     units = math.prod(shape)
     index = np.arange(units)
@@ -173,25 +193,17 @@ def _tiled(tiles: np.ndarray, gap: int) -> np.ndarray:
 def _cell_table(cells: np.ndarray, result: LayerResult, side: int) -> pd.DataFrame:
     counts = result.lower.ravel()
     values = np.where(cells >= 0, counts[cells], -1) if counts.size else cells
-    padding = [(0, -extent % side) for extent in cells.shape]
-    pooled_rows, pooled_columns = (-(-extent // side) for extent in cells.shape)
-
-    def blocks(array: np.ndarray) -> np.ndarray:
-        padded = np.pad(array, padding, constant_values=-1)
-        split = padded.reshape(pooled_rows, side, pooled_columns, side).swapaxes(1, 2)
-        return split.reshape(pooled_rows * pooled_columns, side * side)
-
     dead_units = result._dead_units.ravel()  # noqa: SLF001
     dead = np.where(cells >= 0, dead_units[cells], 0) if counts.size else cells
-    value_blocks, cell_blocks = blocks(values), blocks(cells)
+    value_blocks, cell_blocks = blocks(values, side), blocks(cells, side)
     most = value_blocks.argmax(axis=1)[:, None]
     count = np.take_along_axis(value_blocks, most, axis=1).ravel()
     unit = np.take_along_axis(cell_blocks, most, axis=1).ravel()
     units = (cell_blocks >= 0).sum(axis=1)
     total = np.where(cell_blocks >= 0, value_blocks, 0).sum(axis=1)
     mean = total[unit >= 0] / units[unit >= 0]
-    number_dead = np.where(cell_blocks >= 0, blocks(dead), 0).sum(axis=1)
-    row, column = np.indices((pooled_rows, pooled_columns)).reshape(2, -1)
+    number_dead = np.where(cell_blocks >= 0, blocks(dead, side), 0).sum(axis=1)
+    row, column = pooled_places(cells, side)
     there = unit >= 0
     return pd.DataFrame(
         {
@@ -204,3 +216,23 @@ def _cell_table(cells: np.ndarray, result: LayerResult, side: int) -> pd.DataFra
             "units": units[there],
         }
     )
+
+
+def blocks(array: np.ndarray, side: int) -> np.ndarray:
+    """A picture's squares, one a row: -1 where one reaches beyond the picture."""
+    rows, columns = pooled_shape(array, side)
+    padding = [(0, -extent % side) for extent in array.shape]
+    padded = np.pad(array, padding, constant_values=-1)
+    split = padded.reshape(rows, side, columns, side).swapaxes(1, 2)
+    return split.reshape(rows * columns, side * side)
+
+
+def pooled_places(cells: np.ndarray, side: int) -> np.ndarray:
+    """Row and column of each of the squares: shape (2, squares)."""
+    return np.indices(pooled_shape(cells, side)).reshape(2, -1)
+
+
+def pooled_shape(cells: np.ndarray, side: int) -> tuple[int, int]:
+    """Rows and columns of squares."""
+    rows, columns = (-(-extent // side) for extent in cells.shape)
+    return rows, columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from iua_widget.common.layer_names import unknown_layer
 from iua_widget.errors import LayerSelectionError, ToleranceError
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.recount import LayerRecount
-from iua_widget.reading.statistics import dormant_counts, non_finite
+from iua_widget.reading.statistics import dormant_counts, finite_probes, non_finite
 from iua_widget.reading.table_columns import dormant_heading
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
@@ -128,6 +128,8 @@ class LayerResult:
     dead_channels_upper: int | None
     load: float | None
     _dead_units: np.ndarray = field(repr=False)
+    _dead_units_upper: np.ndarray = field(repr=False)
+    _finite_units: np.ndarray = field(repr=False)
     _inactive: list[int] | None = field(repr=False)
     _inactive_at: float | None = field(repr=False)
 
@@ -207,9 +209,17 @@ def read_layer(
         dead_channels_upper=_count(bounds.dead_channels_upper(tally)),
         load=None if tally.load is None else tally.load.share,
         _dead_units=bounds.dead.reshape(tally.unit_shape),
+        _dead_units_upper=bounds.dead_upper.reshape(tally.unit_shape),
+        _finite_units=_finite_units(tally),
         _inactive=bounds.inactive,
         _inactive_at=tally.inactive_at,
     )
+
+
+def _finite_units(tally: Tally) -> np.ndarray:
+    """Which units were finite on a probe at all: bool, of the unit shape."""
+    finite = np.broadcast_to(np.asarray(finite_probes(tally)) > 0, tally.units)
+    return finite.reshape(tally.unit_shape)
 
 
 def _count(channels: np.ndarray | None) -> int | None:
@@ -308,22 +318,22 @@ class Reading:
         """
         import pandas as pd
 
-        names = chosen_layers(self, response_names)
+        names = chosen_layers(self.results, response_names)
         rows = {name: self.results[name] for name in names}
 
         def counts(name: str) -> Any:
             found = [getattr(row, name) if row.probes else None for row in rows.values()]
-            return _integers(found) if None in found else found
+            return integers(found) if None in found else found
 
         columns: dict[str, Any] = {
             "response": list(rows),
             "mean inactive": [row.mean_inactive for row in rows.values()],
             "std inactive": [row.std_inactive for row in rows.values()],
-            "inactive share": [_share(row.mean_inactive, row.units) for row in rows.values()],
+            "inactive share": [share_of(row.mean_inactive, row.units) for row in rows.values()],
             "units": [row.units for row in rows.values()],
             "dead units": counts("dead"),
             "dead share": [
-                _share(row.dead if row.probes else math.nan, row.units) for row in rows.values()
+                share_of(row.dead if row.probes else math.nan, row.units) for row in rows.values()
             ],
             dormant_heading(self.tolerances.tau): counts("dormant"),
             "kind": [row.kind for row in rows.values()],
@@ -336,8 +346,8 @@ class Reading:
             "infinite": [row.infinite for row in rows.values()],
         }
         if any(row.channels is not None for row in rows.values()):
-            columns["channels"] = _integers([row.channels for row in rows.values()])
-            columns["dead channels"] = _integers(
+            columns["channels"] = integers([row.channels for row in rows.values()])
+            columns["dead channels"] = integers(
                 [row.dead_channels if row.probes else None for row in rows.values()]
             )
         if any(row.load is not None for row in rows.values()):
@@ -348,7 +358,9 @@ class Reading:
         return pd.DataFrame(columns)
 
 
-def chosen_layers(reading: Reading, response_names: str | Iterable[str] | None) -> list[str]:
+def chosen_layers(
+    results: Mapping[str, Any], response_names: str | Iterable[str] | None
+) -> list[str]:
     """The names of layers to show, all where none are given.
 
     Raises
@@ -357,14 +369,14 @@ def chosen_layers(reading: Reading, response_names: str | Iterable[str] | None) 
         If a name is not among the layers, or none is asked for.
     """
     if response_names is None:
-        names = list(reading.results)
+        names = list(results)
     elif isinstance(response_names, str):
         names = [response_names]
     else:
         names = list(response_names)
     for name in names:
-        if name not in reading.results:
-            raise unknown_layer(name, list(reading.results))
+        if name not in results:
+            raise unknown_layer(name, list(results))
     if not names:
         message = (
             "no layer was asked for: the list of response names is empty. "
@@ -374,7 +386,7 @@ def chosen_layers(reading: Reading, response_names: str | Iterable[str] | None) 
     return names
 
 
-def _integers(values: list[int | None]) -> Any:
+def integers(values: Sequence[int | None]) -> Any:
     """A column of whole numbers, some of which are missing."""
     import pandas as pd
 
@@ -386,5 +398,6 @@ def shares(counts: np.ndarray, probes: int) -> np.ndarray:
     return counts / (probes or math.nan)
 
 
-def _share(count: float, units: int) -> float:
+def share_of(count: float, units: int) -> float:
+    """A number of units as a share of all: NaN without any."""
     return count / (units or math.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from iua_widget.common.words import did_you_mean
@@ -28,12 +28,27 @@ def show(reading: object, vis_type: str, response_names: str | Iterable[str] | N
             "widget `w`, show `w.iua`."
         )
         raise TypeError(message)
-    if vis_type == TABLE:
-        return reading.to_pandas(response_names)
-    if vis_type == CHART:
+
+    def charts() -> Any:
         from iua_widget.reading.charts import heatmaps
 
         return heatmaps(reading, response_names)
+
+    return shown_as(vis_type, table=lambda: reading.to_pandas(response_names), chart=charts)
+
+
+def shown_as(vis_type: str, *, table: Callable[[], Any], chart: Callable[[], Any]) -> Any:
+    """What `table` or `chart` makes, as `vis_type` says.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if vis_type == TABLE:
+        return table()
+    if vis_type == CHART:
+        return chart()
     message = (
         "vis_type must be IUA.VisType.TABLE ('table') or IUA.VisType.CHART ('chart'); got "
         f"{vis_type!r}.{did_you_mean(vis_type, (TABLE, CHART))}"

@@ -223,6 +223,12 @@ def over_channel(
     return np.asarray(reduce(units.reshape(tally.unit_shape), axis=others))
 
 
+def by_channel(units: np.ndarray, axis: int) -> np.ndarray:
+    """What is told of units, one row a channel."""
+    channels = units.shape[axis]
+    return np.moveaxis(units, axis, 0).reshape(channels, units.size // max(channels, 1))
+
+
 def at_or_below(first: np.ndarray, columns: int) -> np.ndarray:
     """How many begin at a column or before it: int64, shape (columns,)."""
     return np.bincount(first, minlength=columns + 1)[:columns].cumsum()

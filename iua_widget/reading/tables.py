@@ -10,6 +10,7 @@ from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.recount import LayerRecount
 from iua_widget.reading.results import shares
 from iua_widget.reading.statistics import (
+    by_channel,
     dormant_neurons,
     dormant_units,
     neuron_mean_abs,
@@ -30,7 +31,7 @@ def unit_table(
     mean_abs = unit_mean_abs(tally)
     nan, infinite = non_finite_counts(tally)
     columns: dict[str, np.ndarray] = {"unit": np.arange(tally.units)}
-    columns |= _axes(tally)
+    columns |= axes_of_units(tally.unit_shape, tally.channel_axis)
     columns |= {
         "inactive count": bounds.lower,
         "inactive share": shares(bounds.lower, tally.probes),
@@ -62,16 +63,15 @@ def channel_table(
         units = unit_table(tally, tolerances, recount)
         return units.rename(columns={"unit": "channel"})
 
-    def by_channel(units: np.ndarray) -> np.ndarray:
-        by_entry = units.reshape(tally.unit_shape)
-        return np.moveaxis(by_entry, axis, 0).reshape(len(dead), units.size // max(len(dead), 1))
+    def of_channels(units: np.ndarray) -> np.ndarray:
+        return by_channel(units.reshape(tally.unit_shape), axis)
 
-    unit_dead = by_channel(bounds.dead)
+    unit_dead = of_channels(bounds.dead)
     columns = {
         "channel": np.arange(len(dead)),
         "units": np.full(len(dead), unit_dead.shape[1]),
         "dead units": unit_dead.sum(axis=1),
-        "inactive share": shares(_mean(by_channel(bounds.lower)), tally.probes),
+        "inactive share": shares(_mean(of_channels(bounds.lower)), tally.probes),
         "dead": dead,
         "dormant": dormant_neurons(tally, tolerances.tau),
         "mean |x|": neuron_mean_abs(tally),
@@ -81,17 +81,17 @@ def channel_table(
     return pd.DataFrame(columns)
 
 
-def _mean(by_channel: np.ndarray) -> np.ndarray:
+def _mean(rows: np.ndarray) -> np.ndarray:
     """Of each row; NaN where it is empty."""
-    return np.asarray(by_channel.sum(axis=1) / (by_channel.shape[1] or np.nan))
+    return np.asarray(rows.sum(axis=1) / (rows.shape[1] or np.nan))
 
 
-def _axes(tally: Tally) -> dict[str, np.ndarray]:
-    shape = tally.unit_shape
+def axes_of_units(shape: tuple[int, ...], channel_axis: int | None) -> dict[str, np.ndarray]:
+    """Where each unit is, one column an axis; none where units have one."""
     if len(shape) <= 1:
         return {}
     names = [f"axis {axis}" for axis in range(len(shape))]
-    if len(shape) == 3 and tally.plan.channel_axis is not None:  # noqa: PLR2004
+    if len(shape) == 3 and channel_axis is not None:  # noqa: PLR2004
         names = ["row", "column"]
-        names.insert(tally.plan.channel_axis - 1, "channel")
+        names.insert(channel_axis, "channel")
     return dict(zip(names, (index.ravel() for index in np.indices(shape)), strict=True))
