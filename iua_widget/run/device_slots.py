@@ -78,18 +78,25 @@ class DeviceSlot:
     together : DeviceLayersTogether
     place : int
         Of the layer in it.
+    tally : Tally
     form : DeviceForm
     """
 
     __slots__ = (
         "_as_bits", "_batch", "_device", "_dtype", "_form", "_group", "_kind", "_launches",
-        "_layout", "_origin", "_place", "_seen", "_shape", "_stream", "_strides", "_together",
+        "_layout", "_origin", "_place", "_seen", "_shape", "_store", "_stream", "_strides",
+        "_tally", "_together",
     )  # fmt: skip
 
     waits: ClassVar = True
 
     def __init__(
-        self, group: Group, together: DeviceLayersTogether, place: int, form: DeviceForm
+        self,
+        group: Group,
+        together: DeviceLayersTogether,
+        place: int,
+        tally: Tally,
+        form: DeviceForm,
     ) -> None:
         import torch
 
@@ -101,6 +108,7 @@ class DeviceSlot:
         self._device, self._dtype = form.device, form.dtype
         self._shape, self._strides = form.shape, form.strides
         self._launches = together.launches(place)
+        self._tally, self._store = tally, tally.store
         self._stream = together.stream
         self._origin: Origin | None = None
         self._batch = self._seen = -1
@@ -125,6 +133,7 @@ class DeviceSlot:
             or value.stride() != self._strides
             or value.device != self._device
             or not (origin is self._origin or origin.tells_only_units)
+            or self._tally.store is not self._store  # it was counted elsewhere meanwhile
         ):
             return False
         address, stream = value.data_ptr(), self._stream()

@@ -48,8 +48,8 @@ class SteadyDeviceLayers:
         self._places = {layer: place for place, layer in enumerate(layers)}
         self.batch = self.probes = self.taken = self._idle = 0
         self.slots = {
-            layer: DeviceSlot(self, together, self._places[layer], form)
-            for layer, (_, form) in layers.items()
+            layer: DeviceSlot(self, together, self._places[layer], tally, form)
+            for layer, (tally, form) in layers.items()
         }
 
     @classmethod

@@ -48,14 +48,15 @@ class DeviceLayersTogether:
     def __init__(
         self, tallies: Sequence[Tally], layers: Sequence[GroupedLayer], batches: BatchesTogether
     ) -> None:
-        self.device = device_store(tallies[0]).device
-        self.stream = stream_of(self.device)
         self._tallies = dict(enumerate(tallies))
+        self._stores = {place: device_store(tally) for place, tally in self._tallies.items()}
+        self.device = self._stores[0].device
+        self.stream = stream_of(self.device)
         self._blocks = [layer.blocks for layer in layers]
         self._batches = batches
         self._first_number = self._room = 0
-        for tally in tallies:
-            device_store(tally).together = self
+        for store in self._stores.values():
+            store.together = self
 
     @classmethod
     def of(cls, tallies: Sequence[Tally], blocks: Sequence[Blocks], most_bytes: int) -> Self | None:
@@ -117,18 +118,17 @@ class DeviceLayersTogether:
         if self._batches.kept_is_full:
             self.settle()
             self.hand_out()
-            for tally in self._tallies.values():
-                device_store(tally).reserve(0)
+            for store in self._stores.values():
+                store.reserve(0)
         if self._room:
             return
         self.settle()
-        stores = [(device_store(tally), place) for place, tally in self._tallies.items()]
-        for store, place in stores:
+        room = []
+        for place, store in self._stores.items():
             if store.room < self._blocks[place].probes:
                 store.read_counts()
-        self._room = min(
-            (store.room // self._blocks[place].probes for store, place in stores), default=0
-        )
+            room.append(store.room // self._blocks[place].probes)
+        self._room = min(room, default=0)
 
     def count(self, number: int) -> None:
         """Count the batch at hand, of this number; a layer that did not come must have left."""
@@ -142,7 +142,7 @@ class DeviceLayersTogether:
         for place, tally in self._tallies.items():
             blocks = self._blocks[place]
             tally.entries += blocks.probes * blocks.positions
-            device_store(tally).expect(blocks.probes)
+            self._stores[place].expect(blocks.probes)
         if self._batches.waiting == self._batches.slots:
             self.settle()
 
@@ -151,7 +151,8 @@ class DeviceLayersTogether:
         self.settle()
         self.hand_out()
         with in_turn(self.device):
-            device_store(self._tallies.pop(place)).together = None
+            del self._tallies[place]
+            self._stores.pop(place).together = None
             self._batches.leave(place)
 
     def dissolve(self) -> None:
@@ -165,14 +166,14 @@ class DeviceLayersTogether:
             return
         with interrupts_held(), in_turn(self.device):
             batches = self._batches.add(self._first_number)
-            for place, tally in self._tallies.items():
-                device_store(tally).note_added(batches * self._blocks[place].probes)
+            for place, store in self._stores.items():
+                store.note_added(batches * self._blocks[place].probes)
 
     def hand_out(self) -> None:
         """Give the stores the inactive units of each probe that was added."""
         with interrupts_held(), in_turn(self.device):
             for place, inactive in self._batches.hand_out().items():
-                device_store(self._tallies[place]).keep(inactive)
+                self._stores[place].keep(inactive)
 
     def counters_changed(self) -> None:
         """Take note that a store counts at other columns, of which nothing waits."""

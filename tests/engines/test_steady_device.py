@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -109,6 +110,15 @@ def test_what_comes_otherwise_from_some_batch_on_is_taken_anew(taken: Taken) -> 
     batches = [*responses(5), *responses(16, probes=3)]
     assert_same_run(*both(batches))
     assert taken.layers == 2 * (3 + 16 - 11)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("by_triton")
+def test_a_batch_that_is_counted_elsewhere_does_not_disturb(taken: Taken) -> None:
+    batches: list[Any] = responses(8)
+    batches[5] = {name: one.numpy().astype(np.longdouble) for name, one in batches[5].items()}
+    assert_same_run(*both(batches))
+    assert taken.layers == 2 * 3
 
 
 @pytest.mark.slow
