@@ -33,6 +33,8 @@ class SteadyDeviceLayers:
 
     Attributes
     ----------
+    nbytes : int
+        What batches take until they are added.
     slots : dict of str to DeviceSlot
     batch, probes, taken : int
         See `iua_widget.run.slots.Group`.
@@ -47,6 +49,8 @@ class SteadyDeviceLayers:
         self._layers = dict(layers)
         self._places = {layer: place for place, layer in enumerate(layers)}
         self.batch = self.probes = self.taken = self._idle = 0
+        self._bytes = {layer: together.bytes_of(place) for layer, place in self._places.items()}
+        self.nbytes = sum(self._bytes.values())
         self.slots = {
             layer: DeviceSlot(self, together, self._places[layer], tally, form)
             for layer, (tally, form) in layers.items()
@@ -75,11 +79,6 @@ class SteadyDeviceLayers:
             if together is not None:
                 groups.append(cls(group, together))
         return groups
-
-    @property
-    def nbytes(self) -> int:
-        """What batches take until they are added."""
-        return sum(self._together.bytes_of(place) for place in self._places.values())
 
     @property
     def untaken(self) -> list[str]:
@@ -118,7 +117,7 @@ class SteadyDeviceLayers:
             layer: LayerBatch(
                 tally,
                 form.blocks.probes,
-                self._together.bytes_of(self._places[layer]),
+                self._bytes[layer],
                 device=form.device,
             )
             for layer, (tally, form) in self._layers.items()
@@ -139,3 +138,4 @@ class SteadyDeviceLayers:
         """Have a layer be counted by itself from now on, of which nothing was taken."""
         del self.slots[layer], self._layers[layer]
         self._together.leave(self._places.pop(layer))
+        self.nbytes -= self._bytes.pop(layer)
