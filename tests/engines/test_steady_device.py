@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -257,3 +258,20 @@ def test_a_layer_takes_one_launch_a_batch_and_all_take_two(
     assert sum(launches[name] for name in MAKES_ONE) == layers * batches
     assert launches["count_batches"] == launches["add_batches"] <= batches
     assert sum(launches.values()) <= batches * (layers + 2)
+
+
+def test_nothing_refers_to_a_response_that_was_taken(taken: Taken) -> None:
+    gone: list[weakref.ref[torch.Tensor]] = []
+
+    def batches() -> Iterator[dict[str, torch.Tensor]]:
+        for _ in range(8):
+            assert all(one() is None for one in gone[:-1])  # the source has the last one
+            value = torch.ones(4, 5)
+            gone.append(weakref.ref(value))
+            yield {"a": value}
+            del value
+
+    with launches_noted():
+        iua = IUA(engine="device")
+        list(count(iua._run, open_source(batches())))
+    assert taken.layers == 6

@@ -230,7 +230,9 @@ def test_a_prepared_launch_gives_the_driver_what_an_ordinary_one_does() -> None:
     assert all(same.values()), same
 
 
-def test_kernels_that_agree_are_used() -> None:
+def test_kernels_that_agree_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    smaller = (((70, 1, 6), torch.float32), *device_check._TOGETHER[2:])
+    monkeypatch.setattr(device_check, "_TOGETHER", smaller)
     assert isinstance(choice._by_triton(HERE), KernelsWithFallback)
 
 
@@ -349,8 +351,21 @@ def test_layers_counted_together_are_compared_with_pytorchs_on_each_device(
 
     monkeypatch.setattr(BatchesTogether, "add", bad_add)
     monkeypatch.setattr(device_check, "_TOGETHER", device_check._TOGETHER[-1:] * 4)
-    said = device_check.disagreement_together(TritonKernels(), TorchKernels(), HERE)
-    assert said == "odd of (3, 49, 20) in torch.float16 is not the same"
+    monkeypatch.setattr(device_check, "_SAMPLES", ())
+    with pytest.warns(IUAWarning, match=r"odd of \(3, 49, 20\) in torch.float16 is not the same"):
+        kernels = choice._by_triton(HERE)
+    assert isinstance(kernels, KernelsWithFallback)
+    assert kernels.apart
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("an illegal memory access")
+
+    monkeypatch.setattr(BatchesTogether, "add", fail)
+    with pytest.warns(IUAWarning, match="RuntimeError: an illegal memory access"):
+        kernels = choice._by_triton(HERE)
+    assert isinstance(kernels, KernelsWithFallback)
+    assert kernels.apart
+    assert not kernels.failed
 
 
 def test_a_device_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,12 @@ def _by_triton(device: torch.device) -> DeviceKernels | None:
         warn_of_slower_counting(device, problem)
         return None
     chosen = KernelsWithFallback(kernels, _BY_TORCH)
-    problem = disagreement_together(chosen, _BY_TORCH, device)
+    try:
+        problem = disagreement_together(chosen, _BY_TORCH, device)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        problem = f"{type(error).__name__}: {error}"
     if problem is not None:
         chosen.count_apart(device, problem)
     return chosen
