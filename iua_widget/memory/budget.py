@@ -153,11 +153,12 @@ class MemoryBudget:
             )
             raise MemoryBudgetError(message, layer=layer)
 
-    def has_room(self, more: int) -> bool:
-        """Whether so many bytes more can be held beside what is planned."""
+    def has_room(self, more: int, *, grows: bool = False) -> bool:
+        """Whether so many bytes more can be held beside what is planned, or twice that."""
         batches = sum(plan.batch_bytes for plan in self.plans)
         work = max((plan.need.work for plan in self.plans), default=0)
-        return self._planned + batches + work + self._spare + more <= self.bytes
+        planned = self._planned * (1 + grows)
+        return planned + batches + work + self._spare + more <= self.bytes
 
     def fit(
         self,

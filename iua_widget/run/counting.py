@@ -140,7 +140,8 @@ class Counting:
         """Forget what was recorded of the batch at hand."""
         self._masking = OnDevice()
         self._steady.begin_batch()
-        self._nbytes, self._new = self._steady.nbytes, 0
+        self._nbytes = self._taken = self._steady.nbytes
+        self._new = 0
         self._came: dict[str, None] = {}
         self._layers: dict[str, list[_RecordedResponse]] = {}
         self._loads: dict[str, ExpertLoad | None] = {}
@@ -168,6 +169,18 @@ class Counting:
         if before is not None:
             self._take_back(layer, before)
         self._record(layer, value, origin)
+
+    def _all_taken_back(
+        self, responses: Mapping[str, np.ndarray | DeviceBatch]
+    ) -> dict[str, LayerBatch]:
+        """What layers then bring of the batch at hand, if what was taken of some is taken back."""
+        if not responses:
+            return {}
+        self._nbytes += self._steady.nbytes - self._taken
+        self._taken = self._steady.nbytes
+        for layer, response in responses.items():
+            self._take_back(layer, response)
+        return self._layer_batches()
 
     def _take_back(self, layer: str, before: np.ndarray | DeviceBatch) -> None:
         """Have what was taken of a layer in the batch at hand be counted by itself."""
@@ -209,6 +222,7 @@ class Counting:
             return  # routed past it this time: there is nothing to count
         if tally is not None and response.shape[0] and self._is_provisional(layer, tally):
             self._layers.pop(layer, None)
+            self._steady.part_from(layer)
             tally = None
         plan = self._plan(layer, tally, response, origin)
         stays = is_tensor(response.values)
@@ -265,18 +279,17 @@ class Counting:
             inputs, total = run.probes + probes, self._source.total
             steady.part_from_others()
             if batches or not steady.fits_as_before(total):
+                batches = self._all_taken_back(steady.make_room(run.budget, total)) or batches
                 coming = steady.layer_batches() | batches
                 run.budget.fit(run.tallies, coming, inputs=inputs, total=total)
-                for layer, response in steady.fitted(total).items():
-                    self._take_back(layer, response)
-                    batches = self._layer_batches()
+                batches = self._all_taken_back(steady.fitted(total)) or batches
             run.tallies = self._counted(batches)
             run.recount = run.tally_notes = None  # they lack these probes
             run.probes = inputs
             run.source_notes = self._notes()
             self.position.counted(probes)
             self.number += 1
-            steady.form(self._alike(), run.budget)
+            steady.form(self._alike(), run.budget, total)
         self.restart()
 
     def finish(self) -> None:
@@ -308,6 +321,8 @@ class Counting:
         with interrupts_held(), self._run.lock:
             if self._is_last:
                 self._steady.dissolve()
+            else:
+                self._steady.rest()
             for tally in self._run.tallies.values():
                 tally.release_buffers()
 

@@ -26,6 +26,10 @@ _MOST_TOGETHER: Final = 2**24
 """Responses of a batch of a group at the most."""
 
 
+_MOVED: Final = 3
+"""Counters of a group, wider ones, and those of layers that have left it, of what it holds now."""
+
+
 class SteadyState:
     """The layers of a run whose responses come as before, in groups that are counted together.
 
@@ -88,6 +92,12 @@ class SteadyState:
             for layer in group.untaken:
                 self._leave(group, layer)
 
+    def part_from(self, layer: str) -> None:
+        """Have a layer be counted by itself, if nothing was taken of it."""
+        for group in self._groups:
+            if layer in group.slots:
+                self._leave(group, layer)
+
     def fits_as_before(self, total: int | None) -> bool:
         """Whether the memory that is needed cannot have changed since it was planned.
 
@@ -95,6 +105,28 @@ class SteadyState:
         """
         until, total_then = self._fitted
         return bool(self._groups) and self._counted < until and total == total_then
+
+    def make_room(self, budget: MemoryBudget, total: int | None) -> dict[str, np.ndarray]:
+        """Where memory may become short, have layers on the host be counted by themselves.
+
+        They can be moved out while it is not, and what is planned for each of them then holds.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Responses that were taken of them.
+        """
+        if budget.has_room(self._room, grows=total is None):
+            return {}
+        groups = [group for group in self._groups if isinstance(group, SteadyLayers)]
+        given_back = {}
+        for group in groups:
+            for layer, slot in list(group.slots.items()):
+                response = slot.give_back()
+                if response is not None:
+                    given_back[layer] = response
+                self._leave(group, layer)
+        return given_back
 
     def layer_batches(self) -> dict[str, LayerBatch]:
         """What was taken of each layer, for the budget."""
@@ -134,7 +166,10 @@ class SteadyState:
         self._counted += 1
 
     def form(
-        self, layers: Mapping[str, tuple[Tally, Form | DeviceForm]], budget: MemoryBudget
+        self,
+        layers: Mapping[str, tuple[Tally, Form | DeviceForm]],
+        budget: MemoryBudget,
+        total: int | None,
     ) -> None:
         """Form groups of layers that were counted by themselves, where there is memory for it.
 
@@ -158,24 +193,33 @@ class SteadyState:
             if can and responses[kind] <= _MOST_TOGETHER:
                 groups[kind][layer] = tally, form
         for group in groups.values():
-            if budget.has_room(sum(_formation_bytes(*layer) for layer in group.values())):
+            room = sum(_room(*layer) for layer in group.values())
+            if budget.has_room(room + self._room, grows=total is None):
                 self._add(SteadyLayers(group))
         for formed in SteadyDeviceLayers.of(on_device, budget) if on_device else ():
             self._add(formed)
 
+    def rest(self) -> None:
+        """Keep the groups for another run, which may count as much with what was planned."""
+        batches = min((group.batches_counted for group in self._groups), default=0)
+        self._fitted = batches if self._fitted[0] else 0, self._fitted[1]
+        self._counted = 0
+
     def begin_anew(self) -> None:
-        """Keep the groups for another run, whose tallies were cleared."""
+        """Begin another run, once its tallies were cleared."""
         for group in self._groups:
             group.begin_anew()
-        # So many batches as large were counted with what was planned.
-        self._fitted = self._counted if self._fitted[0] else 0, self._fitted[1]
-        self._counted = 0
 
     def dissolve(self) -> None:
         """Have all layers be counted by themselves."""
         for group in self._groups:
             for layer in list(group.slots):
                 self._leave(group, layer)
+
+    @property
+    def _room(self) -> int:
+        """What there must be room for, as long as there are these groups."""
+        return sum(group.room for group in self._groups if isinstance(group, SteadyLayers))
 
     def _add(self, group: SteadyLayers | SteadyDeviceLayers) -> None:
         self._groups.append(group)
@@ -226,6 +270,11 @@ class SteadyLayers:
         return sum(self._bytes(tally, self._most) for tally in self._tallies.values())
 
     @property
+    def room(self) -> int:
+        """What is held besides while layers are moved out, or their counters are widened."""
+        return _MOVED * self._together.nbytes
+
+    @property
     def untaken(self) -> list[str]:
         """Layers of which nothing was taken in the batch at hand."""
         if self.taken == len(self.slots):
@@ -244,6 +293,11 @@ class SteadyLayers:
         left = min(((1 << most.bit_length()) - 1 - most for most in counted), default=0)
         return left // self._most
 
+    @property
+    def batches_counted(self) -> int:
+        """How many batches as large as the largest were counted."""
+        return min((tally.probes for tally in self._tallies.values()), default=0) // self._most
+
     def begin_batch(self) -> None:
         """Forget what was taken of the batch at hand."""
         self.batch += 1
@@ -253,6 +307,8 @@ class SteadyLayers:
         """Begin with nothing, once the tallies were cleared."""
         self.begin_batch()
         self._together.forget_non_finite()
+        for slot in self.slots.values():
+            slot.is_new_shape = True
 
     def classify(self) -> None:
         """Classify what was taken, and count nothing yet."""
@@ -290,9 +346,10 @@ class SteadyLayers:
         return classified + probes * tally.units * self._itemsize
 
 
-def _formation_bytes(tally: Tally, form: Form) -> int:
-    """What a layer takes more when it is counted together with others, once it has been moved."""
-    return tally.nbytes + form.probes(form.shape) * tally.units * form.array_dtype.itemsize
+def _room(tally: Tally, form: Form) -> int:
+    """What there must be room for when a layer is to be counted together with others."""
+    responses = form.probes(form.shape) * tally.units * form.array_dtype.itemsize
+    return _MOVED * (tally.nbytes + responses)
 
 
 def _as_tensor(array: np.ndarray) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Self
 
+from iua_widget.common.tensors import dtype_name
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
 from iua_widget.run.device_slots import DeviceForm, DeviceSlot
 from iua_widget.tally.tally import Tally
@@ -99,6 +100,11 @@ class SteadyDeviceLayers:
             for tally, form in self._layers.values()
         )
 
+    @property
+    def batches_counted(self) -> int:
+        """How many batches were counted."""
+        return min(tally.probes // form.blocks.probes for tally, form in self._layers.values())
+
     def begin_batch(self) -> None:
         """Forget what was taken of the batch at hand."""
         self.batch += 1
@@ -107,6 +113,8 @@ class SteadyDeviceLayers:
     def begin_anew(self) -> None:
         """Begin with nothing, once the tallies were cleared."""
         self.begin_batch()
+        for tally, form in self._layers.values():
+            tally.note_dtype_and_shape(dtype_name(form.dtype), form.shape[1:])
 
     def classify(self) -> None:
         """Nothing: each response was classified when it was taken."""

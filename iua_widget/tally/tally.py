@@ -135,13 +135,13 @@ class Tally:
         self.inactive_at = inactive_at
         column = None if inactive_at is None else stops.locate(inactive_at).lower
         self.store: CountStore = HostStore(self.units, len(stops) + 1, self.engine, column)
-        self.response_shape: tuple[int | None, ...] | None = None
-        self.dtypes: set[str] = set()
         self.to_come = 0
         self.most_waiting = 0
         self._count_nothing()
 
     def _count_nothing(self) -> None:
+        self.response_shape: tuple[int | None, ...] | None = None
+        self.dtypes: set[str] = set()
         self.entries = self.masked = 0
         self.mask_missed = self.merged_calls = self.many_passes = False
         self.load: ExpertLoad | None = None

@@ -59,6 +59,12 @@ class LayersTogether:
         """How many there are that have not left."""
         return sum(tally is not None for tally in self._tallies)
 
+    @property
+    def nbytes(self) -> int:
+        """What the common arrays take, those of layers that have left included."""
+        store = self._counts.counts, self._magnitudes.sums, self._magnitudes.highest_bin
+        return int(self.responses.nbytes) + sum(int(array.nbytes) for array in store)
+
     def units_of(self, number: int) -> slice:
         """Where the units of a layer lie, given by its place among the tallies."""
         return slice(int(self._ends[number]), int(self._ends[number + 1]))
