@@ -36,12 +36,20 @@ class ModuleNames:
             self.root += "()"
         self._names: defaultdict[int, list[str]] = defaultdict(list)
         self.modules: dict[str, nn.Module] = {}
+        self._paths: list[tuple[str, int]] = []
         for path, module in model.named_modules(remove_duplicate=False):
+            self._paths.append((path, id(module)))
             name = ".".join(part for part in path.split(".") if part not in _WRAPPERS) or self.root
             self._names[id(module)].append(name)
             self.modules[name] = (
                 module  # a wrapper's name is the wrapped module's, which comes next
             )
+
+    @property
+    def are_of_model(self) -> bool:
+        """Whether the model still has these modules, by these names."""
+        found = self.model.named_modules(remove_duplicate=False)
+        return self._paths == [(path, id(module)) for path, module in found]
 
     @cached_property
     def experts(self) -> dict[str, ListedExpert]:

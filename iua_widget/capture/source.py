@@ -87,6 +87,11 @@ class TorchSource:
         return at_most(self._total, self._options.max_probes)
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether the model has other modules than when this was made."""
+        return not self._names.are_of_model
+
+    @property
     def weights(self) -> str | None:
         """See `iua_widget.capture.fingerprint`; None where the model is counted again and again."""
         return None if self._again else fingerprint(self._model)

@@ -22,7 +22,7 @@ class Counter:
     ----------
     model : torch.nn.Module
     loader : iterable
-        Iterated over each time.
+        As for `IUA.introspect`; iterated over each time.
     count_options : CountOptions
     source_options : SourceOptions, optional
 
@@ -47,8 +47,13 @@ class Counter:
         count_options: CountOptions,
         source_options: SourceOptions = DEFAULT_SOURCE_OPTIONS,
     ) -> None:
-        self._source = open_again(model, loader, source_options)
-        self._run = Run(count_options)
+        self._given = model, loader, source_options
+        self._options = count_options
+        self._begin()
+
+    def _begin(self) -> None:
+        self._source = open_again(*self._given)
+        self._run = Run(self._options)
         self._steady = SteadyState()
 
     def count(self) -> Run:
@@ -57,13 +62,15 @@ class Counter:
         Returns
         -------
         Run
-            The same each time, until when it can be read: copy what is to last.
+            The same object each time, which the next call clears: copy what is to last.
 
         Raises
         ------
         IUAError
             As for `IUA.introspect`.
         """
+        if self._source.is_outdated:
+            self._begin()
         run, source = self._run, self._source
         run.clear()
         self._steady.begin_anew()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iua_widget.errors import ProducerError
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
 from iua_widget.run.run import Run
 from iua_widget.sources.producers import as_source
 from iua_widget.sources.source import Source
+
+if TYPE_CHECKING:
+    from iua_widget.capture.source import TorchSource
 
 
 def open_source(
@@ -51,13 +54,14 @@ def open_source(
     return as_source(producer, options)
 
 
-def open_again(model: Any, loader: Any, options: SourceOptions) -> Source:
+def open_again(model: Any, loader: Any, options: SourceOptions) -> TorchSource:
     """Make a source of a model that can be streamed again and again, and keeps what it learns.
 
     Raises
     ------
     ProducerError, LayerSelectionError
-        If they do not fit together, or the model is none of PyTorch's.
+        If they do not fit together, the model is none of PyTorch's, or the loader can be iterated
+        over only once.
     """
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
@@ -65,4 +69,11 @@ def open_again(model: Any, loader: Any, options: SourceOptions) -> Source:
         raise ProducerError(message)
     from iua_widget.capture.source import TorchSource
 
-    return TorchSource(model, loader, options, again=True)
+    source = TorchSource(model, loader, options, again=True)
+    if not source.restartable:
+        message = (
+            f"the loader must give its batches each time; got {type(loader).__name__}, which gives "
+            "them only once. Give a list of batches, a Dataset or a DataLoader."
+        )
+        raise ProducerError(message)
+    return source

@@ -67,8 +67,13 @@ class UnitMagnitudes:
             self._written = buffers.zeros(self._shape, np.float64)
         return self._written
 
-    def running(self) -> RunningSums:
-        """What the next batch may be added to: nothing else must be added before it is."""
+    def running(self) -> RunningSums | None:
+        """What the next batch may be added to: nothing else must be added before it is.
+
+        None where the sums are a part of those of several layers: engines take whole arrays.
+        """
+        if self._written is not None and not self._written.flags.c_contiguous:
+            return None
         if self._others is None:
             self._others = buffers.empty(self._shape, np.float64)
         return RunningSums(self._written, self._others)
