@@ -118,7 +118,7 @@ class DeviceStore:
 
     def add(self, batch: DeviceBatch, number: int) -> None:
         """Add a batch that was classified on this device; nothing waits for the device."""
-        self._settle()
+        self._hand_out()
         probes = len(batch.bins)
         with in_turn(self.device):
             if not probes:
@@ -152,11 +152,11 @@ class DeviceStore:
         self._has_magnitudes = self._has_moments = True
 
     def keep(self, inactive: torch.Tensor) -> None:
-        """Keep the inactive units of probes, after those that are kept."""
+        """Keep the inactive units of probes, of any shape, after those that are kept."""
         if self._views:
             self._copy_views()
         self._inactive.append(inactive)
-        self._kept += len(inactive)
+        self._kept += inactive.numel()
 
     def thin(self, columns: Sequence[int]) -> None:
         """Count units at these columns only from now on, some of those until now."""
@@ -231,13 +231,14 @@ class DeviceStore:
 
     def read_inactive(self) -> list[np.ndarray] | None:
         """The host's list of the inactive units of each probe, to which the device's are added."""
-        self._settle()
+        self._hand_out()
         inactive = self._host.inactive
         if inactive is None or not self._kept:
             return inactive
         with interrupts_held(), in_turn(self.device):
             if self._kept:
-                inactive.append(_on_host(torch.cat([*self._inactive, *self._views])))
+                kept = *self._inactive, *self._views
+                inactive.append(_on_host(torch.cat([one.reshape(-1) for one in kept])))
                 self._inactive.clear()
                 self._views.clear()
                 self._kept = self._viewed = 0
@@ -251,6 +252,11 @@ class DeviceStore:
         """Have what waits added, so that all is done in its order."""
         if (together := self.together) is not None:
             together.settle()
+
+    def _hand_out(self) -> None:
+        """Have the inactive units of the probes that were added."""
+        self._settle()
+        if (together := self.together) is not None:
             together.hand_out()
 
     def _copy_views(self) -> None:

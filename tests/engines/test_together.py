@@ -90,7 +90,7 @@ class Layers:
 
     def check(self) -> None:
         for number, kept in self.group.hand_out().items():
-            assert torch.equal(kept, torch.cat(self.kept[number]))
+            assert torch.equal(kept.reshape(-1), torch.cat(self.kept[number]))
             self.kept[number].clear()
         for layer, (_, counters) in zip(self.layers, self.expected, strict=True):
             for name, here, there in compared(layer.counters, counters):

@@ -100,7 +100,7 @@ def disagreement_together(
             other.add(batch, counters)
         inactive = batch.inactive[:, 1].repeat(_BATCHES)
         for name, here, there in [
-            ("inactive", kept[place], inactive),
+            ("inactive", kept[place].reshape(-1), inactive),
             *compared(held[place], counters),
         ]:
             if not torch.equal(here.to(there.dtype), there):

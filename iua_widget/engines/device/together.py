@@ -115,8 +115,8 @@ class BatchesTogether:
         keeps = any(layer.kept_column is not None for layer in layers)
         most = min(_MOST_KEPT, most_bytes // _KEPT_PART // _KEPT_BYTES) // sum(probes)
         self._most_kept = max(self.slots, most) if keeps else 2**30
-        self._kept_from = [0, *(self._most_kept * np.cumsum(probes[:-1])).tolist()]
-        self._kept = self._empty(self._most_kept * sum(probes) if keeps else 1, torch.int64)
+        self._kept_from = [0, *np.cumsum(probes[:-1]).tolist()]
+        self._kept = self._empty((self._most_kept if keeps else 1, sum(probes)), torch.int64)
         self._kept_batches = 0
         # Where no column is counted apart from the others, each is its own place.
         self._places = torch.arange(edges.columns + 1, device=self._device)
@@ -166,15 +166,15 @@ class BatchesTogether:
         return self._kept_batches + self.slots > self._most_kept
 
     def hand_out(self) -> dict[int, torch.Tensor]:
-        """The inactive units of each layer's probes that are kept, int64, from now on elsewhere."""
-        if not self._kept_batches:
+        """A copy of the inactive units that are kept, of each layer: int64, (batches, probes)."""
+        keeping = [n for n, layer in self._layers.items() if layer.kept_column is not None]
+        if not (self._kept_batches and keeping):
             return {}
-        kept, self._kept = self._kept, torch.empty_like(self._kept)
-        batches, self._kept_batches = self._kept_batches, 0
+        kept = self._kept[: self._kept_batches].clone()
+        self._kept_batches = 0
         return {
-            number: kept[self._kept_from[number] :][: batches * layer.blocks.probes]
-            for number, layer in self._layers.items()
-            if layer.kept_column is not None
+            number: kept[:, self._kept_from[number] :][:, : self._layers[number].blocks.probes]
+            for number in keeping
         }
 
     def give_back(self, layer: int) -> DeviceBatch:
@@ -205,13 +205,7 @@ class BatchesTogether:
                 self._counting[batches] = self._counting_launch(batches)
             first = (self.slot - batches) % self.slots
             self._counting[batches](first, stream=stream)
-            numbers = first, batches, number, self._kept_batches
-            self._adding(
-                *numbers,
-                self._kept.data_ptr(),
-                stream=stream,
-                tensors=lambda: (*numbers, self._kept),
-            )
+            self._adding(first, batches, number, self._kept_batches, stream=stream)
 
     def _buffer(self, layer: GroupedLayer) -> _Waiting:
         made = {
@@ -309,7 +303,8 @@ class BatchesTogether:
             "halvings": triton_launch.halvings(max([1, *rows])),
             "probe_halvings": triton_launch.halvings(PROBE_LANES),
         }
-        arguments = table, layers, self.slots, self._columns
+        kept = self._kept, self._kept.stride(0)
+        arguments = table, layers, *kept, self.slots, self._columns
         return Launch(triton_together.add_batches, (len(layers),), arguments, options)
 
     def _options(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ FIELDS: Final = (
     "histogram",  # int32, shape (slots, probes, cells), zero before and after
     # Addresses of the counters: see `DeviceCounters`.
     "counts", "place", "highest", "counter_sums", "largest", "odd", "moments", "first_odd",
-    # Which column of each probe's inactive units is kept, -1 for none, and from where on.
+    # Which column of each probe's inactive units is kept, -1 for none; from where on in a batch.
     "kept_column", "kept_from",
     "probes", "units",
     "chunks",  # of the probes; not used where there are positions
@@ -205,15 +205,26 @@ def _summed(
     return five
 
 
-@triton.jit(do_not_specialize=["first_slot", "batches", "number", "kept_at", "slots", "columns"])
+@triton.jit(
+    do_not_specialize=[
+        "first_slot",
+        "batches",
+        "number",
+        "kept_at",
+        "kept_by_batch",
+        "slots",
+        "columns",
+    ]
+)
 def add_batches(  # noqa: PLR0915  (one launch does it all)
     first_slot: tl.tensor,
     batches: tl.tensor,
     number: tl.tensor,
     kept_at: tl.tensor,
-    kept: tl.tensor,
     table: tl.tensor,
     layers: tl.tensor,
+    kept: tl.tensor,
+    kept_by_batch: tl.tensor,
     slots: tl.tensor,
     columns: tl.tensor,
     aligned: tl.constexpr,
@@ -227,8 +238,8 @@ def add_batches(  # noqa: PLR0915  (one launch does it all)
     """Add sums and histograms of batches, the first of them the `number`-th, one after the other.
 
     A program is for the sums of `width` units, or for the histograms of `rows` probes of each
-    batch, which are zero afterwards; their inactive units at one column go to `kept`, after those
-    of `kept_at` batches.
+    batch, which are zero afterwards; their inactive units at one column go to `kept`, of shape
+    (batches, probes of all layers), after those of `kept_at` batches.
     """
     layer = table + tl.load(layers + tl.program_id(0)).to(tl.int64) * _FIELDS
     program = tl.program_id(0) - tl.load(layer + _FIRST_THAT_ADDS)
@@ -295,7 +306,7 @@ def add_batches(  # noqa: PLR0915  (one launch does it all)
                 total, low, high = add_squares(many, total, low, high)
                 if kept_column >= 0:
                     of_column = tl.where(column[None, :] == kept_column, many, 0)
-                    to = to_kept + (kept_at + batch) * probes + probe
+                    to = to_kept + (kept_at + batch).to(tl.int64) * kept_by_batch + probe
                     tl.store(to, tl.sum(of_column, axis=1), mask=here)
         moments = _array(layer, _MOMENTS, tl.int64)
         add_moments(moments, total, low, high, columns, cells)
