@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from iua_widget.common.tensors import magnitude_dtype
+from iua_widget.common.tensors import dtype_name
 from iua_widget.engines.device.bits import as_bits
 from iua_widget.engines.device.blocks import Blocks
 from iua_widget.engines.device.counters import DeviceCounters
@@ -30,7 +30,7 @@ _SAMPLES: Final = (
 _TOGETHER: Final = (
     ((513, 1, 5), torch.float32),
     ((2, 520, 3), torch.float64),
-    ((1, 1, 2100), torch.float32),
+    ((1, 1, 2100), torch.bfloat16),
     ((3, 49, 20), torch.float16),
 )
 _BATCHES: Final = 4
@@ -95,7 +95,7 @@ def disagreement_together(
             batches.add(number - 1)
     kept = batches.hand_out()
     for place, (values, counters) in enumerate(zip(samples, held[len(samples) :], strict=True)):
-        batch = other.classify(values, edges[place])
+        batch = other.classify(values.to(layers[place].blocks.wide), edges[place])
         for counters.batch in range(_BATCHES):
             other.add(batch, counters)
         inactive = batch.inactive[:, 1].repeat(_BATCHES)
@@ -115,7 +115,7 @@ def _classify(batches: BatchesTogether, place: int, values: torch.Tensor) -> Non
 
 
 def _thresholds(values: torch.Tensor) -> np.ndarray:
-    return np.geomspace(1e-8, 1, 20).astype(magnitude_dtype(values))
+    return np.geomspace(1e-8, 1, 20).astype(dtype_name(Blocks.of(values).wide))
 
 
 def _samples(
