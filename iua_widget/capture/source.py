@@ -15,6 +15,7 @@ from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.watched_model import WatchedModel
+from iua_widget.common.interrupts import interrupts_held, interrupts_let_through
 from iua_widget.errors import ProducerError
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
 from iua_widget.sources.position import Position
@@ -119,8 +120,8 @@ class TorchSource:
         stream: Generator[Any] | None = None
         try:
             while left is None or left > 0:
-                with randomness.batch():
-                    with randomness.window(always=True):
+                with interrupts_held(), randomness.batch():
+                    with randomness.window(always=True), interrupts_let_through():
                         stream = stream or position.onward(_iterate(self._loader))
                         batch = _next(stream, number)
                     if batch is _END:
@@ -140,12 +141,13 @@ class TorchSource:
                 watched.check_seen(first=False)
         finally:
             if not sys.is_finalizing():  # PyTorch aborts a process that ends and calls it
-                if self._again:
-                    watched.pause()
-                else:
-                    watched.end()
-                for generator, state in generators:
-                    generator.set_state(state)
+                with interrupts_held():
+                    if self._again:
+                        watched.pause()
+                    else:
+                        watched.end()
+                    for generator, state in generators:
+                        generator.set_state(state)
             if stream is not None:
                 stream.close()
 
@@ -168,7 +170,7 @@ class TorchSource:
         ProducerError
             If the batch does not fit the model.
         """
-        with self._randomness.window():
+        with interrupts_held(), self._randomness.window():
             probes = self._watched.feed(batch, self._singles, record, restart)
         self._watched.start_over()
         self._watched.check_seen(first=True)

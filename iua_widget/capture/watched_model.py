@@ -31,6 +31,7 @@ from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
 from iua_widget.capture.shadow import Shadow
 from iua_widget.capture.steady_pass import SteadyPass, Step, Steps
+from iua_widget.common.interrupts import interrupts_let_through
 from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
 from iua_widget.options import SourceOptions
@@ -290,10 +291,13 @@ class WatchedModel:
     def _call(self, inputs: Inputs, number: int) -> None:
         try:
             if self._options.forward is not None:
-                self._shadow.bound(self._options.forward)(self._shadow.model, inputs.batch)
+                forward = self._shadow.bound(self._options.forward)
+                with interrupts_let_through():
+                    forward(self._shadow.model, inputs.batch)
             else:
                 args, kwargs = arguments(self._model, inputs.batch, number)
-                self._shadow.model(*args, **kwargs)
+                with interrupts_let_through():
+                    self._shadow.model(*args, **kwargs)
         except (RuntimeError, TypeError) as error:
             hint = _hint(str(error), inputs, placement(self._model)[1])
             if not hint:

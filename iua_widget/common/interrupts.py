@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any
 
-_held = False
-"""Whether the main thread is in such a block: one within it has nothing to do."""
+
+@dataclass(slots=True)
+class _Holder:
+    """Keeps the interrupts that come until they are passed on to the program's handler."""
+
+    handler: Callable[[int, FrameType | None], Any]
+    came: list[tuple[int, FrameType | None]] = field(default_factory=list)
+
+    def keep(self, number: int, frame: FrameType | None) -> None:
+        self.came.append((number, frame))
+
+    def pass_on(self) -> None:
+        if self.came:
+            last = self.came[-1]
+            self.came.clear()
+            self.handler(*last)
+
+
+_holder: _Holder | None = None
+"""Of the block that the main thread is in: one within it has nothing to do."""
 
 
 @contextmanager
@@ -17,32 +37,57 @@ def interrupts_held() -> Iterator[None]:
     """Let Ctrl-C wait for the end of a block that must be done as a whole.
 
     Python raises KeyboardInterrupt in the main thread only, and there between any two
-    instructions; on another thread there is nothing to hold.
+    instructions, those of entering and leaving a context included; on another thread there is
+    nothing to hold.
 
     Examples
     --------
     >>> with interrupts_held():
     ...     pass
     """
-    global _held  # noqa: PLW0603
-    if _held or threading.current_thread() is not threading.main_thread():
+    global _holder  # noqa: PLW0603
+    if _holder is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.getsignal(signal.SIGINT)
-    if not callable(previous):
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
         yield
         return
-    came: list[tuple[int, FrameType | None]] = []
-
-    def keep(number: int, frame: FrameType | None) -> None:
-        came.append((number, frame))
-
-    signal.signal(signal.SIGINT, keep)
-    _held = True
+    holder = _Holder(handler)
+    signal.signal(signal.SIGINT, holder.keep)
+    _holder = holder
     try:
         yield
     finally:
-        _held = False
-        signal.signal(signal.SIGINT, previous)
-        if came:
-            previous(*came[-1])
+        _holder = None
+        signal.signal(signal.SIGINT, handler)
+        holder.pass_on()
+
+
+class interrupts_let_through:  # noqa: N801  (as `interrupts_held`)
+    """Let Ctrl-C through while the user's code runs, within `interrupts_held`.
+
+    It is no generator: what is left of one that was interrupted would be run later.
+
+    Examples
+    --------
+    >>> with interrupts_held(), interrupts_let_through():
+    ...     pass
+    """
+
+    __slots__ = ("_within",)
+
+    def __enter__(self) -> None:
+        global _holder  # noqa: PLW0603
+        main = threading.current_thread() is threading.main_thread()
+        self._within = _holder if main else None
+        if self._within is not None:
+            _holder = None
+            signal.signal(signal.SIGINT, self._within.handler)
+            self._within.pass_on()
+
+    def __exit__(self, *error: object) -> None:
+        global _holder  # noqa: PLW0603
+        if self._within is not None:
+            signal.signal(signal.SIGINT, self._within.keep)
+            _holder = self._within

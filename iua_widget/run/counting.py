@@ -22,7 +22,7 @@ from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.failure import Failure
 from iua_widget.run.layer_order import by_expert, merged_order
 from iua_widget.run.run import Run
-from iua_widget.run.slots import Form
+from iua_widget.run.slots import Form, Taken
 from iua_widget.run.steady import SteadyState
 from iua_widget.sources.position import Position
 from iua_widget.sources.source import Source
@@ -170,22 +170,21 @@ class Counting:
             self._take_back(layer, before)
         self._record(layer, value, origin)
 
-    def _all_taken_back(
-        self, responses: Mapping[str, np.ndarray | DeviceBatch]
-    ) -> dict[str, LayerBatch]:
+    def _all_taken_back(self, taken: Mapping[str, Taken]) -> dict[str, LayerBatch]:
         """What layers then bring of the batch at hand, if what was taken of some is taken back."""
-        if not responses:
+        if not taken:
             return {}
         self._nbytes += self._steady.nbytes - self._taken
         self._taken = self._steady.nbytes
-        for layer, response in responses.items():
-            self._take_back(layer, response)
+        for layer, one in taken.items():
+            self._take_back(layer, one)
         return self._layer_batches()
 
-    def _take_back(self, layer: str, before: np.ndarray | DeviceBatch) -> None:
+    def _take_back(self, layer: str, taken: Taken) -> None:
         """Have what was taken of a layer in the batch at hand be counted by itself."""
+        before = taken.response
         if not isinstance(before, DeviceBatch):
-            self._record(layer, before, UNKNOWN)
+            self._record(layer, before, taken.origin)
             return
         tally, probes = self._run.tallies[layer], len(before.bins)
         pending = _RecordedResponse(

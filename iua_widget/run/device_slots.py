@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from iua_widget.common.tensors import dtype_name, is_tensor
-from iua_widget.run.slots import Group
+from iua_widget.run.slots import Group, Taken
 from iua_widget.tally.tally import Tally
 from iua_widget.units.arrange import arrange
 from iua_widget.units.rule import Origin
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import torch
 
     from iua_widget.engines.device.blocks import Blocks
-    from iua_widget.engines.device_batch import DeviceBatch
     from iua_widget.tally.device_together import DeviceLayersTogether
 
 _DTYPES: Final = {"float16", "bfloat16", "float32", "float64"}
@@ -150,11 +149,11 @@ class DeviceSlot:
         group.taken += 1
         return True
 
-    def give_back(self) -> DeviceBatch | None:
+    def give_back(self) -> Taken | None:
         """What was taken in the batch at hand, which then was not; no more of it is."""
         self._seen = self._group.batch
-        if not self.taken:
+        if self._origin is None or not self.taken:
             return None
         self._batch = -1
         self._group.taken -= 1
-        return self._together.give_back(self._place)
+        return Taken(self._together.give_back(self._place), self._origin)

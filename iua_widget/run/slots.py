@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -106,6 +106,13 @@ class Group(Protocol):
     taken: int
 
 
+class Taken(NamedTuple):
+    """What a slot took of the batch at hand: a copy, or classified where it lay."""
+
+    response: np.ndarray | DeviceBatch
+    origin: Origin
+
+
 class AnySlot(Protocol):
     """What takes the responses of one layer, as long as they come as before.
 
@@ -126,8 +133,8 @@ class AnySlot(Protocol):
         """Read a response, if it is as before and the first of its batch; or do nothing."""
         ...
 
-    def give_back(self) -> np.ndarray | DeviceBatch | None:
-        """What was taken in the batch at hand, or classified of it; which then was not."""
+    def give_back(self) -> Taken | None:
+        """What was taken in the batch at hand, which then was not."""
         ...
 
 
@@ -192,13 +199,13 @@ class Slot:
         group.taken += 1
         return True
 
-    def give_back(self) -> np.ndarray | None:
-        """A copy of what was taken in the batch at hand, which then was not."""
-        if not self.taken:
+    def give_back(self) -> Taken | None:
+        """What was taken in the batch at hand, which then was not."""
+        if self._origin is None or not self.taken:
             return None
         self._batch = -1
         self._group.taken -= 1
-        return np.asarray(self._into).copy()
+        return Taken(np.asarray(self._into).copy(), self._origin)
 
     def noted(self) -> tuple[str, tuple[int, ...]]:
         """The dtype and shape of one input's response, which are not new any more."""

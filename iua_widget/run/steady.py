@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from iua_widget.common.cell_context import plain_torch
-from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
 from iua_widget.memory.plan import batch_bytes
 from iua_widget.run.device_slots import DeviceForm
-from iua_widget.run.slots import AnySlot, Form, Slot
+from iua_widget.run.slots import AnySlot, Form, Slot, Taken
 from iua_widget.run.steady_device import SteadyDeviceLayers
 from iua_widget.tally.store import HostStore
 from iua_widget.tally.tally import Tally
@@ -64,11 +63,8 @@ class SteadyState:
         slot = self.slots.get(layer)
         return slot is not None and slot.taken
 
-    def give_back(self, layer: str) -> np.ndarray | DeviceBatch | None:
-        """Take no more of a layer in the batch at hand; a copy of what was taken of it.
-
-        On a device it has been classified.
-        """
+    def give_back(self, layer: str) -> Taken | None:
+        """Take no more of a layer in the batch at hand; what was taken of it."""
         slot = self.slots.get(layer)
         if slot is None:
             return None
@@ -106,15 +102,15 @@ class SteadyState:
         until, total_then = self._fitted
         return bool(self._groups) and self._counted < until and total == total_then
 
-    def make_room(self, budget: MemoryBudget, total: int | None) -> dict[str, np.ndarray]:
+    def make_room(self, budget: MemoryBudget, total: int | None) -> dict[str, Taken]:
         """Where memory may become short, have layers on the host be counted by themselves.
 
         They can be moved out while it is not, and what is planned for each of them then holds.
 
         Returns
         -------
-        dict of str to numpy.ndarray
-            Responses that were taken of them.
+        dict of str to Taken
+            What was taken of them.
         """
         if budget.has_room(self._room, grows=total is None):
             return {}
@@ -135,13 +131,13 @@ class SteadyState:
             batches |= group.layer_batches()
         return batches
 
-    def fitted(self, total: int | None) -> dict[str, np.ndarray | DeviceBatch]:
+    def fitted(self, total: int | None) -> dict[str, Taken]:
         """Take note that memory was planned, and that stops were given up for it.
 
         Returns
         -------
-        dict of str to numpy.ndarray
-            Responses that were taken of layers that now are to be counted by themselves.
+        dict of str to Taken
+            What was taken of layers that now are to be counted by themselves.
         """
         given_back = {}
         for group in self._groups:

@@ -8,10 +8,12 @@ import random
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from torch import nn
 
 from iua_widget import IUA
 from iua_widget.reading.statistics import mean_inactive
@@ -51,6 +53,11 @@ def batches(chance: random.Random) -> Iterator[dict[str, np.ndarray]]:
         if chance.random() < 0.1:
             threading.Event().wait(chance.random() * 1e-3)
         yield dict.fromkeys(LAYERS, VALUES[start : start + BATCH])
+
+
+def model() -> nn.Module:
+    """What gives these responses of its inputs."""
+    return nn.Sequential(OrderedDict((layer, nn.ReLU()) for layer in LAYERS))
 
 
 @pytest.fixture
@@ -111,11 +118,14 @@ def test_a_thousand_interleavings_of_counting_reading_pausing_and_stopping(
 
 
 INTERRUPTED = """
-import os, random, signal, sys, threading
+import os, random, signal, sys, threading, torch
 sys.path.insert(0, sys.argv[1])
-from test_interleavings import BATCH, BATCHES, LAYERS, VALUES, check_whole
+from test_interleavings import BATCH, BATCHES, LAYERS, VALUES, check_whole, model
 from iua_widget import IUA
+from iua_widget.capture import randomness
+from iua_widget.capture.innermost import innermost
 
+net = model() if sys.argv[2] == "model" else None
 chance = random.Random(0)
 ends = []
 for _ in range(300):
@@ -130,13 +140,15 @@ for _ in range(300):
     def batches():
         armed.set()
         for start in range(0, len(VALUES), BATCH):
-            yield dict.fromkeys(LAYERS, VALUES[start : start + BATCH])
+            values = VALUES[start : start + BATCH]
+            yield dict.fromkeys(LAYERS, values) if net is None else torch.from_numpy(values)
 
     striker = threading.Thread(target=strike, args=(chance.random() * 8e-3,))
     striker.start()
     try:
         try:
-            iua = IUA.introspect(batches())
+            given = (batches(),) if net is None else (net, batches())
+            iua = IUA.introspect(*given)
         except KeyboardInterrupt as error:
             iua = error.partial
         striker.join()
@@ -144,16 +156,19 @@ for _ in range(300):
     except KeyboardInterrupt:  # came when all was counted
         pass
     ends.append(check_whole(iua))
+    assert innermost() is None and not randomness._inside
+    assert net is None or not any(one._forward_hooks for one in net.modules())
 print(sorted(set(ends)))
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals to send")
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_at_any_moment_leaves_whole_batches() -> None:
+@pytest.mark.parametrize("of", ["arrays", "model"])
+def test_ctrl_c_at_any_moment_leaves_whole_batches(of: str) -> None:
     here = __file__.rpartition("/")[0]
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, here], capture_output=True, text=True, check=False
+        [sys.executable, "-c", INTERRUPTED, here, of], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stdout.split(",")) > 3, f"always interrupted at the same place: {done.stdout}"
