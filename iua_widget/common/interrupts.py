@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -15,7 +15,7 @@ from typing import Any
 class _Holder:
     """Keeps the interrupts that come until they are passed on to the program's handler."""
 
-    handler: Callable[[int, FrameType | None], Any]
+    handler: Any
     came: list[tuple[int, FrameType | None]] = field(default_factory=list)
 
     def keep(self, number: int, frame: FrameType | None) -> None:
@@ -25,7 +25,8 @@ class _Holder:
         if self.came:
             last = self.came[-1]
             self.came.clear()
-            self.handler(*last)
+            if callable(self.handler):
+                self.handler(*last)
 
 
 _holder: _Holder | None = None
@@ -60,7 +61,7 @@ def interrupts_held() -> Iterator[None]:
         yield
     finally:
         _holder = None
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGINT, holder.handler)
         holder.pass_on()
 
 
@@ -89,5 +90,5 @@ class interrupts_let_through:  # noqa: N801  (as `interrupts_held`)
     def __exit__(self, *error: object) -> None:
         global _holder  # noqa: PLW0603
         if self._within is not None:
-            signal.signal(signal.SIGINT, self._within.keep)
+            self._within.handler = signal.signal(signal.SIGINT, self._within.keep)
             _holder = self._within

@@ -16,7 +16,9 @@ class Counter:
     """Counts one model again and again, such as every hundred steps of its training.
 
     What takes time at the beginning of a run is done once: choosing layers, the model's shadow,
-    planning memory, learning what comes. Each time the tallies are cleared, not made anew.
+    planning memory, learning what comes. Each time the tallies are cleared, not made anew: a layer
+    that is not reached this time has no probes. Where memory is short, how many stops are held
+    depends on the times before.
 
     Parameters
     ----------
