@@ -248,7 +248,9 @@ class Counting:
             first=layer not in self._layers,
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
-            form=(DeviceForm if stays else Form).of(value, origin, tally, arranged.values),
+            form=None
+            if plan is not tally.plan  # since it has another number of axes
+            else (DeviceForm if stays else Form).of(value, origin, tally, arranged.values),
         )
         if layer not in run.tallies and pending.first:
             self._new += run.budget.least(units, max(self._source.total or 0, probes))
@@ -432,9 +434,10 @@ class Counting:
             return self._run.options.rule.plan(layer, response.shape, origin)
         ndim, known = len(response.shape), tally.response_shape
         before = 1 + len(self._layers[layer][0].shape if known is None else known)
-        if ndim == before or tally.plan.choice == "element":
+        axis = tally.plan.channel_axis
+        if tally.plan.choice == "element" or (ndim == before and (axis is None or axis < ndim)):
             return tally.plan
-        if tally.plan.channel_axis == before - 1:
+        if axis is not None and axis >= before - 1:
             return replace(tally.plan, channel_axis=ndim - 1)
         raise self._shape_error(layer, tally, response)
 

@@ -120,6 +120,23 @@ def test_tokens_of_varying_lengths(axis: int) -> None:
     assert as_careful(batches, units={"tokens": "token"}, channel_axis={"tokens": axis})
 
 
+@pytest.mark.parametrize("at", [1, 2, 3, 7])
+def test_tokens_with_an_axis_less_in_one_batch(at: int) -> None:
+    random = np.random.default_rng(1)
+    batches = [
+        {"tokens": values(random, 3, 4, 4), "others": values(random, 3, 7)} for _ in "12345678"
+    ]
+    batches[at]["tokens"] = batches[at]["tokens"].reshape(12, 4)[:3]
+    as_careful(batches, units={"tokens": "token"})
+    flat = batches[: at + 1] + [batches[at]] * 4
+    iua = IUA.introspect(flat, units={"tokens": "token"}, engine="reference")
+    rows = np.concatenate([batch["tokens"].reshape(-1, 4) for batch in flat])
+    assert iua["tokens"].probes == len(rows)
+    np.testing.assert_array_equal(
+        iua._run.tally("tokens").store.read_counts().up_to(0), (rows == 0).sum(axis=0)
+    )
+
+
 def test_batches_of_several_sizes_and_empty_ones() -> None:
     sizes = 4, 4, 4, 3, 2, 1, 4, 5, 6, 2, 4, 0, 4, 4, 0, 0, 3
     batches = [layers(size, 1, size)[0] for size in sizes]
