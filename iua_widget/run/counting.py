@@ -219,14 +219,18 @@ class Counting:
         response = as_response(value, layer=layer, batch=self.number, stays=engine.takes)
         if tally is not None and not steady and not response.shape[0]:
             return  # routed past it this time: there is nothing to count
+        provisional = None
         if tally is not None and response.shape[0] and self._is_provisional(layer, tally):
             self._layers.pop(layer, None)
-            self._steady.part_from(layer)
-            tally = None
+            provisional, tally = tally, None
         plan = self._plan(layer, tally, response, origin)
         stays = is_tensor(response.values)
         arranged = arrange(response.values, plan, origin.mask, self._masking if stays else ON_HOST)
+        if provisional is not None:
+            known = provisional.plan == plan and provisional.unit_shape == arranged.unit_shape
+            tally, plan = (provisional, provisional.plan) if known else (None, plan)
         if tally is None:
+            self._steady.part_from(layer)
             tally = run.new_tally(arranged.unit_shape, origin.kind, plan)
         elif tally.unit_shape != arranged.unit_shape:
             raise self._shape_error(layer, tally, response)
@@ -423,7 +427,7 @@ class Counting:
             raise ProducerError(message, layer=layer, batch=self.number)
 
     def _is_provisional(self, layer: str, tally: Tally) -> bool:
-        """Whether only empty responses have come: what a unit is there cannot be told from them."""
+        """Whether none has come but empty ones: what a unit is there cannot be told from those."""
         parts = self._layers.get(layer, ())
         return not tally.seen and not any(part.probes or part.masked for part in parts)
 

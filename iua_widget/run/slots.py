@@ -1,4 +1,4 @@
-"""Slots: where the responses of layers go that come as they came before."""
+"""Slots: each copies a layer's response to its place in a group, if it is as those before."""
 
 from __future__ import annotations
 

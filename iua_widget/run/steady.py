@@ -1,4 +1,4 @@
-"""The steady state of counting: layers that come as they came before are counted together."""
+"""The steady state of counting: small layers whose responses come as before, counted together."""
 
 from __future__ import annotations
 

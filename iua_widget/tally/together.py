@@ -55,11 +55,6 @@ class LayersTogether:
             self._take_over(number, host_store(tally))
 
     @property
-    def layers(self) -> int:
-        """How many there are that have not left."""
-        return sum(tally is not None for tally in self._tallies)
-
-    @property
     def nbytes(self) -> int:
         """What the common arrays take, those of layers that have left included."""
         store = self._counts.counts, self._magnitudes.sums, self._magnitudes.highest_bin
@@ -123,11 +118,6 @@ class LayersTogether:
             magnitudes.infinite_count = magnitudes.infinite_count.copy()
         ProbeMoments(1, store.all_columns).take_in(0, store.moments)
         self.responses[:, self.units_of(number)] = 0
-
-    def dissolve(self) -> None:
-        """Have all layers leave."""
-        for number in range(len(self._tallies)):
-            self.leave(number)
 
     def _take_over(self, number: int, store: HostStore) -> None:
         """Have a layer's store refer to its part of the common arrays, and move what it has."""

@@ -46,3 +46,10 @@ def test_a_counter_begins_anew_where_the_model_has_other_modules() -> None:
     assert [(name, tally.kind, tally.probes) for name, tally in run.tallies.items()] == [
         ("1", "ReLU", 8), ("3", "GELU", 8),
     ]  # fmt: skip
+
+
+def test_a_look_keeps_the_tallies_of_the_look_before_large_ones_too() -> None:
+    model = nn.Sequential(nn.Linear(2, 30_000), nn.ReLU(), nn.Linear(30_000, 4), nn.ReLU())
+    counter = Counter(model, [torch.ones(5, 2)], CountOptions(engine="reference"))
+    tallies = dict(counter.count().tallies)
+    assert all(counter.count().tallies[name] is tally for name, tally in tallies.items())
