@@ -269,6 +269,9 @@ budget, units, layers, batches, probes, dtype = json.loads(sys.argv[1])
 one = np.maximum(np.random.default_rng(0).normal(size=(probes, units)), 0).astype(dtype)
 engine = choose_engine("cpu")  # its libraries and compiled loops are not the run's
 few = np.zeros((200, 4000), dtype)
+many = np.zeros((70_000, 300), dtype)  # for which counters are widened
+IUA.introspect({"many": many}, engine="cpu", batch_size=200)
+del many
 for widths in ([4], [4000, 4]):
     for size in (200, 40):  # the second in some batches, after which layers are counted together
         layers_of = {str(width): few[:, :width] for width in widths}
