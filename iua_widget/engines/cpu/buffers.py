@@ -58,7 +58,7 @@ class _Kept:
         self._see_to_released()
 
     def take(self, size: int) -> mmap.mmap | None:
-        """A buffer of this size or little more; without one, others make room for a new one."""
+        """A buffer of this size or little more."""
         buffer = None
         with self._lock:
             self._sort_in()
@@ -66,8 +66,6 @@ class _Kept:
             if at < len(self._buffers) and len(self._buffers[at]) <= size + size // _MOST_WASTE:
                 buffer = self._buffers.pop(at)
                 self._bytes -= len(buffer)
-            else:
-                self._drop(self._bytes - size)
         self._see_to_released()
         return buffer
 
