@@ -193,6 +193,18 @@ class Tolerances:
         set_field(self, "dead_at", check_dead_at(self.dead_at))
         set_field(self, "tau", check_tolerance("tau", self.tau))
 
+    @property
+    def in_words(self) -> str:
+        """Them as text, without tau, and without `dead_at` where that is every probe.
+
+        Examples
+        --------
+        >>> Tolerances(atol=0.5, dead_at=0.9).in_words
+        "rtol=1e-05, atol=0.5, scale='zero', dead_at=0.9"
+        """
+        share = "" if self.dead_at == 1 else f", dead_at={self.dead_at:g}"
+        return f"rtol={self.rtol:g}, atol={self.atol:g}, scale={self.scale!r}{share}"
+
     def but(self, **given: Any) -> Tolerances:
         """These, with those given in their place; what is None stays.
 

@@ -76,16 +76,14 @@ class Comparison:
         return cls(results, tolerances, read)
 
     def __repr__(self) -> str:
-        at = self.tolerances
-        share = "" if at.dead_at == 1 else f", dead_at={at.dead_at:g}"
         sums = [
             sum(int(mask.sum()) for mask in masks.values())
             for masks in (self.newly_dead, self.revived)
         ]
         told = f"{sums[0]:,} newly dead, {sums[1]:,} revived"
         return (
-            f"Comparison({len(self)} layer{'' if len(self) == 1 else 's'} at rtol={at.rtol:g}, "
-            f"atol={at.atol:g}, scale={at.scale!r}{share}: "
+            f"Comparison({len(self)} layer{'' if len(self) == 1 else 's'} at "
+            f"{self.tolerances.in_words}: "
             f"{f'{told}, exact' if self.exact else f'at least {told}, between stops'})"
         )
 

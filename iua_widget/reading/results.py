@@ -252,12 +252,7 @@ class Reading:
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "between stops"
-        at = self.tolerances
-        share = "" if at.dead_at == 1 else f", dead_at={at.dead_at:g}"
-        return (
-            f"Reading({len(self.results)} layers at rtol={at.rtol:g}, atol={at.atol:g}, "
-            f"scale={at.scale!r}{share}: {exact})"
-        )
+        return f"Reading({len(self.results)} layers at {self.tolerances.in_words}: {exact})"
 
     def _repr_html_(self) -> str:
         return str(self.to_pandas().to_html(max_rows=60, notebook=True))
