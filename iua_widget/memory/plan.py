@@ -53,6 +53,19 @@ def batch_bytes(probes: int, units: int, stops: int) -> int:
     return units * (3 * 8 + bins * (probes + 1)) + probes * (stops + 1) * 8
 
 
+def until_doubled(probes: int) -> int:
+    """How many further probes of a layer can come before it may need more than was planned.
+
+    Both its counters and what is kept of each probe are planned for powers of two.
+
+    Examples
+    --------
+    >>> until_doubled(200), until_doubled(255), until_doubled(256)
+    (55, 0, 255)
+    """
+    return (1 << probes.bit_length()) - 1 - probes
+
+
 @dataclass(frozen=True, slots=True)
 class LayerNeed:
     """What one layer would take.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from iua_widget.common.cell_context import plain_torch
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
-from iua_widget.memory.plan import batch_bytes
+from iua_widget.memory.plan import batch_bytes, until_doubled
 from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.slots import AnySlot, Form, Slot, Taken
 from iua_widget.run.steady_device import SteadyDeviceLayers
@@ -115,14 +115,7 @@ class SteadyState:
         if budget.has_room(self._room, grows=total is None):
             return {}
         groups = [group for group in self._groups if isinstance(group, SteadyLayers)]
-        given_back = {}
-        for group in groups:
-            for layer, slot in list(group.slots.items()):
-                response = slot.give_back()
-                if response is not None:
-                    given_back[layer] = response
-                self._leave(group, layer)
-        return given_back
+        return self._taken_out((group, layer) for group in groups for layer in list(group.slots))
 
     def layer_batches(self) -> dict[str, LayerBatch]:
         """What was taken of each layer, for the budget."""
@@ -139,13 +132,9 @@ class SteadyState:
         dict of str to Taken
             What was taken of layers that now are to be counted by themselves.
         """
-        given_back = {}
-        for group in self._groups:
-            for layer in group.thinned:
-                response = self.give_back(layer)
-                self._leave(group, layer)
-                if response is not None:
-                    given_back[layer] = response
+        given_back = self._taken_out(
+            (group, layer) for group in self._groups for layer in group.thinned
+        )
         batches = min((group.batches_to_double for group in self._groups), default=0)
         self._fitted = self._counted + batches, total
         return given_back
@@ -217,6 +206,18 @@ class SteadyState:
         """What there must be room for, as long as there are these groups."""
         return sum(group.room for group in self._groups if isinstance(group, SteadyLayers))
 
+    def _taken_out(
+        self, layers: Iterable[tuple[SteadyLayers | SteadyDeviceLayers, str]]
+    ) -> dict[str, Taken]:
+        """What was taken of layers that are to be counted by themselves."""
+        given_back = {}
+        for group, layer in layers:
+            response = self.give_back(layer)
+            self._leave(group, layer)
+            if response is not None:
+                given_back[layer] = response
+        return given_back
+
     def _add(self, group: SteadyLayers | SteadyDeviceLayers) -> None:
         self._groups.append(group)
         self.slots |= group.slots
@@ -242,6 +243,8 @@ class SteadyLayers:
     slots : dict of str to Slot
     batch, probes, taken : int
         See `iua_widget.run.slots.Group`.
+    nbytes : int
+        What a batch takes until it is counted, at the most.
     """
 
     def __init__(self, layers: Mapping[str, tuple[Tally, Form]]) -> None:
@@ -252,6 +255,7 @@ class SteadyLayers:
         self._numbers = {layer: number for number, layer in enumerate(layers)}
         responses: Any = self._together.responses
         self._itemsize = int(responses.itemsize)
+        self.nbytes = sum(self._bytes(tally, self._most) for tally in self._tallies.values())
         self.batch = self.probes = self.taken = 0
         with plain_torch():
             rows = responses if form.is_of_arrays else _as_tensor(responses)
@@ -259,11 +263,6 @@ class SteadyLayers:
                 layer: Slot(self, rows[:, self._together.units_of(self._numbers[layer])], form)
                 for layer, (_, form) in layers.items()
             }
-
-    @property
-    def nbytes(self) -> int:
-        """What a batch takes until it is counted, at the most."""
-        return sum(self._bytes(tally, self._most) for tally in self._tallies.values())
 
     @property
     def room(self) -> int:
@@ -285,9 +284,8 @@ class SteadyLayers:
     @property
     def batches_to_double(self) -> int:
         """How many batches as large can be counted before the probes of a layer have doubled."""
-        counted = (tally.probes for tally in self._tallies.values())
-        left = min(((1 << most.bit_length()) - 1 - most for most in counted), default=0)
-        return left // self._most
+        left = (until_doubled(tally.probes) for tally in self._tallies.values())
+        return min(left, default=0) // self._most
 
     @property
     def batches_counted(self) -> int:
@@ -334,7 +332,8 @@ class SteadyLayers:
 
     def leave(self, layer: str) -> None:
         """Have a layer be counted by itself from now on, of which nothing was taken."""
-        del self.slots[layer], self._tallies[layer]
+        del self.slots[layer]
+        self.nbytes -= self._bytes(self._tallies.pop(layer), self._most)
         self._together.leave(self._numbers[layer])
 
     def _bytes(self, tally: Tally, probes: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from iua_widget.common.tensors import dtype_name
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
+from iua_widget.memory.plan import until_doubled
 from iua_widget.run.device_slots import DeviceForm, DeviceSlot
 from iua_widget.tally.tally import Tally
 
@@ -96,7 +97,7 @@ class SteadyDeviceLayers:
     def batches_to_double(self) -> int:
         """How many batches as large can be counted before the probes of a layer have doubled."""
         return min(
-            ((1 << tally.probes.bit_length()) - 1 - tally.probes) // form.blocks.probes
+            until_doubled(tally.probes) // form.blocks.probes
             for tally, form in self._layers.values()
         )
 
