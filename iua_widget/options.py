@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -106,7 +107,7 @@ class CountOptions:
         stops = _checked_stops(self.stops)
         set_field(self, "stops", stops)
         atol = self.tolerances.atol
-        set_field(self, "grid", Stops(default_stops(atol) if stops is None else [*stops, atol]))
+        set_field(self, "grid", _default_grid(atol) if stops is None else Stops([*stops, atol]))
         set_field(self, "keep_inactive", bool(self.keep_inactive))
         set_field(self, "rule", UnitRule(self.units, self.channel_axis))
         check_engine(self.engine)
@@ -162,6 +163,12 @@ def _checked_stops(stops: object) -> tuple[float, ...] | None:
         )
         raise ToleranceError(message)
     return tuple(stops)
+
+
+@functools.lru_cache(maxsize=8)
+def _default_grid(atol: float) -> Stops:
+    """The default stops with `atol`, made once."""
+    return Stops(default_stops(atol))
 
 
 def _plain_option(value: Any) -> Any:

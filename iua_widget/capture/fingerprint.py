@@ -69,4 +69,4 @@ def _parts(parameter: nn.Parameter) -> Iterator[torch.Tensor]:
     if len(flat) > _WHOLE:
         apart = len(flat) // _BLOCKS
         flat = flat[: apart * _BLOCKS].reshape(_BLOCKS, apart)[:, -_OF_A_BLOCK:].reshape(-1)
-    yield from torch.split(flat, _CHUNK)
+    yield from torch.split(flat, _CHUNK) if len(flat) > _CHUNK else (flat,)

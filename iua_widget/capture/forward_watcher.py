@@ -110,10 +110,8 @@ class ForwardWatcher:
         for module in dict.fromkeys(map(self._shadow.of, self._watched())):
             # Last of all hooks, so that what the user's own hooks change is seen as changed.
             if not isinstance(module, torch.jit.ScriptModule):
-                enter = module.register_forward_pre_hook(self._enter_module, with_kwargs=True)
-                self._exits.callback(enter.remove)
-                leave = module.register_forward_hook(self._leave_module, always_call=True)
-                self._exits.callback(leave.remove)
+                self._exits.callback(self._unhook, module)
+                self._hook(module)
             elif id(self._shadow.original(module)) in self._wanted:
                 # By the class: a ScriptModule refuses, though it would call it.
                 seen = nn.Module.register_forward_hook(module, self._see_script)
@@ -184,12 +182,29 @@ class ForwardWatcher:
             return  # a hook before ours raised
         while (frame := self._frames.pop()).module is not module:
             pass  # a module that raised, and whose error was caught
-        _check_batched(frame.name, module, output)
-        if frame.routing is not None or id(module) in self._selection.of_experts:
-            with Innermost(None), plain_torch():
-                self._experts.leave(frame)
-        if id(module) in self._wanted:
-            self._see_module(frame, output)
+        with plain_torch():  # what is asked of a tensor here is no function of the model's
+            _check_batched(frame.name, module, output)
+            if frame.routing is not None or id(module) in self._selection.of_experts:
+                with Innermost(None):
+                    self._experts.leave(frame)
+            if id(module) in self._wanted:
+                self._see_module(frame, output)
+
+    def _hook(self, module: Any) -> None:
+        """Do as `register_forward_pre_hook` and `register_forward_hook`, in a third of the time."""
+        module._forward_pre_hooks[self] = self._enter_module  # noqa: SLF001
+        module._forward_pre_hooks_with_kwargs[self] = True  # noqa: SLF001
+        module._forward_hooks[self] = self._leave_module  # noqa: SLF001
+        module._forward_hooks_always_called[self] = True  # noqa: SLF001
+
+    def _unhook(self, module: Any) -> None:
+        for hooks in (
+            module._forward_pre_hooks,  # noqa: SLF001
+            module._forward_pre_hooks_with_kwargs,  # noqa: SLF001
+            module._forward_hooks,  # noqa: SLF001
+            module._forward_hooks_always_called,  # noqa: SLF001
+        ):
+            hooks.pop(self, None)
 
     def _see_script(self, module: nn.Module, _args: Any, output: Any) -> None:
         """See a ScriptModule, which takes no other hook, as one step."""
@@ -313,9 +328,10 @@ class _FunctionMode(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
-            self._watcher.check_arguments(args)
-        self._watcher.see_function(func, (*args, *(kwargs or {}).values()), result)
+        with plain_torch():
+            if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
+                self._watcher.check_arguments(args)
+            self._watcher.see_function(func, (*args, *(kwargs or {}).values()), result)
         return result
 
 

@@ -119,7 +119,7 @@ def _without_computing(
 
 
 def _by_one_batch(model: nn.Module, example: Any, forward: _Forward, calls: Calls) -> ResponseInfos:
-    shadow = Shadow(model)
+    shadow = Shadow(model, has_forward=forward is not None)
     with OwnRandomness().window(), shadow.batch():
         return _watched(model, read_batch(example, 0, model).batch, forward, calls, shadow)
 

@@ -63,6 +63,7 @@ class OwnRandomness:
         self._quiet = 0
         self._watched = {True: 0, False: 0}
         self._exchanges = False
+        self._just_entered = False
         self._draws: OwnDraws | None = None
 
     @staticmethod
@@ -71,8 +72,7 @@ class OwnRandomness:
         randomness: OwnRandomness | None = getattr(_here, "innermost", None)
         if randomness is None:  # nothing is drawn at all
             return lambda: None
-        exchanged = randomness._alone or randomness._exchanges  # noqa: SLF001
-        before = _read(with_torch=randomness._alone) if exchanged else None  # noqa: SLF001
+        before = randomness._now()  # noqa: SLF001
         draws = randomness._draws  # noqa: SLF001
         states = draws.states() if draws is not None else {}
 
@@ -93,6 +93,13 @@ class OwnRandomness:
             yield
         finally:
             put_back()
+
+    def _now(self) -> _State | None:
+        """The states within a window; None where they are not exchanged."""
+        if self._just_entered:  # when they were read
+            self._just_entered = False
+            return self._state
+        return _read(with_torch=self._alone) if self._alone or self._exchanges else None
 
     @contextlib.contextmanager
     def window(self, *, always: bool = False) -> Iterator[None]:
@@ -188,9 +195,11 @@ class OwnRandomness:
                 if self._state is not _owners_state:
                     _write(self._state)
         entered, seed = self._state, torch.initial_seed()
+        self._just_entered = outermost
         try:
             yield
         finally:
+            self._just_entered = False
             with generators_lock:
                 _inside -= 1
                 as_owners = False

@@ -47,6 +47,8 @@ class Shadow:
     model : torch.nn.Module
     mode : {"eval", "train"}
         ``"train"`` leaves a model that is in training as it is, frozen parts included.
+    has_forward : bool
+        Whether a function of the user's runs it, given by `bound`, which may change it.
 
     Examples
     --------
@@ -58,7 +60,7 @@ class Shadow:
     (False, True)
     """
 
-    def __init__(self, model: nn.Module, mode: Mode = "eval") -> None:
+    def __init__(self, model: nn.Module, mode: Mode = "eval", *, has_forward: bool = False) -> None:
         self._original = model
         self._mode = mode
         self._lock = free_in_child(threading.RLock())
@@ -74,7 +76,8 @@ class Shadow:
         self._changed = self._begun = False
         self._most_tensors = 0
         self._names: dict[int, str] = {}
-        self._rebinds = False
+        self._has_forward = has_forward
+        self._of_torch = False
         self._unchanging: _Unchanging | None = None
         self._changing: list[_Twin] = []
 
@@ -98,7 +101,6 @@ class Shadow:
 
     def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The user's function, with the shadow in place of the model wherever it refers to it."""
-        self._rebinds = True
         rebound: Callable[..., Any] = self._copier.rebound(function)
         return rebound
 
@@ -115,12 +117,12 @@ class Shadow:
             if self._sharded:
                 self._set_modes(exits)
             else:
-                with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
+                with _unrecorded():
                     self._follow()
             exits.enter_context(eager())
             exits.enter_context(torch.no_grad())
             yield
-            with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
+            with _unrecorded():
                 self._note_written()
 
     def start_over(self) -> None:
@@ -144,7 +146,7 @@ class Shadow:
             tells of. Otherwise they are as the last batch found them.
         """
         names, notes = self._names, []
-        with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
+        with _unrecorded() if thorough else contextlib.nullcontext():
             weights, buffers = (
                 [
                     names[key]
@@ -175,7 +177,8 @@ class Shadow:
         self._copier.forget()
         if len(self._parameters) + len(self._tensors) > self._most_tensors:
             self._drop_copies()
-        if not self._twins:
+        begins = not self._twins
+        if begins:
             self._make(self._original)
             self._copy_what_is_known_to_change()
             tensors = (*self._original.named_parameters(), *self._original.named_buffers())
@@ -184,15 +187,16 @@ class Shadow:
         as_seen = self._unchanging is not None and self._unchanging.are_as_seen()
         known = len(self._twins)
         for twin in self._changing if as_seen else list(self._twins.values()):
-            if twin.follows:
+            if twin.follows and not begins:
                 self._follow_module(twin)
         if not as_seen or len(self._twins) > known:
-            self._changing = [twin for twin in self._twins.values() if twin.mutable]
+            twins = self._twins.values()
+            self._of_torch = not self._has_forward and all(map(_Twin.is_of_torch, twins))
+            self._changing = [twin for twin in twins if twin.mutable]
             self._unchanging = _Unchanging(
-                [one for one in self._twins.values() if one.follows and not one.mutable],
-                of_torch=not self._rebinds and all(map(_Twin.is_of_torch, self._twins.values())),
+                [one for one in twins if one.follows and not one.mutable], of_torch=self._of_torch
             )
-        if self._first:
+        if self._first and not self._of_torch:  # PyTorch's own modules change no parameters
             total = sum(alias.bytes for alias in self._parameters.values())
             for alias in self._parameters.values():
                 alias.begin(
@@ -339,12 +343,13 @@ class Shadow:
                 mine[name] = self._mode_of(module)
             elif name in ("_parameters", "_buffers", "_modules"):
                 mine[name] = {key: self._stand_in(one) for key, one in dict(value).items()}
-            elif name == "_compiled_call_impl":
+            elif name == "_compiled_call_impl" or value is None:
                 mine[name] = None
             elif name in _BASE and isinstance(value, dict):
-                mine[name] = type(value)(
-                    (key, self._copier.rebound(hook)) for key, hook in list(value.items())
-                )
+                mine[name] = made = type(value)()
+                if value:
+                    rebound = self._copier.rebound
+                    made.update([(key, rebound(hook)) for key, hook in list(value.items())])
             else:
                 self._copier.mutable = False
                 mine[name] = self._copier.copied(value)
@@ -410,6 +415,13 @@ class _Unchanging:
             and sum(map(len, self._parts)) == len(self._values)
             and _same(_values(self._parts), self._values)
         )
+
+
+@contextlib.contextmanager
+def _unrecorded() -> Iterator[None]:
+    """Without the user's modes, and without gradients: tensors that do not concern them."""
+    with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
+        yield
 
 
 def _state(module: nn.Module) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from typing import Any, Final
 
 import torch
@@ -118,10 +119,12 @@ class TorchSource:
         first = True
         generators = [(one, one.get_state()) for one in _generators(self._loader)]
         stream: Generator[Any] | None = None
+        draws_nothing = type(self._loader) in {list, tuple}
         try:
             while left is None or left > 0:
-                with interrupts_held(), randomness.batch():
-                    with randomness.window(always=True), interrupts_let_through():
+                with interrupts_held(), nullcontext() if draws_nothing else randomness.batch():
+                    loading = nullcontext() if draws_nothing else randomness.window(always=True)
+                    with loading, interrupts_let_through():
                         stream = stream or position.onward(_iterate(self._loader))
                         batch = _next(stream, number)
                     if batch is _END:

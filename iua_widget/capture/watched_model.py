@@ -89,7 +89,7 @@ class WatchedModel:
         self._steps: dict[str, list[Step] | None] = {}
         self._overshot = False
         self._probe_axis = 1 if options.forward is None and time_major(self._model) else 0
-        self._shadow = Shadow(self._model, options.mode)
+        self._shadow = self._new_shadow()
         self._weight_notes: list[str] = []
 
     @property
@@ -203,7 +203,11 @@ class WatchedModel:
     def end(self) -> None:
         """Free the shadow, after the last batch."""
         self._weight_notes = self._shadow.notes(thorough=True)
-        self._shadow = Shadow(self._model, self._options.mode)
+        self._shadow = self._new_shadow()
+
+    def _new_shadow(self) -> Shadow:
+        options = self._options
+        return Shadow(self._model, options.mode, has_forward=options.forward is not None)
 
     def _pass(self, batch: Any, one: _Pass) -> int:
         masks = self._masks(batch, one.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import time
@@ -150,7 +151,7 @@ class AutoEngine:
         except Exception as error:  # noqa: BLE001  (broken libraries raise anything)
             self._failure = f"{type(error).__name__}: {error}"
             return
-        self._compiled = None if compiler is None else _Compiled(compiler)
+        self._compiled = None if compiler is None else _compiled_by(compiler)
 
     def _tell_failure(self) -> None:
         failure = self._failure or (self._compiled.failure if self._compiled else "")
@@ -231,6 +232,12 @@ class _Compiled:
             return False
         self._alike |= set(new)
         return True
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled_by(compiler: LoopCompiler) -> _Compiled:
+    """One for all runs: what there are loops for stays so."""
+    return _Compiled(compiler)
 
 
 def _classified_alike(one: LayerResponses) -> tuple[Any, ...]:

@@ -27,9 +27,11 @@ from iua_widget.capture.shadow import Shadow
 
 @pytest.fixture(params=["copied", "shared"])
 def weights(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Small models' weights are copied for each batch, and others' shared."""
+    """Small models' weights are copied for each batch, and others' shared, as PyTorch's own are."""
     if request.param == "shared":
         monkeypatch.setattr(shadow_module, "_COPIED_THROUGHOUT", -1)
+    else:
+        monkeypatch.setattr(shadow_module._Twin, "is_of_torch", lambda _: False)
     return str(request.param)
 
 
@@ -439,6 +441,37 @@ def test_each_batch_finds_the_model_as_it_is() -> None:
     IUA.introspect(model, batches(), layers="Counts")
     assert results == [6.0, 6.0, 0.0]
     assert (model.calls, model.log, model.seen.item()) == (0, [0], 0)
+
+
+def test_what_forward_sets_on_the_stand_in_is_gone_at_the_next_batch() -> None:
+    model, found = net(), []
+
+    def forward(net: nn.Sequential, batch: torch.Tensor) -> Any:
+        found.append(hasattr(net[0], "seen"))
+        net[0].seen = True
+        return net(batch)
+
+    IUA.introspect(model, [torch.randn(5, 4)] * 4, forward=forward)
+    assert not any(found)
+    assert not hasattr(model[0], "seen")
+
+
+def test_weights_of_modules_that_cannot_change_them_are_never_copied() -> None:
+    model, places = net(), []
+    model.register_forward_hook(lambda *_: None)
+
+    def place(net: nn.Sequential) -> bool:
+        return bool(net[0].weight.data_ptr() == model[0].weight.data_ptr())
+
+    for hooked in (True, False):
+        shadow = Shadow(model)
+        outputs(shadow, torch.randn(5, 4))
+        places.append(place(shadow.model))  # type: ignore[arg-type]
+        if hooked:
+            model._forward_hooks.clear()
+    shadow = Shadow(model, has_forward=True)
+    outputs(shadow, torch.randn(5, 4))
+    assert [*places, place(shadow.model)] == [False, True, False]  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.:DeprecationWarning")

@@ -175,7 +175,8 @@ def test_what_a_repeated_pass_had_drawn_is_drawn_again(thread: bool) -> None:
     assert not failures, failures
 
 
-def test_a_repeated_pass_draws_what_is_drawn_by_hand() -> None:
+@pytest.mark.parametrize("loader", [list, iter], ids=["list", "iterator"])
+def test_a_repeated_pass_draws_what_is_drawn_by_hand(loader: Callable[[Any], Any]) -> None:
     model, batches = Net(drawing), inputs({8: 1.0})
     seeded()
     kept: list[np.ndarray] = []
@@ -185,7 +186,7 @@ def test_a_repeated_pass_draws_what_is_drawn_by_hand() -> None:
             model(batch)
     handle.remove()
     seeded()
-    run, _ = introspected(model, batches)
+    run, _ = introspected(model, loader(batches))
     assert run is not None
     magnitudes = run.tally("leaky").store.read_magnitudes()
     np.testing.assert_array_equal(magnitudes.abs_max, np.abs(np.concatenate(kept)).max(axis=0))
