@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,43 @@ from iua_widget.tolerances import Scale, Tolerances
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class Compared(NamedTuple):
+    """What notes on a comparison tell of one layer."""
+
+    probes_before: int
+    probes_after: int
+    units_left_out: int
+    kind_before: str
+    kind_after: str
+
+
+def comparison_notes(layers: Mapping[str, Compared]) -> list[str]:
+    """What a reader should know of layers that are compared: see `Comparison.notes`."""
+    notes = []
+    for when, place in (("before", 0), ("after", 1)):
+        missed = [name for name, layer in layers.items() if not layer[place]]
+        if missed:
+            notes.append(f"No probe reached {named(missed)} {when}: nothing is compared there.")
+    left_out = {
+        name: layer.units_left_out
+        for name, layer in layers.items()
+        if layer.probes_before and layer.probes_after
+    }
+    if odd := [f"{name!r} ({units:,})" for name, units in left_out.items() if units]:
+        notes.append(
+            f"Units finite on no probe, before or after, in {listed(odd)}: they are not "
+            "compared, and neither newly dead nor revived."
+        )
+    other_kind = [
+        f"{name!r} ({layer.kind_before} before, {layer.kind_after} after)"
+        for name, layer in layers.items()
+        if layer.kind_before != layer.kind_after
+    ]
+    if other_kind:
+        notes.append(f"Not made by the same in both: {listed(other_kind)}.")
+    return notes
 
 
 @dataclass(frozen=True)
@@ -152,29 +189,18 @@ class Comparison:
         >>> before.compare(after).notes
         []
         """
-        notes = []
-        for when in ("before", "after"):
-            missed = [name for name in self if not getattr(self[name], when).probes]
-            if missed:
-                notes.append(f"No probe reached {named(missed)} {when}: nothing is compared there.")
-        left_out = {
-            name: int(result.compared.size - result.compared.sum())
-            for name, result in self.results.items()
-            if result.before.probes and result.after.probes
-        }
-        if odd := [f"{name!r} ({units:,})" for name, units in left_out.items() if units]:
-            notes.append(
-                f"Units finite on no probe, before or after, in {listed(odd)}: they are not "
-                "compared, and neither newly dead nor revived."
-            )
-        other_kind = [
-            f"{name!r} ({result.before.kind} before, {result.after.kind} after)"
-            for name, result in self.results.items()
-            if result.before.kind != result.after.kind
-        ]
-        if other_kind:
-            notes.append(f"Not made by the same in both: {listed(other_kind)}.")
-        return notes
+        return comparison_notes(
+            {
+                name: Compared(
+                    result.before.probes,
+                    result.after.probes,
+                    int(result.compared.size - result.compared.sum()),
+                    result.before.kind,
+                    result.after.kind,
+                )
+                for name, result in self.results.items()
+            }
+        )
 
     @known_arguments_only
     def at(

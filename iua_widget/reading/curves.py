@@ -10,7 +10,13 @@ from typing import Final
 import numpy as np
 
 from iua_widget.reading.dead_rule import DeadRule
-from iua_widget.reading.statistics import at_or_below, dead_channels, dead_counts, last_of_channel
+from iua_widget.reading.statistics import (
+    at_or_below,
+    dead_channels,
+    dead_counts,
+    dead_from,
+    last_of_channel,
+)
 from iua_widget.reading.thresholds import (
     active_when_finite,
     all_inactive,
@@ -38,12 +44,20 @@ class DeadCurves:
         They differ only where units are counted at fewer stops.
     channels, channels_upper : numpy.ndarray, or None
         None where a channel is one unit.
+    first : numpy.ndarray of an integer dtype, shape (units,)
+        The column from which on each unit is surely dead; beyond all columns where it was never
+        finite.
+    counted : tuple of int, or None
+        The only columns that can be in `first`: where a unit is not surely dead yet, it may be from
+        the column that follows the one before. None where every column can.
     """
 
     units: np.ndarray
     units_upper: np.ndarray
     channels: np.ndarray | None
     channels_upper: np.ndarray | None
+    first: np.ndarray
+    counted: tuple[int, ...] | None
 
 
 def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
@@ -51,7 +65,7 @@ def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
     rule = DeadRule.of(tally, tolerances)
     if rule.all_finite_probes:
         units, channels = dead_counts(tally), dead_channels(tally)
-        return DeadCurves(units, units, channels, channels)
+        return DeadCurves(units, units, channels, channels, dead_from(tally), None)
     needed = np.broadcast_to(rule.needed, tally.units)
     first, counts = np.empty(tally.units, np.int64), tally.store.read_counts().counts
     for start in range(0, tally.units, _BLOCK_UNITS):
@@ -67,7 +81,9 @@ def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
         None if by_channel is None else at_or_below(by_channel, columns)
         for by_channel in (last_of_channel(tally, where, columns) for where in (surely, perhaps))
     )
-    return DeadCurves(units, units_upper, channels, channels_upper)
+    every = len(tally.columns) == columns
+    among = None if every else tuple(tally.columns)
+    return DeadCurves(units, units_upper, channels, channels_upper, surely, among)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +98,14 @@ class RtolCurves:
         On dead units.
     channels : numpy.ndarray of int64, shape (2, R), or None
         On channels of which every unit is dead.
+    first : numpy.ndarray of int16, shape (2, units)
+        The stop from which on each unit is dead: surely, and perhaps; R where it is at none.
     """
 
     mean: np.ndarray
     dead: np.ndarray
     channels: np.ndarray | None
+    first: np.ndarray
 
 
 def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) -> RtolCurves:
@@ -103,6 +122,7 @@ def rtol_curves(tally: Tally, tolerances: Tolerances, rtols: Sequence[float]) ->
         None
         if any(by_channel is None for by_channel in channels)
         else np.stack([at_or_below(where, len(rtols)) for where in channels if where is not None]),
+        first,
     )
 
 

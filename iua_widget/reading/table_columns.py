@@ -43,6 +43,8 @@ _ALL: Final = (
     Column("std inactive"),
     Column("dead units"),
     Column("dead share", is_share=True),
+    Column("newly dead"),
+    Column("revived"),
     Column("dead channels"),
     Column("channels"),
     Column("dormant"),

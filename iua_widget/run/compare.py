@@ -33,8 +33,13 @@ _ALIKE: Final[Sequence[tuple[str, Callable[[Tally], object], str]]] = (
 """In what the units of two layers must be alike: how it differs, where it is, what to do."""
 
 
-def compared(before: Run, after: Run, layers: str | Iterable[str] | None = None) -> Comparison:
-    """Compare two runs, at the tolerances of the first: see `IUA.compare`.
+def compared(
+    before: Run,
+    after: Run,
+    layers: str | Iterable[str] | None = None,
+    at: Tolerances | None = None,
+) -> Comparison:
+    """Compare two runs, by default at the tolerances of the first: see `IUA.compare`.
 
     Raises
     ------
@@ -45,6 +50,13 @@ def compared(before: Run, after: Run, layers: str | Iterable[str] | None = None)
     NoProbesError
         If nothing has been counted in one of them.
     """
+    chosen = comparable(before, after, layers)
+    read_both = partial(_read_both, before, after, chosen)
+    return Comparison.reading(read_both, before.options.tolerances if at is None else at)
+
+
+def comparable(before: Run, after: Run, layers: str | Iterable[str] | None = None) -> list[str]:
+    """The layers in which two runs are compared; refuses them as `compared` does."""
     tallies = []
     for when, run in (("before", before), ("after", after)):
         with run.being_read():
@@ -54,7 +66,7 @@ def compared(before: Run, after: Run, layers: str | Iterable[str] | None = None)
     chosen = choose_layers(layers, merged_order(there, here))
     _check_layers(there, here, chosen)
     _check_units(there, here, chosen)
-    return Comparison.reading(partial(_read_both, before, after, chosen), before.options.tolerances)
+    return list(chosen)
 
 
 def _read_both(

@@ -19,6 +19,7 @@ from iua_widget.errors import IUAWarning
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.run import Run
 from iua_widget.widget.assets import script, styles
+from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.opening import first_with_figures
 from iua_widget.widget.snapshots import table_snapshot, units_snapshot
 from iua_widget.widget.traits import SETTINGS, WidgetTraits
@@ -79,6 +80,7 @@ def save_page(
     title: str,
     text: str,
     limit: int,
+    before: ResultBefore | None = None,
 ) -> Path:
     """Write what a widget shows as a page, and return where it is: see `IUAWidget.to_html`.
 
@@ -93,6 +95,8 @@ def save_page(
     title, text : str
     limit : int
         Bytes of unit counts, before compression.
+    before : ResultBefore, optional
+        What it is compared with.
 
     Raises
     ------
@@ -109,11 +113,18 @@ def save_page(
             so = "there is nothing to write"
             raise run.nothing_counted(so)
         tallies, grid, recount = run.tallies, run.options.grid, run.recount
-        table = table_snapshot(tallies, grid, tolerances, unit_scales=UNIT_SCALES, recount=recount)
+        table = table_snapshot(
+            tallies, grid, tolerances, unit_scales=UNIT_SCALES, recount=recount, before=before
+        )
         all_units = max(sum(tally.units for tally in tallies.values()), 1)
         units = {
             name: units_snapshot(
-                name, tally, tolerances, int(limit * tally.units // all_units), recount
+                name,
+                tally,
+                tolerances,
+                int(limit * tally.units // all_units),
+                recount=recount,
+                before=before,
             )
             for name, tally in tallies.items()
         }

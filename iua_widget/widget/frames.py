@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from iua_widget.reading.notes import NOT_FINITE
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.notes import notes_at
-from iua_widget.tolerances import Tolerances, default_stops
+from iua_widget.tolerances import Scale, Tolerances, default_stops
+from iua_widget.widget.compared_with import ComparedWith, notes_between
+from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
 from iua_widget.widget.opening import Opening
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
@@ -33,13 +36,21 @@ class Frames:
         What the page calls the source.
     opening : Opening
         Has the notes on how the page opened.
+
+    Attributes
+    ----------
+    compared : ComparedWith or None
+        The result with which the one on show is compared.
     """
 
     def __init__(self, page: WidgetTraits, runs: Runs, label: str, opening: Opening) -> None:
         self._page, self._runs, self._label, self._opening = page, runs, label, opening
         self._pacer = FramePacer(lambda order: runs.context.run(self._send, order))
         self._worst = WorstFeed(lambda: (runs.run, page.tolerances), self._send_worst)
+        self.compared: ComparedWith | None = None
         self._info: dict[str, Any] = {}
+        self._comparison: dict[str, Any] | None = None
+        self._comparison_notes: list[str] = []
         self._sent_for: tuple[Any, ...] = ()
         self._stops_left_out = False
 
@@ -55,6 +66,11 @@ class Frames:
 
     def layer_changed(self) -> None:
         """Send the units of the layer that is selected now."""
+        self._pacer.request(urgent=True)
+
+    def compare(self, other: ComparedWith | None) -> None:
+        """Compare what is on show with this from now on."""
+        self.compared, self._comparison_notes = other, []
         self._pacer.request(urgent=True)
 
     def tolerances_changed(self) -> None:
@@ -116,6 +132,7 @@ class Frames:
             "nbytes": runs.run.nbytes,
             "error": runs.explained_error,
             **self._notes(),
+            "compared": self._comparison,
             "source": self._label,
             "restartable": runs.restartable,
             "recounting": runs.recounting,
@@ -126,7 +143,8 @@ class Frames:
         run = self._runs.run
         broke_off = None if run.failure is None else run.failure.note
         counted = [note for note in notes_at(run, self._page.atol) if note != broke_off]
-        notes = [*self._opening.notes, *self._runs.context.notes, *counted]
+        before = [*self._opening.notes, *self._runs.context.notes]
+        notes = [*before, *counted, *self._comparison_notes]
         in_sight = [note for note in notes if note.startswith(NOT_FINITE)]
         return {"notes": notes, "warnings": in_sight, "opened": self._opening.why_relative}
 
@@ -145,19 +163,29 @@ class Frames:
         table = units = b""
         # Nobody counts once the run is paused or at its end: the page gets what it can take.
         budget = order.budget if status == "running" else LARGEST_FRAME
+        tolerances = page.tolerances
+        scales = [scale for scale in UNIT_SCALES if scale == tolerances.scale]
+        before = self.read_before(tolerances, scales)
         with run.lock:
             begun = time.perf_counter()
+            tallies, recount = run.tallies, run.recount
+            self._comparison_notes = [] if before is None else notes_between(before, tallies)
             self._info = self.run_info() | {"frame": order.number}
-            tallies, tolerances = run.tallies, page.tolerances
             if tallies:
-                scales = [scale for scale in UNIT_SCALES if scale == tolerances.scale]
                 table = table_snapshot(
-                    tallies, run.options.grid, tolerances, unit_scales=scales, recount=run.recount
+                    tallies,
+                    run.options.grid,
+                    tolerances,
+                    unit_scales=scales,
+                    recount=recount,
+                    before=before,
                 )
                 self._sent_for = _what_is_sent_for(tolerances)
             if page.layer in tallies:
                 tally = tallies[page.layer]
-                units = units_snapshot(page.layer, tally, tolerances, budget, run.recount)
+                units = units_snapshot(
+                    page.layer, tally, tolerances, budget, recount=recount, before=before
+                )
                 self._stops_left_out = not sends_all_columns(tally, budget)
             locked = time.perf_counter() - begun
         with page.hold_sync():
@@ -168,6 +196,17 @@ class Frames:
             page.set_trait("_run", self._info)
             page.set_trait("status", status)
         return FrameCost(len(table) + len(units), locked)
+
+    def read_before(self, at: Tolerances, scales: Sequence[Scale]) -> ResultBefore | None:
+        """What the result on show is compared with; None where it is with none, or cannot be.
+
+        It takes the locks of both runs, one after the other: call it without that of the run.
+        """
+        other, run = self.compared, self._runs.run
+        self._comparison = None if other is None else other.info(run)
+        if other is None or self._comparison is None or self._comparison["refused"]:
+            return None
+        return other.read(at, scales=scales, recount=run.recount)
 
     def _send_worst(self, worst: bytes) -> None:
         page, context = self._page, self._runs.context

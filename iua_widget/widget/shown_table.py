@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.iua import IUA, run_of
+from iua_widget.reading.layer_comparison import compare_layers
+from iua_widget.reading.results import integers
 from iua_widget.reading.statistics import mean_inactive
 from iua_widget.reading.table_columns import COLUMNS, dormant_heading
 from iua_widget.widget.row_filter import SMALL, Row, RowFilter, number_in
@@ -20,15 +22,23 @@ from iua_widget.widget.row_filter import SMALL, Row, RowFilter, number_in
 if TYPE_CHECKING:
     import pandas as pd
 
+    from iua_widget.reading.results import Reading
     from iua_widget.tally.tally import Tally
     from iua_widget.tolerances import Tolerances
 
 
 @as_ieee
 def layer_table(
-    iua: IUA, tolerances: Tolerances, sort: Mapping[str, Any] | None, text: str
+    iua: IUA,
+    tolerances: Tolerances,
+    sort: Mapping[str, Any] | None,
+    text: str,
+    before: Reading | None = None,
 ) -> pd.DataFrame:
     """The layer table at tolerances, filtered and sorted as the page does it.
+
+    Where there is another result that it is compared with, it has columns for what died and revived
+    since.
 
     Raises
     ------
@@ -40,8 +50,34 @@ def layer_table(
         reading = iua.at(**asdict(tolerances))
         areas = [_area(tally) for tally in run.tallies.values()]
     table = reading.to_pandas()
+    if before is not None:
+        _add_changes(table, before, reading)
     rows = _rows(table.rename(columns={dormant_heading(tolerances.tau): "dormant"}), areas)
     return table.iloc[shown_rows(rows, sort, text)]
+
+
+def _add_changes(table: pd.DataFrame, before: Reading, after: Reading) -> None:
+    """Insert the columns "newly dead" and "revived"; bounds above come last, as others do."""
+    both = {
+        name: compare_layers(before.results[name], result)
+        for name, result in after.results.items()
+        if name in before.results
+    }
+    exact = all(comparison.exact for comparison in both.values())
+    place = table.columns.tolist().index("dead share") + 1
+    for offset, name in enumerate(("newly dead", "revived")):
+        for upper in (False,) if exact else (False, True):
+            found = [
+                None
+                if layer not in both or both[layer].nothing_compared
+                else int(getattr(both[layer], name.replace(" ", "_") + "_upper" * upper).sum())
+                for layer in after.results
+            ]
+            counts = integers(found) if None in found else found
+            if upper:
+                table[f"{name} upper"] = counts
+            else:
+                table.insert(place + offset, name, counts)
 
 
 def selected_units(iua: IUA, layer: str, selected: list[int]) -> pd.DataFrame:

@@ -19,6 +19,8 @@ import numpy as np
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.curves import dead_curves, rtol_curves
+from iua_widget.reading.dead_from import DeadFrom, dead_exactly
+from iua_widget.reading.layer_comparison import DeadIn
 from iua_widget.reading.recount import Recount
 from iua_widget.reading.statistics import (
     dormant_counts,
@@ -34,6 +36,12 @@ from iua_widget.reading.statistics import (
 from iua_widget.reading.thresholds import threshold_of, unit_thresholds
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Bracket, Scale, Stops, Tolerances, default_stops
+from iua_widget.widget.comparison_snapshot import (
+    ResultBefore,
+    is_compared,
+    table_comparison,
+    units_comparison,
+)
 
 FORMAT_VERSION: Final = 3
 _MAGIC: Final = b"IUAW"
@@ -42,6 +50,8 @@ _PREFIX: Final = 16
 _MOSAIC_AXES: Final = 3
 _FEWEST_COLUMNS: Final = 4
 _MAGNITUDES: Final = 3
+_COMPARED: Final = 2
+"""Bytes a unit that say what became of it."""
 
 
 def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -91,6 +101,7 @@ def table_snapshot(
     *,
     unit_scales: Sequence[Scale] = (),
     recount: Recount | None = None,
+    before: ResultBefore | None = None,
 ) -> bytes:
     """The layer table at every stop: what the browser needs to answer any tolerance.
 
@@ -105,6 +116,8 @@ def table_snapshot(
     unit_scales : sequence of str
         Scales of the units to tell curves over rtol for, at the atol of the tolerances.
     recount : Recount, optional
+    before : ResultBefore, optional
+        What the tallies are compared with.
 
     Returns
     -------
@@ -116,7 +129,8 @@ def table_snapshot(
         shape (layers, stops of tau); ``unit_mean`` (float64), ``unit_dead`` and
         ``unit_dead_channels`` (uint32), of shape (unit scales, 2 bounds, layers, stops of rtol);
         and of a recount ``recount_mean``, ``recount_std``, ``recount_dead`` and
-        ``recount_dead_channels``, of shape (layers,).
+        ``recount_dead_channels``, of shape (layers,). Where they are compared, also those of
+        `table_comparison`.
     """
     layers, columns = len(tallies), len(stops) + 1
     rtol_stops, tau_stops = default_stops(tolerances.rtol), default_stops(tolerances.tau)
@@ -132,22 +146,23 @@ def table_snapshot(
         "unit_dead": np.zeros(over_rtol, np.uint32),
         "unit_dead_channels": np.zeros(over_rtol, np.uint32),
     }
-    for row, tally in enumerate(tallies.values()):
+    after: dict[str, DeadFrom] = {}
+    for row, (layer, tally) in enumerate(tallies.items()):
+        dead = dead_curves(tally, tolerances)
+        if before is not None:
+            exactly = dead_exactly(layer, tally, before.exact_at, recount)
+            after[layer] = DeadFrom.of(tally, tolerances, exactly=exactly, dead=dead)
         if not tally.probes:
             continue
-        dead = dead_curves(tally, tolerances)
         arrays["mean"][row], arrays["std"][row] = mean_inactive(tally), std_inactive(tally)
         arrays["dead"][row], arrays["dead_upper"][row] = dead.units, dead.units_upper
         if dead.channels is not None:
             arrays["dead_channels"][row] = dead.channels
             arrays["dead_channels_upper"][row] = dead.channels_upper
         arrays["dormant"][row] = dormant_counts(tally, tau_stops)
-        for number, scale in enumerate(unit_scales):
-            over = rtol_curves(tally, replace(tolerances, scale=scale), rtol_stops)
-            arrays["unit_mean"][number, :, row] = over.mean
-            arrays["unit_dead"][number, :, row] = over.dead
-            if over.channels is not None:
-                arrays["unit_dead_channels"][number, :, row] = over.channels
+        first = _over_rtol(arrays, row, tally, tolerances, unit_scales)
+        if before is not None:
+            after[layer].over_rtol.update(first)
     for name in ("dead", "dead_channels"):
         if np.array_equal(arrays[name], arrays[f"{name}_upper"]):
             del arrays[f"{name}_upper"]
@@ -165,7 +180,31 @@ def table_snapshot(
     }
     if recount is not None:
         arrays |= _recounted(tallies, recount, tolerances)
+    if before is not None:
+        meta["comparison"], compared = table_comparison(
+            before, after, scales=unit_scales, rtols=len(rtol_stops)
+        )
+        arrays |= compared
     return pack(meta, arrays)
+
+
+def _over_rtol(
+    arrays: Mapping[str, np.ndarray],
+    row: int,
+    tally: Tally,
+    at: Tolerances,
+    scales: Sequence[Scale],
+) -> dict[Scale, np.ndarray]:
+    """Fill in a layer's curves over rtol; from which stop on its units are dead."""
+    first = {}
+    for number, scale in enumerate(scales):
+        over = rtol_curves(tally, replace(at, scale=scale), default_stops(at.rtol))
+        arrays["unit_mean"][number, :, row] = over.mean
+        arrays["unit_dead"][number, :, row] = over.dead
+        if over.channels is not None:
+            arrays["unit_dead_channels"][number, :, row] = over.channels
+        first[scale] = over.first
+    return first
 
 
 def _recounted(
@@ -197,7 +236,9 @@ def units_snapshot(
     tally: Tally,
     tolerances: Tolerances,
     budget: int,
+    *,
     recount: Recount | None = None,
+    before: ResultBefore | None = None,
 ) -> bytes:
     """One layer's unit counts, cumulative and stop-major: a slider position is one slice.
 
@@ -209,14 +250,17 @@ def units_snapshot(
         Those on show: columns near their threshold are kept when not all fit the budget.
     budget : int
         Bytes the counts may take; at least four columns are sent whatever it is. Magnitudes are
-        sent where they take no more than this.
+        sent where they take no more than this, and so is what became of units.
     recount : Recount, optional
+    before : ResultBefore, optional
+        What the layer is compared with.
 
     Returns
     -------
     bytes
         ``counts`` of shape (columns, units), and ``mean_abs``, ``rms`` and ``max_abs`` (float32),
-        of shape (units,); and of a recount ``recount``, its counts, likewise. Units of three axes
+        of shape (units,); and of a recount ``recount``, its counts, likewise; where it is compared,
+        also those of `units_comparison`. Units of three axes
         and more come channel by channel, as they are drawn; ``channel_axis`` says where that axis
         is in the layer.
     """
@@ -233,6 +277,11 @@ def units_snapshot(
         arrays |= _magnitudes(tally)
     if recount is not None:
         arrays["recount"] = recount.layers[layer].counts.astype(dtype)
+    comparison = None
+    if before is not None and _COMPARED * tally.units <= budget:
+        exactly = dead_exactly(layer, tally, before.exact_at, recount)
+        comparison, compared = _compared(layer, tally, tolerances, before, exactly)
+        arrays |= compared
     shape = tally.unit_shape
     if axis:
         shape = (shape[axis], *shape[:axis], *shape[axis + 1 :])
@@ -250,7 +299,21 @@ def units_snapshot(
         "columns": columns,
         "recounted": None if recount is None else _thresholds_of(recount.tolerances),
     }
+    if comparison is not None:
+        meta["comparison"] = comparison
     return pack(meta, arrays)
+
+
+def _compared(
+    layer: str, tally: Tally, at: Tolerances, before: ResultBefore, exactly: Sequence[DeadIn]
+) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
+    """What became of a layer's units; nothing where it is not compared."""
+    then = before.layers.get(layer)
+    if then is None:
+        return None, {}
+    scales = [at.scale] if at.scale in then.over_rtol else []
+    now = DeadFrom.of(tally, at, scales=scales, exactly=exactly)
+    return units_comparison(before, then, now, at) if is_compared(then, now) else (None, {})
 
 
 def _typical_threshold(tally: Tally, tolerances: Tolerances) -> float:

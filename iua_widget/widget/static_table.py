@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from iua_widget.common.layer_names import short_names, shortened
 from iua_widget.iua import IUA, run_of
 from iua_widget.tolerances import Tolerances
+from iua_widget.widget.compared_with import ComparedWith
 from iua_widget.widget.layer_picture import DEAD, PALETTE, layer_picture
 from iua_widget.widget.runs import Runs
 from iua_widget.widget.shown_table import layer_table
@@ -38,6 +39,7 @@ _NOTE: Final = (
 )
 
 _HEADS: Final = ("layer", "kind", "units", "inactive share", "dead units", "dead share")
+_CHANGES: Final = ("newly dead", "revived")
 _WORST_HEADS: Final = ("layer", "unit", "inactive share", "mean |x|", "max |x|", "dead")
 _WORDS: Final = ("layer", "kind", "unit")
 _SCALES: Final = {
@@ -64,6 +66,8 @@ class OnPage:
         The selected one; empty where there is none yet.
     sort, filter
         Of the table, as the widget's traits.
+    compared : ComparedWith or None
+        What it is compared with.
     """
 
     title: str
@@ -72,13 +76,16 @@ class OnPage:
     layer: str = ""
     sort: Mapping[str, Any] | None = None
     filter: str = ""
+    compared: ComparedWith | None = None
 
     @classmethod
-    def of(cls, page: WidgetTraits, runs: Runs, title: str) -> OnPage:
+    def of(
+        cls, page: WidgetTraits, runs: Runs, title: str, compared: ComparedWith | None = None
+    ) -> OnPage:
         """What a page shows of its runs now."""
         status = "done" if runs.recounting else runs.status
         words = run_in_words(runs.iua, status, runs.progress.total)
-        return cls(title, words, page.tolerances, page.layer, page.sort, page.filter)
+        return cls(title, words, page.tolerances, page.layer, page.sort, page.filter, compared)
 
 
 def static_table(iua: IUA, on_page: OnPage) -> dict[str, str]:
@@ -111,15 +118,19 @@ def static_table(iua: IUA, on_page: OnPage) -> dict[str, str]:
             parts.extend((_HEADING.format(heading), _html_table(heads, rows)))
             texts.extend(("", heading, *_text_table(heads, rows)))
 
-    with run_of(iua).lock:
+    run, before = run_of(iua), on_page.compared
+    read_before = None if before is None else before.reading(run, on_page.tolerances)
+    with run.lock:
         if iua.probes:
-            table = layer_table(iua, on_page.tolerances, on_page.sort, on_page.filter)
+            table = layer_table(iua, on_page.tolerances, on_page.sort, on_page.filter, read_before)
             names = short_names(iua.layers, _NAME_MOST)
             parts.append(_picture(iua, on_page, names))
             add("Worst units of the network", _WORST_HEADS, _worst(iua, on_page.tolerances, names))
-            add("Layers", _HEADS, [*_rows(table.head(_ROWS_MOST), names), _total(table)])
+            add("Layers", *_with_changes(table, names))
             notes = [*_left_out(len(table), len(iua.layers), on_page.filter), _NOTE]
     facts = f"{on_page.run[:_RUN_MOST]} · {rule_in_words(on_page.tolerances)}"
+    if before is not None:
+        facts += f" · compared with {before.name[:_NAME_MOST]}"
     title = on_page.title[:_TITLE_MOST]
     return {
         "text/html": "\n".join(
@@ -226,6 +237,26 @@ def _total(table: pd.DataFrame) -> tuple[str, ...]:
     )
     layers = f"{len(table):,} layers"
     return layers, "", f"{units:,}", "", _range(dead, dead_upper, ",d"), share
+
+
+def _with_changes(
+    table: pd.DataFrame, names: Mapping[str, str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Heads and rows of the layers and all together; with what died and revived, where compared."""
+    rows, first = [*_rows(table.head(_ROWS_MOST), names), _total(table)], table.head(_ROWS_MOST)
+    changes = [name for name in _CHANGES if name in table]
+    columns = []
+    for name in changes:
+        lower, upper = table[name], table.get(f"{name} upper", table[name])
+        both = [*zip(first[name], upper.head(len(first)), strict=True), (lower.sum(), upper.sum())]
+        missing = [*first[name].isna(), lower.isna().all()]
+        columns.append(
+            [
+                _NOTHING if none else _range(int(least), int(most), ",d")
+                for (least, most), none in zip(both, missing, strict=True)
+            ]
+        )
+    return (*_HEADS, *changes), [(*row, *more) for row, *more in zip(rows, *columns, strict=True)]
 
 
 def _range(lower: float, upper: float, spec: str) -> str:

@@ -12,7 +12,7 @@ from iua_widget.reading.table_columns import COLUMNS, find_column
 from iua_widget.tolerances import check_dead_at, check_scale, check_tolerance
 from iua_widget.widget.row_filter import RowFilter
 
-COLORS: Final = ("share", "count", "mean |x|", "dead")
+COLORS: Final = ("share", "count", "mean |x|", "dead", "change")
 """What the colors of the heatmap can stand for."""
 
 

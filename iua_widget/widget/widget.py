@@ -17,10 +17,13 @@ from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning
 from iua_widget.iua import IUA
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
+from iua_widget.reading.comparison import Comparison
 from iua_widget.reading.presets import find_preset
+from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.tolerances import Scale, Tolerances
 from iua_widget.widget import commands, export
 from iua_widget.widget.cell_output import CellOutput
+from iua_widget.widget.compared_with import ComparedWith
 from iua_widget.widget.frames import Frames
 from iua_widget.widget.iua_on_show import IUAOnShow, OnShow
 from iua_widget.widget.opening import Opening
@@ -52,8 +55,9 @@ class IUAWidget(WidgetTraits):
     producer : mapping, callable, iterable, torch.nn.Module or IUA
         What `IUA.introspect` takes: one mapping ``{layer: array}``, an iterable of mappings, a
         callable that yields them, or a model, with `loader`; or a finished `IUA`, which is shown.
-    loader : iterable, Dataset, Tensor or numpy.ndarray, optional
-        The model's inputs: see `IUA.introspect`.
+    loader : iterable, Dataset, Tensor, numpy.ndarray or IUA, optional
+        The model's inputs: see `IUA.introspect`. Of two finished results, ``IUAWidget(before,
+        after)``, the second is shown, compared with the first: see `compare`.
     batch_size : int
         Probes pulled from the producer at a time, where it is not a loader that decides.
     rtol, atol : float, optional
@@ -114,8 +118,8 @@ class IUAWidget(WidgetTraits):
         Which rows of the table are shown, such as ``"encoder kind:ReLU dead-channels>0"``: words in
         the name or the kind, a kind, and figures of columns compared with numbers, all of which
         must hold. In double quotes anything is a word.
-    color : {"share", "count", "mean |x|", "dead"}
-        What the colors of the heatmap stand for.
+    color : {"share", "count", "mean |x|", "dead", "change"}
+        What the colors of the heatmap stand for; "change" where a result is compared.
     status : {"idle", "running", "paused", "stopped", "done", "failed"}
         Where the run stands. Read only.
 
@@ -127,6 +131,8 @@ class IUAWidget(WidgetTraits):
     FileError
         If the run cannot be saved to the file of `resume`, or cannot continue from it: use the
         same settings, or another file.
+    ComparisonError
+        If two results are not of one architecture: see `compare`.
     TypeError, AttributeError
         If an argument or an attribute is unknown: the message has the nearest name.
     traitlets.TraitError
@@ -190,6 +196,9 @@ class IUAWidget(WidgetTraits):
         at = _opened_at(asked)
         if resume is not None:
             self._chosen.end_earlier(wait=True)  # it saves to the file what it has counted
+        compared = None
+        if isinstance(producer, IUA) and isinstance(loader, IUA):
+            compared, producer, loader = ComparedWith(producer), loader, None
         self._runs = Runs(
             producer,
             loader,
@@ -216,6 +225,8 @@ class IUAWidget(WidgetTraits):
             save_every=save_every,
             background=background,
         )
+        if compared is not None:
+            compared.check(self._runs.run)
         self._label = name or self._runs.label
         self._on_show = OnShow(at)
         self._iua_on_show = IUAOnShow(self._runs.iua, self._on_show)
@@ -237,6 +248,7 @@ class IUAWidget(WidgetTraits):
                 super().close()
                 raise
         self._frames = Frames(self, self._runs, self._label, self._opening)
+        self._frames.compared = compared
         self._runs.on_step, self._runs.on_status = self._counted, self._follow_run
         self._runs.on_beat = self._frames.beat
         for trait, follow in (
@@ -325,7 +337,9 @@ class IUAWidget(WidgetTraits):
         Returns
         -------
         pandas.DataFrame
-            Columns as `Reading.to_pandas`. The index is the place in the order of the network.
+            Columns as `Reading.to_pandas`; where a result is compared also ``newly dead`` and
+            ``revived``, and ``... upper`` of them where these are not exact. The index is the place
+            in the order of the network.
 
         Raises
         ------
@@ -345,9 +359,72 @@ class IUAWidget(WidgetTraits):
           response  mean inactive  dead units
         0     relu            1.5           1
         """
-        table = layer_table(self._runs.iua, self.tolerances, self.sort, self.filter)
+        compared, at = self._frames.compared, self.tolerances
+        before = None if compared is None else compared.reading(self._runs.run, at)
+        table = layer_table(self._runs.iua, at, self.sort, self.filter, before)
         self._tell_failure()
         return table
+
+    @known_arguments_only
+    def compare(self, other: IUA | str | Path | None, *, name: str | None = None) -> None:
+        """Compare with a result from before: which units died since, and which revived.
+
+        The table gains the columns "newly dead" and "revived", and the heatmap the color "change".
+        A run that goes on is compared with it as it grows.
+
+        Parameters
+        ----------
+        other : IUA, str or Path, or None
+            The result before: of the same layers, and in them the same units; or the file of one
+            that was saved. None ends the comparison.
+        name : str, optional
+            What the page calls it; by default the name of its file.
+
+        Raises
+        ------
+        ComparisonError
+            If layers or units differ, or one of the two is of several models: the message says
+            how. Of a run that has counted nothing yet the page says it as soon as it is known.
+        NoProbesError
+            If nothing was counted in it.
+        FileError
+            If the file cannot be read.
+        TypeError
+            If it is neither.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> before = IUA.introspect({"relu": np.array([[0.0, 1.0], [0.0, 0.0]])})
+        >>> w = IUAWidget({"relu": np.array([[2.0, 0.0], [1.0, 0.0]])}, background=False)
+        >>> w.compare(before)
+        >>> w.table()[["response", "dead units", "newly dead", "revived"]]
+          response  dead units  newly dead  revived
+        0     relu           1           1        1
+        """
+        name, run = _as_text("name", name), self._runs.run
+        compared = None if other is None else ComparedWith.given(other, name)
+        if compared is not None:
+            if run.probes:
+                compared.check(run)
+            else:
+                compared.check_counted()
+        self._frames.compare(compared)
+        self._follow_view(None)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """What became of the units since the result that is compared, at the tolerances on show.
+
+        None where none is compared.
+
+        Raises
+        ------
+        ComparisonError, NoProbesError
+            As `compare`.
+        """
+        compared = self._frames.compared
+        return None if compared is None else compared.comparison(self._runs.run, self.tolerances)
 
     @known_arguments_only
     def worst(self, n: int = 10, by: str = "inactive share") -> pd.DataFrame:
@@ -632,8 +709,11 @@ class IUAWidget(WidgetTraits):
         'units.html'
         """
         title, text = _as_text("title", title), _as_text("text", text)
-        run, info, title = self._runs.run, self._frames.run_info(), title or self._title
-        where = export.save_page(path, self, run, info, title=title, text=text, limit=limit)
+        title, before = title or self._title, self._frames.read_before(self.tolerances, UNIT_SCALES)
+        run, info = self._runs.run, self._frames.run_info()
+        where = export.save_page(
+            path, self, run, info, title=title, text=text, limit=limit, before=before
+        )
         self._tell_failure(stacklevel=5)
         return where
 
@@ -642,7 +722,8 @@ class IUAWidget(WidgetTraits):
         return self._cell_output.name
 
     def _static_table(self) -> dict[str, str]:
-        return static_table(self._runs.iua, OnPage.of(self, self._runs, self._title))
+        compared = self._frames.compared if "_frames" in self.__dict__ else None
+        return static_table(self._runs.iua, OnPage.of(self, self._runs, self._title, compared))
 
     @property
     def _title(self) -> str:

@@ -8,6 +8,8 @@ export type NumericKey =
   | "std-inactive"
   | "dead-units"
   | "dead-share"
+  | "newly-dead"
+  | "revived"
   | "dead-channels"
   | "channels"
   | "dormant"
@@ -68,6 +70,16 @@ export const COLUMNS: readonly Column[] = [
     key: "dead-share",
     label: "dead\nshare",
     title: "Dead units as a share of all units",
+  },
+  {
+    key: "newly-dead",
+    label: "newly\ndead",
+    title: "Units that were not dead in the result compared with, and are dead here",
+  },
+  {
+    key: "revived",
+    label: "revived",
+    title: "Units that were dead in the result compared with, and are not dead here",
   },
   {
     key: "dead-channels",

@@ -1,5 +1,6 @@
 /** Decodes what the kernel sends in bulk: a JSON header and typed arrays in one block of bytes. */
 
+import { CHANGES } from "./comparison";
 import type { Scale, Threshold } from "./threshold";
 
 const MAGIC = "IUAW";
@@ -60,6 +61,8 @@ export interface TableSnapshot {
   readonly dormant: NumericArray;
   readonly unitScales: UnitScaleCurves;
   readonly recount: TableRecount | null;
+  /** Null where it is compared with no other result. */
+  readonly comparison: TableComparison | null;
 }
 
 /**
@@ -102,6 +105,54 @@ export interface UnitsSnapshot {
   /** Exact counts at the tolerances of a recount, or null. */
   readonly recounted: Threshold | null;
   readonly recount: NumericArray | null;
+  /** Null where the layer is not compared, or there was no room. */
+  readonly comparison: UnitsComparison | null;
+}
+
+/** A layer that is compared. */
+interface ComparedLayer {
+  /** Mean |x| before. */
+  readonly mean_abs: number;
+  /** The columns at which units are counted, before and after; null where these are all. */
+  readonly counted: readonly number[] | null;
+  readonly counted_after: readonly number[] | null;
+}
+
+/** Figures of all layers, layer-major. */
+export interface TableComparison {
+  /** Of the result before. */
+  readonly stops: readonly number[];
+  /** Null where nothing is compared. */
+  readonly layers: readonly (ComparedLayer | null)[];
+  /** How many units are dead from one column on before and from one after; layer after layer. */
+  readonly pairBefore: NumericArray;
+  readonly pairAfter: NumericArray;
+  readonly pairUnits: NumericArray;
+  /** Where the pairs of each layer end. */
+  readonly pairEnd: NumericArray;
+  /** Of shape (scales, changes, 2 bounds, layers, stops of rtol). */
+  readonly scaleChanges: NumericArray;
+  /** Tolerances at which one of the two results was counted again. */
+  readonly exactAt: readonly Threshold[];
+  /** Of shape (exactAt, changes, 2 bounds, layers). */
+  readonly exactChanges: NumericArray;
+}
+
+/** Of one layer, unit by unit. */
+export interface UnitsComparison extends ComparedLayer {
+  readonly stops: readonly number[];
+  readonly deadAt: number;
+  readonly exactAt: readonly Threshold[];
+  /** The scale of the units and the atol that `scaleDeadFrom` is for; null for none. */
+  readonly scale: Scale | null;
+  readonly atol: number;
+  /** Columns; the number of all where a unit was finite on no probe. */
+  readonly beforeDeadFrom: NumericArray;
+  readonly deadFrom: NumericArray;
+  /** Stops of rtol, of shape (4, units): surely before, perhaps before, surely, perhaps. */
+  readonly scaleDeadFrom: NumericArray | null;
+  /** Fates, of shape (exactAt, units). */
+  readonly exactChanges: NumericArray | null;
 }
 
 export class SnapshotError extends Error {
@@ -214,6 +265,7 @@ export function decodeTable(data: DataView): TableSnapshot {
     unit_scales?: Scale[];
     unit_atol?: number;
     recounted?: Threshold | null;
+    comparison?: ComparisonMeta;
     layers: LayerMeta[];
   };
   const layers = meta.layers.length;
@@ -254,12 +306,46 @@ export function decodeTable(data: DataView): TableSnapshot {
             dead: one("recount_dead", layers),
             deadChannels: one("recount_dead_channels", layers),
           },
+    comparison:
+      meta.comparison === undefined
+        ? null
+        : tableComparison(snapshot, meta.comparison, layers, overRtol),
+  };
+}
+
+interface ComparisonMeta {
+  readonly stops: readonly number[];
+  readonly layers: readonly (ComparedLayer | null)[];
+  readonly exact_at: readonly Threshold[];
+}
+
+function tableComparison(
+  snapshot: Snapshot,
+  { stops, layers, exact_at: exactAt }: ComparisonMeta,
+  length: number,
+  overRtol: number,
+): TableComparison {
+  const pairEnd = take(snapshot, "pair_end", length);
+  const pairs = pairEnd[length - 1] ?? 0;
+  return {
+    stops,
+    layers,
+    exactAt,
+    pairBefore: take(snapshot, "pair_before", pairs),
+    pairAfter: take(snapshot, "pair_after", pairs),
+    pairUnits: take(snapshot, "pair_units", pairs),
+    pairEnd,
+    scaleChanges: take(snapshot, "scale_changes", CHANGES.length * overRtol),
+    exactChanges: take(snapshot, "exact_changes", exactAt.length * CHANGES.length * 2 * length),
   };
 }
 
 export function decodeUnits(data: DataView): UnitsSnapshot {
   const snapshot = decodeAs("units", data);
-  const meta = snapshot.meta as unknown as Omit<UnitsSnapshot, "counts" | "recount">;
+  const meta = snapshot.meta as unknown as Omit<
+    UnitsSnapshot,
+    "counts" | "recount" | "comparison"
+  > & { readonly comparison?: UnitsComparisonMeta };
   const magnitudes = (name: string): Float32Array | null =>
     snapshot.arrays.has(name) ? (take(snapshot, name, meta.units) as Float32Array) : null;
   return {
@@ -276,5 +362,32 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
     max_abs: magnitudes("max_abs"),
     recounted: meta.recounted ?? null,
     recount: snapshot.arrays.has("recount") ? take(snapshot, "recount", meta.units) : null,
+    comparison:
+      meta.comparison === undefined ? null : unitsComparison(snapshot, meta.comparison, meta.units),
+  };
+}
+
+interface UnitsComparisonMeta extends ComparedLayer {
+  readonly stops: readonly number[];
+  readonly dead_at: number;
+  readonly exact_at: readonly Threshold[];
+  readonly scale: Scale | null;
+  readonly atol: number;
+}
+
+function unitsComparison(
+  snapshot: Snapshot,
+  { dead_at: deadAt, exact_at: exactAt, ...meta }: UnitsComparisonMeta,
+  units: number,
+): UnitsComparison {
+  return {
+    ...meta,
+    deadAt,
+    exactAt,
+    beforeDeadFrom: take(snapshot, "before_dead_from", units),
+    deadFrom: take(snapshot, "dead_from", units),
+    scaleDeadFrom: meta.scale === null ? null : take(snapshot, "scale_dead_from", 4 * units),
+    exactChanges:
+      exactAt.length === 0 ? null : take(snapshot, "exact_changes", exactAt.length * units),
   };
 }

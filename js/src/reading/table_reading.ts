@@ -1,6 +1,8 @@
 /** The figures of all layers at given tolerances, in columns of numbers that a slider step reuses. */
 
 import { type FigureKey, isText, type NumericKey, type TextKey } from "./columns";
+import type { Change } from "./comparison";
+import { type LayerChanges, makeChanges, readChanges } from "./layer_changes";
 import { type LayerReading, neuronsOf, readLayer } from "./layer_reading";
 import { type SortValues, textKey } from "./row_order";
 import type { LayerMeta, TableSnapshot } from "./snapshot";
@@ -36,6 +38,8 @@ export interface Totals {
 
 /** Besides those that are summed at every step. */
 const ADDED_UP: ReadonlySet<NumericKey> = new Set([
+  "newly-dead",
+  "revived",
   "dead-channels",
   "channels",
   "masked",
@@ -64,6 +68,7 @@ export class TableReading {
   readonly #lower: Bounds;
   readonly #upper: Bounds;
   readonly #exact: Uint8Array;
+  readonly #changes: LayerChanges;
   readonly #kept: Kept;
   #tolerances: Tolerances | null = null;
 
@@ -74,6 +79,7 @@ export class TableReading {
     this.#lower = before === null ? makeBounds(layers) : before.#lower;
     this.#upper = before === null ? makeBounds(layers) : before.#upper;
     this.#exact = before === null ? new Uint8Array(layers) : before.#exact;
+    this.#changes = before === null ? makeChanges(layers) : before.#changes;
     this.#kept = before === null ? { texts: new Map(), areas: null } : before.#kept;
   }
 
@@ -94,6 +100,7 @@ export class TableReading {
 
   #fill(tolerances: Tolerances): void {
     this.#tolerances = tolerances;
+    readChanges(this.table, tolerances, this.#changes);
     if (isAtStops(this.table, tolerances)) this.#readAtStops(tolerances);
     else {
       for (let layer = 0; layer < this.layers; layer++) {
@@ -214,6 +221,10 @@ export class TableReading {
         return bounds.deadChannels[layer] as number;
       case "inactive-share":
         return (bounds.mean[layer] as number) / units;
+      case "newly-dead":
+        return this.#changed("newlyDead", layer, side);
+      case "revived":
+        return this.#changed("revived", layer, side);
       case "dead-share":
         return (bounds.dead[layer] as number) / units;
       case "share-over-tolerance":
@@ -221,6 +232,11 @@ export class TableReading {
       case "dormant":
         return bounds.dormant[layer] as number;
     }
+  }
+
+  #changed(change: Change, layer: number, side: Side): number {
+    if (this.table.comparison === null) return Number.NaN;
+    return this.#changes[change][side][layer] as number;
   }
 
   text(layer: number, key: TextKey): string {

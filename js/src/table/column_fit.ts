@@ -34,6 +34,8 @@ const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["response", "inactive-share",
 /** Who stays when there is not room for all: the first ones. */
 const BY_IMPORTANCE: readonly ColumnKey[] = [
   ...ESSENTIAL,
+  "newly-dead",
+  "revived",
   "dead-share",
   "load",
   "units",
@@ -65,7 +67,7 @@ function ownNames(layers: readonly LayerMeta[]): readonly string[] {
  * Widths that depend on the layers only, not on their figures: nothing shifts when counts become
  * ranges.
  */
-export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
+export function columnWidths(layers: readonly LayerMeta[], compared = false): ColumnWidths {
   const units = layers.reduce((most, meta) => Math.max(most, meta.units), 1);
   const all = layers.reduce((sum, meta) => sum + meta.units, 0);
   const count = formatInteger(units).length;
@@ -89,6 +91,8 @@ export function columnWidths(layers: readonly LayerMeta[]): ColumnWidths {
     "std-inactive": within(7, mean + 2 * RANGE_SIZE, 10),
     "dead-units": within(7.5, Math.max(range(count), aside, total), 17),
     "dead-share": SHARE,
+    "newly-dead": compared ? within(6.5, Math.max(range(count), total), 13) : 0,
+    revived: compared ? within(7, Math.max(range(count), total), 13) : 0,
     dormant: within(8.5, Math.max(range(count), aside, total), 15),
     load: layers.some((meta) => meta.load !== null) ? LOAD : 0,
     "dead-channels": within(9, Math.max(range(formatInteger(channels).length), 0), 17),

@@ -11,7 +11,7 @@ import { positionAmong } from "../reading/threshold";
 import { deadChannels, dormantOf, unitNote, unitSentence } from "../reading/unit_words";
 import { element, setAttribute, setText, setVariable } from "../ui/dom";
 import { type LayerWarning, layerWarnings } from "./layer_warnings";
-import { cellsInOrder, type NumberCell, numberCells } from "./number_cell";
+import { cellsInOrder, isExactWithRow, type NumberCell, numberCells } from "./number_cell";
 import { Sparkline } from "./sparkline";
 import { hideOthers } from "./table_columns";
 
@@ -160,7 +160,7 @@ export class LayerRow {
       cell.update(
         reading.value(layer, key, "lower"),
         reading.value(layer, key, "upper"),
-        read.exact && key !== "dormant",
+        read.exact && isExactWithRow(key),
       );
     }
     this.#dormant.setAside(dormantOf(meta), null);
@@ -194,7 +194,7 @@ export class LayerRow {
       cell.update(
         totals.value(key, "lower"),
         totals.value(key, "upper"),
-        totals.exact && key !== "dormant",
+        totals.exact && isExactWithRow(key),
       );
     }
     this.#dead.setAside("", null);

@@ -35,6 +35,8 @@ const FORMATS: Readonly<Record<NumberKey, (value: number) => string>> = {
   units: formatInteger,
   "dead-units": formatInteger,
   "dead-share": formatShare,
+  "newly-dead": formatInteger,
+  revived: formatInteger,
   "dead-channels": formatInteger,
   channels: formatInteger,
   dormant: formatInteger,
@@ -45,6 +47,14 @@ const FORMATS: Readonly<Record<NumberKey, (value: number) => string>> = {
   nan: formatInteger,
   infinite: formatInteger,
 };
+
+/** What need not be exact where the rest of a row is. */
+const BOUNDED_BY_ITSELF: ReadonlySet<ColumnKey> = new Set(["dormant", "newly-dead", "revived"]);
+
+/** Whether a number is exact wherever its row is. */
+export function isExactWithRow(key: ColumnKey): boolean {
+  return !BOUNDED_BY_ITSELF.has(key);
+}
 
 const FITS = 9;
 

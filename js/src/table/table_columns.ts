@@ -90,7 +90,7 @@ export class TableColumns {
     // Who moves what dormant means wants to see it.
     if (tuned) this.#idle = new Set([...this.#idle].filter((key) => key !== "dormant"));
     this.#widthsOf = table;
-    this.#widths = columnWidths(table.layers);
+    this.#widths = columnWidths(table.layers, table.comparison !== null);
     return true;
   }
 

@@ -4,7 +4,7 @@ import type { ColumnKey } from "../reading/columns";
 import { formatInteger, plural } from "../reading/format";
 import type { Totals } from "../reading/table_reading";
 import { element, setText } from "../ui/dom";
-import { cellsInOrder, numberCells } from "./number_cell";
+import { cellsInOrder, isExactWithRow, numberCells } from "./number_cell";
 import { hideOthers } from "./table_columns";
 
 export class TotalsRow {
@@ -36,7 +36,7 @@ export class TotalsRow {
         : `${formatInteger(totals.layers)} of ${plural(all, "layer")}`;
     setText(this.#layers, some);
     for (const [key, cell] of this.#numbers) {
-      const exact = totals.exact && key !== "dormant";
+      const exact = totals.exact && isExactWithRow(key);
       cell.update(totals.value(key, "lower"), totals.value(key, "upper"), exact);
     }
   }

@@ -24,6 +24,7 @@ export function unitsSnapshot(
     max_abs: null,
     recounted: null,
     recount: null,
+    comparison: null,
     ...changes,
   };
 }

@@ -1,0 +1,138 @@
+"""The result with which the one on show is compared: checked against it, and read for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from iua_widget.errors import IUAError
+from iua_widget.iua import IUA, run_of
+from iua_widget.reading.comparison import Compared, Comparison, comparison_notes
+from iua_widget.reading.dead_from import DeadFrom, dead_exactly
+from iua_widget.reading.recount import Recount
+from iua_widget.reading.results import Reading
+from iua_widget.reading.statistics import finite_probes
+from iua_widget.run.compare import comparable, compared
+from iua_widget.run.read import read
+from iua_widget.run.run import Run
+from iua_widget.tally.tally import Tally
+from iua_widget.tolerances import Scale, Tolerances
+from iua_widget.widget.comparison_snapshot import ResultBefore
+
+_UNNAMED: Final = "another result"
+
+
+class ComparedWith:
+    """A result with which another is compared.
+
+    Parameters
+    ----------
+    iua : IUA
+    name : str
+        What the page calls it; empty for the words it has where there is none.
+    """
+
+    def __init__(self, iua: IUA, name: str = "") -> None:
+        self.run, self.name = run_of(iua), name or _UNNAMED
+        self._read_for: tuple[Any, ...] = ()
+        self._read: ResultBefore | None = None
+
+    @classmethod
+    def given(cls, other: Any, name: str = "") -> ComparedWith:
+        """What a user names: a result, or the file of one.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be read.
+        TypeError
+            If it is neither.
+        """
+        if isinstance(other, (str, Path)):
+            return cls(IUA.load(other), name or Path(other).name)
+        if not isinstance(other, IUA):
+            message = (
+                "compare takes the result that came before, an IUA or the path of a saved one, or "
+                f"None to compare no more; got {type(other).__name__}. Of a widget `w` give "
+                "`w.iua`."
+            )
+            raise TypeError(message)
+        return cls(other, name)
+
+    def check(self, after: Run) -> None:
+        """Refuse what cannot be compared.
+
+        Raises
+        ------
+        ComparisonError, NoProbesError
+            See `iua_widget.IUA.compare`.
+        """
+        comparable(self.run, after)
+
+    def info(self, after: Run) -> dict[str, Any]:
+        """What the page says of the comparison: with what, and why it is refused where it is."""
+        refused = ""
+        if after.probes:
+            try:
+                self.check(after)
+            except IUAError as error:
+                refused = str(error)
+        return {"with": self.name, "probes": self.run.probes, "refused": refused}
+
+    def check_counted(self) -> None:
+        """Refuse a result of nothing: a NoProbesError."""
+        with self.run.being_read():
+            pass
+
+    def reading(self, after: Run, at: Tolerances) -> Reading | None:
+        """It at tolerances; None where it cannot be compared with what is on show."""
+        try:
+            self.check(after)
+        except IUAError:
+            return None
+        return read(self.run, at)
+
+    def comparison(self, after: Run, at: Tolerances) -> Comparison:
+        """What became of the units, at tolerances."""
+        return compared(self.run, after, at=at)
+
+    def read(
+        self, at: Tolerances, *, scales: Sequence[Scale] = (), recount: Recount | None = None
+    ) -> ResultBefore:
+        """What the page needs of it; `recount` is that of the result on show."""
+        with self.run.lock:
+            run = self.run
+            recounts = [given for given in (run.recount, recount) if given is not None]
+            exact_at = [replace(given.tolerances, dead_at=at.dead_at) for given in recounts]
+            over_rtol = (at.rtol, at.atol, *scales) if scales else ()
+            read_for = (run.probes, run.recount, at.dead_at, over_rtol, exact_at)
+            if self._read is None or read_for != self._read_for:
+                layers = {
+                    name: DeadFrom.of(
+                        tally,
+                        at,
+                        scales=scales,
+                        exactly=dead_exactly(name, tally, exact_at, run.recount),
+                    )
+                    for name, tally in run.tallies.items()
+                }
+                self._read = ResultBefore(run.options.grid.values, layers, exact_at)
+                self._read_for = read_for
+            return self._read
+
+
+def notes_between(before: ResultBefore, after: Mapping[str, Tally]) -> list[str]:
+    """What `Comparison.notes` tell, of layers that both have."""
+    layers = {}
+    for name, tally in after.items():
+        then = before.layers.get(name)
+        if then is None:
+            continue
+        reached = then.probes and tally.probes
+        left_out = (~(then.known & (np.asarray(finite_probes(tally)) > 0))).sum() if reached else 0
+        layers[name] = Compared(then.probes, tally.probes, int(left_out), then.kind, tally.kind)
+    return comparison_notes(layers)
