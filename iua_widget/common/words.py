@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final
+
+_SHORT: Final = 2
+"""Letters of a word that is like too many others, such as "in"."""
 
 
 def named(names: Sequence[str], most: int = 5) -> str:
@@ -57,7 +61,7 @@ def nearest(given: object, options: Iterable[str], most: int, cutoff: float = 0.
     """
 
     def likeness(option: str) -> tuple[float, float]:
-        words = [option, *re.split("[ _-]", option)]
+        words = [option, *(word for word in re.split("[ _-]", option) if len(word) > _SHORT)]
         ratios = [difflib.SequenceMatcher(None, str(given), word).ratio() for word in words]
         return max(ratios), ratios[0]
 

@@ -57,12 +57,32 @@ _ALL: Final = (
     Column("share over tolerance", is_share=True),
     Column("mean inactive upper"),
     Column("dead units upper"),
+    Column("dead in both"),
+    Column("newly dead share", is_share=True),
     Column("unit", is_text=True),
     Column("shape", is_text=True),
 )
 
 COLUMNS: Final[Mapping[str, Column]] = MappingProxyType({column.name: column for column in _ALL})
 """All columns by name. Not every table has all of them; what a row lacks sorts last."""
+
+UNIT_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
+    {
+        column.name: column
+        for column in (
+            Column("inactive count"),
+            Column("inactive share", is_share=True),
+            Column("dead"),
+            Column("dormant"),
+            Column("mean |x|"),
+            Column("rms"),
+            Column("max |x|"),
+            Column("nan"),
+            Column("infinite"),
+        )
+    }
+)
+"""Those of `IUA.units` that rules about units compare, by name; "dead" and "dormant" are 1 or 0."""
 
 _DORMANT: Final = re.compile(r"^dormant[ _-]\(tau[ _-][0-9.e+-]+\)$")
 _PAGE_NAMES: Final = {"layer": "response"}
@@ -79,7 +99,7 @@ def dormant_heading(tau: float) -> str:
     return f"dormant (tau {tau!r})"
 
 
-def find_column(name: str) -> Column | None:
+def find_column(name: str, columns: Mapping[str, Column] = COLUMNS) -> Column | None:
     """The column of a name in DataFrames, with blanks, hyphens or underscores.
 
     Examples
@@ -89,4 +109,4 @@ def find_column(name: str) -> Column | None:
     """
     plain = _DORMANT.sub("dormant", name.lower())
     spelled = " ".join(plain.replace("_", " ").replace("-", " ").split())
-    return COLUMNS.get(_PAGE_NAMES.get(spelled, spelled))
+    return columns.get(_PAGE_NAMES.get(spelled, spelled))

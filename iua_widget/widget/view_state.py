@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from iua_widget.common.layer_names import unknown_layer
 from iua_widget.common.words import did_you_mean, nearest_first
+from iua_widget.reading.row_filter import RowFilter
 from iua_widget.reading.table_columns import COLUMNS, find_column
 from iua_widget.tolerances import check_dead_at, check_scale, check_tolerance
-from iua_widget.widget.row_filter import RowFilter
 
 COLORS: Final = ("share", "count", "mean |x|", "dead", "change")
 """What the colors of the heatmap can stand for."""

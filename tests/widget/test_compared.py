@@ -74,6 +74,13 @@ def test_the_table_is_sorted_and_filtered_by_them() -> None:
     most = max(newly.values())
     w.filter = f"newly-dead>={most}"
     assert w.table()["response"].tolist() == [name for name in newly if newly[name] == most]
+    w.sort = None
+    for figure, masks in (
+        ("dead-in-both>0", comparison.dead_in_both),
+        ("newly-dead-share>0", comparison.newly_dead),
+    ):
+        w.filter = figure
+        assert w.table()["response"].tolist() == [name for name in masks if masks[name].any()]
 
 
 def test_a_file_is_compared_under_its_name_until_none_is(tmp_path: Path) -> None:

@@ -21,13 +21,20 @@ export type NumericKey =
   | "nan"
   | "infinite"
   | "mean-inactive-upper"
-  | "dead-units-upper";
+  | "dead-units-upper"
+  | "dead-in-both"
+  | "newly-dead-share";
 /** What rows can be sorted and filtered by. */
 export type FigureKey = TextKey | NumericKey;
 /** What has a column of its own; the others stand beside or below what they belong to. */
 export type ColumnKey = Exclude<
   FigureKey,
-  "unit" | "shape" | "mean-inactive-upper" | "dead-units-upper"
+  | "unit"
+  | "shape"
+  | "mean-inactive-upper"
+  | "dead-units-upper"
+  | "dead-in-both"
+  | "newly-dead-share"
 >;
 /** Columns of numbers: those of texts and of curves left out. */
 export type NumberKey = Exclude<ColumnKey, "response" | "kind" | "share-over-tolerance">;
@@ -130,7 +137,14 @@ export const COLUMNS: readonly Column[] = [
 /** All that rows can be sorted and filtered by, in the order of Python's `COLUMNS`. */
 export const FIGURE_KEYS: readonly FigureKey[] = [
   ...COLUMNS.map(({ key }) => key),
-  ...(["mean-inactive-upper", "dead-units-upper", "unit", "shape"] as const),
+  ...([
+    "mean-inactive-upper",
+    "dead-units-upper",
+    "dead-in-both",
+    "newly-dead-share",
+    "unit",
+    "shape",
+  ] as const),
 ];
 
 /** What a name stands for: that of a column of DataFrames, with blanks, hyphens or underscores. */
@@ -161,6 +175,7 @@ const SHARES: ReadonlySet<FigureKey> = new Set([
   "inactive-share",
   "dead-share",
   "share-over-tolerance",
+  "newly-dead-share",
 ]);
 
 /** Whether the numbers are shares, which may be compared with a percentage. */

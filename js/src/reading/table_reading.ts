@@ -225,6 +225,10 @@ export class TableReading {
         return this.#changed("newlyDead", layer, side);
       case "revived":
         return this.#changed("revived", layer, side);
+      case "dead-in-both":
+        return this.#changed("deadInBoth", layer, side);
+      case "newly-dead-share":
+        return this.#changed("newlyDead", layer, side) / units;
       case "dead-share":
         return (bounds.dead[layer] as number) / units;
       case "share-over-tolerance":

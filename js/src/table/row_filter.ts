@@ -56,6 +56,7 @@ const KIND = "kind:";
 const WORDS_OF_A_HEADING = 3;
 const NEAREST = 3;
 const BRIEF = 24;
+const SHORT = 2;
 
 export const HAS_DEAD = "dead-units>0";
 
@@ -208,7 +209,7 @@ function nearestFigures(name: string): NumericKey[] {
     return {
       key,
       whole,
-      least: Math.min(whole, ...key.split("-").map((word) => distance(given, word))),
+      least: Math.min(whole, ...wordsOf(key).map((word) => distance(given, word))),
     };
   });
   return far
@@ -216,6 +217,11 @@ function nearestFigures(name: string): NumericKey[] {
     .sort((one, other) => one.least - other.least || one.whole - other.whole)
     .slice(0, NEAREST)
     .map(({ key }) => key);
+}
+
+/** The words of a name, but those that are like too many others, such as "in". */
+function wordsOf(key: NumericKey): string[] {
+  return key.split("-").filter((word) => word.length > SHORT);
 }
 
 /** The figures there are, those with names nearest to this one at the head. */

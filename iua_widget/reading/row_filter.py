@@ -24,7 +24,7 @@ _TOKEN: Final = re.compile(
     r'|(?P<bare>(?:[^ \t\r\n"<>=≤≥≠!]|!(?![<>=≤≥≠]))+)'
 )
 _NUMBER: Final = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(%?)")
-_COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
     "≤": operator.le,
@@ -36,6 +36,7 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "≥": operator.ge,
     ">": operator.gt,
 }
+"""What compares, as it is written."""
 _FOR_TEXTS: Final = ("=", "==", "!=", "≠")
 _KIND: Final = "kind:"
 _WORDS_OF_A_HEADING: Final = 3
@@ -66,8 +67,18 @@ class RowFilter:
     tests: tuple[tuple[str, str, float | str], ...]
 
     @classmethod
-    def parsed(cls, text: str) -> RowFilter:
+    def parsed(
+        cls, text: str, columns: Mapping[str, Column] = COLUMNS, called: str = "filter"
+    ) -> RowFilter:
         """Take a line of text apart.
+
+        Parameters
+        ----------
+        text : str
+        columns : mapping of str to Column
+            What can be compared, by name.
+        called : str
+            What the text is, for the error.
 
         Raises
         ------
@@ -80,14 +91,11 @@ class RowFilter:
         >>> RowFilter.parsed('encoder kind:ReLU "dead channels" > 0').tests
         (('dead channels', '>', 0.0),)
         """
-        return _Parser(text).parse()
+        return _Parser(text, columns, called).parse()
 
     def passes(self, row: Row) -> bool:
         """Whether a row is shown."""
-        name, kind = row["response"].translate(SMALL), row["kind"].translate(SMALL)
-        if self.kinds and kind not in self.kinds:
-            return False
-        if not all(word in name or word in kind for word in self.words):
+        if not self.names(row["response"], row["kind"]):
             return False
         for column, comparison, value in self.tests:
             figure = (
@@ -95,16 +103,24 @@ class RowFilter:
                 if isinstance(value, str)
                 else number_in(row, column)
             )
-            if figure is None or not _COMPARE[comparison](figure, value):
+            if figure is None or not COMPARE[comparison](figure, value):
                 return False
         return True
+
+    def names(self, layer: str, kind: str) -> bool:
+        """Whether the words and kinds are those of a layer, whatever its figures."""
+        layer, kind = layer.translate(SMALL), kind.translate(SMALL)
+        is_of_kind = not self.kinds or kind in self.kinds
+        return is_of_kind and all(word in layer or word in kind for word in self.words)
 
 
 class _Parser:
     """Takes one line of filter text apart: words, kinds, and comparisons with what is around."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, columns: Mapping[str, Column], called: str) -> None:
         self._text = text
+        self._columns = columns
+        self._called = called
         self._tokens = list(_TOKEN.finditer(text))
         self._words: list[re.Match[str]] = []
         self._behind: list[re.Match[str]] = []  # words that nothing else has followed yet
@@ -155,23 +171,23 @@ class _Parser:
         name = "" if subject is None else _content(subject)
         if column is None:
             what = f"no figure is called {name!r}" if name else "nothing is compared"
-            raise _refusal(source, what, name)
+            raise self._refusal(source, what, name)
         written, comparison = ("" if value is None else _content(value)), sign["comparison"]
-        if comparison not in _COMPARE:
-            raise _refusal(source, f"{comparison!r} is no comparison", name)
+        if comparison not in COMPARE:
+            raise self._refusal(source, f"{comparison!r} is no comparison", name)
         if column.is_text:
             if comparison not in _FOR_TEXTS or not written:
                 what = f"{column.key} is a text: write {column.key}=… for those that are so"
-                raise _refusal(source, what, name)
+                raise self._refusal(source, what, name)
             self._tests.append((column.name, comparison, _as_compared(column.name, written)))
             return
         number = _NUMBER.fullmatch(written)
         if number is None:
             with_what = f"with {written!r}, which is no number" if written else "with nothing"
-            raise _refusal(source, f"{column.key} is compared {with_what}", name)
+            raise self._refusal(source, f"{column.key} is compared {with_what}", name)
         if number[2] and not column.is_share:
             what = f"{column.key} is no share, and is compared with {written}"
-            raise _refusal(source, what, f"{column.key.removesuffix('-units')}-share")
+            raise self._refusal(source, what, f"{column.key.removesuffix('-units')}-share")
         self._tests.append((column.name, comparison, float(number[1]) / (100 if number[2] else 1)))
 
     def _subject(self) -> tuple[Column | None, re.Match[str] | None]:
@@ -180,13 +196,24 @@ class _Parser:
         for several in range(min(_WORDS_OF_A_HEADING, len(words)), 0, -1):
             if several > 1 and any(word["bare"] is None for word in words[-several:]):
                 continue
-            column = find_column(" ".join(_content(word) for word in words[-several:]))
+            heading = " ".join(_content(word) for word in words[-several:])
+            column = find_column(heading, self._columns)
             if column is not None or several == 1:
                 subject = words[-several]
                 del words[-several:]
                 self._settle()
                 return column, subject
         return None, None
+
+    def _refusal(self, source: str, what: str, name: str) -> ValueError:
+        figures = [column.key for column in self._columns.values() if not column.is_text]
+        example = next(column.key for column in self._columns.values() if column.is_share)
+        return ValueError(
+            f"the {self._called} {source!r} is invalid: {what}. Figures are "
+            f"{', '.join(nearest_first(name, figures))}; they are compared by <, <=, =, !=, >= or "
+            f"> with a number, shares also with a percentage: {example}>=50%. What is looked for "
+            f"in names goes into double quotes: '\"{source}\"'."
+        )
 
 
 def _content(token: re.Match[str]) -> str:
@@ -199,13 +226,3 @@ def _as_compared(column: str, text: str) -> str:
     if column != "shape":
         return small
     return re.sub("[×,]", "x", re.sub("[ ()]", "", small)).strip("x")
-
-
-def _refusal(source: str, what: str, name: str) -> ValueError:
-    figures = nearest_first(name, (column.key for column in COLUMNS.values() if not column.is_text))
-    return ValueError(
-        f"the filter {source!r} is invalid: {what}. Figures are {', '.join(figures)}; they are "
-        "compared by <, <=, =, !=, >= or > with a number, shares also with a percentage: "
-        "dead-units>0, dead-share>=50%. What is looked for in names goes into double quotes: "
-        f"'\"{source}\"'."
-    )
