@@ -102,6 +102,13 @@ class IUAWarning(UserWarning):
     """
 
 
+class AlarmError(IUAError, ValueError):
+    """A rule of an alarm that compares nothing, or what cannot be compared.
+
+    Raised by `IUAMonitor`, which takes `alarm` and `on_alarm`.
+    """
+
+
 class ComparisonError(IUAError, ValueError):
     """Results that cannot be compared: not of one architecture, or of several models together.
 

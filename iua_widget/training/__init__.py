@@ -1,0 +1,1 @@
+"""What goes beside a training run: the rules that raise alarms."""
