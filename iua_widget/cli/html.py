@@ -1,0 +1,50 @@
+"""``iua-widget html``: a saved run as a page that works offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from iua_widget.cli.options import Output, takes_page, takes_tolerances
+from iua_widget.cli.parameters import FILE
+from iua_widget.cli.results import load, write_page
+
+
+@click.command(short_help="A saved run as a page that works offline.")
+@click.argument("file", type=FILE)
+@click.option("-o", "--output", "path", type=FILE, help="Of the page; FILE.html by default.")
+@takes_page
+@click.option(
+    "--limit", type=click.IntRange(0), help="Bytes of unit counts in it, before compression."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Do not say what was written.")
+@takes_tolerances
+def html(
+    *,
+    file: str,
+    path: str | None,
+    title: str | None,
+    text: str | None,
+    limit: int | None,
+    quiet: bool,
+    at: dict[str, Any],
+) -> None:
+    """Write a saved FILE as one page that works offline, sliders and all.
+
+    The tolerances are those at which the page opens.
+
+    \b
+    iua-widget html run.iua -o run.html --title 'Dead in epoch 3'
+    """  # noqa: D301
+    write_page(
+        path or str(Path(file).with_suffix(".html")),
+        load(file),
+        at,
+        Output(quiet=quiet),
+        title=title,
+        text=text,
+        name=Path(file).stem,
+        limit=limit,
+    )
