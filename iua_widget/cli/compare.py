@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from iua_widget.cli.options import Output, layers_option, takes_output, takes_tolerances
+from iua_widget.cli.options import Output, layers_option, takes_output, takes_page, takes_tolerances
 from iua_widget.cli.parameters import FILE
 from iua_widget.cli.report import Report, alarms_of, sort_of
-from iua_widget.cli.results import load
+from iua_widget.cli.results import load, write_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,10 +20,20 @@ if TYPE_CHECKING:
 @click.argument("before", type=FILE)
 @click.argument("after", type=FILE)
 @layers_option("Layers to compare; all by default.")
+@click.option("--html", type=FILE, help="Write a page of AFTER, compared with BEFORE.")
+@takes_page
 @takes_tolerances
 @takes_output
 def compare(
-    *, before: str, after: str, layers: tuple[str, ...], at: dict[str, Any], output: Output
+    *,
+    before: str,
+    after: str,
+    layers: tuple[str, ...],
+    html: str | None,
+    title: str | None,
+    text: str | None,
+    at: dict[str, Any],
+    output: Output,
 ) -> None:
     """Compare two saved files of one architecture: which units died, and which revived.
 
@@ -37,6 +48,10 @@ def compare(
     comparison = first.compare(second, layers=layers or None).at(
         **{name: value for name, value in at.items() if name != "tau"}
     )
+    if html is not None:
+        names = Path(before).stem, Path(after).stem
+        pair = names[0], first
+        write_page(html, second, at, output, title=title, text=text, name=names[1], before=pair)
     table = comparison.to_pandas()
     figures = _as_of_after(table)
     places = shown_rows(rows_of(figures), sort_of(output), output.row_filter)
@@ -51,6 +66,7 @@ def compare(
         notes=comparison.notes,
         found={
             "exact": comparison.exact,
+            "files": {} if html is None else {"html": html},
             "before": {"file": before, "probes": first.probes, "weights": list(first.weights)},
             "after": {"file": after, "probes": second.probes, "weights": list(second.weights)},
         },

@@ -101,15 +101,18 @@ def write_page(
     title: str | None,
     text: str | None,
     name: str,
+    before: tuple[str, IUA] | None = None,
     limit: int | None = None,
 ) -> None:
-    """Write a result as a page: see `IUAWidget.to_html`."""
+    """Write a result as a page, compared with another of some name: see `IUAWidget.to_html`."""
     from iua_widget.widget.widget import IUAWidget
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IUAWarning)  # the notes tell
         widget = IUAWidget(iua, name=name, background=False, **at)
         try:
+            if before is not None:
+                widget.compare(before[1], name=before[0])
             bound = {} if limit is None else {"limit": limit}
             wrote(widget.to_html(path, title=title, text=text, **bound), output)
         finally:

@@ -162,6 +162,16 @@ def test_compare_says_what_died_and_what_revived() -> None:
     assert [row["dead in both"] for row in wide["layers"]] == [8]
 
 
+def test_compare_writes_a_page(tmp_path: Path) -> None:
+    path = str(tmp_path / "changes.html")
+    found = document("compare", "before.iua", "after.iua", "--html", path, "--title", "Changes")
+    assert found["files"] == {"html": path}
+    page = Path(path).read_text(encoding="utf-8")
+    assert "<title>Changes</title>" in page
+    payload = json.loads(page.split('id="payload">')[1].split("</script>")[0])
+    assert payload["state"]["_run"]["compared"]["with"] == "before"
+
+
 def test_worst_is_that_of_the_library() -> None:
     found = document("worst", "before.iua", "-n", "2")
     assert [(row["response"], row["unit"], row["unit is"]) for row in found["units"]] == [
