@@ -32,6 +32,10 @@ def test_counting_arrays_loads_neither_torch_nor_widgets() -> None:
     assert not {"torch", "altair", "ipywidgets", "anywidget", "pandas"} & loaded_after(code)
 
 
+def test_importing_the_widget_loads_no_tables() -> None:
+    assert not {"pandas", "altair", "torch"} & loaded_after("from iua_widget import IUAWidget")
+
+
 def test_the_widget_does_not_load_torch() -> None:
     code = (
         "import numpy as np; from iua_widget import IUAWidget; "

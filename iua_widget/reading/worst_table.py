@@ -9,22 +9,14 @@ import pandas as pd
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.recount import Recount
-from iua_widget.reading.worst_units import check_number, check_ranked_by, find_worst
+from iua_widget.reading.worst_units import (
+    check_number,
+    check_ranked_by,
+    find_worst,
+    what_is_ranked,
+)
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
-
-
-def what_is_ranked(tally: Tally) -> str:
-    """What is ranked of a layer: "channel" or "unit".
-
-    Examples
-    --------
-    >>> from iua_widget.tolerances import Stops
-    >>> what_is_ranked(Tally(Stops([0]), (8, 4, 4))), what_is_ranked(Tally(Stops([0]), (8,)))
-    ('channel', 'unit')
-    """
-    by_channel = tally.plan.choice != "element" or tally.channel_axis is not None
-    return "channel" if by_channel else "unit"
 
 
 @as_ieee

@@ -131,6 +131,19 @@ def _first(keys: Sequence[np.ndarray], n: int) -> np.ndarray:
     return among[np.lexsort([key[among] for key in reversed(keys)])][:n]
 
 
+def what_is_ranked(tally: Tally) -> str:
+    """What is ranked of a layer: "channel" or "unit".
+
+    Examples
+    --------
+    >>> from iua_widget.tolerances import Stops
+    >>> what_is_ranked(Tally(Stops([0]), (8, 4, 4))), what_is_ranked(Tally(Stops([0]), (8,)))
+    ('channel', 'unit')
+    """
+    by_channel = tally.plan.choice != "element" or tally.channel_axis is not None
+    return "channel" if by_channel else "unit"
+
+
 def check_number(value: object) -> int:
     """Return `value` if it can be how many units to list.
 

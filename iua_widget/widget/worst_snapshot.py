@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 
 from iua_widget.reading.recount import Recount
-from iua_widget.reading.worst_table import what_is_ranked
-from iua_widget.reading.worst_units import WorstUnits, find_worst
+from iua_widget.reading.worst_units import WorstUnits, find_worst, what_is_ranked
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, Tolerances, default_stops, same_thresholds
 from iua_widget.widget.snapshots import pack
