@@ -12,7 +12,7 @@ import click
 from iua_widget.cli.parameters import COLUMN, FILTER, PRESET, RULE, SCALES
 
 if TYPE_CHECKING:
-    from iua_widget.training.alarms import AlarmRule
+    from iua_widget.training.alarm_rules import AlarmRule
 
 _Command = Callable[..., Any]
 

@@ -70,7 +70,7 @@ def _read_target(value: str) -> str:
 
 
 def _read_rule(value: str) -> Any:
-    from iua_widget.training.alarms import AlarmRule
+    from iua_widget.training.alarm_rules import AlarmRule
 
     return AlarmRule.parsed(value)
 

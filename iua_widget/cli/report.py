@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from iua_widget.tolerances import Tolerances
-    from iua_widget.training.alarms import AlarmRule, Match
+    from iua_widget.training.alarm_rules import AlarmRule, Match
 
 SCHEMA: Final = 1
 """Of the JSON documents; goes up when something in them changes its name or meaning."""

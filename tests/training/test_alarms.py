@@ -13,7 +13,9 @@ import pytest
 
 from iua_widget import IUA
 from iua_widget.errors import AlarmError, IUAWarning
-from iua_widget.training.alarms import AlarmEvent, AlarmRule, Alarms
+from iua_widget.training.alarm_event import AlarmEvent
+from iua_widget.training.alarm_rules import AlarmRule
+from iua_widget.training.alarms import Alarms
 
 
 def table(**dead: int) -> pd.DataFrame:
@@ -105,6 +107,21 @@ def test_an_alarm_is_raised_when_a_rule_comes_to_be_true() -> None:
     looks = [table(a=0, b=5), table(a=6, b=7), table(a=6, b=4), table(a=6, b=9), table(a=0, b=0)]
     found = [layers_of(alarms.check(step, look)) for step, look in enumerate(looks)]
     assert found == [[("b",)], [("a",)], [], [("b",)], []]
+
+
+def test_a_look_that_replaces_another_at_its_step_raises_what_that_raised() -> None:
+    alarms = Alarms("dead-units>3")
+    for step, dead, expected in (
+        (1, 5, [("a",)]),
+        (1, 5, [("a",)]),
+        (1, 0, []),
+        (2, 5, [("a",)]),
+        (3, 5, []),
+        (3, 5, []),
+        (3, 0, []),
+        (4, 4, [("a",)]),
+    ):
+        assert layers_of(alarms.check(step, table(a=dead))) == expected
 
 
 def test_an_alarm_about_units_is_raised_for_units_that_are_new_to_it() -> None:
