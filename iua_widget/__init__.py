@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ToleranceError,
         UnitsError,
     )
+    from iua_widget.history.history import History
     from iua_widget.iua import IUA
     from iua_widget.options import CallsOption, MaskOption, Mode
     from iua_widget.reading.comparison import Comparison
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from iua_widget.reading.results import LayerResult, Reading
     from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
     from iua_widget.tolerances import Scale, Tolerances, default_stops
+    from iua_widget.training.monitor import IUAMonitor
     from iua_widget.units.rule import UnitChoice
     from iua_widget.widget.widget import IUAWidget
 
@@ -57,7 +59,9 @@ __all__ = [
     "EngineError",
     "EngineName",
     "FileError",
+    "History",
     "IUAError",
+    "IUAMonitor",
     "IUAWarning",
     "IUAWidget",
     "LayerComparison",
@@ -95,7 +99,9 @@ _HOMES = {
     "EngineError": "errors",
     "EngineName": "engines.choice",
     "FileError": "errors",
+    "History": "history.history",
     "IUAError": "errors",
+    "IUAMonitor": "training.monitor",
     "IUAWarning": "errors",
     "IUAWidget": "widget.widget",
     "LayerComparison": "reading.layer_comparison",

@@ -34,7 +34,7 @@ _CGROUPS: Final = (
 )
 
 
-def memory_budget(value: object) -> int:
+def memory_budget(value: object, name: str = "memory") -> int:
     """Bytes that a run may hold.
 
     Parameters
@@ -42,6 +42,8 @@ def memory_budget(value: object) -> int:
     value : str, int or None
         Such as ``"2 GiB"`` (2 * 1024**3), ``"500 MB"`` (500 * 1000**2) or a number of bytes. None
         is half of the memory that is free: of the machine, or of the container this runs in.
+    name : str
+        Of the option, for the error.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def memory_budget(value: object) -> int:
         amount = number
     if not 1 <= amount < _MOST:
         message = (
-            "memory must be an amount of memory, such as memory='2 GiB', memory='500 MB' or a "
+            f"{name} must be an amount of memory, such as {name}='2 GiB', {name}='500 MB' or a "
             f"number of bytes; got {value!r:.60}."
         )
         raise MemoryBudgetError(message)

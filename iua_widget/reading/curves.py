@@ -9,14 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from iua_widget.reading.dead_rule import DeadRule
-from iua_widget.reading.statistics import (
-    at_or_below,
-    dead_channels,
-    dead_counts,
-    dead_from,
-    last_of_channel,
-)
+from iua_widget.reading.dead_rule import DeadRule, dead_from_bounds
+from iua_widget.reading.statistics import at_or_below, last_of_channel
 from iua_widget.reading.thresholds import (
     active_when_finite,
     all_inactive,
@@ -62,28 +56,15 @@ class DeadCurves:
 
 def dead_curves(tally: Tally, tolerances: Tolerances) -> DeadCurves:
     """Dead units at every stop, for the `dead_at` of the tolerances."""
-    rule = DeadRule.of(tally, tolerances)
-    if rule.all_finite_probes:
-        units, channels = dead_counts(tally), dead_channels(tally)
-        return DeadCurves(units, units, channels, channels, dead_from(tally), None)
-    needed = np.broadcast_to(rule.needed, tally.units)
-    first, counts = np.empty(tally.units, np.int64), tally.store.read_counts().counts
-    for start in range(0, tally.units, _BLOCK_UNITS):
-        block = slice(start, start + _BLOCK_UNITS)
-        totals = counts[block].cumsum(axis=1, dtype=np.int64)
-        first[block] = (totals < needed[block, None]).sum(axis=1)
+    surely, perhaps = dead_from_bounds(tally, tolerances)
     columns = len(tally.stops) + 1
-    counted = np.array([*tally.columns, columns])
-    # Dead from the first counted column that says so; perhaps from just above the one before.
-    surely, perhaps = counted[first], np.where(first > 0, counted[first - 1] + 1, 0)
     units, units_upper = (at_or_below(where, columns) for where in (surely, perhaps))
     channels, channels_upper = (
         None if by_channel is None else at_or_below(by_channel, columns)
         for by_channel in (last_of_channel(tally, where, columns) for where in (surely, perhaps))
     )
-    every = len(tally.columns) == columns
-    among = None if every else tuple(tally.columns)
-    return DeadCurves(units, units_upper, channels, channels_upper, surely, among)
+    counted = None if perhaps is surely else tally.columns
+    return DeadCurves(units, units_upper, channels, channels_upper, surely, counted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,29 +181,6 @@ def dead_from(tally: Tally) -> np.ndarray:
     return np.where(finite > 0, highest, highest.dtype.type(never))
 
 
-def dead_counts(tally: Tally) -> np.ndarray:
-    """Dead units at every column: inactive on each of their finite probes, of which there is one.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (K + 1,)
-    """
-    return at_or_below(dead_from(tally), len(tally.stops) + 1)
-
-
-def dead_channels(tally: Tally) -> np.ndarray | None:
-    """Channels of which every unit is dead, at every column.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (K + 1,), or None
-        None where a channel has one unit.
-    """
-    columns = len(tally.stops) + 1
-    last = last_of_channel(tally, dead_from(tally), columns)
-    return None if last is None else at_or_below(last, columns)
-
-
 def last_of_channel(tally: Tally, first: np.ndarray, columns: int) -> np.ndarray | None:
     """The largest of each channel's values, from where on all its units are dead.
 

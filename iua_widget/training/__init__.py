@@ -1,1 +1,1 @@
-"""What goes beside a training run: the rules that raise alarms."""
+"""Watching a model while it trains."""

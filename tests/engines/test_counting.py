@@ -15,9 +15,10 @@ from hypothesis.extra import numpy as hnp
 
 from iua_widget.engines.choice import ENGINES, EngineName, choose_engine
 from iua_widget.iua import IUA
-from iua_widget.reading.statistics import dead_counts, mean_inactive, std_inactive
+from iua_widget.reading.curves import dead_curves
+from iua_widget.reading.statistics import mean_inactive, std_inactive
 from iua_widget.tally.tally import Tally
-from iua_widget.tolerances import Stops, default_stops
+from iua_widget.tolerances import Stops, Tolerances, default_stops
 
 pytestmark = [pytest.mark.slow] + [
     pytest.mark.filterwarnings(f"ignore:{note}:iua_widget.IUAWarning")
@@ -237,7 +238,7 @@ def test_counters_widen_before_they_wrap(limit: int) -> None:
     assert tally.store.read_counts().up_to(1).tolist() == [tally.probes, tally.probes]
     assert mean_inactive(tally)[0] == 1
     assert std_inactive(tally)[0] == 0
-    assert dead_counts(tally).tolist() == [1, 2]
+    assert dead_curves(tally, Tolerances()).units.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

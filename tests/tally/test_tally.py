@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from iua_widget.engines.cpu import buffers
 from iua_widget.errors import MergeError
+from iua_widget.reading.curves import dead_curves
 from iua_widget.reading.statistics import (
-    dead_counts,
     dead_from,
     deviation,
     inactive_list,
@@ -25,7 +25,7 @@ from iua_widget.reading.statistics import (
 )
 from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.tally import Tally, count_waiting
-from iua_widget.tolerances import Stops, default_stops
+from iua_widget.tolerances import Stops, Tolerances, default_stops
 
 parts = st.lists(
     hnp.arrays(
@@ -50,6 +50,10 @@ def counts_of(tally: Tally) -> np.ndarray:
 
 def up_to(tally: Tally, column: int) -> np.ndarray:
     return tally.store.read_counts().up_to(column)
+
+
+def dead_counts(tally: Tally) -> np.ndarray:
+    return dead_curves(tally, Tolerances()).units
 
 
 def assert_equal(one: Tally, other: Tally) -> None:

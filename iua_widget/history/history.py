@@ -1,0 +1,360 @@
+"""`History`: all looks at one model, within a budget of memory."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iua_widget.common.amounts import format_bytes
+from iua_widget.common.turn_lock import TurnLock
+from iua_widget.errors import IUAError, ToleranceError
+from iua_widget.history.history_table import history_table
+from iua_widget.history.look import Look
+from iua_widget.history.look_figures import LookFigures, look_figures
+from iua_widget.run.run import Run
+from iua_widget.tolerances import Stops, Tolerances
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WHOLE_SHARE = 8
+"""Looks that are kept whole take this part of the budget at the most."""
+
+
+class History:
+    """Looks at one model, each at all stops, and some of them whole.
+
+    Where the budget does not do, looks are dropped where they are closest together, the older
+    first, so that what is left is spread over all of training. The first, the last, and those of
+    an event stay.
+
+    Parameters
+    ----------
+    stops : Stops
+    tolerances : Tolerances
+        Those that are meant where none are named; for their `dead_at` it is kept what is dead.
+    budget : int
+        Bytes for all of it. Looks that are kept whole have an eighth.
+
+    Attributes
+    ----------
+    looks : list of Look
+        In the order of their steps.
+    whole : dict of int to Run
+        By step: looks that are kept whole.
+    events : list
+        What alarms told, in the order of their steps; each has a `step`.
+    notes : list of str
+        Of the newest look: what its reader should know beside the figures.
+    made : int
+        Looks made in all, but for those that were replaced.
+    nbytes : int
+        Bytes that the looks take, without those that are kept whole.
+    version : int
+        Goes up with each change.
+    on_change : list of callable
+        Called, with nothing, after each change, on the thread that made it.
+    lock : TurnLock
+        Taken while it changes: take it to read several of these of one moment.
+
+    Examples
+    --------
+    >>> from iua_widget.tally.tally import Tally
+    >>> stops, history = Stops([0.5]), History(Stops([0.5]), Tolerances(), 2**20)
+    >>> for step, values in enumerate([[[0.0, 1.0, 0.0]], [[0.0, 0.0, 2.0]]]):
+    ...     tally = Tally(stops, (3,))
+    ...     tally.add(tally.classify(np.array(values)))
+    ...     history.add(Look.of(step, {"relu": tally}, stops, history.tolerances))
+    >>> history.table()[["step", "dead units", "newly dead", "revived"]]
+       step  dead units  newly dead  revived
+    0     0           2        <NA>     <NA>
+    1     1           2           1        1
+    """
+
+    def __init__(self, stops: Stops, tolerances: Tolerances, budget: int) -> None:
+        self.stops = stops
+        self.tolerances = tolerances
+        self.budget = budget
+        self.looks: list[Look] = []
+        self.whole: dict[int, Run] = {}
+        self.events: list[Any] = []
+        self.notes: list[str] = []
+        self.made = self.nbytes = 0
+        self.version = 0
+        self.on_change: list[Callable[[], None]] = []
+        self.lock = TurnLock()
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of the looks that are kept."""
+        return [look.step for look in self.looks]
+
+    @property
+    def dead_at(self) -> float:
+        """For which it is kept what is dead."""
+        return self.tolerances.dead_at
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers of the newest look, in the order of the network, then others of older ones."""
+        newest_first = (layer for look in reversed(self.looks) for layer in look.layers)
+        return list(dict.fromkeys(newest_first))
+
+    @property
+    def dropped(self) -> int:
+        """Looks that were dropped to stay within the budget."""
+        return self.made - len(self.looks)
+
+    @property
+    def dropped_note(self) -> str:
+        """What was dropped, for the reader of the figures; empty where nothing was."""
+        if not self.dropped:
+            return ""
+        return (
+            f"{self.dropped:,} of {self.made:,} looks were dropped, the older first, to stay "
+            f"within keep={format_bytes(self.budget)!r}: newly dead and revived are since the look "
+            "before that is kept."
+        )
+
+    def add(self, look: Look, run: Run | None = None, notes: Iterable[str] = ()) -> None:
+        """Add a look, in the place of one at the same step.
+
+        Parameters
+        ----------
+        look : Look
+        run : Run, optional
+            The whole of it, which is this history's from now on, if there is room for it.
+        notes : iterable of str
+        """
+        with self.lock:
+            self._forget(look.step)
+            place = bisect.bisect_left(self.steps, look.step)
+            if place:
+                look = look.sharing(self.looks[place - 1].index)
+            self.looks.insert(place, look)
+            self.made += 1
+            self.nbytes += look.nbytes
+            self.notes = list(notes)
+            if run is not None and run.nbytes <= self.room_for_whole:
+                self.whole[look.step] = run
+                self.whole = dict(sorted(self.whole.items()))
+            self._thin()
+        self.changed()
+
+    def _forget(self, step: int) -> None:
+        """Make room for another look at a step."""
+        if step in self.steps:
+            self.nbytes -= self.looks.pop(self._place(step)).nbytes
+            self.whole.pop(step, None)
+            self.events = [event for event in self.events if event.step != step]
+            self.made -= 1
+
+    @property
+    def room_for_whole(self) -> int:
+        """Bytes that looks which are kept whole may take."""
+        return self.budget // _WHOLE_SHARE
+
+    def changed(self) -> None:
+        """Tell that something has changed."""
+        with self.lock:
+            self.version += 1
+            told = list(self.on_change)
+        for tell in told:
+            tell()
+
+    def look(self, step: int) -> Look:
+        """The look at a step.
+
+        Parameters
+        ----------
+        step : int
+
+        Returns
+        -------
+        Look
+
+        Raises
+        ------
+        IUAError
+            If there is none: the message names those next to it.
+        """
+        return self.looks[self._place(step)]
+
+    def before(self, step: int) -> Look | None:
+        """The look before that at a step.
+
+        Parameters
+        ----------
+        step : int
+
+        Returns
+        -------
+        Look or None
+            None before the first.
+
+        Raises
+        ------
+        IUAError
+            If there is no look at that step.
+        """
+        place = self._place(step)
+        return self.looks[place - 1] if place else None
+
+    def figures(
+        self, step: int, tolerances: Tolerances | None = None, since: int | None = None
+    ) -> LookFigures:
+        """The figures of a look, with what changed since the look before.
+
+        Parameters
+        ----------
+        step : int
+        tolerances : Tolerances, optional
+            The history's where left out.
+        since : int, optional
+            The step of the look to compare with, in place of the one before.
+
+        Returns
+        -------
+        LookFigures
+
+        Raises
+        ------
+        IUAError
+            If there is no such look.
+        ToleranceError
+            If it keeps too little for these tolerances: see `look_figures`.
+        """
+        tolerances = self._checked(tolerances)
+        with self.lock:
+            look = self.look(step)
+            before = self.before(step) if since is None else self.look(since)
+        return look_figures(look, self.stops, tolerances, before)
+
+    def table(
+        self,
+        tolerances: Tolerances | None = None,
+        layers: str | Iterable[str] | None = None,
+    ) -> pd.DataFrame:
+        """One row a step and layer: see `IUAMonitor.history`.
+
+        Parameters
+        ----------
+        tolerances : Tolerances, optional
+            The history's where left out.
+        layers : str or iterable of str, optional
+            Names of layers, or globs; all by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ToleranceError
+            If it keeps too little for these tolerances: see `look_figures`.
+        LayerSelectionError
+            If a name or glob of `layers` matches no layer.
+        """
+        tolerances = self._checked(tolerances)
+        with self.lock:
+            looks = list(self.looks) or [Look.of(0, {}, self.stops, tolerances)]
+        pairs = zip([None, *looks], looks, strict=False)
+        return history_table(
+            (look_figures(look, self.stops, tolerances, before) for before, look in pairs), layers
+        )
+
+    def lives(self, layer: str) -> tuple[list[int], np.ndarray]:
+        """From which column on each unit of a layer was dead, at each look.
+
+        Parameters
+        ----------
+        layer : str
+
+        Returns
+        -------
+        steps : list of int
+            Of the looks in which the layer had the units that it has in the newest.
+        dead_from : numpy.ndarray of uint8 or uint16, shape (looks, units)
+
+        Raises
+        ------
+        LayerSelectionError
+            If there is no such layer.
+        """
+        with self.lock:
+            looks = list(self.looks)
+        having = [look for look in looks if layer in look.index.numbers] or looks[-1:]
+        ones = [(look.step, look.layer(layer)) for look in having]
+        units = ones[-1][1].layer.same_units if ones else ()
+        kept = [(step, one) for step, one in ones if one.layer.same_units == units]
+        lives = [one.dead_from for _, one in kept]
+        return [step for step, _ in kept], np.stack(lives) if lives else np.zeros((0, 0), np.uint8)
+
+    def _checked(self, tolerances: Tolerances | None) -> Tolerances:
+        if tolerances is None:
+            return self.tolerances
+        if tolerances.dead_at != self.dead_at:
+            message = (
+                f"the history keeps what is dead for dead_at={self.dead_at:g} only; got "
+                f"dead_at={tolerances.dead_at:g}. Leave it out, or read a look that is kept whole: "
+                f"monitor.iua(step).at(dead_at={tolerances.dead_at:g})."
+            )
+            raise ToleranceError(message)
+        return tolerances
+
+    def _place(self, step: int) -> int:
+        steps = self.steps
+        place = bisect.bisect_left(steps, step)
+        if place < len(steps) and steps[place] == step:
+            return place
+        raise no_look(step, steps)
+
+    def _thin(self) -> None:
+        """Drop looks until the rest is within the budget."""
+        kept_whole = sum(run.nbytes for run in self.whole.values())
+        while kept_whole > self.room_for_whole and len(self.whole) > 1:
+            step = _closest(list(self.whole), {event.step for event in self.events})
+            kept_whole -= self.whole.pop(step).nbytes
+        staying = {event.step for event in self.events}
+        while self.nbytes + kept_whole > self.budget and len(self.looks) > 2:  # noqa: PLR2004
+            step = _closest(self.steps, staying)
+            self.nbytes -= self.looks.pop(self._place(step)).nbytes
+            gone = self.whole.pop(step, None)
+            kept_whole -= 0 if gone is None else gone.nbytes
+
+
+def _closest(steps: list[int], staying: Iterable[int]) -> int:
+    """The step to drop: closest to those beside it, the oldest of equals, but for the ends.
+
+    Examples
+    --------
+    >>> _closest([0, 100, 200, 400], staying=[])
+    100
+    >>> _closest([0, 100, 200, 400], staying=[100])
+    200
+    """
+    inner = steps[1:-1] or steps[:1]
+    among = [step for step in inner if step not in set(staying)] or inner
+    place = {step: number for number, step in enumerate(steps)}
+
+    def gap(step: int) -> int:
+        at = place[step]
+        return steps[min(at + 1, len(steps) - 1)] - steps[max(at - 1, 0)]
+
+    return min(among, key=gap)
+
+
+def no_look(step: int | None, steps: list[int]) -> IUAError:
+    """The error for a look that is not there, with those next to it."""
+    if not steps or step is None:
+        return IUAError("there is no look: none was made yet.")
+    near = sorted(steps, key=lambda one: abs(one - step))[:3]
+    *others, last = map(str, sorted(near))
+    nearest = f"{', '.join(others)} and {last}" if others else last
+    return IUAError(
+        f"there is no look at step {step!r}. Those next to it are at {nearest} "
+        f"({len(steps)} are kept)."
+    )

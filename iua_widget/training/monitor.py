@@ -1,0 +1,421 @@
+"""`IUAMonitor`: looks at a model while it trains, and keeps what it saw at every tolerance."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from iua_widget.common.amounts import memory_budget
+from iua_widget.common.arguments import known_arguments_only
+from iua_widget.common.interrupts import interrupts_held
+from iua_widget.common.words import listed
+from iua_widget.engines.choice import EngineName
+from iua_widget.errors import IUAError, IUAWarning
+from iua_widget.history.history import History, no_look
+from iua_widget.history.history_table import history_table
+from iua_widget.history.look import Look
+from iua_widget.iua import IUA, iua_of
+from iua_widget.options import (
+    CallsOption,
+    CountOptions,
+    MaskOption,
+    Mode,
+    SourceOptions,
+    check_count,
+)
+from iua_widget.run.counter import Counter
+from iua_widget.run.notes import all_notes
+from iua_widget.run.run import Run
+from iua_widget.run.whole_copy import whole_copy
+from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from iua_widget.reading.comparison import Comparison
+
+_EXAMPLE_STEP: Final = 100
+
+
+class IUAMonitor:
+    """Looks at a model every so many steps of its training, and keeps the history.
+
+    A look counts held-out probes as `IUA.introspect` does, at all stops at once, and leaves the
+    model bit for bit as it was: training gives the same weights with it and without. An error in
+    a look does not end training: it is warned of, and `notes` keep it.
+
+    Kept of each look are the curves of every layer over all tolerances, which units are dead from
+    which stop on, and each unit's mean ``abs(x)``, so that `history` tells at any tolerance what
+    died and what revived; and as many whole results as there is room for (`iua`).
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model that is trained; wrapped or compiled as well.
+    probes : iterable, Dataset, Tensor or numpy.ndarray
+        What is looked at: held-out inputs, the same at each look, as the `loader` of
+        `IUA.introspect`. It is iterated over at each look.
+    every : int
+        Steps of training between two looks.
+    layers, units, channel_axis, mask, forward, calls, mode, batch_size, max_probes
+        As for `IUA.introspect`.
+    rtol, atol, scale, dead_at, tau
+        The tolerances that are meant where none are named: as for `IUA.introspect`, but that rtol
+        is 0, and relative to the layer's mean. What is dead is kept for this `dead_at`; all others
+        may be moved afterwards.
+    stops, engine, memory
+        As for `IUA.introspect`; `memory` is what counting may hold.
+    keep : str or int
+        What the history may hold, as ``"1 GiB"`` or a number of bytes, an eighth of it for looks
+        that are kept whole. Beyond it looks are dropped where they are closest together, the older
+        first, and `notes` say so.
+    name : str, optional
+        What it is called where there are several; the model's class by default.
+
+    Attributes
+    ----------
+    every : int
+    name : str
+    history_data : History
+        What is kept.
+    should_stop : bool
+        Whether an alarm has asked to stop training.
+
+    Raises
+    ------
+    ProducerError, LayerSelectionError, ToleranceError, UnitsError, EngineError, MemoryBudgetError
+        If an option cannot be used: as for `IUA.introspect`.
+
+    Warns
+    -----
+    IUAWarning
+        If a look fails.
+
+    Examples
+    --------
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> monitor = IUAMonitor(model, torch.randn(64, 4), every=2)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=5.0)
+    >>> for step in range(4):
+    ...     loss = (model(torch.randn(16, 4)) - 1).square().mean()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     optimizer.zero_grad()
+    ...     _ = monitor.step()
+    >>> monitor
+    IUAMonitor(2 looks at steps 2 to 4, 1 layer)
+    """
+
+    @known_arguments_only
+    def __init__(
+        self,
+        model: Any,
+        probes: Any = None,
+        *,
+        every: int = 100,
+        layers: Any = None,
+        units: str | Mapping[str, str] = "auto",
+        channel_axis: int | Mapping[str, int] | None = None,
+        mask: MaskOption | None = None,
+        forward: Callable[[Any, Any], Any] | None = None,
+        calls: CallsOption = "auto",
+        mode: Mode = "eval",
+        batch_size: int = 32,
+        max_probes: int | None = None,
+        rtol: float = 0.0,
+        atol: float = 1e-08,
+        scale: Scale = "layer_mean",
+        dead_at: float = 1.0,
+        tau: float = DEFAULT_TAU,
+        stops: Iterable[float] | None = None,
+        engine: EngineName = "auto",
+        memory: str | int | None = None,
+        keep: str | int = "1 GiB",
+        name: str | None = None,
+    ) -> None:
+        counting = CountOptions(
+            tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
+            stops=stops,
+            keep_inactive=False,
+            units=units,
+            channel_axis=channel_axis,
+            engine=engine,
+            memory=memory,
+        )
+        source = SourceOptions(
+            layers=layers,
+            batch_size=batch_size,
+            mask=mask,
+            forward=forward,
+            max_probes=max_probes,
+            mode=mode,
+            calls=calls,
+        )
+        self.every = check_count("every", every, _EXAMPLE_STEP)
+        self.name = type(model).__name__ if name is None else str(name)
+        self.should_stop = False
+        self.history_data = History(counting.grid, counting.tolerances, memory_budget(keep, "keep"))
+        self._step = 0
+        self._counter: Counter | None = Counter(model, probes, counting, source)
+        self._newest: tuple[int, Run] | None = None
+        self._failures: dict[str, list[int]] = {}
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """The tolerances that are meant where none are named."""
+        return self.history_data.tolerances
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of the looks that are kept, ascending."""
+        with self.history_data.lock:
+            return self.history_data.steps
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers, in the order of the network."""
+        with self.history_data.lock:
+            return self.history_data.layers
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know beside the figures: of the newest look, and of the history."""
+        history = self.history_data
+        failed = [
+            f"{_at_steps(steps)} failed: {message}" for message, steps in self._failures.items()
+        ]
+        dropped = history.dropped_note
+        return [*failed, *([dropped] if dropped else []), *history.notes]
+
+    def step(self) -> bool:
+        """Take note of a step of training that was made; look, where it is time to.
+
+        Call it after each step of the optimizer.
+
+        Returns
+        -------
+        bool
+            Whether it has looked.
+
+        Raises
+        ------
+        IUAError
+            If the monitor was closed.
+
+        Warns
+        -----
+        IUAWarning
+            If the look fails.
+        """
+        self._check_open()
+        self._step += 1
+        return self._step % self.every == 0 and self._look() is not None
+
+    @known_arguments_only
+    def look(self, step: int | None = None) -> pd.DataFrame | None:
+        """Look now.
+
+        Parameters
+        ----------
+        step : int, optional
+            Steps of training that were made; by default those that `step` was called for, none
+            before training. They are counted on from here. A look at the same step is replaced.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            The layers at this look: the rows that `history` has of it. None if the look failed.
+
+        Raises
+        ------
+        ValueError
+            If `step` is no whole number, zero or more.
+        IUAError
+            If the monitor was closed.
+
+        Warns
+        -----
+        IUAWarning
+            If the look fails.
+        """
+        self._check_open()
+        if step is not None:
+            self._step = _checked_step(step)
+        look = self._look()
+        return None if look is None else history_table([self.history_data.figures(look.step)])
+
+    @known_arguments_only
+    def history(
+        self,
+        *,
+        layers: str | Iterable[str] | None = None,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+        dead_at: float | None = None,
+        tau: float | None = None,
+    ) -> pd.DataFrame:
+        """All looks at one set of tolerances, without another run.
+
+        Parameters
+        ----------
+        layers : str or iterable of str, optional
+            Names of layers, or globs; all by default.
+        atol, rtol, scale, tau
+            As for `IUA.at`; the monitor's where left out. A scale of the units (``"unit_rms"``,
+            ``"unit_max"``) takes a whole result: see `iua`.
+        dead_at : float, optional
+            The monitor's, if it is given.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a look and layer, in the order of steps and of the network. Columns: ``step``;
+            ``response``, the layer; ``mean inactive``, ``std inactive``, ``inactive share``,
+            ``units``, ``dead units``, ``dead share`` as `IUA.to_pandas` has them; ``newly dead``,
+            ``revived`` and ``dead in both``, units, since the look before that is kept (missing
+            where there is none, or the layer had other units); ``dormant (tau 0.025)`` with the
+            `tau` in force; ``kind``, ``unit``, ``probes``, ``nan``, ``infinite``; where a channel
+            has several units ``channels`` and ``dead channels``. Where figures are not exact there
+            are also columns that end in ``upper``: the true figure lies between.
+
+        Raises
+        ------
+        ToleranceError
+            If a tolerance cannot be used, or the history keeps too little for it: the message says
+            what to do.
+        LayerSelectionError
+            If a name or glob matches no layer.
+        """
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at, tau=tau)
+        return self.history_data.table(at, layers)
+
+    def iua(self, step: int | None = None) -> IUA:
+        """The whole result of a look.
+
+        Parameters
+        ----------
+        step : int, optional
+            Of the look; the newest where left out.
+
+        Returns
+        -------
+        IUA
+            At the monitor's tolerances.
+
+        Raises
+        ------
+        IUAError
+            If there is no such look, or it is not kept whole: the message names those that are.
+        """
+        with self.history_data.lock:
+            history = self.history_data
+            if step is None and history.looks:
+                step = history.looks[-1].step
+            if step is None or step not in history.steps:
+                raise no_look(step, history.steps)
+            if step not in history.whole and self._newest is not None:
+                at, run = self._newest
+                if at == step:
+                    return iua_of(whole_copy(run))
+            if step not in history.whole:
+                raise self._not_whole(step)
+            return iua_of(history.whole[step])
+
+    def compare(self, step_before: int, step_after: int | None = None) -> Comparison:
+        """Compare two looks that are kept whole; `history` tells of all that follow each other.
+
+        Parameters
+        ----------
+        step_before, step_after : int
+            Of the looks; the latter is the newest where left out.
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        IUAError
+            As for `iua`.
+        ComparisonError
+            If the model has changed its layers or units in between.
+        """
+        return self.iua(step_before).compare(self.iua(step_after))
+
+    def close(self) -> None:
+        """Look no more, and let go of the model. What is kept can still be read."""
+        self._counter = self._newest = None
+
+    def __repr__(self) -> str:
+        steps, layers = self.steps, len(self.layers)
+        looks = f"{len(steps)} look{'' if len(steps) == 1 else 's'}"
+        at = f" at steps {steps[0]} to {steps[-1]}" if len(steps) > 1 else ""
+        at = f" at step {steps[0]}" if len(steps) == 1 else at
+        plural = "" if layers == 1 else "s"
+        return f"{type(self).__name__}({looks}{at}, {layers} layer{plural})"
+
+    def _look(self) -> Look | None:
+        """Look, and keep it; None, with a warning, where that fails."""
+        counter, history, step = self._counter, self.history_data, self._step
+        if counter is None:
+            return None
+        self._newest = None
+        try:
+            run = counter.count()
+            look = Look.of(step, run.tallies, history.stops, history.tolerances, run.probes)
+            whole = whole_copy(run) if run.nbytes <= history.room_for_whole else None
+            notes = all_notes(run, history.tolerances)
+        except Exception as error:  # noqa: BLE001  (the model's or the loader's: it can be any)
+            self._failed(step, error)
+            return None
+        with interrupts_held():
+            history.add(look, whole, notes)
+            self._newest = step, run
+        return look
+
+    def _failed(self, step: int, error: Exception) -> None:
+        is_ours = isinstance(error, IUAError)
+        message = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        is_new = message not in self._failures
+        self._failures.setdefault(message, []).append(step)
+        if is_new:
+            warnings.warn(
+                f"The look at step {step:,} failed, and training goes on: {message}",
+                IUAWarning,
+                stacklevel=5,
+            )
+
+    def _check_open(self) -> None:
+        if self._counter is None:
+            message = "the monitor was closed: make another one to look at the model again."
+            raise IUAError(message)
+
+    def _not_whole(self, step: int) -> IUAError:
+        """The error for a look that is not kept whole."""
+        whole = sorted(self.history_data.whole, key=lambda one: abs(one - step))
+        those = listed([str(one) for one in sorted(whole[:3])])
+        which = f"Those next to it that are: {those}" if whole else "None is"
+        return IUAError(
+            f"the look at step {step} is not kept whole, for which there is not enough room. "
+            f"{which}. What is kept of it is in monitor.history(); a larger keep= keeps more."
+        )
+
+
+def _checked_step(step: object) -> int:
+    from iua_widget.common.plain_values import plain
+
+    number = plain(step)
+    if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
+        return number
+    message = f"step must be a whole number, zero or more, such as step=100; got {step!r:.60}."
+    raise ValueError(message)
+
+
+def _at_steps(steps: list[int]) -> str:
+    if len(steps) == 1:
+        return f"The look at step {steps[0]:,}"
+    return f"{len(steps):,} looks, at steps {steps[0]:,} to {steps[-1]:,},"
