@@ -12,6 +12,7 @@ import click
 from iua_widget.cli.failures import ALARMED, Misuse
 from iua_widget.cli.options import Output
 from iua_widget.cli.tables import plain, records, written
+from iua_widget.common.layer_names import printable
 from iua_widget.reading.table_columns import COLUMNS
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Report:
             If a rule can be true of nothing.
         """
         if output.format == "document":
-            click.echo(json.dumps(self._document, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(self._document, indent=2))
         else:
             marked = [match.layer for _, matches in self.alarms for match in matches]
             click.echo(written(self.table, output.format, marked))
@@ -74,7 +75,7 @@ class Report:
             click.echo(f"\n{self.summary}")
         if not output.quiet:
             for note in self.notes:
-                click.echo(f"Note: {note}", err=True)
+                click.echo(f"Note: {printable(note)}", err=True)
         for rule, matches in self.alarms:
             layers = "; ".join(match.in_words for match in matches)
             click.echo(f"Alarm: {rule.text}: {layers}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from iua_widget.common.layer_names import printable
 from iua_widget.reading.table_columns import COLUMNS, find_column
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def written(table: pd.DataFrame, form: str, marked: Iterable[str] = ()) -> str:
     if form == "csv":
         return str(table.to_csv(index=False, lineterminator="\n")).rstrip("\n")
     if form == "json":
-        return json.dumps(records(table), indent=2, ensure_ascii=False)
+        return json.dumps(records(table), indent=2)
     names = [name for name in table if _is_to_read(name, table)]
     cells = [[_cell(name, table, row) for name in names] for row in range(len(table))]
     is_text = [any(isinstance(value, str) for value in table[name]) for name in names]
@@ -102,7 +103,7 @@ def _figure(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return value
+        return printable(value)
     if name in _SHARES:
         return f"{100 * value:.1f} %"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -94,6 +94,17 @@ def base_of(response: str) -> str:
     return _CALL_AND_PART.sub("", response)
 
 
+def printable(text: str) -> str:
+    r"""A text without what breaks a line, turns the writing round, or commands a terminal.
+
+    Examples
+    --------
+    >>> printable("relu\x1b[2J")
+    'relu�[2J'
+    """
+    return _NO_LETTERS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def shortened(name: str, most: int) -> str:
     r"""A name on one line without its middle: what tells layers apart is mostly at its ends.
 
@@ -102,7 +113,7 @@ def shortened(name: str, most: int) -> str:
     >>> shortened("encoder.layers.10.relu", 12), shortened("a\nb", 12)
     ('encod…0.relu', 'a�b')
     """
-    name = _NO_LETTERS.sub("\N{REPLACEMENT CHARACTER}", name)
+    name = printable(name)
     half = most // 2
     return name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}"
 

@@ -251,6 +251,17 @@ def test_notes_go_to_stderr_and_a_quiet_command_leaves_them_out(
     assert document("show", "nan.iua")["notes"] == IUA.load("nan.iua").notes
 
 
+def test_a_name_commands_no_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    IUA.introspect({"a\x1b[2J|b": [[0.0, 1.0]]}, engine="reference").save("odd.iua")
+    for form in ("text", "md", "json"):
+        result = called("show", "odd.iua", "--table", form, "--fail-if", "dead-units>0")
+        assert "\x1b" not in result.output
+        assert result.exit_code == 3
+    assert "| a�[2J\\|b |" in called("show", "odd.iua", "--table", "md").stdout
+    assert document("show", "odd.iua")["layers"][0]["response"] == "a\x1b[2J|b"
+
+
 def test_colors_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["show", "before.iua", "--fail-if", "dead-units>10"]
     assert "\x1b" not in CliRunner().invoke(main, command).stdout

@@ -78,6 +78,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     assert not [name for name in wheel.namelist() if name.endswith((".map", ".ts"))]
 
 
+def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
+    (points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "iua-widget = iua_widget.cli.main:main" in wheel.read(points).decode()
+
+
 def test_the_bundle_is_small(wheel: zipfile.ZipFile) -> None:
     size = len(gzip.compress(wheel.read("iua_widget/static/widget.js"), 9))
     assert size <= LARGEST_BUNDLE, f"{size} bytes gzipped"
