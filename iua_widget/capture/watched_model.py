@@ -40,6 +40,21 @@ from iua_widget.sources.source import Record
 
 _MOST_FORMS: Final = 64
 """Shapes of inputs for which it is kept what a pass gives."""
+_CAREFUL_AGAIN: Final = 8
+"""Passes that are watched with care after one that went otherwise; twice as many each time."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of passes with inputs of some shapes."""
+
+    steps: list[Step] | None
+    """What came of the latest that was watched with care; None where more must be seen."""
+
+    careful: int = 0
+    """Passes that are to be watched with care, before one is expected to go as those before."""
+
+    careful_next: int = _CAREFUL_AGAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +101,7 @@ class WatchedModel:
         self._findings = Findings()
         self._left_out = LeftOut()
         self._layout = MaskLayout()
-        self._steps: dict[str, list[Step] | None] = {}
+        self._known: dict[str, _Known] = {}
         self._overshot = False
         self._probe_axis = 1 if options.forward is None and time_major(self._model) else 0
         self._shadow = self._new_shadow()
@@ -152,7 +167,8 @@ class WatchedModel:
             If the batch does not fit the model.
         """
         form = str([(tuple(tensor.shape), tensor.dtype) for _, tensor in tensors(batch)])
-        steps, functions = self._steps.get(form), form not in self._steps
+        known, functions = self._known.get(form), form not in self._known
+        steps = None if known is None or known.careful else known.steps
         rewind = OwnRandomness.rewind()
         while True:
             told = Steps()
@@ -160,8 +176,8 @@ class WatchedModel:
                 batch_pass = _Pass(number, record, left, functions, steps, told)
                 probes = self._pass(batch, batch_pass)
                 if not self._calls.decide():
-                    few = len(self._steps) < _MOST_FORMS
-                    self._steps.setdefault(form, told.steps or None if few else None)
+                    if steps is None:
+                        self._learn(form, told.steps)
                     return probes
                 self._findings = Findings()
             except RepeatBatch:
@@ -169,8 +185,19 @@ class WatchedModel:
             restart()
             rewind()
             functions = True
-            if steps is not None:
-                steps = self._steps[form] = None
+            if steps is not None and known is not None:
+                steps, known.careful = None, known.careful_next
+                known.careful_next *= 2
+
+    def _learn(self, form: str, steps: list[Step] | None) -> None:
+        """Learn from a pass that was watched with care."""
+        known = self._known.get(form)
+        if known is None:
+            few = len(self._known) < _MOST_FORMS
+            self._known[form] = _Known(steps or None if few else None)
+        elif known.careful:
+            known.steps = steps or None
+            known.careful -= 1
 
     def check_seen(self, *, first: bool) -> None:
         """Check, after the first batch or the last, that a chosen layer has been called.

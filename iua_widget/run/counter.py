@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, CountOptions, SourceOptions
+from iua_widget.run.layer_groups import LayerGroups
 from iua_widget.run.loop import count
 from iua_widget.run.open import open_again
 from iua_widget.run.progress import drive
 from iua_widget.run.run import Run
-from iua_widget.run.steady import SteadyState
 
 
 class Counter:
@@ -56,7 +56,7 @@ class Counter:
     def _begin(self) -> None:
         self._source = open_again(*self._given)
         self._run = Run(self._options)
-        self._steady = SteadyState()
+        self._groups = LayerGroups()
 
     def count(self) -> Run:
         """Count all batches of the loader, with the model as it is now.
@@ -75,6 +75,6 @@ class Counter:
             self._begin()
         run, source = self._run, self._source
         run.clear()
-        self._steady.begin_anew()
-        drive(count(run, source, steady=self._steady), source, progress=False)
+        self._groups.begin_anew()
+        drive(count(run, source, groups=self._groups), source, progress=False)
         return run

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import Any, Final
-
-import numpy as np
+from typing import Any
 
 from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.common.interrupts import interrupts_held
-from iua_widget.common.tensors import address, is_tensor
+from iua_widget.common.tensors import is_tensor
 from iua_widget.engines.device_batch import DeviceBatch
-from iua_widget.engines.engine import BatchCounts
-from iua_widget.engines.threads import cores
 from iua_widget.errors import ProducerError
 from iua_widget.memory.budget import LayerBatch
 from iua_widget.memory.plan import batch_bytes
 from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.failure import Failure
+from iua_widget.run.group import Taken
+from iua_widget.run.layer_errors import came_late, came_twice, other_shape, vanished
+from iua_widget.run.layer_groups import LayerGroups
 from iua_widget.run.layer_order import by_expert, merged_order
+from iua_widget.run.recorded_response import RecordedResponse, is_copy, work_bytes
+from iua_widget.run.response_form import ResponseForm
 from iua_widget.run.run import Run
-from iua_widget.run.slots import Form, Taken
-from iua_widget.run.steady import SteadyState
 from iua_widget.sources.position import Position
 from iua_widget.sources.source import Source
 from iua_widget.tally.tally import Tally, count_overdue, count_waiting
@@ -32,57 +32,6 @@ from iua_widget.units.expert_load import ExpertLoad, of_both
 from iua_widget.units.masking import ON_HOST, OnDevice
 from iua_widget.units.response import Response, as_response
 from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan
-
-_SINGLE: Final = 4
-_WIDENED_AT_ONCE: Final = 2**12
-"""Units of float16 that a thread makes float32 at a time; of maps, all are."""
-
-
-@dataclass(slots=True)
-class _RecordedResponse:
-    tally: Tally
-    values: Any
-    """What is to be classified; None once it is."""
-
-    shape: tuple[int | None, ...]
-    dtype: str
-    masked: int
-    zeroed: int
-    fits_mask: bool
-    probes: int
-    nbytes: int
-    work: int
-    first: bool
-    """Whether it is the layer's first, or only, part of the batch."""
-
-    merged_calls: bool
-    many_passes: bool
-    form: Form | DeviceForm | None
-    counts: BatchCounts | DeviceBatch | None = None
-
-    @property
-    def device(self) -> Any:
-        """The device on which it is counted; None on the host."""
-        return self.counts.bins.device if isinstance(self.counts, DeviceBatch) else None
-
-    def classify(self) -> None:
-        """Classify it by itself."""
-        self.take(self.tally.classify(self.values, running=self.first))
-
-    def take(self, counts: BatchCounts | DeviceBatch) -> None:
-        if self.zeroed:
-            counts = replace(counts, entries=counts.entries - self.zeroed)
-        self.counts, self.values = counts, None
-        self.nbytes = max(self.nbytes, counts.nbytes)
-
-    def count(self, number: int) -> None:
-        """Count it, as a part of the batch of this number."""
-        if self.counts is not None:
-            self.tally.add(self.counts, number=number, masked=self.masked, among_others=True)
-        self.tally.note_dtype_and_shape(self.dtype, self.shape)
-        self.tally.mask_missed |= not self.fits_mask
-        self.tally.merged_calls |= self.merged_calls
-        self.tally.many_passes |= self.many_passes
 
 
 class Counting:
@@ -97,8 +46,8 @@ class Counting:
     source : Source
     onward : bool
         Whether to pass over the batches that have been counted before.
-    steady : SteadyState, optional
-        That of a run before, of the same source, which then is kept for another.
+    groups : LayerGroups, optional
+        Those of a run before, of the same source, which then are kept for another.
 
     Attributes
     ----------
@@ -106,6 +55,11 @@ class Counting:
         Where in the stream it is.
     number : int
         The batch at hand, from 0.
+
+    Raises
+    ------
+    ProducerError
+        If the run is being counted already.
     """
 
     def __init__(
@@ -114,9 +68,10 @@ class Counting:
         source: Source,
         *,
         onward: bool = False,
-        steady: SteadyState | None = None,
+        groups: LayerGroups | None = None,
     ) -> None:
         self._run, self._source = run, source
+        run.check_not_counted()
         run.failure = None
         if not run.probes:
             run.weights = []
@@ -127,9 +82,10 @@ class Counting:
         self.position = run.position or Position()
         self.position.merged = run.merged_calls
         self.number = self.position.batches
-        self._steady = steady or SteadyState()
-        self._is_last = steady is None
+        self._groups = groups or LayerGroups()
+        self._is_last = groups is None
         self.restart()
+        run.counted_by = weakref.ref(self)
 
     @property
     def kept(self) -> str:
@@ -139,11 +95,11 @@ class Counting:
     def restart(self) -> None:
         """Forget what was recorded of the batch at hand."""
         self._masking = OnDevice()
-        self._steady.begin_batch()
-        self._nbytes = self._taken = self._steady.nbytes
+        self._groups.begin_batch()
+        self._nbytes = self._taken = self._groups.nbytes
         self._new = 0
         self._came: dict[str, None] = {}
-        self._layers: dict[str, list[_RecordedResponse]] = {}
+        self._layers: dict[str, list[RecordedResponse]] = {}
         self._loads: dict[str, ExpertLoad | None] = {}
 
     def record(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None:
@@ -162,10 +118,10 @@ class Counting:
             If there is no memory to take it in.
         """
         self._came[layer] = None
-        slot = self._steady.slots.get(layer)
+        slot = self._groups.slots.get(layer)
         if slot is not None and slot.take(value, origin):
             return
-        before = self._steady.give_back(layer)
+        before = self._groups.give_back(layer)
         if before is not None:
             self._take_back(layer, before)
         self._record(layer, value, origin)
@@ -174,8 +130,8 @@ class Counting:
         """What layers then bring of the batch at hand, if what was taken of some is taken back."""
         if not taken:
             return {}
-        self._nbytes += self._steady.nbytes - self._taken
-        self._taken = self._steady.nbytes
+        self._nbytes += self._groups.nbytes - self._taken
+        self._taken = self._groups.nbytes
         for layer, one in taken.items():
             self._take_back(layer, one)
         return self._layer_batches()
@@ -186,24 +142,7 @@ class Counting:
         if not isinstance(before, DeviceBatch):
             self._record(layer, before, taken.origin)
             return
-        tally, probes = self._run.tallies[layer], len(before.bins)
-        pending = _RecordedResponse(
-            tally,
-            None,
-            tally.response_shape or (),
-            next(iter(tally.dtypes)),  # of which nothing is new
-            masked=0,
-            zeroed=0,
-            fits_mask=True,
-            probes=probes,
-            nbytes=before.nbytes,
-            work=0,
-            first=True,
-            merged_calls=False,
-            many_passes=False,
-            form=None,
-            counts=before,
-        )
+        pending = RecordedResponse.of_classified(self._run.tallies[layer], before)
         self._layers[layer] = [pending]
         self._nbytes += pending.nbytes
 
@@ -230,38 +169,38 @@ class Counting:
             known = provisional.plan == plan and provisional.unit_shape == arranged.unit_shape
             tally, plan = (provisional, provisional.plan) if known else (None, plan)
         if tally is None:
-            self._steady.part_from(layer)
+            self._groups.drop(layer)
             tally = run.new_tally(arranged.unit_shape, origin.kind, plan)
         elif tally.unit_shape != arranged.unit_shape:
-            raise self._shape_error(layer, tally, response)
+            raise other_shape(layer, tally, response.shape[1:], self.number)
         units, probes = tally.units, len(arranged.values)
         if is_tensor(arranged.values):
             run.budget.counts_on(arranged.values.device)
-        is_copy = not stays and _is_copy(arranged.values, value)
-        pending = _RecordedResponse(
+        copied = not stays and is_copy(arranged.values, value)
+        pending = RecordedResponse(
             tally,
             arranged.values,
             response.shape[1:],
             response.dtype,
-            arranged.masked,
-            arranged.zeroed,
-            arranged.fits_mask,
             probes,
-            nbytes=batch_bytes(probes, units, len(tally.stops)),
-            work=_work(arranged.values, is_copy=is_copy),
+            batch_bytes(probes, units, len(tally.stops)),
             first=layer not in self._layers,
+            masked=arranged.masked,
+            zeroed=arranged.zeroed,
+            fits_mask=arranged.fits_mask,
+            work=work_bytes(arranged.values, copied=copied),
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
             form=None
             if plan is not tally.plan  # since it has another number of axes
-            else (DeviceForm if stays else Form).of(value, origin, tally, arranged.values),
+            else (DeviceForm if stays else ResponseForm).of(value, origin, tally, arranged.values),
         )
         if layer not in run.tallies and pending.first:
             self._new += run.budget.least(units, max(self._source.total or 0, probes))
         run.budget.check_room(
             layer, units, pending=self._nbytes + pending.nbytes + pending.work, new=self._new
         )
-        if not self._source.whole_batches or stays or is_copy:
+        if not self._source.whole_batches or stays or copied:
             pending.classify()
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
@@ -278,23 +217,23 @@ class Counting:
         MemoryBudgetError
             If there is no memory to count it.
         """
-        run, steady, batches = self._run, self._steady, self._layer_batches()
-        steady.classify()
+        run, groups, batches = self._run, self._groups, self._layer_batches()
+        groups.classify()
         with interrupts_held(), run.lock:
             inputs, total = run.probes + probes, self._source.total
-            steady.part_from_others()
-            if batches or not steady.fits_as_before(total):
-                batches = self._all_taken_back(steady.make_room(run.budget, total)) or batches
-                coming = steady.layer_batches() | batches
+            groups.drop_untaken()
+            if batches or not groups.fits_as_before(total):
+                batches = self._all_taken_back(groups.make_room(run.budget, total)) or batches
+                coming = groups.layer_batches() | batches
                 run.budget.fit(run.tallies, coming, inputs=inputs, total=total)
-                batches = self._all_taken_back(steady.fitted(total)) or batches
+                batches = self._all_taken_back(groups.drop_thinned(total)) or batches
             run.tallies = self._counted(batches)
             run.recount = run.tally_notes = None  # they lack these probes
             run.probes = inputs
             run.source_notes = self._notes()
             self.position.counted(probes)
             self.number += 1
-            steady.form(self._alike(), run.budget, total)
+            groups.group_layers(self._alike(), run.budget, total)
         self.restart()
 
     def finish(self) -> None:
@@ -325,11 +264,12 @@ class Counting:
         """Free what is kept for the next batch only."""
         with interrupts_held(), self._run.lock:
             if self._is_last:
-                self._steady.dissolve()
+                self._groups.dissolve()
             else:
-                self._steady.rest()
+                self._groups.rest()
             for tally in self._run.tallies.values():
                 tally.release_buffers()
+            self._run.counted_by = None
 
     def _notes(self) -> list[str]:
         """What was noted about the source, and about the thread that counts it."""
@@ -341,19 +281,14 @@ class Counting:
         known = self._run.tallies
         if not known and self._layers:
             self._run.options.rule.check_used(self._layers)
-        came = len(self._layers) + self._steady.taken
+        came = len(self._layers) + self._groups.taken
         if came < len(known) and self._source.steady:
             missing = [
                 layer
                 for layer in known
-                if layer not in self._layers and not self._steady.has(layer)
+                if layer not in self._layers and not self._groups.has(layer)
             ]
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            message = (
-                f"layer {missing[0]!r}{more} vanished: batch {self.number} has no response of it, "
-                "and the batches before had one. Every batch must give the same layers."
-            )
-            raise ProducerError(message, layer=missing[0], batch=self.number)
+            raise vanished(missing, self.number)
         self._classify_rest()
         return {
             layer: LayerBatch(
@@ -372,8 +307,8 @@ class Counting:
         for layer in batches.values():
             # The last that could fail, before anything is added.
             layer.tally.reserve(layer.probes, layer.device)
-        self._steady.reserve()
-        self._steady.count(self.number)
+        self._groups.reserve()
+        self._groups.count(self.number)
         for part in self._parts():
             part.count(self.number)
         count_overdue([layer.tally for layer in batches.values()])
@@ -390,7 +325,7 @@ class Counting:
         return {layer: tallies[layer] for layer in by_expert(tallies)}
 
     def _classify_rest(self) -> None:
-        by_engine: dict[int, list[_RecordedResponse]] = {}
+        by_engine: dict[int, list[RecordedResponse]] = {}
         for part in self._parts():
             if part.values is not None:
                 by_engine.setdefault(id(part.tally.engine), []).append(part)
@@ -400,7 +335,7 @@ class Counting:
             for part, counts in zip(parts, all_counts, strict=True):
                 part.take(counts)
 
-    def _alike(self) -> dict[str, tuple[Tally, Form | DeviceForm]]:
+    def _alike(self) -> dict[str, tuple[Tally, ResponseForm | DeviceForm]]:
         """The layers of the batch that may come alike again, and could be counted together."""
         return {
             layer: (parts[0].tally, parts[0].form)
@@ -408,23 +343,15 @@ class Counting:
             if len(parts) == 1 and parts[0].form is not None
         }
 
-    def _parts(self) -> Iterator[_RecordedResponse]:
+    def _parts(self) -> Iterator[RecordedResponse]:
         return chain.from_iterable(self._layers.values())
 
     def _check_expected(self, layer: str) -> None:
         steady, known = self._source.steady, self._run.tallies
         if steady and layer in self._layers:
-            message = (
-                f"layer {layer!r} comes twice in batch {self.number}. Give each response of a "
-                "batch a name of its own."
-            )
-            raise ProducerError(message, layer=layer, batch=self.number)
+            raise came_twice(layer, self.number)
         if steady and known and layer not in known:
-            message = (
-                f"layer {layer!r} appears late: batch {self.number} has a response of it, and "
-                "the batches before had none. Every batch must give the same layers."
-            )
-            raise ProducerError(message, layer=layer, batch=self.number)
+            raise came_late(layer, self.number)
 
     def _is_provisional(self, layer: str, tally: Tally) -> bool:
         """Whether none has come but empty ones: what a unit is there cannot be told from those."""
@@ -443,47 +370,9 @@ class Counting:
             return tally.plan
         if axis is not None and axis >= before - 1:
             return replace(tally.plan, channel_axis=ndim - 1)
-        raise self._shape_error(layer, tally, response)
+        raise other_shape(layer, tally, response.shape[1:], self.number)
 
     def _tally(self, layer: str) -> Tally | None:
         if layer in self._layers:
             return self._layers[layer][0].tally
         return self._run.tallies.get(layer)
-
-    def _shape_error(self, layer: str, tally: Tally, response: Response) -> ProducerError:
-        shape = response.shape[1:]
-        if tally.plan.choice == "element":
-            advice = (
-                "Every entry is a unit here, and can be followed only where the shape stays. For "
-                f"sequences or images of several sizes count by channel: units={{{layer!r}: "
-                "'token'} (each position is a probe) or 'channel' (inactive at every position); "
-                "or crop or pad the inputs to one size."
-            )
-        else:
-            advice = (
-                "The number of channels must stay; say which axis counts them with "
-                f"channel_axis={{{layer!r}: ...}}."
-            )
-        message = (
-            f"layer {layer!r}: a probe's response has shape {shape} in batch {self.number} and "
-            f"had {tally.response_shape} before. {advice}"
-        )
-        return ProducerError(message, layer=layer, batch=self.number)
-
-
-def _is_copy(values: Any, given: Any) -> bool:
-    """Whether values had to be copied from what was given, to be compared or arranged."""
-    given_in_memory = isinstance(given, np.ndarray) or is_tensor(given)
-    return not given_in_memory or address(values) != address(given)
-
-
-def _work(values: Any, *, is_copy: bool) -> int:
-    """What is held beside a batch of a layer, and beside what was given, while it is classified."""
-    if is_tensor(values):
-        return 0
-    copies = int(is_copy) + (not values.flags.c_contiguous)
-    wide = 0
-    if values.dtype == np.float16:
-        at_once = len(values) * _WIDENED_AT_ONCE * cores()
-        wide = _SINGLE * (values.size if values.ndim > 2 else min(values.size, at_once))  # noqa: PLR2004
-    return copies * int(values.nbytes) + wide

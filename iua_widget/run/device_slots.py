@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from iua_widget.common.tensors import dtype_name, is_tensor
-from iua_widget.run.slots import Group, Taken
+from iua_widget.engines.device_batch import DeviceBatch
+from iua_widget.run.group import AnySlot, Group, Taken
 from iua_widget.tally.tally import Tally
 from iua_widget.units.arrange import arrange
 from iua_widget.units.rule import Origin
@@ -68,7 +69,7 @@ class DeviceForm:
         return cls(value.device, value.dtype, tuple(value.shape), value.stride(), blocks)
 
 
-class DeviceSlot:
+class DeviceSlot(AnySlot):
     """What takes the responses of one layer, as long as they come as before.
 
     Parameters
@@ -82,16 +83,15 @@ class DeviceSlot:
     """
 
     __slots__ = (
-        "_as_bits", "_batch", "_device", "_dtype", "_form", "_group", "_kind", "_launches",
-        "_layout", "_origin", "_place", "_seen", "_shape", "_store", "_stream", "_strides",
-        "_tally", "_together",
+        "_as_bits", "_device", "_dtype", "_form", "_kind", "_launches", "_layout", "_place",
+        "_seen", "_shape", "_store", "_stream", "_strides", "_tally", "_together",
     )  # fmt: skip
 
     waits: ClassVar = True
 
     def __init__(
         self,
-        group: Group,
+        group: Group[Any],
         together: DeviceLayersTogether,
         place: int,
         tally: Tally,
@@ -101,21 +101,16 @@ class DeviceSlot:
 
         from iua_widget.engines.device.bits import as_bits
 
+        super().__init__(group)
         self._as_bits = as_bits
         self._kind, self._layout = torch.Tensor, torch.strided
-        self._group, self._together, self._place, self._form = group, together, place, form
+        self._together, self._place, self._form = together, place, form
         self._device, self._dtype = form.device, form.dtype
         self._shape, self._strides = form.shape, form.strides
         self._launches = together.launches(place)
         self._tally, self._store = tally, tally.store
         self._stream = together.stream
-        self._origin: Origin | None = None
-        self._batch = self._seen = -1
-
-    @property
-    def taken(self) -> bool:
-        """Whether a response was taken in the batch at hand."""
-        return self._batch == self._group.batch
+        self._seen = -1
 
     def take(self, value: Any, origin: Origin) -> bool:
         """Classify a response, if it is as before and the first of its batch; or do nothing.
@@ -152,8 +147,11 @@ class DeviceSlot:
     def give_back(self) -> Taken | None:
         """What was taken in the batch at hand, which then was not; no more of it is."""
         self._seen = self._group.batch
-        if self._origin is None or not self.taken:
-            return None
-        self._batch = -1
-        self._group.taken -= 1
-        return Taken(self._together.give_back(self._place), self._origin)
+        return super().give_back()
+
+    def note_dtype_and_shape(self) -> None:
+        """Note in the tally those of the responses, which are always the same."""
+        self._tally.note_dtype_and_shape(dtype_name(self._dtype), self._form.shape[1:])
+
+    def _response(self) -> DeviceBatch:
+        return self._together.give_back(self._place)

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.run.counting import Counting
+from iua_widget.run.layer_groups import LayerGroups
 from iua_widget.run.recounting import Recounting
 from iua_widget.run.run import Run
-from iua_widget.run.steady import SteadyState
 from iua_widget.sources.position import Position
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import Tolerances
@@ -18,7 +18,7 @@ from iua_widget.units.rule import UNKNOWN, Origin
 
 
 def count(
-    run: Run, source: Source, *, onward: bool = False, steady: SteadyState | None = None
+    run: Run, source: Source, *, onward: bool = False, groups: LayerGroups | None = None
 ) -> Generator[int]:
     """Count a source into a run, yielding the probes of each batch once it is counted.
 
@@ -30,7 +30,7 @@ def count(
     onward : bool
         Whether to pass over the batches that have been counted before, which must be the same
         again. Otherwise the source is another part of the data.
-    steady : SteadyState, optional
+    groups : LayerGroups, optional
         See `iua_widget.run.counting.Counting`.
 
     Raises
@@ -38,7 +38,7 @@ def count(
     IUAError
         As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
     """
-    return _stream(source, lambda: Counting(run, source, onward=onward, steady=steady))
+    return _stream(source, lambda: Counting(run, source, onward=onward, groups=groups))
 
 
 def recount(run: Run, source: Source, tolerances: Tolerances) -> Generator[int]:

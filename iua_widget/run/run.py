@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from iua_widget.common.layer_names import base_of, unknown_layer
 from iua_widget.common.turn_lock import TurnLock
 from iua_widget.engines.choice import choose_engine
 from iua_widget.engines.engine import Engine
-from iua_widget.errors import NoProbesError
+from iua_widget.errors import NoProbesError, ProducerError
 from iua_widget.memory.budget import MemoryBudget
 from iua_widget.options import CountOptions
 from iua_widget.reading.recount import LayerRecount, Recount
@@ -52,6 +53,8 @@ class Run:
         The last one, unless more has been counted since.
     tally_notes : list of str or None
         What the counts tell whatever the tolerances, once it was asked for since the last batch.
+    counted_by : weakref.ref or None
+        To what counts a source into it, until that has come to its end.
     lock : TurnLock
         Taken while a batch is counted: take it to read several of these of the same moment.
 
@@ -74,6 +77,7 @@ class Run:
         self.failure: Failure | None = None
         self.recount: Recount | None = None
         self.tally_notes: list[str] | None = None
+        self.counted_by: weakref.ref[object] | None = None
         self.lock = TurnLock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Run:
@@ -82,6 +86,7 @@ class Run:
         memo[id(self)] = twin
         with self.lock:
             vars(twin).update(copy.deepcopy(vars(self), memo))
+        twin.counted_by = None
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,7 +122,14 @@ class Run:
         )
 
     def clear(self) -> None:
-        """Forget what was counted, and keep the tallies for another run of the same source."""
+        """Forget what was counted, and keep the tallies for another run of the same source.
+
+        Raises
+        ------
+        ProducerError
+            If it is being counted.
+        """
+        self.check_not_counted()
         with self.lock:
             for tally in self.tallies.values():
                 tally.clear()
@@ -125,6 +137,21 @@ class Run:
             self.position = Position()
             self.source_notes = []
             self.failure = self.recount = self.tally_notes = None
+
+    def check_not_counted(self) -> None:
+        """Check that no source is counted into it.
+
+        Raises
+        ------
+        ProducerError
+            If one is: two would add to the same counts at once.
+        """
+        if self.counted_by is not None and self.counted_by() is not None:
+            message = (
+                "this run is being counted: let that come to its end, or close it, before another "
+                "source is counted into it, or count that into a run of its own and merge the two."
+            )
+            raise ProducerError(message)
 
     def tally(self, layer: str) -> Tally:
         """The counts of one layer.

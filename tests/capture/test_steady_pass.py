@@ -106,6 +106,18 @@ def test_a_pass_that_goes_otherwise_is_repeated(batch: int, option: dict[str, An
     assert as_careful(differing, {batch: 1.0}, **option).repeated == 1
 
 
+def test_after_some_passes_watched_with_care_one_may_go_as_before_again() -> None:
+    found = as_careful(differing, {1: 1.0})
+    assert (found.passes, found.repeated) == (1 + 3, 1), "8 passes are watched, of batches 1 to 8"
+    found = as_careful(differing, {1: 1.0, 9: 1.0})
+    assert (found.passes, found.repeated) == (2, 2), "and of the next sixteen, all that are left"
+
+
+def test_from_then_on_it_goes_as_the_latest_did() -> None:
+    found = as_careful(differing, dict.fromkeys(range(1, BATCHES), 1.0))
+    assert (found.passes, found.repeated) == (1 + 3, 1)
+
+
 def test_a_pass_that_ends_early_is_repeated() -> None:
     def short(net: Net, x: torch.Tensor) -> torch.Tensor:
         hidden = net.relu(net.one(x))

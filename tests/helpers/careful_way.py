@@ -15,9 +15,9 @@ from iua_widget import IUA, IUAWarning
 from iua_widget.capture.steady_pass import SteadyPass
 from iua_widget.capture.watched_model import WatchedModel
 from iua_widget.errors import IUAError
+from iua_widget.run.layer_groups import LayerGroups
 from iua_widget.run.run import Run
 from iua_widget.run.slots import Slot
-from iua_widget.run.steady import SteadyState
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def careful_way() -> Iterator[None]:
         return whole(self, batch, dataclasses.replace(one, steps=None))
 
     with (
-        mock.patch.object(SteadyState, "form", return_value=None),
+        mock.patch.object(LayerGroups, "group_layers", return_value=None),
         mock.patch.object(WatchedModel, "_pass", with_care),
     ):
         yield

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,8 @@ from torch import nn
 from iua_widget import IUA, ProducerError
 from iua_widget.options import CountOptions
 from iua_widget.run.counter import Counter
+from iua_widget.run.loop import count
+from iua_widget.run.open import open_source
 
 
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
@@ -53,3 +58,49 @@ def test_a_look_keeps_the_tallies_of_the_look_before_large_ones_too() -> None:
     counter = Counter(model, [torch.ones(5, 2)], CountOptions(engine="reference"))
     tallies = dict(counter.count().tallies)
     assert all(counter.count().tallies[name] is tally for name, tally in tallies.items())
+
+
+def batches(number: int = 6) -> list[dict[str, np.ndarray]]:
+    generator = np.random.default_rng(0)
+    return [{"a": generator.standard_normal((4, 9)).astype(np.float32)} for _ in range(number)]
+
+
+def test_a_run_is_counted_by_one_at_a_time() -> None:
+    iua = IUA(engine="reference")
+    steps = count(iua._run, open_source(iter(batches())))
+    for _ in range(4):
+        next(steps)
+    with pytest.raises(ProducerError, match=r"this run is being counted.*or close it"):
+        next(count(iua._run, open_source(iter(batches()))))
+    twin = pickle.loads(pickle.dumps(copy.deepcopy(iua)))
+    assert [*steps, *count(iua._run, open_source(iter(batches())))] == [4] * 8
+    expected = IUA.introspect(iter(batches() * 2), engine="reference")
+    for layer, tally in iua._run.tallies.items():
+        here, there = tally.state().arrays, expected._run.tally(layer).state().arrays
+        assert all(np.array_equal(here[name], there[name]) for name in there)
+    assert sum(count(twin._run, open_source(iter(batches())))) == 24
+
+
+def test_a_count_that_was_dropped_is_none() -> None:
+    iua = IUA(engine="reference")
+    steps = count(iua._run, open_source(iter(batches())))
+    next(steps)
+    del steps
+    assert sum(count(iua._run, open_source(iter(batches())))) == 24
+
+
+def test_a_look_within_a_look_is_refused_and_the_outer_one_ends_the_run() -> None:
+    class Looks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if looking:
+                counter.count()
+            return torch.relu(x)
+
+    looking = False
+    counter = Counter(Looks(), [torch.randn(4, 3)] * 3, CountOptions(engine="reference"))
+    assert counter.count().probes == 12
+    looking = True
+    with pytest.raises(ProducerError, match="being counted"):
+        counter.count()
+    looking = False
+    assert counter.count().probes == 12

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from iua_widget import IUA
 from iua_widget.run.counting import Counting
+from iua_widget.run.layer_groups import LayerGroups
 from iua_widget.run.loop import count
-from iua_widget.run.steady import SteadyState
 from iua_widget.sources.producers import as_source
 
 Batch = dict[str, Any]
@@ -430,15 +430,15 @@ def test_memory_does_not_grow_with_the_batches() -> None:
 
 
 def test_nothing_is_left_of_the_steady_state_when_a_run_ends() -> None:
-    states: list[weakref.ref[SteadyState]] = []
-    begin = SteadyState.__init__
+    states: list[weakref.ref[LayerGroups]] = []
+    begin = LayerGroups.__init__
 
-    def noted(self: SteadyState) -> None:
+    def noted(self: LayerGroups) -> None:
         begin(self)
         states.append(weakref.ref(self))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SteadyState, "__init__", noted)
+        patch.setattr(LayerGroups, "__init__", noted)
         iua = IUA.introspect(layers(), engine="reference")
     gc.collect()
     assert [ref() for ref in states] == [None]
@@ -499,7 +499,7 @@ def test_an_error_when_it_is_counted_leaves_whole_batches(
             def failing(*_: Any) -> None:
                 raise MemoryError
 
-            patch.setattr(SteadyState, name, failing)
+            patch.setattr(LayerGroups, name, failing)
             with pytest.raises(Exception, match="MemoryError"):
                 next(steps)
         whole.failure = iua._run.failure

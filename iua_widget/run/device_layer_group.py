@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Self
 
-from iua_widget.common.tensors import dtype_name
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
-from iua_widget.memory.plan import until_doubled
 from iua_widget.run.device_slots import DeviceForm, DeviceSlot
+from iua_widget.run.group import Group, Member
 from iua_widget.tally.tally import Tally
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _MOST_IDLE: Final = 4
 """Batches one after the other that are not as before."""
 
 
-class SteadyDeviceLayers:
+class DeviceLayerGroup(Group[DeviceSlot]):
     """Layers whose responses are classified as they come, and added together with others.
 
     Parameters
@@ -32,14 +31,6 @@ class SteadyDeviceLayers:
         All on one device.
     together : DeviceLayersTogether
         Of the same, in their order.
-
-    Attributes
-    ----------
-    nbytes : int
-        What batches take until they are added.
-    slots : dict of str to DeviceSlot
-    batch, probes, taken : int
-        See `iua_widget.run.slots.Group`.
     """
 
     thinned: tuple[str, ...] = ()
@@ -47,14 +38,15 @@ class SteadyDeviceLayers:
     def __init__(
         self, layers: Mapping[str, tuple[Tally, DeviceForm]], together: DeviceLayersTogether
     ) -> None:
+        members = {
+            layer: Member(tally, place, form.blocks.probes, together.bytes_of(place))
+            for place, (layer, (tally, form)) in enumerate(layers.items())
+        }
+        super().__init__(members, together)
         self._together = together
-        self._layers = dict(layers)
-        self._places = {layer: place for place, layer in enumerate(layers)}
-        self.batch = self.probes = self.taken = self._idle = 0
-        self._bytes = {layer: together.bytes_of(place) for layer, place in self._places.items()}
-        self.nbytes = sum(self._bytes.values())
+        self._idle = 0
         self.slots = {
-            layer: DeviceSlot(self, together, self._places[layer], tally, form)
+            layer: DeviceSlot(self, together, members[layer].place, tally, form)
             for layer, (tally, form) in layers.items()
         }
 
@@ -89,33 +81,13 @@ class SteadyDeviceLayers:
         Where nothing was taken of any layer, as of a last batch that is smaller, the next may be
         as before.
         """
-        if self.taken == len(self.slots) or (not self.taken and self._idle < _MOST_IDLE):
-            return []
-        return [layer for layer, slot in self.slots.items() if not slot.taken]
-
-    @property
-    def batches_to_double(self) -> int:
-        """How many batches as large can be counted before the probes of a layer have doubled."""
-        return min(
-            until_doubled(tally.probes) // form.blocks.probes
-            for tally, form in self._layers.values()
-        )
-
-    @property
-    def batches_counted(self) -> int:
-        """How many batches were counted."""
-        return min(tally.probes // form.blocks.probes for tally, form in self._layers.values())
-
-    def begin_batch(self) -> None:
-        """Forget what was taken of the batch at hand."""
-        self.batch += 1
-        self.taken = 0
+        return super().untaken if self.taken or self._idle >= _MOST_IDLE else []
 
     def begin_anew(self) -> None:
         """Begin with nothing, once the tallies were cleared."""
         self.begin_batch()
-        for tally, form in self._layers.values():
-            tally.note_dtype_and_shape(dtype_name(form.dtype), form.shape[1:])
+        for slot in self.slots.values():
+            slot.note_dtype_and_shape()
 
     def classify(self) -> None:
         """Nothing: each response was classified when it was taken."""
@@ -123,13 +95,8 @@ class SteadyDeviceLayers:
     def layer_batches(self) -> dict[str, LayerBatch]:
         """What was taken of each layer, for the budget."""
         return {
-            layer: LayerBatch(
-                tally,
-                form.blocks.probes,
-                self._bytes[layer],
-                device=form.device,
-            )
-            for layer, (tally, form) in self._layers.items()
+            layer: LayerBatch(one.tally, one.probes, one.nbytes, device=self._together.device)
+            for layer, one in self.members.items()
         }
 
     def reserve(self) -> None:
@@ -142,9 +109,3 @@ class SteadyDeviceLayers:
         self._idle = 0 if self.taken else self._idle + 1
         if self.taken:
             self._together.count(number)
-
-    def leave(self, layer: str) -> None:
-        """Have a layer be counted by itself from now on, of which nothing was taken."""
-        del self.slots[layer], self._layers[layer]
-        self._together.leave(self._places.pop(layer))
-        self.nbytes -= self._bytes.pop(layer)

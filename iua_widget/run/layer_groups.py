@@ -1,35 +1,25 @@
-"""The steady state of counting: small layers whose responses come as before, counted together."""
+"""The groups of a run: layers whose responses come as before, counted together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import numpy as np
-
-from iua_widget.common.cell_context import plain_torch
 from iua_widget.memory.budget import LayerBatch, MemoryBudget
-from iua_widget.memory.plan import batch_bytes, until_doubled
+from iua_widget.run.device_layer_group import DeviceLayerGroup
 from iua_widget.run.device_slots import DeviceForm
-from iua_widget.run.slots import AnySlot, Form, Slot, Taken
-from iua_widget.run.steady_device import SteadyDeviceLayers
+from iua_widget.run.group import AnySlot, Taken
+from iua_widget.run.layer_group import LayerGroup
+from iua_widget.run.response_form import ResponseForm
 from iua_widget.tally.store import HostStore
 from iua_widget.tally.tally import Tally
-from iua_widget.tally.together import LayersTogether
-
-if TYPE_CHECKING:
-    import torch
 
 _MOST_TOGETHER: Final = 2**24
 """Responses of a batch of a group at the most."""
 
 
-_MOVED: Final = 3
-"""Counters of a group, wider ones, and those of layers that have left it, of what it holds now."""
-
-
-class SteadyState:
+class LayerGroups:
     """The layers of a run whose responses come as before, in groups that are counted together.
 
     To see to each layer by itself takes longer than to count it, where it is small. One whose
@@ -42,7 +32,7 @@ class SteadyState:
     """
 
     def __init__(self) -> None:
-        self._groups: list[SteadyLayers | SteadyDeviceLayers] = []
+        self._groups: list[LayerGroup | DeviceLayerGroup] = []
         self.slots: dict[str, AnySlot] = {}
         self._counted = self._batches = 0
         self._form_at = 2
@@ -82,13 +72,13 @@ class SteadyState:
         for group in self._groups:
             group.classify()
 
-    def part_from_others(self) -> None:
+    def drop_untaken(self) -> None:
         """Have layers of which nothing was taken be counted by themselves."""
         for group in self._groups:
             for layer in group.untaken:
                 self._leave(group, layer)
 
-    def part_from(self, layer: str) -> None:
+    def drop(self, layer: str) -> None:
         """Have a layer be counted by itself, if nothing was taken of it."""
         for group in self._groups:
             if layer in group.slots:
@@ -114,7 +104,7 @@ class SteadyState:
         """
         if budget.has_room(self._room, grows=total is None):
             return {}
-        groups = [group for group in self._groups if isinstance(group, SteadyLayers)]
+        groups = [group for group in self._groups if isinstance(group, LayerGroup)]
         return self._taken_out((group, layer) for group in groups for layer in list(group.slots))
 
     def layer_batches(self) -> dict[str, LayerBatch]:
@@ -124,7 +114,7 @@ class SteadyState:
             batches |= group.layer_batches()
         return batches
 
-    def fitted(self, total: int | None) -> dict[str, Taken]:
+    def drop_thinned(self, total: int | None) -> dict[str, Taken]:
         """Take note that memory was planned, and that stops were given up for it.
 
         Returns
@@ -150,13 +140,13 @@ class SteadyState:
             group.count(number)
         self._counted += 1
 
-    def form(
+    def group_layers(
         self,
-        layers: Mapping[str, tuple[Tally, Form | DeviceForm]],
+        layers: Mapping[str, tuple[Tally, ResponseForm | DeviceForm]],
         budget: MemoryBudget,
         total: int | None,
     ) -> None:
-        """Form groups of layers that were counted by themselves, where there is memory for it.
+        """Group layers that were counted by themselves, where there is memory for it.
 
         It is done less and less often, since it takes as long as to count some batches.
         """
@@ -164,7 +154,7 @@ class SteadyState:
         if self._batches < self._form_at:
             return
         self._form_at *= 2
-        groups: defaultdict[Any, dict[str, tuple[Tally, Form]]] = defaultdict(dict)
+        groups: defaultdict[Any, dict[str, tuple[Tally, ResponseForm]]] = defaultdict(dict)
         responses: defaultdict[Any, int] = defaultdict(int)
         on_device: dict[str, tuple[Tally, DeviceForm]] = {}
         for layer, (tally, form) in layers.items():
@@ -178,10 +168,10 @@ class SteadyState:
             if can and responses[kind] <= _MOST_TOGETHER:
                 groups[kind][layer] = tally, form
         for group in groups.values():
-            room = sum(_room(*layer) for layer in group.values())
+            room = sum(LayerGroup.room_for(*layer) for layer in group.values())
             if budget.has_room(room + self._room, grows=total is None):
-                self._add(SteadyLayers(group))
-        for formed in SteadyDeviceLayers.of(on_device, budget) if on_device else ():
+                self._add(LayerGroup(group))
+        for formed in DeviceLayerGroup.of(on_device, budget) if on_device else ():
             self._add(formed)
 
     def rest(self) -> None:
@@ -204,10 +194,10 @@ class SteadyState:
     @property
     def _room(self) -> int:
         """What there must be room for, as long as there are these groups."""
-        return sum(group.room for group in self._groups if isinstance(group, SteadyLayers))
+        return sum(group.room for group in self._groups if isinstance(group, LayerGroup))
 
     def _taken_out(
-        self, layers: Iterable[tuple[SteadyLayers | SteadyDeviceLayers, str]]
+        self, layers: Iterable[tuple[LayerGroup | DeviceLayerGroup, str]]
     ) -> dict[str, Taken]:
         """What was taken of layers that are to be counted by themselves."""
         given_back = {}
@@ -218,138 +208,13 @@ class SteadyState:
                 given_back[layer] = response
         return given_back
 
-    def _add(self, group: SteadyLayers | SteadyDeviceLayers) -> None:
+    def _add(self, group: LayerGroup | DeviceLayerGroup) -> None:
         self._groups.append(group)
         self.slots |= group.slots
         self._fitted = 0, None
 
-    def _leave(self, group: SteadyLayers | SteadyDeviceLayers, layer: str) -> None:
+    def _leave(self, group: LayerGroup | DeviceLayerGroup, layer: str) -> None:
         self.slots.pop(layer, None)
         group.leave(layer)
         self._groups = [one for one in self._groups if one.slots]
         self._fitted = 0, None
-
-
-class SteadyLayers:
-    """Layers of a run that are counted together.
-
-    Parameters
-    ----------
-    layers : mapping of str to (Tally, Form)
-        Of responses of one dtype, with as many probes a batch.
-
-    Attributes
-    ----------
-    slots : dict of str to Slot
-    batch, probes, taken : int
-        See `iua_widget.run.slots.Group`.
-    nbytes : int
-        What a batch takes until it is counted, at the most.
-    """
-
-    def __init__(self, layers: Mapping[str, tuple[Tally, Form]]) -> None:
-        self._tallies = {layer: tally for layer, (tally, _) in layers.items()}
-        form = next(form for _, form in layers.values())
-        self._most = form.probes(form.shape)
-        self._together = LayersTogether(list(self._tallies.values()), form.array_dtype, self._most)
-        self._numbers = {layer: number for number, layer in enumerate(layers)}
-        responses: Any = self._together.responses
-        self._itemsize = int(responses.itemsize)
-        self.nbytes = sum(self._bytes(tally, self._most) for tally in self._tallies.values())
-        self.batch = self.probes = self.taken = 0
-        with plain_torch():
-            rows = responses if form.is_of_arrays else _as_tensor(responses)
-            self.slots = {
-                layer: Slot(self, rows[:, self._together.units_of(self._numbers[layer])], form)
-                for layer, (_, form) in layers.items()
-            }
-
-    @property
-    def room(self) -> int:
-        """What is held besides while layers are moved out, or their counters are widened."""
-        return _MOVED * self._together.nbytes
-
-    @property
-    def untaken(self) -> list[str]:
-        """Layers of which nothing was taken in the batch at hand."""
-        if self.taken == len(self.slots):
-            return []
-        return [layer for layer, slot in self.slots.items() if not slot.taken]
-
-    @property
-    def thinned(self) -> list[str]:
-        """Layers whose units are no longer counted at all stops."""
-        return [layer for layer, tally in self._tallies.items() if tally.thinned]
-
-    @property
-    def batches_to_double(self) -> int:
-        """How many batches as large can be counted before the probes of a layer have doubled."""
-        left = (until_doubled(tally.probes) for tally in self._tallies.values())
-        return min(left, default=0) // self._most
-
-    @property
-    def batches_counted(self) -> int:
-        """How many batches as large as the largest were counted."""
-        return min((tally.probes for tally in self._tallies.values()), default=0) // self._most
-
-    def begin_batch(self) -> None:
-        """Forget what was taken of the batch at hand."""
-        self.batch += 1
-        self.probes = self.taken = 0
-
-    def begin_anew(self) -> None:
-        """Begin with nothing, once the tallies were cleared."""
-        self.begin_batch()
-        self._together.forget_non_finite()
-        for slot in self.slots.values():
-            slot.is_new_shape = True
-
-    def classify(self) -> None:
-        """Classify what was taken, and count nothing yet."""
-        if self.taken:
-            self._together.classify(self.probes)
-
-    def layer_batches(self) -> dict[str, LayerBatch]:
-        """What was taken of each layer, for the budget."""
-        return {
-            layer: LayerBatch(tally, self.probes, self._bytes(tally, self.probes))
-            for layer, tally in self._tallies.items()
-        }
-
-    def reserve(self) -> None:
-        """Make room for the batch, so that `count` needs no more memory."""
-        if self.taken:
-            self._together.reserve(self.probes)
-
-    def count(self, number: int) -> None:
-        """Count the batch that was classified, as that of this number."""
-        if not self.taken:
-            return
-        self._together.count(number)
-        for layer, slot in self.slots.items():
-            if slot.is_new_shape:
-                self._tallies[layer].note_dtype_and_shape(*slot.noted())
-
-    def leave(self, layer: str) -> None:
-        """Have a layer be counted by itself from now on, of which nothing was taken."""
-        del self.slots[layer]
-        self.nbytes -= self._bytes(self._tallies.pop(layer), self._most)
-        self._together.leave(self._numbers[layer])
-
-    def _bytes(self, tally: Tally, probes: int) -> int:
-        classified = batch_bytes(probes, tally.units, len(tally.stops))
-        return classified + probes * tally.units * self._itemsize
-
-
-def _room(tally: Tally, form: Form) -> int:
-    """What there must be room for when a layer is to be counted together with others."""
-    responses = form.probes(form.shape) * tally.units * form.array_dtype.itemsize
-    return _MOVED * (tally.nbytes + responses)
-
-
-def _as_tensor(array: np.ndarray) -> torch.Tensor:
-    """A tensor over an array's memory, to be written to in any mode."""
-    import torch
-
-    with torch.inference_mode(mode=False):
-        return torch.from_numpy(array)
