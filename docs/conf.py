@@ -42,7 +42,7 @@ html_copy_source = False
 SECTIONS = {
     "Read and use": [
         *("capture", "units", "tolerances", "table", "heatmap", "worst-units"),
-        *("compare", "command-line", "hosts", "speed", "memory", "files"),
+        *("compare", "monitor", "training", "command-line", "hosts", "speed", "memory", "files"),
     ],
     "Look up": ["api", "file-format", "alternatives", "references"],
 }
