@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iua_widget.capture.model import TorchModel
     from iua_widget.engines.choice import EngineName
     from iua_widget.errors import (
+        AlarmError,
         ComparisonError,
         EngineError,
         FileError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         ToleranceError,
         UnitsError,
     )
+    from iua_widget.history.alarm_event import AlarmEvent
     from iua_widget.history.history import History
     from iua_widget.iua import IUA
     from iua_widget.options import CallsOption, MaskOption, Mode
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = [
     "IUA",
     "PRESETS",
+    "AlarmError",
+    "AlarmEvent",
     "CallsOption",
     "Comparison",
     "ComparisonError",
@@ -93,6 +97,8 @@ __all__ = [
 _HOMES = {
     "IUA": "iua",
     "PRESETS": "reading.presets",
+    "AlarmError": "errors",
+    "AlarmEvent": "history.alarm_event",
     "CallsOption": "options",
     "Comparison": "reading.comparison",
     "ComparisonError": "errors",

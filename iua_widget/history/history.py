@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iua_widget.common.amounts import format_bytes
 from iua_widget.common.turn_lock import TurnLock
 from iua_widget.errors import IUAError, ToleranceError
+from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history_table import history_table
 from iua_widget.history.look import Look
 from iua_widget.history.look_figures import LookFigures, look_figures
@@ -45,8 +46,8 @@ class History:
         In the order of their steps.
     whole : dict of int to Run
         By step: looks that are kept whole.
-    events : list
-        What alarms told, in the order of their steps; each has a `step`.
+    events : list of AlarmEvent
+        What alarms told, in the order of their steps.
     notes : list of str
         Of the newest look: what its reader should know beside the figures.
     made : int
@@ -80,7 +81,7 @@ class History:
         self.budget = budget
         self.looks: list[Look] = []
         self.whole: dict[int, Run] = {}
-        self.events: list[Any] = []
+        self.events: list[AlarmEvent] = []
         self.notes: list[str] = []
         self.made = self.nbytes = 0
         self.version = 0

@@ -134,8 +134,15 @@ class AlarmRule:
         """The names of what it compares."""
         return tuple(dict.fromkeys(column for column, _, _ in self.row_filter.tests))
 
-    def idle(self, table: pd.DataFrame) -> str:
-        """Why it can be true of no layer of a table, whatever the figures; empty where it can."""
+    def idle(self, table: pd.DataFrame, *, look_before: bool = True) -> str:
+        """Why it can be true of no layer of a table, whatever the figures; empty where it can.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+        look_before : bool
+            Whether there is one before this, without which nothing is newly dead.
+        """
         layers = [
             row for row in rows_of(table) if self.row_filter.names(row["response"], row["kind"])
         ]
@@ -145,7 +152,7 @@ class AlarmRule:
                 f"the rule {self.text!r} names no layer: its words must be in names or kinds. "
                 f"Layers are {named(list(table['response']))}, kinds {named(kinds)}."
             )
-        if self.level == "unit":
+        if self.level == "unit" or not look_before:
             return ""
         absent = [name for name in self.columns if all(row.get(name) is None for row in layers)]
         if not absent:

@@ -10,7 +10,7 @@ import numpy as np
 
 from iua_widget.common.words import listed
 from iua_widget.errors import AlarmError, IUAWarning
-from iua_widget.training.alarm_event import AlarmEvent
+from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.training.alarm_rules import AlarmRule, Match
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Alarms:
     ----------
     should_stop : bool
         Whether `on_alarm` has returned True.
+    idle : dict of str to str
+        By rule: why it can be true of nothing.
 
     Raises
     ------
@@ -69,7 +71,8 @@ class Alarms:
         self._on_alarm = on_alarm
         self._true_of: _TrueOf = {rule.text: {} for rule in self.rules}
         self._before: tuple[int | None, _TrueOf] = None, self._true_of
-        self._told_idle: set[str] = set()
+        self.idle: dict[str, str] = {}
+        self._told: set[str] = set()
 
     def check(
         self,
@@ -91,6 +94,8 @@ class Alarms:
             Gives the units of a layer, as `IUA.units`; rules about units are left out without.
         """
         at, true_before = self._before
+        idle = ((rule, rule.idle(table, look_before=at is not None)) for rule in self.rules)
+        self.idle = {rule.text: f"{why[0].upper()}{why[1:]}" for rule, why in idle if why}
         if step != at:
             true_before = self._true_of
             self._before = step, true_before
@@ -112,8 +117,13 @@ class Alarms:
         Warns
         -----
         IUAWarning
-            The message of each; and that `on_alarm` failed.
+            The message of each; once of each rule that it can be true of nothing; and that
+            `on_alarm` failed.
         """
+        for rule, why in self.idle.items():
+            if rule not in self._told:
+                self._told.add(rule)
+                warnings.warn(why, IUAWarning, stacklevel=stacklevel)
         for event in events:
             warnings.warn(event.message, IUAWarning, stacklevel=stacklevel)
             if self._on_alarm is None:
@@ -126,15 +136,6 @@ class Alarms:
                     f"{type(error).__name__}: {error}. To stop training return True."
                 )
                 warnings.warn(message, IUAWarning, stacklevel=stacklevel)
-
-    def idle(self, table: pd.DataFrame) -> list[str]:
-        """Rules that can be true of no layer of a table, in a sentence each, told once."""
-        told = []
-        for rule in self.rules:
-            if rule.text not in self._told_idle and (why := rule.idle(table)):
-                self._told_idle.add(rule.text)
-                told.append(f"{why[0].upper()}{why[1:]}")
-        return told
 
     def state_dict(self) -> dict[str, Any]:
         """Of what each rule is true now, as plain values: for a checkpoint of training."""

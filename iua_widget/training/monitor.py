@@ -12,6 +12,7 @@ from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.words import listed
 from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAError, IUAWarning
+from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history import History, no_look
 from iua_widget.history.history_table import history_table
 from iua_widget.history.look import Look
@@ -29,6 +30,7 @@ from iua_widget.run.notes import all_notes
 from iua_widget.run.run import Run
 from iua_widget.run.whole_copy import whole_copy
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
+from iua_widget.training.alarms import Alarms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from iua_widget.reading.comparison import Comparison
 
 _EXAMPLE_STEP: Final = 100
+_ALARMS_NOTED: Final = 3
 
 
 class IUAMonitor:
@@ -66,6 +69,14 @@ class IUAMonitor:
         may be moved afterwards.
     stops, engine, memory
         As for `IUA.introspect`; `memory` is what counting may hold.
+    alarm : str or iterable of str, optional
+        Rules that are checked at each look, in the words of the table's filter:
+        ``"dead-share>=50% kind:ReLU"``, ``"newly-dead>100"`` (units, since the look before), or of
+        single units ``"units: max-|x|>100"``. Where one comes to be true of a layer, or of a unit,
+        there is an `IUAWarning`, a note and one of `events`; not again as long as it stays true.
+    on_alarm : callable, optional
+        Called with each `AlarmEvent`. Where it returns True, `should_stop` is. An error in it does
+        not end training.
     keep : str or int
         What the history may hold, as ``"1 GiB"`` or a number of bytes, an eighth of it for looks
         that are kept whole. Beyond it looks are dropped where they are closest together, the older
@@ -79,18 +90,19 @@ class IUAMonitor:
     name : str
     history_data : History
         What is kept.
-    should_stop : bool
-        Whether an alarm has asked to stop training.
 
     Raises
     ------
     ProducerError, LayerSelectionError, ToleranceError, UnitsError, EngineError, MemoryBudgetError
         If an option cannot be used: as for `IUA.introspect`.
+    AlarmError
+        If a rule compares nothing, or what cannot be compared: the message has the figures there
+        are, those with the nearest names first.
 
     Warns
     -----
     IUAWarning
-        If a look fails.
+        If a look fails, or raises an alarm.
 
     Examples
     --------
@@ -133,6 +145,8 @@ class IUAMonitor:
         stops: Iterable[float] | None = None,
         engine: EngineName = "auto",
         memory: str | int | None = None,
+        alarm: str | Iterable[str] | None = None,
+        on_alarm: Callable[[AlarmEvent], object] | None = None,
         keep: str | int = "1 GiB",
         name: str | None = None,
     ) -> None:
@@ -156,7 +170,7 @@ class IUAMonitor:
         )
         self.every = check_count("every", every, _EXAMPLE_STEP)
         self.name = type(model).__name__ if name is None else str(name)
-        self.should_stop = False
+        self._alarms = Alarms(alarm, on_alarm)
         self.history_data = History(counting.grid, counting.tolerances, memory_budget(keep, "keep"))
         self._step = 0
         self._counter: Counter | None = Counter(model, probes, counting, source)
@@ -181,6 +195,17 @@ class IUAMonitor:
             return self.history_data.layers
 
     @property
+    def should_stop(self) -> bool:
+        """Whether `on_alarm` has asked to stop training, by returning True."""
+        return self._alarms.should_stop
+
+    @property
+    def events(self) -> list[AlarmEvent]:
+        """The alarms of the looks that are kept, in the order of their steps."""
+        with self.history_data.lock:
+            return list(self.history_data.events)
+
+    @property
     def notes(self) -> list[str]:
         """What a reader should know beside the figures: of the newest look, and of the history."""
         history = self.history_data
@@ -188,7 +213,9 @@ class IUAMonitor:
             f"{_at_steps(steps)} failed: {message}" for message, steps in self._failures.items()
         ]
         dropped = history.dropped_note
-        return [*failed, *([dropped] if dropped else []), *history.notes]
+        alarms = [event.message for event in self.events[-_ALARMS_NOTED:]]
+        idle = self._alarms.idle.values()
+        return [*failed, *idle, *alarms, *([dropped] if dropped else []), *history.notes]
 
     def step(self) -> bool:
         """Take note of a step of training that was made; look, where it is time to.
@@ -212,7 +239,7 @@ class IUAMonitor:
         """
         self._check_open()
         self._step += 1
-        return self._step % self.every == 0 and self._look() is not None
+        return self._step % self.every == 0 and self._look(stacklevel=3) is not None
 
     @known_arguments_only
     def look(self, step: int | None = None) -> pd.DataFrame | None:
@@ -244,7 +271,7 @@ class IUAMonitor:
         self._check_open()
         if step is not None:
             self._step = _checked_step(step)
-        look = self._look()
+        look = self._look(stacklevel=4)
         return None if look is None else history_table([self.history_data.figures(look.step)])
 
     @known_arguments_only
@@ -358,8 +385,8 @@ class IUAMonitor:
         plural = "" if layers == 1 else "s"
         return f"{type(self).__name__}({looks}{at}, {layers} layer{plural})"
 
-    def _look(self) -> Look | None:
-        """Look, and keep it; None, with a warning, where that fails."""
+    def _look(self, stacklevel: int) -> Look | None:
+        """Look, keep it, and raise alarms; None, with a warning, where that fails."""
         counter, history, step = self._counter, self.history_data, self._step
         if counter is None:
             return None
@@ -370,14 +397,33 @@ class IUAMonitor:
             whole = whole_copy(run) if run.nbytes <= history.room_for_whole else None
             notes = all_notes(run, history.tolerances)
         except Exception as error:  # noqa: BLE001  (the model's or the loader's: it can be any)
-            self._failed(step, error)
+            self._failed(step, error, stacklevel)
             return None
         with interrupts_held():
             history.add(look, whole, notes)
             self._newest = step, run
+        self._check_alarms(step, run, stacklevel)
         return look
 
-    def _failed(self, step: int, error: Exception) -> None:
+    def _check_alarms(self, step: int, run: Run, stacklevel: int) -> None:
+        """Keep what the rules have come to be true of at a look, and tell it."""
+        if not self._alarms.rules:
+            return
+        from iua_widget.reading.tables import unit_table
+
+        history = self.history_data
+        events = self._alarms.check(
+            step,
+            history_table([history.figures(step)]),
+            lambda layer: unit_table(run.tallies[layer], history.tolerances),
+        )
+        if events:
+            with history.lock:
+                history.events += events
+            history.changed()
+        self._alarms.tell(events, stacklevel=stacklevel + 2)
+
+    def _failed(self, step: int, error: Exception, stacklevel: int) -> None:
         is_ours = isinstance(error, IUAError)
         message = str(error) if is_ours else f"{type(error).__name__}: {error}"
         is_new = message not in self._failures
@@ -386,7 +432,7 @@ class IUAMonitor:
             warnings.warn(
                 f"The look at step {step:,} failed, and training goes on: {message}",
                 IUAWarning,
-                stacklevel=5,
+                stacklevel=stacklevel + 1,
             )
 
     def _check_open(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from iua_widget import IUA
 from iua_widget.errors import AlarmError, IUAWarning
-from iua_widget.training.alarm_event import AlarmEvent
+from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.training.alarm_rules import AlarmRule
 from iua_widget.training.alarms import Alarms
 
@@ -207,9 +207,24 @@ def test_a_callback_that_fails_is_told_of_and_stops_nothing() -> None:
 )
 def test_a_rule_that_can_never_be_true_is_told_once(rule: str, why: str) -> None:
     alarms = Alarms([rule, "dead-units>3"])
-    (told,) = alarms.idle(table(a=0, gelu=1))
-    assert re.search(why, told)
-    assert not alarms.idle(table(a=0, gelu=1))
+    assert not alarms.check(1, table(a=0, gelu=1))
+    assert not alarms.check(2, table(a=0, gelu=1))
+    assert list(alarms.idle) == [rule]
+    with pytest.warns(IUAWarning, match=why) as told:
+        alarms.tell([])
+    assert len(told) == 1
+    alarms.tell([])
+    assert not Alarms(rule).check(3, table(a=0, gelu=1))
+
+
+def test_nothing_is_newly_dead_at_the_first_look_and_that_is_no_fault_of_a_rule() -> None:
+    alarms = Alarms("newly-dead>0 a")
+    alarms.check(1, table(a=5))
+    assert not alarms.idle
+    alarms.check(2, table(b=5, a=5))
+    assert not alarms.idle
+    alarms.check(3, table(a=5))
+    assert alarms.idle
 
 
 def test_it_goes_on_where_a_checkpoint_was_made() -> None:

@@ -31,12 +31,17 @@ class AlarmEvent:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from iua_widget.training.alarms import Alarms
-    >>> table = pd.DataFrame({"response": ["a"], "kind": ["ReLU"], "units": [4], "dead units": [2]})
-    >>> (event,) = Alarms("dead-units>1").check(300, table)
-    >>> event.message
-    "Alarm at step 300, dead-units>1: 'a' (dead units 2)."
+    >>> import warnings
+    >>> import torch
+    >>> from iua_widget import IUAMonitor
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+    >>> _ = torch.nn.init.constant_(model[0].bias, -100)
+    >>> monitor = IUAMonitor(model, torch.ones(4, 2), alarm="dead-share>=50%")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")  # it warns, too
+    ...     _ = monitor.look()
+    >>> monitor.events[0].message
+    "Alarm at step 0, dead-share>=50%: '1' (dead share 100.0 %)."
     """
 
     step: int
