@@ -14,6 +14,7 @@ from iua_widget.cli.options import Output
 from iua_widget.cli.tables import plain, records, written
 from iua_widget.common.layer_names import printable
 from iua_widget.reading.table_columns import COLUMNS
+from iua_widget.reading.table_rows import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,8 +117,9 @@ def alarms_of(
     rules: Iterable[AlarmRule], table: pd.DataFrame, units: Callable[[str], pd.DataFrame]
 ) -> dict[str, Any]:
     """Which rules are true of a table, and which can be true of nothing: as `Report` takes them."""
-    matches = [(rule, rule.matches(table, units)) for rule in rules]
-    idle = [why for rule in rules if (why := rule.idle(table))]
+    rows = rows_of(table)
+    matches = [(rule, rule.matches(rows, units)) for rule in rules]
+    idle = [why for rule in rules if (why := rule.idle(rows))]
     return {"alarms": [(rule, found) for rule, found in matches if found], "idle": idle}
 
 

@@ -6,7 +6,7 @@ max-|x|>100 encoder``, which is about the units of layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,9 +14,8 @@ import numpy as np
 
 from iua_widget.common.words import listed, named
 from iua_widget.errors import AlarmError
-from iua_widget.reading.row_filter import COMPARE, RowFilter
+from iua_widget.reading.row_filter import COMPARE, Row, RowFilter
 from iua_widget.reading.table_columns import COLUMNS, UNIT_COLUMNS, Column
-from iua_widget.reading.table_rows import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,23 +133,22 @@ class AlarmRule:
         """The names of what it compares."""
         return tuple(dict.fromkeys(column for column, _, _ in self.row_filter.tests))
 
-    def idle(self, table: pd.DataFrame, *, look_before: bool = True) -> str:
+    def idle(self, rows: Sequence[Row], *, look_before: bool = True) -> str:
         """Why it can be true of no layer of a table, whatever the figures; empty where it can.
 
         Parameters
         ----------
-        table : pandas.DataFrame
+        rows : sequence of mappings
+            As `rows_of` gives them.
         look_before : bool
             Whether there is one before this, without which nothing is newly dead.
         """
-        layers = [
-            row for row in rows_of(table) if self.row_filter.names(row["response"], row["kind"])
-        ]
+        layers = self._named(rows)
         if not layers:
-            kinds = sorted({row["kind"] for row in rows_of(table)})
+            kinds = sorted({row["kind"] for row in rows})
             return (
                 f"the rule {self.text!r} names no layer: its words must be in names or kinds. "
-                f"Layers are {named(list(table['response']))}, kinds {named(kinds)}."
+                f"Layers are {named([row['response'] for row in rows])}, kinds {named(kinds)}."
             )
         if self.level == "unit" or not look_before:
             return ""
@@ -159,17 +157,16 @@ class AlarmRule:
             return ""
         return f"the rule {self.text!r} compares {named(absent)}, which no layer that it names has."
 
-    def matches(self, table: pd.DataFrame, units: Callable[[str], pd.DataFrame]) -> list[Match]:
+    def matches(self, rows: Sequence[Row], units: Callable[[str], pd.DataFrame]) -> list[Match]:
         """Of which layers it is true.
 
         Parameters
         ----------
-        table : pandas.DataFrame
-            One row a layer, as `Reading.to_pandas`.
+        rows : sequence of mappings
+            As `rows_of` gives them.
         units : callable
             Gives the units of a layer of this name, as `IUA.units`.
         """
-        rows = rows_of(table)
         if self.level == "layer":
             return [
                 Match(row["response"], {column: row[column] for column in self.columns})
@@ -177,13 +174,15 @@ class AlarmRule:
                 if self.row_filter.passes(row)
             ]
         found = []
-        for row in rows:
-            if self.row_filter.names(row["response"], row["kind"]):
-                holds = self._holds_in(units(row["response"]))
-                if holds.any():
-                    here = np.flatnonzero(holds)
-                    found.append(Match(row["response"], {"units": here.size}, here))
+        for row in self._named(rows):
+            here = np.flatnonzero(self._holds_in(units(row["response"])))
+            if here.size:
+                found.append(Match(row["response"], {"units": here.size}, here))
         return found
+
+    def _named(self, rows: Sequence[Row]) -> list[Row]:
+        """The layers that its words and kinds are of."""
+        return [row for row in rows if self.row_filter.names(row["response"], row["kind"])]
 
     def _holds_in(self, units: pd.DataFrame) -> np.ndarray:
         """Of which units all tests hold; not where there is no number."""

@@ -11,6 +11,7 @@ import numpy as np
 from iua_widget.common.words import listed
 from iua_widget.errors import AlarmError, IUAWarning
 from iua_widget.history.alarm_event import AlarmEvent
+from iua_widget.reading.table_rows import rows_of
 from iua_widget.training.alarm_rules import AlarmRule, Match
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Alarms:
             Gives the units of a layer, as `IUA.units`; rules about units are left out without.
         """
         at, true_before = self._before
-        idle = ((rule, rule.idle(table, look_before=at is not None)) for rule in self.rules)
+        rows = rows_of(table)
+        idle = ((rule, rule.idle(rows, look_before=at is not None)) for rule in self.rules)
         self.idle = {rule.text: f"{why[0].upper()}{why[1:]}" for rule, why in idle if why}
         if step != at:
             true_before = self._true_of
@@ -104,7 +106,7 @@ class Alarms:
         for rule in self.rules:
             if rule.level == "unit" and units is None:
                 continue
-            matches = rule.matches(table, units or _no_units)
+            matches = rule.matches(rows, units or _no_units)
             before = true_before[rule.text]
             self._true_of[rule.text] = {match.layer: match.units for match in matches}
             if new := [one for match in matches if (one := _new_of(match, before)) is not None]:

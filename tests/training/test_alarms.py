@@ -14,6 +14,7 @@ import pytest
 from iua_widget import IUA
 from iua_widget.errors import AlarmError, IUAWarning
 from iua_widget.history.alarm_event import AlarmEvent
+from iua_widget.reading.table_rows import rows_of
 from iua_widget.training.alarm_rules import AlarmRule
 from iua_widget.training.alarms import Alarms
 
@@ -48,7 +49,7 @@ def layers_of(events: list[AlarmEvent]) -> list[tuple[str, ...]]:
 )
 def test_a_rule_is_true_of_the_layers_that_the_filter_leaves(rule: str, found: list[str]) -> None:
     layers = table(a=5, b=0, gelu=9)
-    matches = AlarmRule.parsed(rule).matches(layers, IUA().units)
+    matches = AlarmRule.parsed(rule).matches(rows_of(layers), IUA().units)
     assert [match.layer for match in matches] == found
 
 
@@ -65,14 +66,14 @@ def test_a_rule_about_units_is_true_of_units() -> None:
         ("units: dead!=1 mean-|x|<2", {"a": [2, 3], "b": [0, 1, 2]}),
         ("units: rms>0 b", {"b": [0, 1, 2]}),
     ):
-        matches = AlarmRule.parsed(rule).matches(layers, iua.units)
+        matches = AlarmRule.parsed(rule).matches(rows_of(layers), iua.units)
         assert {match.layer: match.units.tolist() for match in matches} == found, rule
 
 
 @pytest.mark.filterwarnings("ignore:Not finite")
 def test_a_unit_without_the_figure_passes_no_test_of_it() -> None:
     iua = IUA.introspect({"a": np.full((2, 3), np.nan)}, engine="reference")
-    assert not AlarmRule.parsed("units: mean-|x|!=7").matches(iua.to_pandas(), iua.units)
+    assert not AlarmRule.parsed("units: mean-|x|!=7").matches(rows_of(iua.to_pandas()), iua.units)
 
 
 @pytest.mark.parametrize(
