@@ -1,6 +1,16 @@
 /** The colors of activity: dark is inactive, light is active, in steps of even lightness. */
 
-import { DEAD, LEVELS, levelOfShade, NOT_FINITE, type Pooling, SHADES } from "./levels";
+import {
+  DEAD,
+  DEAD_IN_BOTH,
+  LEVELS,
+  levelOfShade,
+  NOT_FINITE,
+  type Pooling,
+  REVIVED,
+  SHADES,
+  UNSURE,
+} from "./levels";
 
 export type Theme = "light" | "dark";
 
@@ -9,6 +19,9 @@ interface Ramp {
   readonly anchors: readonly string[];
   /** Of dead units, where the page's own is not told apart from the ramp. */
   readonly dead?: string;
+  readonly revived: string;
+  readonly deadInBoth: string;
+  readonly unsure: string;
 }
 
 /** By name; the dead of a map without hues are darker than all of it, to be told apart in print. */
@@ -16,14 +29,32 @@ const MAPS = {
   blue: {
     light: {
       anchors: ["#fbf6d9", "#c4dfc6", "#7fbcbd", "#4690b0", "#2b6299", "#243a78", "#1c1d4b"],
+      revived: "#55b3f7",
+      deadInBoth: "#322b3b",
+      unsure: "#78818b",
     },
     dark: {
       anchors: ["#fbf6d9", "#cbe6c9", "#93d0c4", "#5fb6c6", "#4397c4", "#3f79b8", "#475ca3"],
+      revived: "#2f86e0",
+      deadInBoth: "#5b5070",
+      unsure: "#a9b3bd",
     },
   },
   gray: {
-    light: { anchors: ["#f7f7f7", "#6e6e6e"], dead: "#7a0c0c" },
-    dark: { anchors: ["#f7f7f7", "#8c8c8c"], dead: "#c22a14" },
+    light: {
+      anchors: ["#f7f7f7", "#6e6e6e"],
+      dead: "#7a0c0c",
+      revived: "#aebccd",
+      deadInBoth: "#8b8b95",
+      unsure: "#5d685f",
+    },
+    dark: {
+      anchors: ["#f7f7f7", "#8c8c8c"],
+      dead: "#c22a14",
+      revived: "#a3bad6",
+      deadInBoth: "#85858f",
+      unsure: "#3a4046",
+    },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<Theme, Ramp>>>>;
 
@@ -94,10 +125,16 @@ export function mapColor(map: ColorMap, theme: Theme, place: number): Rgb {
   return fromOklab([lightness, from[1] + t * (to[1] - from[1]), from[2] + t * (to[2] - from[2])]);
 }
 
-/** The color of dead units beside a map, where the page's own is given. */
-export function deadColor(map: ColorMap, theme: Theme, own: Rgb): Rgb {
-  const { dead }: Ramp = MAPS[map][theme];
-  return dead === undefined ? own : parseHex(dead);
+/** The colors of signals beside a map, by level, where the page's own are given. */
+export function signalColors(map: ColorMap, { ground, dead, notFinite }: Signals): readonly Rgb[] {
+  const ramp: Ramp = MAPS[map][themeOf(ground)];
+  const colors: Rgb[] = [ground];
+  colors[DEAD] = ramp.dead === undefined ? dead : parseHex(ramp.dead);
+  colors[NOT_FINITE] = notFinite;
+  colors[REVIVED] = parseHex(ramp.revived);
+  colors[DEAD_IN_BOTH] = parseHex(ramp.deadInBoth);
+  colors[UNSURE] = parseHex(ramp.unsure);
+  return colors;
 }
 
 export function cssColor([red, green, blue]: Rgb): string {
@@ -123,8 +160,9 @@ export function buildPalette(map: ColorMap, signals: Signals, pooling: Pooling):
     const color = packColor(mapColor(map, theme, (shade - 1) / (SHADES - 1)));
     palette[levelOfShade(shade, pooling)] = color;
   }
-  palette[DEAD] = packColor(deadColor(map, theme, signals.dead));
-  palette[NOT_FINITE] = packColor(signals.notFinite);
+  for (const [level, color] of signalColors(map, signals).entries()) {
+    palette[level] = packColor(color);
+  }
   return palette;
 }
 

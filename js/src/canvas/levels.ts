@@ -3,27 +3,37 @@
 import type { NumericArray } from "../reading/snapshot";
 
 /** What of a unit is colored; a trait of the widget. */
-export type Coloring = "share" | "count" | "mean |x|" | "dead";
-export const COLORINGS: readonly Coloring[] = ["share", "count", "mean |x|", "dead"];
+export type Coloring = "share" | "count" | "mean |x|" | "dead" | "change";
+export const COLORINGS: readonly Coloring[] = ["share", "count", "mean |x|", "dead", "change"];
 
-/** What a pixel shows of those of its units that are neither dead nor not finite. */
+/** What a pixel shows of those of its units that have a shade. */
 export type Pooling = "mean" | "least active" | "most active";
 export const POOLINGS: readonly Pooling[] = ["mean", "least active", "most active"];
 
 export const LEVELS = 256;
 /**
- * The lowest levels are no shades, and no pooling prefers them: a pixel is dead or not finite by how
- * many of its units are, never because one of them is.
+ * The lowest levels are no shades but signals, and no pooling prefers them: a pixel is dead or not
+ * finite by how many of its units are, never because one of them is.
  */
 export const EMPTY_LEVEL = 0;
+/** Where changes are colored: newly dead. */
 export const DEAD = 1;
-export const NOT_FINITE = 2;
+export const REVIVED = 2;
+/** Where changes are colored: not compared. Joined with dead bit by bit, it is itself. */
+export const NOT_FINITE = 3;
+export const DEAD_IN_BOTH = 4;
+/** Between two tolerances it cannot be told what became of it. */
+export const UNSURE = 5;
+/** The highest level that is no shade. */
+export const LAST_SIGNAL = UNSURE;
+/** In the order in which they are painted: each where those before have left room. */
+export const SIGNALS = [DEAD, REVIVED, DEAD_IN_BOTH, UNSURE, NOT_FINITE] as const;
 /** Shades from 1, most active, to this, least active. */
-export const SHADES = 253;
+export const SHADES = LEVELS - 1 - LAST_SIGNAL;
 
 /** The level of a shade: the higher of two levels is the one that a rule of pooling prefers. */
 export function levelOfShade(shade: number, pooling: Pooling): number {
-  return pooling === "most active" ? LEVELS - shade : NOT_FINITE + shade;
+  return pooling === "most active" ? LEVELS - shade : LAST_SIGNAL + shade;
 }
 
 /** The shade at a place from 0, most active, to 1, least active. */

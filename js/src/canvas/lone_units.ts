@@ -2,14 +2,17 @@
 
 import { type Layout, unitAt } from "../reading/layout";
 import type { Placement } from "../ui/placement";
-import { EMPTY_LEVEL, NOT_FINITE } from "./levels";
+import { EMPTY_LEVEL, LAST_SIGNAL } from "./levels";
 import type { UnitPainter } from "./unit_painter";
 
-const LONE_KINDS = ["dead", "not finite", "live"] as const;
-export type LoneKind = (typeof LONE_KINDS)[number];
+/** What has a shade, and no signal. */
+export const LIVE = LAST_SIGNAL + 1;
+/** Signals in the order of their levels, and what is live. */
+const KINDS = LIVE;
 
 export interface LoneUnit {
-  readonly kind: LoneKind;
+  /** The level of its signal, or `LIVE`. */
+  readonly kind: number;
   /** In the layout. */
   readonly place: number;
 }
@@ -25,7 +28,7 @@ export const LONE_MOST = 64;
 const NOTHING = 1e-3;
 
 function kindOf(level: number): number {
-  return level > NOT_FINITE ? 2 : level === NOT_FINITE ? 1 : 0;
+  return Math.min(level, LIVE) - 1;
 }
 
 /** Of each kind, by block: how many pixels show it, and which holds most of it. */
@@ -39,7 +42,7 @@ class Blocks {
   constructor(across: number, down: number) {
     this.across = across;
     this.down = down;
-    const length = LONE_KINDS.length * across * down;
+    const length = KINDS * across * down;
     this.shown = new Float64Array(length);
     this.most = new Float32Array(length);
     this.pixel = new Int32Array(length);
@@ -95,19 +98,25 @@ class Blocks {
 
 /** Block by block, so that what is counted stays at hand. */
 function survey(painter: UnitPainter, size: number): Blocks {
-  const { levels, dead, notFinite, width, height } = painter;
+  const { levels, width, height } = painter;
   const blocks = new Blocks(Math.ceil(width / size), Math.ceil(height / size));
   const { across, down } = blocks;
   const area = across * down;
-  const mixed = dead !== null || notFinite !== null;
+  const shares = [...painter.shares];
+  const none = (): number[] => Array<number>(KINDS).fill(0);
   for (let block = 0; block < area; block++) {
     const left = (block % across) * size;
     const top = Math.floor(block / across) * size;
     const right = Math.min(width, left + size);
     const bottom = Math.min(height, top + size);
-    const shown = [0, 0, 0];
-    const most = [0, 0, 0];
-    const pixel = [0, 0, 0];
+    const shown = none();
+    const most = none();
+    const pixel = none();
+    const note = (kind: number, at: number, part: number): void => {
+      if (part <= NOTHING || part <= (most[kind] as number)) return;
+      most[kind] = part;
+      pixel[kind] = at;
+    };
     for (let y = top; y < bottom; y++) {
       for (let at = y * width + left; at < y * width + right; at++) {
         const level = levels[at] as number;
@@ -118,25 +127,18 @@ function survey(painter: UnitPainter, size: number): Blocks {
           most[kind] = 1;
           pixel[kind] = at;
         }
-        if (!mixed) continue;
-        const deadPart = dead === null ? 0 : (dead[at] as number);
-        const notFinitePart = notFinite === null ? 0 : (notFinite[at] as number);
-        const livePart = 1 - deadPart - notFinitePart;
-        if (deadPart > NOTHING && deadPart > (most[0] as number)) {
-          most[0] = deadPart;
-          pixel[0] = at;
+        if (shares.length === 0) continue;
+        let live = 1;
+        for (let signal = 0; signal < shares.length; signal++) {
+          const [of, parts] = shares[signal] as [number, Float32Array];
+          const part = parts[at] as number;
+          live -= part;
+          note(of - 1, at, part);
         }
-        if (notFinitePart > NOTHING && notFinitePart > (most[1] as number)) {
-          most[1] = notFinitePart;
-          pixel[1] = at;
-        }
-        if (livePart > NOTHING && livePart > (most[2] as number)) {
-          most[2] = livePart;
-          pixel[2] = at;
-        }
+        note(LIVE - 1, at, live);
       }
     }
-    for (let kind = 0; kind < LONE_KINDS.length; kind++) {
+    for (let kind = 0; kind < KINDS; kind++) {
       const at = kind * area + block;
       blocks.shown[at] = shown[kind] as number;
       blocks.most[at] = most[kind] as number;
@@ -180,7 +182,8 @@ export function loneUnits(
 ): LoneUnit[] {
   const first = survey(painter, Math.max(1, Math.round(BLOCK * ratio)));
   const seenFrom = SEEN_FROM * ratio * ratio;
-  return LONE_KINDS.flatMap((kind, index) => {
+  const kinds = Array.from({ length: KINDS }, (_, index) => index);
+  return kinds.flatMap((index) => {
     let blocks = first;
     let pixels = blocks.lonely(index, seenFrom);
     while (pixels.length > LONE_MOST) {
@@ -191,7 +194,7 @@ export function loneUnits(
       const x = pixel % painter.width;
       const y = Math.floor(pixel / painter.width);
       const place = unitUnder(layout, levels, at, index, x, y);
-      return place === null ? [] : [{ kind, place }];
+      return place === null ? [] : [{ kind: index + 1, place }];
     });
   });
 }

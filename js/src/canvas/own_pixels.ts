@@ -1,7 +1,7 @@
 /** Repaints a few pixels on edges between units, so that a level covers the area its units have. */
 
 import type { AreaShares, TileBox } from "./area_shares";
-import { EMPTY_LEVEL, NOT_FINITE } from "./levels";
+import { EMPTY_LEVEL, LAST_SIGNAL } from "./levels";
 
 /** A pixel that others have this much of is given before one that they have less of. */
 const GIVEN_FIRST = 0.4;
@@ -20,7 +20,7 @@ function strideFor(pixels: number): number {
 function shadeBeside(levels: Uint8Array, width: number, at: number, darkest: number): number {
   for (const beside of [at - 1, at + 1, at - width, at + width]) {
     const level = levels[beside] ?? EMPTY_LEVEL;
-    if (level > NOT_FINITE) return level;
+    if (level > LAST_SIGNAL) return level;
   }
   return darkest;
 }
@@ -57,7 +57,7 @@ export function settleOwn(
       const y = top + Math.floor(place / wide);
       const at = y * areas.width + x;
       const before = levels[at] as number;
-      if (more ? before <= NOT_FINITE : before !== level) continue;
+      if (more ? before <= LAST_SIGNAL : before !== level) continue;
       const share = areas.at(box, x, y, level, units);
       if ((more ? share : 1 - share) < least) continue;
       levels[at] = more ? level : shadeBeside(levels, areas.width, at, darkest);

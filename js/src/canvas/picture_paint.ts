@@ -12,9 +12,9 @@ import {
   unpackColor,
 } from "./color";
 import { clearMarks, drawContour, markUnits } from "./contour";
-import { DEAD, NOT_FINITE, type Pooling } from "./levels";
+import { NOT_FINITE, type Pooling } from "./levels";
 import type { LoneUnit } from "./lone_units";
-import { crossOut, LEAST_MARK, labelTiles, numberUnits } from "./unit_marks";
+import { LEAST_MARK, labelTiles, numberUnits, signMarks } from "./unit_marks";
 import { type Counts, UnitPainter } from "./unit_painter";
 import type { UnitPlaces } from "./unit_places";
 import { UnitRings } from "./unit_rings";
@@ -95,7 +95,8 @@ export class PicturePaint {
     for (let pixel = 0; pixel < pixels.length; pixel++) {
       pixels[pixel] = palette[drawn[pixel] as number] as number;
     }
-    if (counts.notFinite > 0) hatch(pixels, drawn, width, ratio, packColor(inks.signals.ground));
+    if ((counts.signals[NOT_FINITE] ?? 0) > 0)
+      hatch(pixels, drawn, width, ratio, packColor(inks.signals.ground));
     if (selected.length > 0) {
       this.#outline(places.placesOf(selected), places, at, ratio, pixels, inks);
     }
@@ -147,9 +148,9 @@ export class PicturePaint {
     const { layout, levels } = places;
     const marked = { layout, at, ratio, levels };
     labelTiles(context, marked, font, text);
-    crossOut(context, marked, DEAD);
-    const unitOf = (place: number): number => places.unitIn(place);
     const inkOf = (level: number): string => inkOn(palette[level] as number);
+    signMarks(context, marked, inkOf);
+    const unitOf = (place: number): number => places.unitIn(place);
     const hatched = { level: NOT_FINITE, color: cssColor(signals.notFinite) };
     numberUnits(context, marked, font, unitOf, inkOf, hatched);
   }

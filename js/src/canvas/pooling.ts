@@ -1,7 +1,7 @@
 /** A layer's levels at halved resolutions: each pooled cell keeps the highest, or the mean of shades. */
 
 import type { Layout } from "../reading/layout";
-import { EMPTY_LEVEL, NOT_FINITE, type Pooling } from "./levels";
+import { EMPTY_LEVEL, LAST_SIGNAL, type Pooling } from "./levels";
 
 /** Tiles of pooled cells, tile after tile; a tile is never pooled with its neighbor. */
 interface PooledTiles {
@@ -13,7 +13,7 @@ interface PooledTiles {
 /** The mean of shades; where there are none, the highest of the levels that are no shades. */
 export function meanLevel(sum: number, shades: number, others: number): number {
   if (shades > 0) return (sum / shades + 0.5) | 0;
-  return Math.min(others, NOT_FINITE);
+  return Math.min(others, LAST_SIGNAL);
 }
 
 /** Where the cells of each pixel begin among those of a row: the cells of a pixel are neighbors. */
@@ -82,7 +82,7 @@ export class RowOfMeans {
       let others = 0;
       for (; column < end; column++) {
         const level = data[row + (offset[column] as number)] as number;
-        const shade = (NOT_FINITE - level) >> 31;
+        const shade = (LAST_SIGNAL - level) >> 31;
         sum += level & shade;
         shades -= shade;
         others |= level & ~shade;
@@ -175,7 +175,7 @@ function poolTiles(levels: Uint8Array, layout: Layout, pooling: Pooling): Uint8A
     for (let unit = tile * area; unit < end; unit++) {
       const level = levels[unit] as number;
       if (level > highest) highest = level;
-      if (level > NOT_FINITE) {
+      if (level > LAST_SIGNAL) {
         sum += level;
         shades++;
       }

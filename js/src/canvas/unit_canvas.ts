@@ -227,7 +227,7 @@ export class UnitCanvas {
     const top = Math.floor(point.y / step) * step;
     const from = this.view.cellAt({ x: left, y: top });
     const to = this.view.cellAt({ x: left + step, y: top + step });
-    return this.#places?.shared(from, to) ?? { units: 0, dead: 0 };
+    return this.#places?.shared(from, to) ?? { units: 0, signals: [] };
   }
 
   /** Units within a rectangle between two points, the first `most` of them. */

@@ -2,6 +2,7 @@
 
 import { type Layout, tileCell, unitAt } from "../reading/layout";
 import type { Placement } from "../ui/placement";
+import { DEAD, DEAD_IN_BOTH, REVIVED } from "./levels";
 
 interface MarkedPicture {
   readonly layout: Layout;
@@ -42,29 +43,55 @@ function eachInView(
   }
 }
 
-/** A second sign of death beside color, once cells are large enough to carry it. */
-export function crossOut(
+type Sign = (path: CanvasRenderingContext2D, x: number, y: number, arm: number) => void;
+
+/** Second signs beside color: of death, and of what else became of a unit. */
+const SIGNS: ReadonlyMap<number, Sign> = new Map<number, Sign>([
+  [
+    DEAD,
+    (path, x, y, arm) => {
+      path.moveTo(x - arm, y - arm);
+      path.lineTo(x + arm, y + arm);
+      path.moveTo(x - arm, y + arm);
+      path.lineTo(x + arm, y - arm);
+    },
+  ],
+  [
+    REVIVED,
+    (path, x, y, arm) => {
+      path.moveTo(x + arm, y);
+      path.arc(x, y, arm, 0, 2 * Math.PI);
+    },
+  ],
+  [
+    DEAD_IN_BOTH,
+    (path, x, y, arm) => {
+      path.moveTo(x - arm, y);
+      path.lineTo(x + arm, y);
+    },
+  ],
+]);
+
+/** Signs in cells that are large enough to carry them. */
+export function signMarks(
   context: CanvasRenderingContext2D,
   picture: MarkedPicture,
-  dead: number,
+  inkOf: (level: number) => string,
 ): void {
   const { at, ratio, levels } = picture;
   const size = Math.min(at.scaleX, at.scaleY);
   if (size < CROSS_FROM * ratio) return;
   const arm = Math.min(size * 0.18, 7 * ratio);
   const lift = numbersFit(picture) ? size * 0.16 : 0;
-  context.beginPath();
-  eachInView(context, picture, (place, x, y) => {
-    if (levels[place] !== dead) return;
-    const middle = y - lift;
-    context.moveTo(x - arm, middle - arm);
-    context.lineTo(x + arm, middle + arm);
-    context.moveTo(x - arm, middle + arm);
-    context.lineTo(x + arm, middle - arm);
-  });
   context.lineWidth = 1.5 * ratio;
-  context.strokeStyle = "rgb(255 255 255 / 0.9)";
-  context.stroke();
+  for (const [level, sign] of SIGNS) {
+    context.beginPath();
+    eachInView(context, picture, (place, x, y) => {
+      if (levels[place] === level) sign(context, x, y - lift, arm);
+    });
+    context.strokeStyle = level === DEAD ? "rgb(255 255 255 / 0.9)" : inkOf(level);
+    context.stroke();
+  }
 }
 
 function numbersFit({ layout, at, ratio }: MarkedPicture): boolean {

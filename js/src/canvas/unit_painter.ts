@@ -5,14 +5,14 @@ import type { Placement } from "../ui/placement";
 import { Apportionment } from "./apportion";
 import { AreaShares, type TileBox } from "./area_shares";
 import { showsTiles } from "./cell_placement";
-import { DEAD, EMPTY_LEVEL, levelOfShade, NOT_FINITE, SHADES } from "./levels";
+import { DEAD, EMPTY_LEVEL, LAST_SIGNAL, levelOfShade, SHADES, SIGNALS } from "./levels";
 import { settleOwn } from "./own_pixels";
 import type { Pyramid } from "./pooling";
 import { GRID_LINE_FROM, rasterize, rasterizeTiles } from "./raster";
 
 export interface Counts {
-  readonly dead: number;
-  readonly notFinite: number;
+  /** By level: how many units have it, of those that are signals. */
+  readonly signals: readonly number[];
 }
 
 export class UnitPainter {
@@ -20,15 +20,14 @@ export class UnitPainter {
   readonly height: number;
   /** One level a pixel, as last painted. */
   readonly levels: Uint8Array;
-  /** What share of each pixel is dead, or not finite; null where each shows its own unit. */
-  dead: Float32Array | null = null;
-  notFinite: Float32Array | null = null;
+  /** By signal: what share of each pixel has it; empty where each shows its own unit. */
+  readonly shares = new Map<number, Float32Array>();
   /** Whether there are units of more than one kind. */
   mixed = false;
   readonly #pixels = new Apportionment();
   readonly #tiles = new Apportionment();
-  #deadShares: Float32Array | null = null;
-  #notFiniteShares: Float32Array | null = null;
+  readonly #planes = new Map<number, Float32Array>();
+  #left: Float32Array | null = null;
 
   constructor(width: number, height: number) {
     this.width = width;
@@ -42,21 +41,19 @@ export class UnitPainter {
     const patches = showsTiles(layout, css);
     const draw = patches ? rasterizeTiles : rasterize;
     draw(pyramid, at, this.width, this.height, this.levels);
-    this.dead = null;
-    this.notFinite = null;
-    this.mixed = counts.dead + counts.notFinite > 0;
+    this.shares.clear();
+    this.mixed = counts.signals.some((units) => units > 0);
     if (!this.mixed) return;
     const size = Math.min(at.scaleX, at.scaleY);
     if (size >= GRID_LINE_FROM) return;
     const shares = new AreaShares(layout, at, this.width, this.height);
     if (shares.boxes.length === 0) return;
     const units = pyramid.at(0).data;
-    const { dead, notFinite } = counts;
     const darkest = levelOfShade(SHADES, pyramid.pooling);
     const ownPixels = size >= 1 && !patches;
     if (!ownPixels) this.#leaveShades(shares.boxes, darkest);
-    for (const level of [DEAD, NOT_FINITE]) {
-      if ((level === DEAD ? dead : notFinite) === 0) continue;
+    for (const level of SIGNALS) {
+      if ((counts.signals[level] ?? 0) === 0) continue;
       if (ownPixels) this.#settleOwn(level, shares, units, layout, darkest);
       else this.#paintShares(level, shares, units, layout);
     }
@@ -121,15 +118,10 @@ export class UnitPainter {
   }
 
   #sharesOf(level: number): Float32Array {
-    const length = this.levels.length;
-    if (level === DEAD) {
-      this.#deadShares ??= new Float32Array(length);
-      this.dead = this.#deadShares;
-      return this.dead;
-    }
-    this.#notFiniteShares ??= new Float32Array(length);
-    this.notFinite = this.#notFiniteShares;
-    return this.notFinite;
+    const shares = this.#planes.get(level) ?? new Float32Array(this.levels.length);
+    this.#planes.set(level, shares);
+    this.shares.set(level, shares);
+    return shares;
   }
 
   /** A pixel whose units have no shade takes the one beside it, until it is counted out. */
@@ -140,7 +132,7 @@ export class UnitPainter {
       for (let y = top; y < bottom; y++) {
         for (let at = y * width + left; at < y * width + right; at++) {
           const level = levels[at] as number;
-          if (level > NOT_FINITE) shade = level;
+          if (level > LAST_SIGNAL) shade = level;
           else if (level !== EMPTY_LEVEL) levels[at] = shade;
         }
       }
@@ -151,11 +143,11 @@ export class UnitPainter {
   #paintShares(level: number, areas: AreaShares, units: Uint8Array, layout: Layout): void {
     const { levels, width } = this;
     const { boxes } = areas;
-    const shares = this.#sharesOf(level);
-    const wanted = [...areas.of(level, units, shares)];
+    const held = this.#sharesOf(level);
+    const wanted = [...areas.of(level, units, held)];
+    const shares = level === DEAD ? held : this.#leftOf(held);
     const last = boxes.length - 1;
     const { tile, whole } = boxes[last] as TileBox;
-    if (level !== DEAD) this.#leaveOut(shares);
     if (whole && (tile + 1) * layout.tileWidth * layout.tileHeight > units.length) {
       const worth = this.#pixelsFor(level, boxes[last] as TileBox, units, layout);
       wanted[last] = this.#within(worth, shares, boxes[last] as TileBox);
@@ -172,10 +164,13 @@ export class UnitPainter {
   }
 
   /** What is painted already is no pixel for another level. */
-  #leaveOut(shares: Float32Array): void {
+  #leftOf(shares: Float32Array): Float32Array {
+    this.#left ??= new Float32Array(shares.length);
     for (let at = 0; at < shares.length; at++) {
-      if ((this.levels[at] as number) <= NOT_FINITE) shares[at] = 0;
+      const taken = (this.levels[at] as number) <= LAST_SIGNAL;
+      this.#left[at] = taken ? 0 : (shares[at] as number);
     }
+    return this.#left;
   }
 
   /** At least the pixels that hold nothing else, at most those that hold some. */

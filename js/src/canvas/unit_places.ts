@@ -1,14 +1,14 @@
 /** The places of units in a layout, by index or in an order; and the levels by place. */
 
 import { type Cell, cellOf, foremostUnitIn, type Layout, unitAt, unitsIn } from "../reading/layout";
-import { DEAD, LEVELS, NOT_FINITE, type Pooling } from "./levels";
+import { LAST_SIGNAL, LEVELS, type Pooling } from "./levels";
 import { Pyramid } from "./pooling";
 import { ranksOf } from "./unit_order";
 import type { SharedPixel } from "./unit_tips";
 
 /** Where several units share a place, the dead are pointed at first, then those not finite. */
 function rankOf(level: number): number {
-  return level === DEAD ? LEVELS + 1 : level === NOT_FINITE ? LEVELS : level;
+  return level > LAST_SIGNAL ? level : LEVELS + LAST_SIGNAL - level;
 }
 
 export class UnitPlaces {
@@ -77,7 +77,7 @@ export class UnitPlaces {
     return place === null ? null : this.unitIn(place);
   }
 
-  /** How many units have their center within a rectangle, and how many of them are dead. */
+  /** How many units have their center within a rectangle, and which signals. */
   shared(from: Cell, to: Cell): SharedPixel {
     const center = (value: number): number => Math.ceil(value - 0.5);
     const { units } = unitsIn(
@@ -86,8 +86,12 @@ export class UnitPlaces {
       { x: center(to.x), y: center(to.y) },
       Number.POSITIVE_INFINITY,
     );
-    const dead = units.filter((place) => this.levels[place] === DEAD).length;
-    return { units: units.length, dead };
+    const signals = Array<number>(LAST_SIGNAL + 1).fill(0);
+    for (const place of units) {
+      const level = this.levels[place] as number;
+      if (level <= LAST_SIGNAL) (signals[level] as number)++;
+    }
+    return { units: units.length, signals };
   }
 
   /** The first `most` units within a rectangle, and how many there are. */

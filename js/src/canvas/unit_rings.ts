@@ -3,7 +3,7 @@
 import { element } from "../ui/dom";
 import type { Placement } from "../ui/placement";
 import { cssColor, unpackColor } from "./color";
-import { type LoneUnit, loneUnits } from "./lone_units";
+import { LIVE, type LoneUnit, loneUnits } from "./lone_units";
 import type { UnitPainter } from "./unit_painter";
 import type { UnitPlaces } from "./unit_places";
 
@@ -47,7 +47,7 @@ export class UnitRings {
       const y = at.originY + (cell.y + 0.5) * at.scaleY;
       const color = cssColor(unpackColor(palette[levels[place] as number] as number));
       for (const [width, ink] of [
-        [HALO_WIDTH, kind === "live" ? dark : light],
+        [HALO_WIDTH, kind === LIVE ? dark : light],
         [WIDTH, color],
       ] as const) {
         context.beginPath();

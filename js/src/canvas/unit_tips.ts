@@ -1,17 +1,33 @@
 /** The text of the tooltip for a unit or a channel. */
 
 import { formatCounts, formatInteger, formatShares, plural } from "../reading/format";
-import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
+import { NEWLY_DEAD, REVIVED as REVIVED_SINCE } from "../reading/unit_changes";
+import { fateWords, probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
 import type { TipText } from "../ui/tooltip";
+import { type Coloring, DEAD, DEAD_IN_BOTH, REVIVED } from "./levels";
 
 /** What lies under one pixel. */
 export interface SharedPixel {
   readonly units: number;
-  readonly dead: number;
+  /** By level, how many units have it, of those that are signals. */
+  readonly signals: readonly number[];
 }
 
+/** What of a pixel is told; where changes are colored, what changed. */
+const TOLD = [[DEAD, "dead"]] as const;
+const TOLD_OF_CHANGES = [
+  [DEAD, "newly dead"],
+  [REVIVED, "revived"],
+  [DEAD_IN_BOTH, "dead in both"],
+] as const;
+
 /** `shared` is the pixel that the unit is pointed at in. */
-export function unitTip(data: UnitsInView, unit: number, shared: SharedPixel | null): TipText {
+export function unitTip(
+  data: UnitsInView,
+  unit: number,
+  shared: SharedPixel | null,
+  coloring: Coloring,
+): TipText {
   const { probes } = data.units;
   const lower = data.reading.lower[unit] as number;
   const upper = data.reading.upper[unit] as number;
@@ -21,9 +37,14 @@ export function unitTip(data: UnitsInView, unit: number, shared: SharedPixel | n
     `${formatCounts(lower, upper)} of ${plural(probes, probeWord(data))} inactive`,
     formatShares(lower / probes, upper / probes),
   );
+  const fate = fateWords(data, unit);
+  if (fate !== null) lines.push(fate);
   if (shared !== null && shared.units > 1) {
-    const dead = formatInteger(shared.dead);
-    lines.push(`in this pixel: ${plural(shared.units, "unit")}, ${dead} dead`);
+    const told = coloring === "change" ? TOLD_OF_CHANGES : TOLD;
+    const counts = told.map(
+      ([level, word]) => `${formatInteger(shared.signals[level] ?? 0)} ${word}`,
+    );
+    lines.push(`in this pixel: ${[plural(shared.units, "unit"), ...counts].join(", ")}`);
   }
   return { title, lines, alarm };
 }
@@ -45,9 +66,17 @@ export function channelTip(data: UnitsInView, unit: number): TipText {
   }
   const all = area * probes;
   const share = formatShares(sum.lower / all, sum.upper / all);
+  const lines = [plural(area, "unit"), `on average ${share} inactive`];
+  const { changes } = data;
+  if (changes !== null) {
+    const fates = Array.from({ length: area }, (_, at) => changes.fate(channel * area + at));
+    const count = (fate: number): string =>
+      formatInteger(fates.filter((each) => each === fate).length);
+    lines.push(`${count(NEWLY_DEAD)} newly dead, ${count(REVIVED_SINCE)} revived`);
+  }
   return {
     title: `channel ${channel}`,
-    lines: [plural(area, "unit"), `on average ${share} inactive`],
+    lines,
     alarm: dead.upper > 0 ? `${formatCounts(dead.lower, dead.upper)} of them dead` : null,
   };
 }

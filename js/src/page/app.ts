@@ -14,6 +14,7 @@ import { followTheme } from "../ui/theme";
 import { LayerUnits } from "../units/layer_units";
 import { isSelection, unitsOf, type WorstUnit } from "../worst/worst_reading";
 import { WorstUnitsList } from "../worst/worst_units";
+import { ComparedLine } from "./compared_line";
 import { ContactAlert } from "./contact_alert";
 import { Heartbeat } from "./heartbeat";
 import { Notes } from "./notes";
@@ -62,6 +63,7 @@ export class App {
   readonly #viewError = new Alert();
   readonly #mishap = new Alert();
   readonly #contactAlert = new ContactAlert();
+  readonly #compared = new ComparedLine();
   readonly #tolerances: TolerancePanel;
   readonly #table: LayerTable;
   readonly #units: LayerUnits;
@@ -121,6 +123,7 @@ export class App {
       this.#runError.node(),
       this.#contactAlert.node(),
       this.#notes.node(),
+      this.#compared.node(),
       this.#tolerances.node(),
       element("div", { class: "iua-panes" }, this.#table.node(), this.#units.heatmap.node()),
       this.#strip.node(),
@@ -215,6 +218,7 @@ export class App {
       else this.#runError.show(error.title, error.message);
       this.#notes.update(notes, warnings);
     });
+    this.#store.show(() => this.#compared.update(_run.value));
   }
 
   #showLayers(): void {

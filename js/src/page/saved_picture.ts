@@ -18,12 +18,14 @@ import {
   formatInteger,
   formatShare,
   formatTolerance,
+  NOTHING,
   plural,
 } from "../reading/format";
 import { ruleInWords } from "../reading/rule_words";
 import { shareCurve, type TableReading } from "../reading/table_reading";
 import type { Tolerances } from "../reading/threshold";
 import { inForceAt, placeOfShare } from "../tolerances/share_curves";
+import { comparedWords } from "./compared_line";
 import type { Store } from "./store";
 import type { Panel } from "./view_menu";
 
@@ -51,6 +53,7 @@ export function savedPicture(store: Store, shown: OnShow, node: HTMLElement): Pi
   const at = reading?.table.layers.findIndex(({ name }) => name === layer.value) ?? -1;
   const widthOf = widthIn(node, BOLD, `${NAME_SIZE}px`);
   const ranges = reading?.allExact === false ? " · a–b holds the true number" : "";
+  const comparison = comparedWords(_run.value);
   const named =
     reading === null || at < 0
       ? layer.value
@@ -61,6 +64,7 @@ export function savedPicture(store: Store, shown: OnShow, node: HTMLElement): Pi
     lines: [
       `inactive: ${ruleInWords(tolerances)}${ranges}`,
       `${plural(_run.value.probes, "probe")} · ${state.toLowerCase()}`,
+      ...(comparison === "" ? [] : [comparison]),
     ],
     ...(reading === null
       ? { rows: [], more: "", shared: "" }
@@ -82,22 +86,26 @@ function pictureRows(
   widthOf: WidthOf,
 ): { readonly rows: PictureRow[]; readonly more: string; readonly shared: string } {
   const names = namesOf(reading);
+  const compared = reading.table.comparison !== null;
   const { forms, sharedLeftOut } = layerForms(names, NAME_ROOM, widthOf);
   const rows = layers.slice(0, ROWS_MOST).map((layer): PictureRow => {
     const { name, units, probes } = reading.meta(layer);
     const counted = probes > 0;
     const range = (
-      key: "inactive-share" | "dead-units",
+      key: "inactive-share" | "dead-units" | "newly-dead" | "revived",
       format: (value: number) => string,
     ): string =>
       formatBracket(reading.value(layer, key), reading.value(layer, key, "upper"), format);
+    const changed = (key: "newly-dead" | "revived"): string =>
+      Number.isNaN(reading.value(layer, key)) ? NOTHING : range(key, formatInteger);
     return {
       name: forms[layer] ?? name,
       units: formatInteger(units),
-      share: counted ? range("inactive-share", formatShare) : "–",
+      share: counted ? range("inactive-share", formatShare) : NOTHING,
       lower: counted ? reading.value(layer, "inactive-share") : 0,
       upper: counted ? reading.value(layer, "inactive-share", "upper") : 0,
-      dead: counted ? range("dead-units", formatInteger) : "–",
+      dead: counted ? range("dead-units", formatInteger) : NOTHING,
+      changes: compared ? [changed("newly-dead"), changed("revived")] : null,
       alarm: counted && reading.value(layer, "dead-units") > 0,
       selected: name === selected,
     };

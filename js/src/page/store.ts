@@ -40,6 +40,13 @@ export interface RunInfo {
   readonly recounting: boolean;
   /** Goes up with every sign of life between two frames. */
   readonly beats: number;
+  /** What it is compared with; null where with nothing. */
+  readonly compared: {
+    readonly with: string;
+    readonly probes: number;
+    /** Why it cannot be compared; empty where it can. */
+    readonly refused: string;
+  } | null;
 }
 
 export const EMPTY_RUN: RunInfo = {
@@ -58,6 +65,7 @@ export const EMPTY_RUN: RunInfo = {
   restartable: false,
   recounting: false,
   beats: 0,
+  compared: null,
 };
 
 /** A trait as it is, or as it is without a kernel that knows it. */

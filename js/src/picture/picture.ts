@@ -8,6 +8,8 @@ export interface PictureRow {
   readonly lower: number;
   readonly upper: number;
   readonly dead: string;
+  /** What died and what revived, where the layers are compared with another result. */
+  readonly changes: readonly [string, string] | null;
   readonly alarm: boolean;
   readonly selected: boolean;
 }
@@ -173,8 +175,20 @@ class Sheet {
   }
 }
 
+/** Of a column of what died, or revived. */
+const CHANGE = 88;
+
+function isCompared({ rows }: Picture): boolean {
+  return rows.some(({ changes }) => changes !== null);
+}
+
+function tableWidth(picture: Picture): number {
+  return isCompared(picture) ? TABLE + 2 * CHANGE : TABLE;
+}
+
 function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): number {
   const { colors, rows } = picture;
+  const width = tableWidth(picture);
   const right = { "text-anchor": "end" };
   const columns = { units: left + 330, bar: left + 346, share: left + 506, dead: left + TABLE };
   const muted = { fill: colors.muted };
@@ -183,9 +197,13 @@ function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): n
   sheet.text("units", columns.units, top, 12, { ...right, ...muted });
   sheet.text("inactive share", columns.share, top, 12, { ...right, ...muted });
   sheet.text("dead", columns.dead, top, 12, { ...right, ...muted });
+  if (isCompared(picture)) {
+    sheet.text("newly dead", columns.dead + CHANGE, top, 12, { ...right, ...muted });
+    sheet.text("revived", columns.dead + 2 * CHANGE, top, 12, { ...right, ...muted });
+  }
   let y = top + 8;
   for (const row of rows) {
-    sheet.add("line", { x1: left, x2: left + TABLE, y1: y, y2: y, stroke: colors.line });
+    sheet.add("line", { x1: left, x2: left + width, y1: y, y2: y, stroke: colors.line });
     const base = y + ROW * 0.68;
     if (row.selected) sheet.box(left - 8, y + 3, 3, ROW - 6, colors.accent);
     const weight = row.selected ? { "font-weight": 600 } : {};
@@ -198,9 +216,12 @@ function drawTable(sheet: Sheet, picture: Picture, left: number, top: number): n
     sheet.text(row.share, columns.share, base, 13, right);
     const alarm = row.alarm ? { fill: colors.dead, "font-weight": 600 } : {};
     sheet.text(row.dead, columns.dead, base, 13, { ...right, ...alarm });
+    for (const [at, change] of (row.changes ?? []).entries()) {
+      sheet.text(change, columns.dead + (at + 1) * CHANGE, base, 13, right);
+    }
     y += ROW;
   }
-  sheet.add("line", { x1: left, x2: left + TABLE, y1: y, y2: y, stroke: colors.line });
+  sheet.add("line", { x1: left, x2: left + width, y1: y, y2: y, stroke: colors.line });
   if (picture.more !== "") {
     sheet.text(picture.more, left, y + 18, 12, muted);
     y += ROW;
@@ -306,9 +327,10 @@ export function drawPicture(picture: Picture): DrawnPicture {
   const { colors, heatmap, curve, rows } = picture;
   const sheet = new Sheet(colors);
   const hasTable = rows.length > 0 || curve !== null;
+  const table = tableWidth(picture);
   const columns =
-    (hasTable ? TABLE : 0) + (hasTable && heatmap ? GAP : 0) + (heatmap ? HEATMAP : 0);
-  const content = Math.max(columns, TABLE);
+    (hasTable ? table : 0) + (hasTable && heatmap ? GAP : 0) + (heatmap ? HEATMAP : 0);
+  const content = Math.max(columns, table);
   let top = MARGIN + 16;
   sheet.text(fitText(picture.title, 19, content), MARGIN, top, 19, { "font-weight": 600 });
   for (const line of wrapText(picture.text, 14, content)) {
@@ -327,7 +349,7 @@ export function drawPicture(picture: Picture): DrawnPicture {
     bottom = y;
   }
   if (heatmap !== null) {
-    const left = MARGIN + (hasTable ? TABLE + GAP : 0);
+    const left = MARGIN + (hasTable ? table + GAP : 0);
     bottom = Math.max(bottom, drawHeatmap(sheet, heatmap, colors, left, top));
   }
   const width = content + 2 * MARGIN;

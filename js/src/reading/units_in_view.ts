@@ -7,6 +7,7 @@ import { describeUnit, ownIndex, shortName } from "./layout";
 import type { UnitsReading } from "./per_unit_reader";
 import type { UnitsSnapshot } from "./snapshot";
 import type { Tolerances } from "./threshold";
+import { FATE_WORDS, type UnitChanges } from "./unit_changes";
 
 /** The units of the layer in view, at the tolerances in force. */
 export interface UnitsInView {
@@ -18,6 +19,8 @@ export interface UnitsInView {
   readonly dead: DeadRule;
   /** Counts of finite responses; null where that was not sent. */
   readonly finite: UnitsReading["lower"] | null;
+  /** Since the result that is compared; null where the layer is compared with none. */
+  readonly changes: UnitChanges | null;
 }
 
 interface UnitTitle {
@@ -45,6 +48,11 @@ function notFiniteWords(data: UnitsInView, unit: number): string | null {
   const missing = probes - (data.finite?.[unit] ?? probes);
   if (missing === 0) return null;
   return `NaN or infinite on ${formatInteger(missing)} of ${formatInteger(probes)} ${probeWord(data)}s`;
+}
+
+/** "newly dead", say; null where the layer is compared with nothing. */
+export function fateWords({ changes }: UnitsInView, unit: number): string | null {
+  return changes === null ? null : (FATE_WORDS[changes.fate(unit)] as string);
 }
 
 export function deadRule(deadAt: number, probe: string): string {

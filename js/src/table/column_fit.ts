@@ -30,12 +30,16 @@ const LOAD = 7;
 const LEAST = 5;
 const MOST = 90;
 
-const ESSENTIAL: ReadonlySet<ColumnKey> = new Set(["response", "inactive-share", "dead-units"]);
+const ESSENTIAL: ReadonlySet<ColumnKey> = new Set([
+  "response",
+  "inactive-share",
+  "dead-units",
+  "newly-dead",
+  "revived",
+]);
 /** Who stays when there is not room for all: the first ones. */
 const BY_IMPORTANCE: readonly ColumnKey[] = [
   ...ESSENTIAL,
-  "newly-dead",
-  "revived",
   "dead-share",
   "load",
   "units",
@@ -46,7 +50,12 @@ const BY_IMPORTANCE: readonly ColumnKey[] = [
   "dormant",
 ];
 /** So narrow may these be, in a box without room for all that is essential: a number and no more. */
-const TIGHT: Partial<Record<ColumnKey, number>> = { "inactive-share": 8.5, "dead-units": 9 };
+const TIGHT: Partial<Record<ColumnKey, number>> = {
+  "inactive-share": 8.5,
+  "dead-units": 9,
+  "newly-dead": 6.5,
+  revived: 7,
+};
 /** The others are shown where the user asks for them. */
 const ON_REQUEST = COLUMNS.map(({ key }) => key).filter((key) => !BY_IMPORTANCE.includes(key));
 
@@ -133,7 +142,8 @@ export function fitColumns(
   padding: number,
   idle: ReadonlySet<ColumnKey> = new Set(),
 ): ColumnFit {
-  const isTight = [...ESSENTIAL].reduce((sum, key) => sum + widths[key] * digit + padding, 0) > box;
+  const essential = [...ESSENTIAL].filter((key) => widths[key] > 0);
+  const isTight = essential.reduce((sum, key) => sum + widths[key] * digit + padding, 0) > box;
   const natural = (key: ColumnKey): number =>
     isTight ? Math.min(widths[key], TIGHT[key] ?? widths[key]) : widths[key];
   const pixels = (key: ColumnKey): number =>

@@ -37,6 +37,8 @@ interface ToolsState {
   readonly choices: PictureChoices;
   /** Why mean |x| cannot be colored, or null where it can. */
   readonly meanAbsent: string | null;
+  /** Whether there are changes to color. */
+  readonly compared: boolean;
   /** Units or channels a row as drawn now. */
   readonly across: number | null;
 }
@@ -46,6 +48,7 @@ const COLORING_WORDS: Readonly<Record<Coloring, string>> = {
   count: "inactive count",
   "mean |x|": "mean |x|",
   dead: "dead or not",
+  change: "change",
 };
 
 function button(text: string, name: string, onClick: () => void, signal: AbortSignal): HTMLElement {
@@ -153,6 +156,8 @@ export class HeatmapTools {
     show(this.#order, choices.order);
     const mean = this.#coloring.select.options[COLORINGS.indexOf("mean |x|")];
     if (mean !== undefined) mean.disabled = state.meanAbsent !== null;
+    const change = this.#coloring.select.options[COLORINGS.indexOf("change")];
+    if (change !== undefined) change.hidden = change.disabled = !state.compared;
     this.#coloring.node.title = state.meanAbsent ?? "what the colors stand for";
     this.#order.node.hidden = kind !== "grid";
     this.#acrossLabel.hidden = kind === "matrix";

@@ -164,9 +164,11 @@ export class LayerUnits {
       sameCounts(before.reading, reading) &&
       before.dead.share === dead.share;
     const coloring = facts.possible(state.coloring);
-    const sameColors = sameNumbers && coloring === this.#coloring;
     const { finite } = facts;
-    const data = { units, reading, layer, tolerances, rtolStops, dead, finite };
+    const changes = facts.changes.read(layer.meta, rtolStops, tolerances);
+    const sameChanges = coloring !== "change" || changes === before?.changes;
+    const sameColors = sameNumbers && sameChanges && coloring === this.#coloring;
+    const data = { units, reading, layer, tolerances, rtolStops, dead, finite, changes };
     this.#data = data;
     this.#coloring = coloring;
     if (!sameLayer) {

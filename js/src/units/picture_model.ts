@@ -1,15 +1,18 @@
 /** Chooses picture, legend and notes for the units on show, as they are to be drawn. */
 
-import type { Coloring } from "../canvas/levels";
+import { type Coloring, DEAD, NOT_FINITE } from "../canvas/levels";
 import type { UnitPicture } from "../canvas/unit_canvas";
 import { orderUnits } from "../canvas/unit_order";
 import { formatCounts, formatTolerance } from "../reading/format";
 import { layoutKind } from "../reading/layout";
+import type { ChangeSurvey } from "../reading/unit_changes";
 import { deadRule, probeWord, type UnitsInView } from "../reading/units_in_view";
 import type { PictureChoices } from "./heatmap_tools";
 import type { LegendState } from "./legend";
-import type { ReadingSurvey, UnitFacts } from "./unit_facts";
+import { LEVEL_OF_FATE, type ReadingSurvey, type UnitFacts } from "./unit_facts";
 
+const CHANGES_ABSENT =
+  "What became of units is not known here: the layer is compared with nothing, or it is too large.";
 export const MEAN_ABSENT = "Mean |x| of each unit was not sent: the layer is too large.";
 
 /** The units on show, and what is known of them as a whole. */
@@ -31,16 +34,20 @@ export function pictureAndLegend(
   const sorted = order === "activity" && layoutKind(units.shape) === "grid";
   const notFinite = facts.notFinite.length;
   const probe = probeWord(data);
+  const changes = coloring === "change" ? data.changes : null;
   return {
     picture: {
       layer: units.layer,
       shape: units.shape,
-      levels: facts.levels(reading, coloring, data.dead, range, pooling),
+      levels:
+        changes === null
+          ? facts.levels(reading, coloring, data.dead, range, pooling)
+          : facts.changeLevels(changes, pooling),
       pooling,
       order: sorted ? orderUnits(reading.lower, true) : null,
       across,
-      notFinite,
-      dead: survey.dead,
+      signals:
+        changes === null ? deadAndNotFinite(survey.dead, notFinite) : signalsOf(changes.survey),
     },
     legend: {
       coloring,
@@ -50,13 +57,32 @@ export function pictureAndLegend(
       deadRule: deadRule(data.tolerances.dead_at, notFinite > 0 ? `finite ${probe}` : probe),
       dead: formatCounts(survey.dead, survey.deadUpper),
       notFinite,
+      changes: changes?.survey ?? null,
     },
   };
 }
 
+/** How many units have each signal, by level. */
+function deadAndNotFinite(dead: number, notFinite: number): readonly number[] {
+  const signals: number[] = [];
+  signals[DEAD] = dead;
+  signals[NOT_FINITE] = notFinite;
+  return signals;
+}
+
+/** The same, where changes are colored. */
+function signalsOf({ lower }: ChangeSurvey): readonly number[] {
+  const signals: number[] = [];
+  for (const [fate, level] of LEVEL_OF_FATE.entries()) {
+    if (level !== null) signals[level] = lower[fate] as number;
+  }
+  return signals;
+}
+
 /** What the reader has to know of these numbers; empty where that is nothing. */
 export function noteOn({ data, coloring, wanted }: ShownUnits): string {
-  const color = wanted === coloring ? "" : `${MEAN_ABSENT} Inactive share is shown.`;
+  const absent = wanted === "change" ? CHANGES_ABSENT : MEAN_ABSENT;
+  const color = wanted === coloring ? "" : `${absent} Inactive share is shown.`;
   return [stopsNote(data), color].join(" ").trim();
 }
 

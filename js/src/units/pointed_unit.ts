@@ -1,5 +1,6 @@
 /** The unit under the pointer or the keyboard's cursor, or pointed at in a list: its outline and tooltip. */
 
+import type { Coloring } from "../canvas/levels";
 import type { UnitCanvas } from "../canvas/unit_canvas";
 import { channelTip, unitTip } from "../canvas/unit_tips";
 import type { Point, Size } from "../canvas/viewport";
@@ -11,6 +12,7 @@ export class PointedUnit {
   readonly #tooltip = new Tooltip();
   /** The units on show; null for none. */
   data: UnitsInView | null = null;
+  coloring: Coloring = "share";
   pointer: Point | null = null;
   /** Where the keyboard is. */
   cursor: number | null = null;
@@ -40,7 +42,8 @@ export class PointedUnit {
     if (data === null || unit >= data.units.units) return null;
     const pointer = this.cursor === null ? this.pointer : null;
     if (pointer !== null && this.#picture.grain() === "channel") return channelTip(data, unit);
-    return unitTip(data, unit, pointer === null ? null : this.#picture.sharedAt(pointer));
+    const shared = pointer === null ? null : this.#picture.sharedAt(pointer);
+    return unitTip(data, unit, shared, this.coloring);
   }
 
   node(): HTMLElement {

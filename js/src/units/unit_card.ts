@@ -2,7 +2,7 @@
 
 import { formatCounts, formatShares, formatThreshold, plural } from "../reading/format";
 import type { Tolerances } from "../reading/threshold";
-import { probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
+import { fateWords, probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
 import { element, setText } from "../ui/dom";
 import { MagnitudePlot } from "./magnitude_plot";
 import { unitHistogram } from "./unit_histogram";
@@ -14,7 +14,7 @@ interface UnitCardOptions {
   readonly onClose: () => void;
 }
 
-const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold"] as const;
+const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold", "compared"] as const;
 type Figure = (typeof FIGURES)[number];
 
 export class UnitCard {
@@ -29,6 +29,7 @@ export class UnitCard {
   readonly #body: HTMLElement;
   readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
   readonly #node: HTMLElement;
+  #compared: HTMLElement | null = null;
   #data: UnitsInView | null = null;
   #unit = 0;
 
@@ -60,7 +61,9 @@ export class UnitCard {
       const value = element("span", { class: "iua-figure-value" });
       this.#values.set(name, value);
       const label = element("span", { class: "iua-figure-name", text: name });
-      figures.append(element("div", {}, label, document.createTextNode(" "), value));
+      const figure = element("div", {}, label, document.createTextNode(" "), value);
+      figures.append(figure);
+      if (name === "compared") this.#compared = figure;
     }
     this.#body = element(
       "div",
@@ -119,6 +122,9 @@ export class UnitCard {
     set("RMS", figure(units.rms));
     set("max |x|", figure(units.max_abs));
     set("threshold", Number.isNaN(threshold) ? "unknown" : formatThreshold(threshold));
+    const fate = fateWords(data, unit);
+    set("compared", fate ?? "");
+    if (this.#compared !== null) this.#compared.hidden = fate === null;
     this.#plot.update(histogram, units.stops, threshold);
     setText(this.#why, pinned ? "pinned" : "most inactive");
     this.#close.hidden = !pinned;

@@ -5,20 +5,28 @@ import {
   type Coloring,
   countLevels,
   DEAD,
+  DEAD_IN_BOTH,
   encodeCounts,
   encodeShades,
+  levelOfShade,
   magnitudeRange,
   magnitudeShades,
   NOT_FINITE,
   notFiniteUnits,
   type Pooling,
   type Range,
+  REVIVED,
   type Survey,
   surveyCounts,
+  UNSURE,
 } from "../canvas/levels";
 import { DeadRule } from "../reading/dead_rule";
 import type { UnitsReading } from "../reading/per_unit_reader";
 import type { NumericArray, UnitsSnapshot } from "../reading/snapshot";
+import { ChangeReader, type UnitChanges } from "../reading/unit_changes";
+
+/** By fate; null for a shade. */
+export const LEVEL_OF_FATE = [null, DEAD, REVIVED, DEAD_IN_BOTH, UNSURE, NOT_FINITE] as const;
 
 export interface ReadingSurvey extends Survey {
   readonly deadUpper: number;
@@ -30,6 +38,7 @@ export class UnitFacts {
   /** Finite responses of each unit; null where that was not sent. */
   readonly finite: NumericArray | null;
   readonly notFinite: readonly number[];
+  readonly changes: ChangeReader;
   readonly #levels: Uint8Array;
   /** By where a column begins: a drag comes back to columns, and to the upper one as the lower. */
   readonly #surveys = new Map<number, Survey>();
@@ -43,6 +52,7 @@ export class UnitFacts {
     const whole = columns[last] === stops.length;
     this.finite = whole ? counts.subarray(last * units.units, (last + 1) * units.units) : null;
     this.notFinite = notFiniteUnits(this.finite, probes);
+    this.changes = new ChangeReader(units);
     this.#levels = new Uint8Array(units.units);
   }
 
@@ -76,7 +86,20 @@ export class UnitFacts {
 
   /** The coloring asked for, or the share where there is nothing to color by. */
   possible(coloring: Coloring): Coloring {
-    return coloring === "mean |x|" && this.units.mean_abs === null ? "share" : coloring;
+    const absent = { "mean |x|": this.units.mean_abs, change: this.units.comparison };
+    return coloring in absent && absent[coloring as keyof typeof absent] === null
+      ? "share"
+      : coloring;
+  }
+
+  /** Of units whose changes are colored, in the same array every time. */
+  changeLevels({ survey }: UnitChanges, pooling: Pooling): Uint8Array {
+    const levels = LEVEL_OF_FATE.map((level) => level ?? levelOfShade(1, pooling));
+    const { fates } = survey;
+    for (let unit = 0; unit < fates.length; unit++) {
+      this.#levels[unit] = levels[fates[unit] as number] as number;
+    }
+    return this.#levels;
   }
 
   #shaded(): { readonly range: Range | null; readonly shades: Uint8Array } {
@@ -109,7 +132,8 @@ export class UnitFacts {
     } else {
       const { probes } = this.units;
       const ends = range ?? { from: 0, to: probes };
-      const levelOf = countLevels(coloring, probes, dead.from, ends, pooling);
+      const by = coloring === "change" ? "dead" : coloring;
+      const levelOf = countLevels(by, probes, dead.from, ends, pooling);
       encodeCounts(lower, probes, levelOf, out);
     }
     for (const unit of this.notFinite) {

@@ -172,6 +172,7 @@ export class UnitsPanel {
   ): void {
     this.#shown = shown;
     this.#pointed.data = shown.data;
+    this.#pointed.coloring = shown.coloring;
     if (!same.sameLayer) {
       this.#pointed.cursor = null;
       this.#pointed.listed = null;
@@ -220,12 +221,13 @@ export class UnitsPanel {
 
   #showTools(): void {
     if (this.#shown === null) return;
-    const { shape, mean_abs } = this.#shown.data.units;
+    const { shape, mean_abs, comparison } = this.#shown.data.units;
     this.#tools.update({
       kind: layoutKind(shape),
       coloring: this.#shown.coloring,
       choices: this.#choices,
       meanAbsent: mean_abs === null ? MEAN_ABSENT : null,
+      compared: comparison !== null,
       across: this.#picture.view.across,
     });
   }

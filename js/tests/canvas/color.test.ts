@@ -5,12 +5,12 @@ import {
   buildPalette,
   COLOR_MAPS,
   type ColorMap,
-  deadColor,
   mapColor,
   packColor,
   parseHex,
   type Rgb,
   type Signals,
+  signalColors,
   type Theme,
   themeOf,
   toOklab,
@@ -18,12 +18,15 @@ import {
 } from "../../src/canvas/color";
 import {
   DEAD,
+  DEAD_IN_BOTH,
   EMPTY_LEVEL,
   LEVELS,
   levelOfShade,
   NOT_FINITE,
   POOLINGS,
+  REVIVED,
   SHADES,
+  UNSURE,
 } from "../../src/canvas/levels";
 
 /** As base.css has them. */
@@ -100,7 +103,8 @@ function shades(map: ColorMap, theme: Theme): Rgb[] {
 }
 
 describe.each(["light", "dark"] as const)("colors of the %s theme", (theme) => {
-  const { ground, dead, notFinite } = PAGE[theme];
+  const { ground, notFinite } = PAGE[theme];
+  const deadOf = (map: ColorMap): Rgb => signalColors(map, PAGE[theme])[DEAD] as Rgb;
 
   it("are known by their ground", () => {
     expect(themeOf(ground)).toBe(theme);
@@ -126,7 +130,7 @@ describe.each(["light", "dark"] as const)("colors of the %s theme", (theme) => {
   });
 
   it.each(COLOR_MAPS)("of %s are told from dead by every eye", (map) => {
-    const own = deadColor(map, theme, dead);
+    const own = deadOf(map);
     for (const eye of Object.values(EYES)) {
       for (const color of shades(map, theme)) {
         expect(difference(seen(color, eye), seen(own, eye))).toBeGreaterThan(0.14);
@@ -136,8 +140,32 @@ describe.each(["light", "dark"] as const)("colors of the %s theme", (theme) => {
     }
   });
 
+  it.each(COLOR_MAPS)("of %s tell what became of a unit to every eye", (map) => {
+    const signals = signalColors(map, PAGE[theme]);
+    const fates = [DEAD, REVIVED, DEAD_IN_BOTH, UNSURE].map((level) => signals[level] as Rgb);
+    const all = [...fates, mapColor(map, theme, 0)];
+    for (const eye of Object.values(EYES)) {
+      for (const [at, fate] of fates.entries()) {
+        for (const other of [...all.slice(at + 1), ground]) {
+          expect(difference(seen(fate, eye), seen(other, eye))).toBeGreaterThan(0.11);
+        }
+      }
+    }
+  });
+
+  it("of gray tell it in print without colors", () => {
+    const signals = signalColors("gray", PAGE.light);
+    const lightness = [DEAD, UNSURE, DEAD_IN_BOTH, REVIVED]
+      .map((level) => signals[level] as Rgb)
+      .concat([mapColor("gray", "light", 0)])
+      .map((color) => luminance(color) + 0.05);
+    for (const [at, darker] of lightness.slice(0, -1).entries()) {
+      expect((lightness[at + 1] as number) / darker).toBeGreaterThan(1.4);
+    }
+  });
+
   it("of gray are lighter than dead in print without colors", () => {
-    const own = deadColor("gray", theme, dead);
+    const own = deadOf("gray");
     const darkest = Math.min(...shades("gray", theme).map(luminance));
     expect((darkest + 0.05) / (luminance(own) + 0.05)).toBeGreaterThan(1.6);
   });
@@ -147,7 +175,7 @@ describe.each(["light", "dark"] as const)("colors of the %s theme", (theme) => {
       const palette = buildPalette(map, PAGE[theme], pooling);
       expect(palette.length).toBe(LEVELS);
       expect(palette[EMPTY_LEVEL]).toBe(packColor(ground));
-      expect(palette[DEAD]).toBe(packColor(deadColor(map, theme, dead)));
+      expect(palette[DEAD]).toBe(packColor(deadOf(map)));
       expect(palette[NOT_FINITE]).toBe(packColor(notFinite));
       for (const shade of [1, 100, SHADES]) {
         const color = mapColor(map, theme, (shade - 1) / (SHADES - 1));

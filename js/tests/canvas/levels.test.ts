@@ -9,6 +9,7 @@ import {
   EMPTY_LEVEL,
   encodeCounts,
   encodeShades,
+  LAST_SIGNAL,
   levelOfShade,
   magnitudeRange,
   magnitudeShades,
@@ -16,6 +17,7 @@ import {
   notFiniteUnits,
   POOLINGS,
   SHADES,
+  SIGNALS,
   shadeAt,
   surveyCounts,
 } from "../../src/canvas/levels";
@@ -75,26 +77,27 @@ describe("levels", () => {
     for (const pooling of POOLINGS) {
       const light = levelOfShade(1, pooling);
       const dark = levelOfShade(SHADES, pooling);
-      expect(Math.min(light, dark)).toBe(NOT_FINITE + 1);
+      expect(Math.min(light, dark)).toBe(LAST_SIGNAL + 1);
       expect(Math.max(light, dark)).toBe(255);
       expect(light > dark).toBe(pooling === "most active");
     }
-    expect([EMPTY_LEVEL, DEAD, NOT_FINITE]).toEqual([0, 1, 2]);
+    expect([EMPTY_LEVEL, DEAD, NOT_FINITE, DEAD | NOT_FINITE]).toEqual([0, 1, 3, NOT_FINITE]);
+    expect(Math.max(...SIGNALS)).toBe(LAST_SIGNAL);
   });
 
   it("of magnitudes go by the logarithm, and what is not known is darkest until it is marked", () => {
-    const values = Float32Array.from([1, 0.1, 0.01, 0, Number.NaN, 1e-30]);
+    const values = Float32Array.from([1, 0.01, 1e-4, 0, Number.NaN, 1e-30]);
     const range = magnitudeRange(values);
     expect(range?.to).toBe(1);
     expect(range?.from).toBeCloseTo(1e-6, 12);
     const shades = magnitudeShades(values, range);
-    expect(Array.from(shades)).toEqual([1, shadeAt(1 / 6), shadeAt(2 / 6), SHADES, SHADES, SHADES]);
+    expect(Array.from(shades)).toEqual([1, shadeAt(2 / 6), shadeAt(4 / 6), SHADES, SHADES, SHADES]);
     expect(magnitudeRange(Float32Array.from([0, Number.NaN]))).toBeNull();
     const out = new Uint8Array(6);
     encodeShades(shades, Uint8Array.from([0, 4, 0, 4, 0, 0]), 4, "most active", out);
     expect(out[0]).toBe(255);
     expect([out[1], out[3]]).toEqual([DEAD, DEAD]);
-    expect(out[2]).toBe(256 - shadeAt(2 / 6));
+    expect(out[2]).toBe(256 - shadeAt(4 / 6));
   });
 });
 

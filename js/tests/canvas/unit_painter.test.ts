@@ -10,6 +10,8 @@ import {
   NOT_FINITE,
   POOLINGS,
   type Pooling,
+  SHADES,
+  SIGNALS,
 } from "../../src/canvas/levels";
 import { Pyramid } from "../../src/canvas/pooling";
 import { GRID_LINE_FROM } from "../../src/canvas/raster";
@@ -49,7 +51,7 @@ const SHAPES: readonly (readonly number[])[] = [
 function levelsOf(layout: Layout, pattern: Pattern, pooling: Pooling, seed: number): Uint8Array {
   const random = numbers(seed);
   return Uint8Array.from({ length: layout.units }, (_, unit) =>
-    pattern(unit, layout, random) ? DEAD : levelOfShade(1 + Math.floor(random() * 253), pooling),
+    pattern(unit, layout, random) ? DEAD : levelOfShade(1 + Math.floor(random() * SHADES), pooling),
   );
 }
 
@@ -73,7 +75,7 @@ function painted(
   });
   const at = scaledPlacement(css, ratio);
   const painter = new UnitPainter(Math.round(VIEW.width * ratio), Math.round(VIEW.height * ratio));
-  const counts = { dead: countOf(levels, DEAD), notFinite: countOf(levels, NOT_FINITE) };
+  const counts = { signals: [0, ...SIGNALS].map((_, level) => level && countOf(levels, level)) };
   painter.paint(new Pyramid(layout, levels, pooling), css, at, counts);
   return { painter, at };
 }
@@ -160,9 +162,9 @@ describe("a unit of some pixels", () => {
     const height = Math.ceil(layout.height * scale) + 8;
     const painter = new UnitPainter(width, height);
     const pyramid = new Pyramid(layout, levels, "mean");
-    painter.paint(pyramid, css, css, { dead: 0, notFinite: 0 });
+    painter.paint(pyramid, css, css, { signals: [] });
     const own = painter.levels.slice();
-    painter.paint(pyramid, css, css, { dead: 1, notFinite: 0 });
+    painter.paint(pyramid, css, css, { signals: [0, 1] });
     for (let tile = 0; tile < layout.tiles; tile++) {
       const pixels = pixelsOf(painter, layout, css, tile) as Uint8Array;
       const units = levels.subarray(256 * tile, 256 * (tile + 1));
@@ -185,7 +187,7 @@ describe("a pixel", () => {
       if (x >= 300 && y >= 200) levels[unit] = 200;
     }
     const { painter } = painted(layout, levels, "mean", 1, 1);
-    const shares = painter.dead as Float32Array;
+    const shares = painter.shares.get(DEAD) as Float32Array;
     expect(countOf(painter.levels, DEAD)).toBeGreaterThan(5000);
     for (let at = 0; at < shares.length; at++) {
       if ((shares[at] as number) < 1e-6) expect(painter.levels[at]).not.toBe(DEAD);
@@ -209,7 +211,7 @@ describe("a pixel", () => {
               pixel < row * painter.width + x + size;
               pixel++
             ) {
-              share += (painter.dead as Float32Array)[pixel] as number;
+              share += (painter.shares.get(DEAD) as Float32Array)[pixel] as number;
               if (painter.levels[pixel] === DEAD) dead++;
             }
           }
@@ -223,14 +225,14 @@ describe("a pixel", () => {
     const random = numbers(9);
     const levels = levelsOf(layout, PATTERNS["here and there"] as Pattern, "mean", 5);
     const before = painted(layout, levels, "mean", 1, 1).painter;
-    const shares = (before.dead as Float32Array).slice();
+    const shares = (before.shares.get(DEAD) as Float32Array).slice();
     for (let change = 0; change < 200; change++) {
       levels[Math.floor(random() * layout.units)] = DEAD;
     }
     const after = painted(layout, levels, "mean", 1, 1).painter;
     let changed = 0;
     for (let at = 0; at < shares.length; at++) {
-      const touched = shares[at] !== (after.dead as Float32Array)[at];
+      const touched = shares[at] !== (after.shares.get(DEAD) as Float32Array)[at];
       if (!touched && before.levels[at] !== after.levels[at]) changed++;
     }
     expect(changed).toBeLessThan(200);

@@ -26,6 +26,7 @@ const PICTURE: Picture = {
       lower: 0.123,
       upper: 0.141,
       dead: "3",
+      changes: null,
       alarm: true,
       selected: true,
     },

@@ -3,9 +3,19 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CHANGES, type Change } from "../../src/reading/comparison";
-import { decodeTable } from "../../src/reading/snapshot";
+import { ownIndex } from "../../src/reading/layout";
+import { decodeTable, decodeUnits, type LayerMeta } from "../../src/reading/snapshot";
 import { TableReading } from "../../src/reading/table_reading";
 import type { Tolerances } from "../../src/reading/threshold";
+import {
+  ChangeReader,
+  DEAD_IN_BOTH,
+  NEWLY_DEAD,
+  NOT_COMPARED,
+  REVIVED,
+  UNSURE,
+  type UnitChanges,
+} from "../../src/reading/unit_changes";
 import { tableOf } from "../helpers/tables";
 
 interface LayerTruth extends Record<Change, { units: number[]; bounds: [number, number] }> {
@@ -78,4 +88,37 @@ test("where nothing is compared there is no figure", () => {
   ).read(compared.at[0] as Tolerances);
   expect(plain.value(0, "newly-dead")).toBeNaN();
   expect(plain.totals([0]).value("revived", "lower")).toBeNaN();
+});
+
+describe.each(compared.at)("units at $atol + $rtol × $scale", (at) => {
+  test.each(Object.entries(at.layers))("of %s are as in Python", (name, truth) => {
+    const units = decodeUnits(view(compared.units[name] as string));
+    const meta = table.table.layers.find((layer) => layer.name === name) as LayerMeta;
+    const reader = new ChangeReader(units);
+    const changes = reader.read(meta, table.table.rtolStops, at) as UnitChanges;
+    if (units.comparison === null) {
+      expect(truth.known.some((isKnown) => isKnown)).toBe(false);
+      return;
+    }
+    expect(reader.read(meta, table.table.rtolStops, at)).toBe(changes);
+    const { fates, lower, upper } = changes.survey;
+    const own = (unit: number): number => ownIndex(units.shape, units.channel_axis, unit);
+    const whose = (fate: number): number[] =>
+      [...fates.keys()].filter((unit) => fates[unit] === fate).map(own);
+    const unsure = new Set(whose(UNSURE));
+    if (!(at.scale.startsWith("unit") && at.rtol !== 0)) {
+      for (const [fate, change] of [
+        [NEWLY_DEAD, "newlyDead"],
+        [REVIVED, "revived"],
+        [DEAD_IN_BOTH, "deadInBoth"],
+      ] as const) {
+        expect([lower[fate], upper[fate]]).toEqual(truth[change].bounds);
+        const sure = new Set(truth[change].units.filter((unit) => !unsure.has(unit)));
+        expect(new Set(whose(fate))).toEqual(sure);
+      }
+    }
+    const unknown = [...truth.known.keys()].filter((unit) => !truth.known[unit]);
+    expect(whose(NOT_COMPARED).sort((a, b) => a - b)).toEqual(unknown);
+    expect([...fates.keys()].map((unit) => changes.fate(unit))).toEqual([...fates]);
+  });
 });
