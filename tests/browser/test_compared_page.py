@@ -122,7 +122,7 @@ def test_it_says_what_is_compared_and_what_became_of_a_unit(opened: Any) -> None
     panel.row("dense").click()
     card = panel.root.get_by_role("region", name="unit card")
     expect(card).to_contain_text(re.compile("compared\\s*(newly dead|dead in both|revived)"))
-    panel.canvas.hover(position={"x": 40, "y": 40})
+    panel.canvas.hover()
     expect(panel.root.locator(".iua-canvas-box > .iua-tooltip")).to_contain_text(
         re.compile("alive in both|newly dead|dead in both|revived")
     )
