@@ -65,10 +65,46 @@ class AlarmEvent:
         Parameters
         ----------
         plain : mapping
+            It may come from anywhere, and is checked.
 
         Returns
         -------
         AlarmEvent
+
+        Raises
+        ------
+        ValueError
+            If it is not what `plain` gave.
         """
-        units = {layer: tuple(units) for layer, units in plain["units"].items()}
-        return cls(**{**plain, "layers": tuple(plain["layers"]), "units": units})
+        step, layers, figures, units = (
+            plain.get(name) for name in ("step", "layers", "figures", "units")
+        )
+        checks = {
+            "step": _is_count(step),
+            "level": plain.get("level") in {"layer", "unit"},
+            "rule": isinstance(plain.get("rule"), str),
+            "message": isinstance(plain.get("message"), str),
+            "layers": isinstance(layers, list) and all(isinstance(one, str) for one in layers),
+            "figures": isinstance(figures, dict) and all(map(_are_figures, figures.values())),
+            "units": isinstance(units, dict) and all(map(_are_counts, units.values())),
+        }
+        wrong = [name for name, fits in checks.items() if not fits]
+        if wrong or set(plain) != set(checks):
+            message = f"no event of an alarm has {', '.join(wrong) or sorted(plain)} like this"
+            raise ValueError(message)
+        told = {layer: tuple(here) for layer, here in plain["units"].items()}
+        return cls(**{**plain, "layers": tuple(plain["layers"]), "units": told})
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_counts(values: object) -> bool:
+    return isinstance(values, list) and all(map(_is_count, values))
+
+
+def _are_figures(figures: object) -> bool:
+    return isinstance(figures, dict) and all(
+        isinstance(figure, (int, float, str)) for figure in figures.values()
+    )

@@ -169,6 +169,28 @@ def test_an_event_survives_json() -> None:
         assert AlarmEvent.of_plain(json.loads(json.dumps(event.plain))) == event
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("step", step) for step in ("7", -1, True, None)),
+        ("level", "net"),
+        ("rule", None),
+        ("message", 3),
+        *(("layers", layers) for layers in ("a", [1], None)),
+        *(("figures", figures) for figures in ([], {"a": 1}, {"a": {"dead": None}})),
+        *(("units", units) for units in (None, {"a": 1}, {"a": [-1]}, {"a": ["0"]})),
+        ("more", 1),
+    ],
+)
+def test_what_is_no_event_is_refused(name: str, value: object) -> None:
+    (event,) = Alarms("dead-units>0").check(1, table(a=1))
+    with pytest.raises(ValueError, match=f"no event of an alarm has .*{name}"):
+        AlarmEvent.of_plain({**event.plain, name: value})
+    short = {key: value for key, value in event.plain.items() if key != "units"}
+    with pytest.raises(ValueError, match="units"):
+        AlarmEvent.of_plain(short)
+
+
 def test_a_callback_is_called_and_may_stop() -> None:
     heard: list[str] = []
     alarms = Alarms(
