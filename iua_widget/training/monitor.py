@@ -33,9 +33,12 @@ from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 from iua_widget.training.alarms import Alarms
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from iua_widget.reading.comparison import Comparison
+    from iua_widget.widget.widget import IUAWidget
 
 _EXAMPLE_STEP: Final = 100
 _ALARMS_NOTED: Final = 3
@@ -175,6 +178,7 @@ class IUAMonitor:
         self._step = 0
         self._counter: Counter | None = Counter(model, probes, counting, source)
         self._newest: tuple[int, Run] | None = None
+        self._widget: IUAWidget | None = None
         self._failures: dict[str, list[int]] = {}
 
     @property
@@ -372,6 +376,25 @@ class IUAMonitor:
             If the model has changed its layers or units in between.
         """
         return self.iua(step_before).compare(self.iua(step_after))
+
+    @property
+    def widget(self) -> IUAWidget:
+        """The history on a page, live: made once, and what a cell shows of a monitor.
+
+        Its traits `look` and `against` are the steps on show and compared with it: see `IUAWidget`.
+        """
+        if self._widget is None:
+            from iua_widget.widget.widget import IUAWidget
+
+            self._widget = IUAWidget(self.history_data, name=self.name)
+        return self._widget
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.widget._repr_mimebundle_(**kwargs)
+
+    def to_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the history to one HTML file that works offline: see `IUAWidget.to_html`."""
+        return self.widget.to_html(path, **options)
 
     def close(self) -> None:
         """Look no more, and let go of the model. What is kept can still be read."""

@@ -9,6 +9,7 @@ import html
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +19,15 @@ from iua_widget.common.plain_values import plain
 from iua_widget.errors import IUAWarning
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.run import Run
+from iua_widget.tolerances import Tolerances
 from iua_widget.widget.assets import script, styles
 from iua_widget.widget.comparison_snapshot import ResultBefore
+from iua_widget.widget.look_snapshot import look_table, look_units
+from iua_widget.widget.looks_in_file import HistoryInFile, history_in_file
+from iua_widget.widget.looks_on_show import LooksOnShow
 from iua_widget.widget.opening import first_with_figures
 from iua_widget.widget.snapshots import table_snapshot, units_snapshot
-from iua_widget.widget.traits import SETTINGS, WidgetTraits
+from iua_widget.widget.traits import LOOKS, SETTINGS, WidgetTraits
 from iua_widget.widget.worst_snapshot import BOUNDED_IN_A_FILE, ranked_at, worst_snapshot
 
 PAYLOAD_VERSION: Final = 3
@@ -81,6 +86,7 @@ def save_page(
     text: str,
     limit: int,
     before: ResultBefore | None = None,
+    looks: LooksOnShow | None = None,
 ) -> Path:
     """Write what a widget shows as a page, and return where it is: see `IUAWidget.to_html`.
 
@@ -97,6 +103,8 @@ def save_page(
         Bytes of unit counts, before compression.
     before : ResultBefore, optional
         What it is compared with.
+    looks : LooksOnShow, optional
+        Where it shows a history: half of the limit is for that.
 
     Raises
     ------
@@ -108,6 +116,33 @@ def save_page(
         message = f"limit must be a number of bytes, and is {limit!r:.60}."
         raise TypeError(message)
     tolerances = page.tolerances
+    state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status")}
+    over_time = None
+    if looks is not None:
+        limit = int(limit) // 2
+        layers = [] if looks.shown.look is None else looks.shown.look.layers
+        over_time = history_in_file(looks, layers, tolerances, limit)
+        state["look"] = None if looks.shown.look is None else looks.shown.look.step
+    partly = None if looks is None else looks.shown.partly
+    if looks is not None and partly is not None:
+        at, stops = replace(tolerances, dead_at=looks.history.dead_at), looks.history.stops
+        table, worst = look_table(partly, stops, at, before), b""
+        units = {name: look_units(partly, name, stops, at, before) for name in partly.layers}
+        first = partly.layers[0]
+    else:
+        table, units, worst = _whole(run, tolerances, limit, before)
+        first = first_with_figures(run.tallies)
+    state |= {"layer": page.layer or first, "_run": dict(info)}
+    rendered = render_page(
+        title, text, state, table=table, units=units, worst=worst, over_time=over_time
+    )
+    return write_page(path, rendered)
+
+
+def _whole(
+    run: Run, tolerances: Tolerances, limit: int, before: ResultBefore | None
+) -> tuple[bytes, dict[str, bytes], bytes]:
+    """Table, units and worst units of a run."""
     with run.lock:
         if not run.probes:
             so = "there is nothing to write"
@@ -130,10 +165,7 @@ def save_page(
         }
         several = ranked_at(tallies, grid, tolerances, BOUNDED_IN_A_FILE)
         worst = worst_snapshot(tallies, several, recount)
-    state = {name: getattr(page, name) for name in (*SETTINGS, "status")}
-    state |= {"layer": page.layer or first_with_figures(tallies), "_run": dict(info)}
-    rendered = render_page(title, text, state, table=table, units=units, worst=worst)
-    return write_page(path, rendered)
+    return table, units, worst
 
 
 def render_page(
@@ -144,6 +176,7 @@ def render_page(
     table: bytes,
     units: Mapping[str, bytes],
     worst: bytes,
+    over_time: HistoryInFile | None = None,
 ) -> str:
     """A self-contained page: the bundle, the layer table, every layer's units, and the worst.
 
@@ -159,6 +192,7 @@ def render_page(
         The units snapshot of each layer.
     worst : bytes
         The snapshot of the worst units of the network.
+    over_time : HistoryInFile, optional
 
     Returns
     -------
@@ -180,6 +214,20 @@ def render_page(
         "worst": add(worst),
         "units": {layer: add(snapshot) for layer, snapshot in units.items()},
     }
+    if over_time is not None:
+        payload["over_time"] = {
+            "timeline": add(over_time.timeline),
+            "lives": {layer: add(life) for layer, life in over_time.lives.items()},
+            "looks": [
+                {
+                    "step": look.step,
+                    "probes": look.inputs,
+                    "ends": look.ends,
+                    "parts": add(look.data),
+                }
+                for look in over_time.looks
+            ],
+        }
     sheet = f"{_STYLES}{styles()}\n"
     return _PAGE.format(
         policy=_POLICY.format(start=_source(_START), styles=_source(sheet)),

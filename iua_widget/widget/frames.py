@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from iua_widget.history.look import Look
+from iua_widget.iua import run_of
 from iua_widget.reading.notes import NOT_FINITE
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.notes import notes_at
@@ -14,11 +17,14 @@ from iua_widget.tolerances import Scale, Tolerances, default_stops
 from iua_widget.widget.compared_with import ComparedWith, notes_between
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
+from iua_widget.widget.history_feed import LOOKS_SHARE
+from iua_widget.widget.look_snapshot import look_table, look_units
+from iua_widget.widget.looks_on_show import LookBefore, LooksOnShow
 from iua_widget.widget.opening import Opening
-from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
+from iua_widget.widget.pacing import COST_SHARE, FrameCost, FrameOrder, FramePacer
 from iua_widget.widget.runs import Runs
 from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
-from iua_widget.widget.traits import SETTINGS, WidgetTraits, guarded
+from iua_widget.widget.traits import LOOKS, SETTINGS, WidgetTraits, guarded
 from iua_widget.widget.worst_feed import WorstFeed
 
 
@@ -36,18 +42,36 @@ class Frames:
         What the page calls the source.
     opening : Opening
         Has the notes on how the page opened.
+    compared : ComparedWith, optional
+        The result with which the one on show is compared at first.
+    looks : LooksOnShow, optional
+        The looks that it shows, of a history.
 
     Attributes
     ----------
-    compared : ComparedWith or None
+    compared : ComparedWith, LookBefore or None
         The result with which the one on show is compared.
     """
 
-    def __init__(self, page: WidgetTraits, runs: Runs, label: str, opening: Opening) -> None:
+    def __init__(
+        self,
+        page: WidgetTraits,
+        runs: Runs,
+        label: str,
+        opening: Opening,
+        *,
+        compared: ComparedWith | None = None,
+        looks: LooksOnShow | None = None,
+    ) -> None:
         self._page, self._runs, self._label, self._opening = page, runs, label, opening
-        self._pacer = FramePacer(lambda order: runs.context.run(self._send, order))
+        self._looks = looks
+        # What trains beside a widget is given more time than what counts for it.
+        share = COST_SHARE if looks is None else LOOKS_SHARE
+        self._pacer = FramePacer(
+            lambda order: runs.context.run(self._send, order), cost_share=share
+        )
         self._worst = WorstFeed(lambda: (runs.run, page.tolerances), self._send_worst)
-        self.compared: ComparedWith | None = None
+        self.compared: ComparedWith | LookBefore | None = compared
         self._info: dict[str, Any] = {}
         self._comparison: dict[str, Any] | None = None
         self._comparison_notes: list[str] = []
@@ -64,11 +88,16 @@ class Frames:
         self._pacer.request()
         self._worst.counted()
 
+    def look_changed(self) -> None:
+        """Send another look, for which a person waits."""
+        self._pacer.request(urgent=True)
+        self._worst.now()
+
     def layer_changed(self) -> None:
         """Send the units of the layer that is selected now."""
         self._pacer.request(urgent=True)
 
-    def compare(self, other: ComparedWith | None) -> None:
+    def compare(self, other: ComparedWith | LookBefore | None) -> None:
         """Compare what is on show with this from now on."""
         self.compared, self._comparison_notes = other, []
         self._pacer.request(urgent=True)
@@ -102,7 +131,8 @@ class Frames:
         self._pacer.shown(frame)
         # Panel loses what is sent between the making of a page and its opening.
         if before == 0 and frame < self._info.get("frame", 0):
-            self._page.send_state({"_table", "_units", "_worst", "_run", "status", *SETTINGS})
+            bulk = {"_table", "_units", "_worst", "_history", "_life"}
+            self._page.send_state({*bulk, "_run", "status", *SETTINGS, *LOOKS})
         self._worst.shown()
 
     def flush(self) -> None:
@@ -123,8 +153,10 @@ class Frames:
         """How the run stands, as the page is told."""
         runs = self._runs
         progress = runs.progress
+        look = None if self._looks is None else self._looks.shown.look
         return {
-            "probes": runs.run.probes,
+            "probes": runs.run.probes if look is None else look.inputs,
+            "look": None if look is None else look.step,
             "total": progress.total,
             "elapsed": progress.elapsed,
             "rate": progress.rate,
@@ -160,9 +192,13 @@ class Frames:
 
     def _build_and_set(self, order: FrameOrder) -> FrameCost:
         page, run, status = self._page, self._runs.run, self._runs.status
+        shown = None if self._looks is None else self._looks.shown
+        if shown is not None:
+            run = run_of(shown.iua)
         table = units = b""
         # Nobody counts once the run is paused or at its end: the page gets what it can take.
-        budget = order.budget if status == "running" else LARGEST_FRAME
+        busy = status == "running" or shown is not None
+        budget = order.budget if busy else LARGEST_FRAME
         tolerances = page.tolerances
         scales = [scale for scale in UNIT_SCALES if scale == tolerances.scale]
         before = self.read_before(tolerances, scales)
@@ -188,6 +224,10 @@ class Frames:
                 )
                 self._stops_left_out = not sends_all_columns(tally, budget)
             locked = time.perf_counter() - begun
+        if shown is not None and shown.look is not None:
+            self._info |= {"look": shown.look.step, "probes": shown.look.inputs}
+            if not shown.whole:
+                table, units = self._of_look(shown.look, before)
         with page.hold_sync():
             page.set_trait("_table", table)
             page.set_trait("_units", units)
@@ -207,6 +247,18 @@ class Frames:
         if other is None or self._comparison is None or self._comparison["refused"]:
             return None
         return other.read(at, scales=scales, recount=run.recount)
+
+    def _of_look(self, look: Look, before: ResultBefore | None) -> tuple[bytes, bytes]:
+        """Table and units of a look of which not all counts are kept."""
+        if self._looks is None:
+            return b"", b""
+        page, history = self._page, self._looks.history
+        at = replace(page.tolerances, dead_at=history.dead_at)
+        self._sent_for, self._stops_left_out = _what_is_sent_for(page.tolerances), False
+        units = b""
+        if page.layer in look.index.numbers:
+            units = look_units(look, page.layer, history.stops, at, before)
+        return look_table(look, history.stops, at, before), units
 
     def _send_worst(self, worst: bytes) -> None:
         page, context = self._page, self._runs.context

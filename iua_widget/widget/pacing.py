@@ -11,7 +11,7 @@ from typing import Final
 from iua_widget.common.forks import free_in_child
 from iua_widget.widget.connection import Connection
 
-_COST_SHARE: Final = 0.02
+COST_SHARE: Final = 0.02
 """Of the time, at the most, for which frames hold up the count, or occupy a core."""
 
 
@@ -73,7 +73,7 @@ class FramePacer:
     """
 
     def __init__(
-        self, send: Callable[[FrameOrder], FrameCost], *, cost_share: float = _COST_SHARE
+        self, send: Callable[[FrameOrder], FrameCost], *, cost_share: float = COST_SHARE
     ) -> None:
         self._send = send
         self._cost_share = cost_share

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.history.history_table import history_table
 from iua_widget.iua import IUA, run_of
 from iua_widget.reading.layer_comparison import compare_layers
 from iua_widget.reading.results import integers
@@ -16,9 +17,12 @@ from iua_widget.reading.table_rows import rows_of, shown_rows
 if TYPE_CHECKING:
     import pandas as pd
 
+    from iua_widget.history.history import History
     from iua_widget.reading.results import Reading
     from iua_widget.tally.tally import Tally
     from iua_widget.tolerances import Tolerances
+
+_CHANGES: Final = ("newly dead", "revived", "dead in both")
 
 
 @as_ieee
@@ -47,6 +51,43 @@ def layer_table(
     if before is not None:
         _add_changes(table, before, reading)
     return table.iloc[shown_rows(rows_of(table, areas), sort, text)]
+
+
+@as_ieee
+def look_rows(
+    history: History,
+    step: int,
+    since: int | None,
+    tolerances: Tolerances,
+    *,
+    sort: Mapping[str, Any] | None,
+    text: str,
+) -> pd.DataFrame:
+    """What a history tells of the layers at a look, filtered and sorted as the page does it.
+
+    Parameters
+    ----------
+    history : History
+    step : int
+        Of the look.
+    since : int, or None
+        Of the look it is compared with; None for none.
+    tolerances, sort, text
+        As for `layer_table`.
+
+    Raises
+    ------
+    ToleranceError
+        If it keeps too little for these tolerances.
+    """
+    look = history.look(step)
+    table = history_table([history.figures(step, tolerances, since)]).drop(columns="step")
+    if since is None:
+        changes = [name for name in table if str(name).removesuffix(" upper") in _CHANGES]
+        table = table.drop(columns=changes)
+    shapes: Any = [layer.shape for layer in look.index.layers]
+    rows = rows_of(table.assign(shape=shapes), look.mean[:, :-1].mean(axis=1).tolist())
+    return table.iloc[shown_rows(rows, sort, text)]
 
 
 def _add_changes(table: pd.DataFrame, before: Reading, after: Reading) -> None:

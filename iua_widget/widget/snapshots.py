@@ -93,6 +93,14 @@ def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     return b"".join(parts)
 
 
+def narrow(counts: np.ndarray) -> np.ndarray:
+    """Counts in as few bytes as hold them all; float64 above 32 bits."""
+    for dtype in (np.uint8, np.uint16, np.uint32):
+        if counts.max(initial=0) <= np.iinfo(dtype).max:
+            return counts.astype(dtype)
+    return counts.astype(np.float64)
+
+
 @as_ieee
 def table_snapshot(
     tallies: Mapping[str, Tally],
@@ -271,7 +279,7 @@ def units_snapshot(
     places = choose_columns(len(tally.columns), most, in_view)
     columns = [tally.columns[place] for place in places]
     counts = tally.store.read_counts().cumulative(columns).astype(dtype, copy=False)
-    axis = tally.channel_axis if len(tally.unit_shape) >= _MOSAIC_AXES else None
+    shape, axis = drawn_shape(tally.unit_shape, tally.channel_axis)
     arrays = {"counts": counts}
     if _MAGNITUDES * tally.units * np.float32().nbytes <= budget:
         arrays |= _magnitudes(tally)
@@ -282,9 +290,7 @@ def units_snapshot(
         exactly = dead_exactly(layer, tally, before.exact_at, recount)
         comparison, compared = _compared(layer, tally, tolerances, before, exactly)
         arrays |= compared
-    shape = tally.unit_shape
     if axis:
-        shape = (shape[axis], *shape[:axis], *shape[axis + 1 :])
         arrays = {
             name: _channels_first(array, tally.unit_shape, axis) for name, array in arrays.items()
         }
@@ -292,7 +298,7 @@ def units_snapshot(
         "kind": "units",
         "layer": layer,
         "shape": shape,
-        "channel_axis": axis or 0,
+        "channel_axis": axis,
         "units": tally.units,
         "probes": tally.probes,
         "stops": tally.stops.values,
@@ -321,6 +327,35 @@ def _typical_threshold(tally: Tally, tolerances: Tolerances) -> float:
     if math.isnan(threshold) and tally.units:
         return float(np.median(unit_thresholds(tally, tolerances)))
     return threshold
+
+
+def drawn_shape(
+    unit_shape: tuple[int, ...], channel_axis: int | None
+) -> tuple[tuple[int, ...], int]:
+    """The shape in which units are drawn, channels first, and where their axis is in the layer.
+
+    Examples
+    --------
+    >>> drawn_shape((4, 4, 8), 2), drawn_shape((4, 8), 1)
+    (((8, 4, 4), 2), ((4, 8), 0))
+    """
+    axis = (channel_axis if len(unit_shape) >= _MOSAIC_AXES else None) or 0
+    if not axis:
+        return unit_shape, 0
+    return (unit_shape[axis], *unit_shape[:axis], *unit_shape[axis + 1 :]), axis
+
+
+def drawn_order(unit_shape: tuple[int, ...], channel_axis: int | None) -> np.ndarray:
+    """The units of a layer in the order in which they are drawn: indices in its C order.
+
+    Examples
+    --------
+    >>> drawn_order((2, 1, 3), 2)
+    array([0, 3, 1, 4, 2, 5])
+    """
+    order = np.arange(math.prod(unit_shape))
+    _, axis = drawn_shape(unit_shape, channel_axis)
+    return _channels_first(order, unit_shape, axis).ravel() if axis else order
 
 
 def _channels_first(array: np.ndarray, unit_shape: tuple[int, ...], axis: int) -> np.ndarray:

@@ -18,6 +18,8 @@ from iua_widget.widget.view_state import CHECKS, Known
 TOLERANCES: Final = ("rtol", "atol", "scale", "dead_at", "tau")
 RULE: Final = ("rtol", "atol", "scale")
 """Those of the tolerances that say when a unit is inactive."""
+LOOKS: Final = ("look", "against")
+"""Which look of a history is chosen, and which is compared with it."""
 SETTINGS: Final = (*TOLERANCES, "layer", "selected", "sort", "filter", "color")
 """What is chosen on the page or from Python."""
 
@@ -43,11 +45,15 @@ class WidgetTraits(SessionWidget):
     sort = traitlets.Any(None, allow_none=True).tag(sync=True)
     filter = traitlets.Unicode("").tag(sync=True)
     color = traitlets.Unicode("share").tag(sync=True)
+    look = traitlets.Any(None, allow_none=True).tag(sync=True)
+    against = traitlets.Any(None, allow_none=True).tag(sync=True)
     status = traitlets.Unicode("idle", read_only=True).tag(sync=True)
     _run = traitlets.Dict(read_only=True).tag(sync=True)
     _table = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _units = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _worst = traitlets.Bytes(b"", read_only=True).tag(sync=True)
+    _history = traitlets.Bytes(b"", read_only=True).tag(sync=True)
+    _life = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     # The newest frame a page has shown. Its changes are coalesced on the way, unlike messages.
     _shown = traitlets.Int(0).tag(sync=True, echo_update=False)
     # What the page hides where the widget lives: the output kept for those without a kernel.

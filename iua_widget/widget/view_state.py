@@ -28,11 +28,14 @@ class Known:
         All; empty before their names are known.
     units : int or None
         How many the selected layer has; None before that is known.
+    steps : sequence of int, or None
+        Of the looks that are kept; None where no history is shown.
     """
 
     layer: str
     layers: Sequence[str] = ()
     units: int | None = None
+    steps: Sequence[int] | None = None
 
 
 def check_layer(value: object, layers: Sequence[str]) -> str:
@@ -149,6 +152,39 @@ def check_selected(value: object, *, layer: str, units: int | None) -> list[int]
     return sorted(chosen)
 
 
+def check_look(name: str, value: object, steps: Sequence[int] | None) -> int | None:
+    """Return the step of the look that is nearest to a step of training.
+
+    Parameters
+    ----------
+    name : str
+        Of the trait, for the error.
+    value : int or None
+    steps : sequence of int, or None
+        Of the looks that are kept, ascending; None where no history is shown.
+
+    Raises
+    ------
+    ValueError
+        If it is no step, or there is no history.
+
+    Examples
+    --------
+    >>> check_look("look", 130, [0, 100, 200])
+    100
+    """
+    if value is None:
+        return None
+    step = _whole(value)
+    if steps is None:
+        message = f"{name} is {value!r:.60}, and no history is shown: a monitor's widget has one."
+        raise ValueError(message)
+    if step is None or step < 0:
+        message = f"{name} must be a step of training, or None, and is {value!r:.60}."
+        raise ValueError(message)
+    return min(steps, key=lambda one: abs(one - step), default=None)
+
+
 CHECKS: Final[Mapping[str, Callable[[Any, Known], Any]]] = {
     "rtol": lambda value, _: check_tolerance("rtol", value),
     "atol": lambda value, _: check_tolerance("atol", value),
@@ -160,6 +196,8 @@ CHECKS: Final[Mapping[str, Callable[[Any, Known], Any]]] = {
     "sort": lambda value, _: check_sort(value),
     "filter": lambda value, _: check_filter(value),
     "color": lambda value, _: check_color(value),
+    "look": lambda value, known: check_look("look", value, known.steps),
+    "against": lambda value, known: check_look("against", value, known.steps),
 }
 """What checks each trait: returns the value as it is kept, and raises where it is invalid."""
 

@@ -15,6 +15,7 @@ from anywidget import AnyWidget
 from iua_widget.common.arguments import known_arguments_only
 from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning
+from iua_widget.history.history import History
 from iua_widget.iua import IUA
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
 from iua_widget.reading.comparison import Comparison
@@ -25,11 +26,13 @@ from iua_widget.widget import commands, export
 from iua_widget.widget.cell_output import CellOutput
 from iua_widget.widget.compared_with import ComparedWith
 from iua_widget.widget.frames import Frames
+from iua_widget.widget.history_feed import HistoryFeed
 from iua_widget.widget.iua_on_show import IUAOnShow, OnShow
+from iua_widget.widget.looks_on_show import LookBefore, LooksOnShow
 from iua_widget.widget.opening import Opening
 from iua_widget.widget.replacing import Chosen
 from iua_widget.widget.runs import Runs
-from iua_widget.widget.shown_table import layer_table, selected_units
+from iua_widget.widget.shown_table import layer_table, look_rows, selected_units
 from iua_widget.widget.static_table import OnPage, static_table
 from iua_widget.widget.traits import RULE, SETTINGS, TOLERANCES, WidgetTraits, guarded
 from iua_widget.widget.view_state import Known
@@ -37,7 +40,7 @@ from iua_widget.widget.view_state import Known
 if TYPE_CHECKING:
     import pandas as pd
 
-_DEFAULTS: Final = MappingProxyType(asdict(Tolerances(0.0, 1e-8, "layer_mean")))
+_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(asdict(Tolerances(0.0, 1e-8, "layer_mean")))
 
 
 class IUAWidget(WidgetTraits):
@@ -120,6 +123,12 @@ class IUAWidget(WidgetTraits):
         must hold. In double quotes anything is a word.
     color : {"share", "count", "mean |x|", "dead", "change"}
         What the colors of the heatmap stand for; "change" where a result is compared.
+    look : int or None
+        Where a monitor's history is shown, the step of training whose look is on show; None, the
+        default, is the newest, also of those to come. A step between looks is the nearest look.
+    against : int or None
+        The step of the look that is compared with it: "newly dead" and "revived" are since then.
+        None compares with none.
     status : {"idle", "running", "paused", "stopped", "done", "failed"}
         Where the run stands. Read only.
 
@@ -192,8 +201,11 @@ class IUAWidget(WidgetTraits):
         view = {"layer": layer, "sort": sort, "filter": filter, "color": color}
         given = {trait: value for trait, value in (tolerances | view).items() if value is not None}
         self._chosen = Chosen(given)
+        self._looks = LooksOnShow(producer) if isinstance(producer, History) else None
+        producer = producer if self._looks is None else self._looks.show(None).iua
+        begun_at = _DEFAULTS if self._looks is None else asdict(self._looks.history.tolerances)
         asked = {**self._chosen.before, **given}
-        at = _opened_at(asked)
+        at = _opened_at(asked, begun_at)
         if resume is not None:
             self._chosen.end_earlier(wait=True)  # it saves to the file what it has counted
         compared = None
@@ -213,7 +225,7 @@ class IUAWidget(WidgetTraits):
             ),
             CountOptions(
                 # What is continued must be counted as it was, whatever was chosen since.
-                tolerances=at if resume is None else _opened_at(given),
+                tolerances=at if resume is None else _opened_at(given, begun_at),
                 stops=stops,
                 keep_inactive=resume is not None,
                 units=units,
@@ -227,7 +239,7 @@ class IUAWidget(WidgetTraits):
         )
         if compared is not None:
             compared.check(self._runs.run)
-        self._label = name or self._runs.label
+        self._label = name or ("training" if self._looks is not None else self._runs.label)
         self._on_show = OnShow(at)
         self._iua_on_show = IUAOnShow(self._runs.iua, self._on_show)
         self._cell_output = CellOutput(
@@ -239,7 +251,7 @@ class IUAWidget(WidgetTraits):
         self._opening = Opening(
             self, self._runs, before.get("layer", ""), before.get("selected", ())
         )
-        self._opening.open_relative = asked.keys().isdisjoint(RULE)
+        self._opening.open_relative = asked.keys().isdisjoint(RULE) and begun_at == _DEFAULTS
         if layer is not None:
             try:
                 self.layer = layer
@@ -247,19 +259,13 @@ class IUAWidget(WidgetTraits):
                 self.layout.close()
                 super().close()
                 raise
-        self._frames = Frames(self, self._runs, self._label, self._opening)
-        self._frames.compared = compared
+        self._frames = Frames(
+            self, self._runs, self._label, self._opening, compared=compared, looks=self._looks
+        )
+        self._feed = None if self._looks is None else self._follow(self._looks)
         self._runs.on_step, self._runs.on_status = self._counted, self._follow_run
         self._runs.on_beat = self._frames.beat
-        for trait, follow in (
-            (SETTINGS, self._follow_setting),
-            (("layer",), self._follow_layer),
-            (TOLERANCES, self._follow_tolerances),
-            ((*TOLERANCES, "layer", "sort", "filter"), self._follow_view),
-            (("_shown",), lambda change: self._frames.shown(change["old"], change["new"])),
-        ):
-            AnyWidget.observe(self, follow, trait)  # on whatever thread it is set, also in Shiny
-        self.on_msg(self._obey)
+        self._listen()
         self._open()
         if self._runs.source is None:
             self._frames.flush()
@@ -292,6 +298,8 @@ class IUAWidget(WidgetTraits):
         `IUA.show(w.iua)` is the whole table as the page has it. An `IUA` that was given keeps its
         own tolerances.
         """
+        if self._looks is not None and not self._looks.shown.whole:
+            raise self._looks.not_whole()
         if self._iua_on_show.counted is not self._runs.iua:
             self._iua_on_show = IUAOnShow(self._runs.iua, self._on_show)
         return self._iua_on_show
@@ -360,6 +368,12 @@ class IUAWidget(WidgetTraits):
         0     relu            1.5           1
         """
         compared, at = self._frames.compared, self.tolerances
+        look = None if self._looks is None else self._looks.shown.look
+        if self._looks is not None and look is not None and not self._looks.all_is_kept(compared):
+            since = compared.look.step if isinstance(compared, LookBefore) else None
+            return look_rows(
+                self._looks.history, look.step, since, at, sort=self.sort, text=self.filter
+            )
         before = None if compared is None else compared.reading(self._runs.run, at)
         table = layer_table(self._runs.iua, at, self.sort, self.filter, before)
         self._tell_failure()
@@ -652,6 +666,11 @@ class IUAWidget(WidgetTraits):
         if "_frames" in self.__dict__:  # else it was never made as a whole
             self._runs.stop()
             self._frames.close()
+        feed = self.__dict__.get("_feed")
+        if feed is not None and self._looks is not None:
+            feed.close()
+            if self._look_made in self._looks.history.on_change:
+                self._looks.history.on_change.remove(self._look_made)
         super().close()
 
     @known_arguments_only
@@ -712,7 +731,15 @@ class IUAWidget(WidgetTraits):
         title, before = title or self._title, self._frames.read_before(self.tolerances, UNIT_SCALES)
         run, info = self._runs.run, self._frames.run_info()
         where = export.save_page(
-            path, self, run, info, title=title, text=text, limit=limit, before=before
+            path,
+            self,
+            run,
+            info,
+            title=title,
+            text=text,
+            limit=limit,
+            before=before,
+            looks=self._looks,
         )
         self._tell_failure(stacklevel=5)
         return where
@@ -723,6 +750,7 @@ class IUAWidget(WidgetTraits):
 
     def _static_table(self) -> dict[str, str]:
         compared = self._frames.compared if "_frames" in self.__dict__ else None
+        compared = compared if isinstance(compared, ComparedWith) else None
         return static_table(self._runs.iua, OnPage.of(self, self._runs, self._title, compared))
 
     @property
@@ -731,7 +759,14 @@ class IUAWidget(WidgetTraits):
 
     def _known(self) -> Known:
         tally = self._runs.run.tallies.get(self.layer)
-        return Known(self.layer, self._runs.layers, None if tally is None else tally.units)
+        units = None if tally is None else tally.units
+        if self._looks is None:
+            return Known(self.layer, self._runs.layers, units)
+        look = self._looks.shown.look
+        if look is not None and self.layer in look.index.numbers:
+            units = look.layer(self.layer).layer.count
+        layers = [] if look is None else look.layers
+        return Known(self.layer, layers, units, self._looks.steps)
 
     def _before_change(self, name: str) -> None:
         if name in RULE and "_opening" in self.__dict__:
@@ -739,8 +774,62 @@ class IUAWidget(WidgetTraits):
 
     # What follows may be called on another thread than the user's cell: it only asks for a frame.
 
+    def _listen(self) -> None:
+        for trait, follow in (
+            (SETTINGS, self._follow_setting),
+            (("layer",), self._follow_layer),
+            (TOLERANCES, self._follow_tolerances),
+            ((*TOLERANCES, "layer", "sort", "filter"), self._follow_view),
+            (("_shown",), self._follow_shown),
+        ):
+            AnyWidget.observe(self, follow, trait)  # on whatever thread it is set, also in Shiny
+        self.on_msg(self._obey)
+
+    def _follow(self, looks: LooksOnShow) -> HistoryFeed:
+        """Follow a history, and which of its looks is chosen."""
+        feed = HistoryFeed(self, looks.snapshots, self._runs.context.run)
+        AnyWidget.observe(self, self._follow_look, ("look",))
+        AnyWidget.observe(self, self._follow_against, ("against",))
+        AnyWidget.observe(self, lambda _: feed.units_changed(), ("layer", "selected"))
+        looks.history.on_change.append(self._look_made)
+        feed.flush()
+        return feed
+
+    def _look_made(self) -> None:
+        looks = self._looks
+        if looks is None or self._feed is None:
+            return
+        self._show_look(looks)
+        self._open()
+        self._frames.counted()
+        self._feed.changed()
+
+    def _follow_look(self, _change: Any) -> None:
+        if self._looks is not None:
+            self._show_look(self._looks)
+            self._frames.look_changed()
+            self._follow_view(None)
+
+    def _follow_against(self, change: Any) -> None:
+        if change["new"] is None:
+            self._frames.compare(None)
+        self._follow_look(change)
+
+    def _show_look(self, looks: LooksOnShow) -> None:
+        self._runs.iua = looks.show(self.look).iua
+        if self.against is not None:
+            self._frames.compared = looks.before(self.against)
+
+    def _follow_shown(self, change: Any) -> None:
+        self._frames.shown(change["old"], change["new"])
+        if self._feed is not None:
+            self._feed.shown()
+
     def _open(self) -> None:
         with self._chosen.by_itself():
+            partly = None if self._looks is None else self._looks.shown.partly
+            if partly is not None and partly.layers and self.layer not in partly.layers:
+                self.layer = partly.layers[0]
             guarded(self, self._opening.select_a_layer)
             guarded(self, self._opening.select_a_tolerance)
 
@@ -764,6 +853,8 @@ class IUAWidget(WidgetTraits):
     def _follow_tolerances(self, _change: Any) -> None:
         self._on_show.tolerances = self.tolerances
         self._frames.tolerances_changed()
+        if self._feed is not None:
+            self._feed.tolerances_changed()
 
     def _follow_view(self, _change: Any) -> None:
         if self.status != "running":
@@ -789,9 +880,10 @@ class IUAWidget(WidgetTraits):
             warnings.warn(message, IUAWarning, stacklevel=stacklevel)
 
 
-def _opened_at(chosen: Mapping[str, Any]) -> Tolerances:
-    """The tolerances that are chosen, and the defaults of the rest."""
-    return Tolerances(**_DEFAULTS | {name: chosen[name] for name in TOLERANCES if name in chosen})
+def _opened_at(chosen: Mapping[str, Any], begun_at: Mapping[str, Any]) -> Tolerances:
+    """The tolerances that are chosen, and those begun at for the rest."""
+    chosen_ones = {name: chosen[name] for name in TOLERANCES if name in chosen}
+    return Tolerances(**{**begun_at, **chosen_ones})
 
 
 def _as_text(option: str, given: object) -> str:

@@ -12,7 +12,7 @@ from iua_widget.reading.recount import Recount
 from iua_widget.reading.worst_units import WorstUnits, find_worst, what_is_ranked
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, Tolerances, default_stops, same_thresholds
-from iua_widget.widget.snapshots import pack
+from iua_widget.widget.snapshots import narrow, pack
 
 LISTED: Final = 50
 """How many of the worst a page can list."""
@@ -124,7 +124,7 @@ def worst_snapshot(
             "mean_abs": entries.mean_abs,
             "rms": entries.rms,
             "max_abs": entries.abs_max,
-            **{name: _narrow(array[rows]) for name, array in lists.items()},
+            **{name: narrow(array[rows]) for name, array in lists.items()},
         },
     )
 
@@ -140,10 +140,3 @@ def _lists(worst: WorstUnits) -> dict[str, np.ndarray]:
     }
     listed = {name: np.take_along_axis(array, order, axis=1) for name, array in figures.items()}
     return {"order": order, **listed}
-
-
-def _narrow(counts: np.ndarray) -> np.ndarray:
-    for dtype in (np.uint8, np.uint16, np.uint32):
-        if counts.max(initial=0) <= np.iinfo(dtype).max:
-            return counts.astype(dtype)
-    return counts.astype(np.float64)

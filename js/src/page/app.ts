@@ -7,6 +7,7 @@ import { savePicture } from "../picture/save_picture";
 import { formatInteger } from "../reading/format";
 import { SnapshotError } from "../reading/snapshot";
 import { LayerTable } from "../table/layer_table";
+import { TimelinePanel } from "../timeline/timeline_panel";
 import { TolerancePanel } from "../tolerances/tolerance_panel";
 import { Alert } from "../ui/alert";
 import { element, setAttribute, setVariable } from "../ui/dom";
@@ -65,6 +66,7 @@ export class App {
   readonly #contactAlert = new ContactAlert();
   readonly #compared = new ComparedLine();
   readonly #tolerances: TolerancePanel;
+  readonly #timeline: TimelinePanel;
   readonly #table: LayerTable;
   readonly #units: LayerUnits;
   readonly #worst: WorstUnitsList;
@@ -84,6 +86,14 @@ export class App {
         onInput: (changes) => store.set(changes),
         onSettle: () => host.settle(),
         onRecount: () => this.#ask("recount"),
+      },
+      abort,
+    );
+    this.#timeline = new TimelinePanel(
+      {
+        onLook: (look) => store.set({ look }),
+        onAgainst: (against) => store.set({ against }),
+        onSettle: () => host.settle(),
       },
       abort,
     );
@@ -125,6 +135,7 @@ export class App {
       this.#notes.node(),
       this.#compared.node(),
       this.#tolerances.node(),
+      this.#timeline.node(),
       element("div", { class: "iua-panes" }, this.#table.node(), this.#units.heatmap.node()),
       this.#strip.node(),
     );
@@ -166,6 +177,7 @@ export class App {
   #recolor(): void {
     this.#units.heatmap.recolor();
     this.#tolerances.recolor();
+    this.#timeline.recolor();
   }
 
   #ask(command: Command): void {
@@ -258,6 +270,19 @@ export class App {
         within: this.#within.value,
       }),
     );
+    this.#store.show(() => {
+      const history = traits._history.value;
+      this.#node.classList.toggle("iua-over-time", history !== null);
+      this.#timeline.update({
+        history,
+        tolerances: tolerances.value,
+        layer: traits.layer.value,
+        look: traits.look.value,
+        against: traits.against.value,
+        arrived: traits._run.value.look,
+        held: traits._held.value,
+      });
+    });
     const { without } = this.#menu;
     this.#store.show(() => {
       for (const panel of PANELS) {
@@ -321,6 +346,7 @@ export class App {
       without: this.#menu.without.value,
       layers: this.#table.shown(),
       heatmap: this.#units.heatmap.picture(),
+      timeline: this.#timeline.picture(),
     };
     return drawPicture(savedPicture(this.#store, shown, this.#node));
   }

@@ -11,6 +11,7 @@ import {
   type PictureCurve,
   type PictureHeatmap,
   type PictureRow,
+  type PictureTimeline,
 } from "../picture/picture";
 import { colorsOf } from "../picture/save_picture";
 import {
@@ -42,11 +43,12 @@ interface OnShow {
   /** The layers of the table, in the order of its rows. */
   readonly layers: readonly number[];
   readonly heatmap: PictureHeatmap | null;
+  readonly timeline: PictureTimeline | null;
 }
 
 /** The picture, in the colors and the type of the node. */
 export function savedPicture(store: Store, shown: OnShow, node: HTMLElement): Picture {
-  const { title, text, state, without, layers, heatmap } = shown;
+  const { title, text, state, without, layers, heatmap, timeline } = shown;
   const { layer, _run } = store.traits;
   const tolerances = store.tolerances.value;
   const reading = store.reading.value;
@@ -73,6 +75,7 @@ export function savedPicture(store: Store, shown: OnShow, node: HTMLElement): Pi
       reading === null || at < 0 || without.has("tolerances")
         ? null
         : pictureCurve(reading, at, tolerances, named),
+    timeline: without.has("timeline") ? null : timeline,
     heatmap: heatmap === null || without.has("heatmap") ? null : { ...heatmap, name: named },
     colors: colorsOf(node),
   };

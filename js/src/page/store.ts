@@ -10,6 +10,9 @@ import {
 } from "@preact/signals-core";
 import type { Coloring } from "../canvas/levels";
 import type { Host } from "../host/host";
+import { compareTables, compareUnits, decodeDead } from "../reading/compare_looks";
+import { decodeHistory } from "../reading/history";
+import { decodeLives } from "../reading/life";
 import { asSort } from "../reading/row_order";
 import { decodeTable, decodeUnits } from "../reading/snapshot";
 import { TableReading } from "../reading/table_reading";
@@ -47,6 +50,8 @@ export interface RunInfo {
     /** Why it cannot be compared; empty where it can. */
     readonly refused: string;
   } | null;
+  /** The step of training that the figures are of; null where there is no history. */
+  readonly look: number | null;
 }
 
 export const EMPTY_RUN: RunInfo = {
@@ -66,6 +71,7 @@ export const EMPTY_RUN: RunInfo = {
   recounting: false,
   beats: 0,
   compared: null,
+  look: null,
 };
 
 /** A trait as it is, or as it is without a kernel that knows it. */
@@ -101,11 +107,22 @@ const TRAITS = {
   filter: plain(""),
   /** What the heatmap's colors stand for. */
   color: plain<Coloring>("share"),
+  /** The step of training on show; null for the newest look. */
+  look: plain<number | null>(null),
+  /** The step that is compared with it; null for none. */
+  against: plain<number | null>(null),
   status: plain<Status>("idle"),
   _run: (raw: unknown): RunInfo => ({ ...EMPTY_RUN, ...(raw as Partial<RunInfo> | undefined) }),
   _table: bytes((data) => new TableReading(decodeTable(data))),
   _units: bytes(decodeUnits),
   _worst: bytes((data) => new WorstUnits(data)),
+  _history: bytes(decodeHistory),
+  _life: bytes(decodeLives),
+  /** How many looks a file has all of; null where a kernel has them. */
+  _held: plain<number | null>(null),
+  /** In a file, which has no kernel to compare two looks: what is dead in that before and that on show. */
+  _dead_before: bytes(decodeDead),
+  _dead: bytes(decodeDead),
   /** Whether the kernel is known to be gone, so that nothing can be asked of it. */
   _gone: plain(false),
   /** Why a file has no units of the layer; empty where it has, or may get them. */
@@ -118,7 +135,9 @@ type Signals = { readonly [Name in Trait]: ReadonlySignal<Values[Name]> };
 const NAMES = Object.keys(TRAITS) as Trait[];
 
 /** What the page may set. */
-type Changes = Partial<Pick<Values, keyof Tolerances | "selected" | "sort" | "filter" | "color">>;
+type Changes = Partial<
+  Pick<Values, keyof Tolerances | "selected" | "sort" | "filter" | "color" | "look" | "against">
+>;
 
 export class Store {
   readonly #host: Host;
@@ -140,8 +159,21 @@ export class Store {
       tau: tau.value,
     };
   });
+  readonly #table = computed(() => {
+    const { _table, _dead_before, _dead } = this.traits;
+    const [table, before, after] = [_table.value, _dead_before.value, _dead.value];
+    if (table === null || before === null || after === null) return table;
+    return new TableReading({ ...table.table, comparison: compareTables(before, after) });
+  });
   /** The table at the tolerances on show. */
-  readonly reading = computed(() => this.traits._table.value?.read(this.tolerances.value) ?? null);
+  readonly reading = computed(() => this.#table.value?.read(this.tolerances.value) ?? null);
+  /** The units of the selected layer. */
+  readonly units = computed(() => {
+    const { _units, _dead_before, _dead } = this.traits;
+    const [units, before, after] = [_units.value, _dead_before.value, _dead.value];
+    if (units === null || before === null || after === null) return units;
+    return { ...units, comparison: compareUnits(before, after, units.layer) };
+  });
   /** What went wrong with the last frame. */
   readonly fault = signal<unknown>(null);
 

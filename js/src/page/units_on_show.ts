@@ -8,7 +8,12 @@ import type { Store } from "./store";
 const KERNEL_GONE =
   "The units of this layer are not on the page, and the kernel that had them is gone.";
 
-export function unitsOnShow({ traits, reading, tolerances }: Store): () => UnitsState {
+export function unitsOnShow({
+  traits,
+  reading,
+  tolerances,
+  units: known,
+}: Store): () => UnitsState {
   const reader = new UnitReader();
   return () => {
     const layer = traits.layer.value;
@@ -17,7 +22,7 @@ export function unitsOnShow({ traits, reading, tolerances }: Store): () => Units
     if (table === null)
       return message("The units of a layer appear here once it has been counted.");
     if (layer === "") return message("Select a layer in the table to see its units.");
-    const units = traits._units.value;
+    const units = known.value;
     const row = table.table.layers.findIndex(({ name }) => name === layer);
     if (units?.layer !== layer || row < 0) {
       const absent = traits._gone.value ? KERNEL_GONE : traits._absent.value;
@@ -37,6 +42,8 @@ export function unitsOnShow({ traits, reading, tolerances }: Store): () => Units
       rtolStops: table.table.rtolStops,
       coloring: traits.color.value,
       selected: traits.selected.value,
+      lives: traits._life.value?.layer === layer ? traits._life.value : null,
+      step: traits._run.value.look,
     };
   };
 }

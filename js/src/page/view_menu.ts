@@ -5,7 +5,7 @@ import { element, setText } from "../ui/dom";
 import { Popup } from "../ui/popup";
 import type { Presentation } from "./presentation";
 
-export const PANELS = ["tolerances", "table", "heatmap", "details"] as const;
+export const PANELS = ["tolerances", "timeline", "table", "heatmap", "details"] as const;
 export type Panel = (typeof PANELS)[number];
 
 interface ViewMenuActions {
@@ -64,7 +64,12 @@ export class ViewMenu {
       this.without.value = new Set(box.checked ? others : [...others, name]);
     };
     box.addEventListener("change", onChange, { signal: abort });
-    return element("label", { class: "iua-view-choice" }, box, element("span", { text: name }));
+    return element(
+      "label",
+      { class: `iua-view-choice iua-view-${name}` },
+      box,
+      element("span", { text: name }),
+    );
   }
 
   async #goFullScreen(): Promise<void> {

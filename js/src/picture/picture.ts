@@ -40,6 +40,15 @@ export interface PictureHeatmap {
   readonly legend: readonly (readonly LegendMark[])[];
 }
 
+/** Over the steps of training. */
+export interface PictureTimeline {
+  readonly caption: string;
+  /** A data URL. */
+  readonly image: string;
+  readonly width: number;
+  readonly height: number;
+}
+
 export interface PictureColors {
   readonly ground: string;
   readonly text: string;
@@ -64,6 +73,7 @@ export interface Picture {
   /** Of rows that are left out. */
   readonly more: string;
   readonly curve: PictureCurve | null;
+  readonly timeline: PictureTimeline | null;
   readonly heatmap: PictureHeatmap | null;
   readonly colors: PictureColors;
 }
@@ -323,6 +333,18 @@ function drawHeatmap(
   return drawLegend(sheet, heatmap.legend, colors, left, top + 30 + height + 20);
 }
 
+function drawTimeline(
+  sheet: Sheet,
+  { caption, image, width, height }: PictureTimeline,
+  content: number,
+  top: number,
+): number {
+  sheet.text(fitText(caption, 13, content), MARGIN, top, 13, { "font-weight": 600 });
+  const high = (height * content) / width;
+  sheet.add("image", { x: MARGIN, y: top + 12, width: content, height: high, href: image });
+  return top + 12 + high + 38;
+}
+
 export function drawPicture(picture: Picture): DrawnPicture {
   const { colors, heatmap, curve, rows } = picture;
   const sheet = new Sheet(colors);
@@ -342,6 +364,7 @@ export function drawPicture(picture: Picture): DrawnPicture {
     sheet.text(fitText(line, 13, content), MARGIN, top, 13, { fill: colors.muted });
   }
   top += 38;
+  if (picture.timeline !== null) top = drawTimeline(sheet, picture.timeline, content, top);
   let bottom = top;
   if (hasTable) {
     let y = rows.length > 0 ? drawTable(sheet, picture, MARGIN, top) + 34 : top;

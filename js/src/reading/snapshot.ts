@@ -102,6 +102,15 @@ export interface UnitsSnapshot {
   readonly mean_abs: Float32Array | null;
   readonly rms: Float32Array | null;
   readonly max_abs: Float32Array | null;
+  /**
+   * Where counts were not kept, and no columns are here: from which column on each unit is dead,
+   * beyond all of them where it never is.
+   */
+  readonly dead_from: NumericArray | null;
+  /** The share of probes on which such a unit is inactive. */
+  readonly dead_at: number;
+  /** The columns at which that is known; null where it is at all. */
+  readonly known: readonly number[] | null;
   /** Exact counts at the tolerances of a recount, or null. */
   readonly recounted: Threshold | null;
   readonly recount: NumericArray | null;
@@ -237,7 +246,7 @@ export function decode(data: DataView): Snapshot {
   return { meta: header.meta, arrays };
 }
 
-/** Decode what is to be of this kind: "table", "units" or "worst". */
+/** Decode what is to be of this kind: "table", "units", "worst", "history", "life" or "dead". */
 export function decodeAs(kind: string, data: DataView): Snapshot {
   const snapshot = decode(data);
   if (snapshot.meta.kind !== kind) {
@@ -246,7 +255,7 @@ export function decodeAs(kind: string, data: DataView): Snapshot {
   return snapshot;
 }
 
-function take({ meta, arrays }: Snapshot, name: string, length: number): NumericArray {
+export function take({ meta, arrays }: Snapshot, name: string, length: number): NumericArray {
   const array = arrays.get(name);
   if (array === undefined || array.length !== length) {
     throw new SnapshotError(`The data of the ${meta.kind} lacks its array “${name}”.`);
@@ -344,7 +353,7 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
   const snapshot = decodeAs("units", data);
   const meta = snapshot.meta as unknown as Omit<
     UnitsSnapshot,
-    "counts" | "recount" | "comparison"
+    "counts" | "recount" | "comparison" | "dead_from"
   > & { readonly comparison?: UnitsComparisonMeta };
   const magnitudes = (name: string): Float32Array | null =>
     snapshot.arrays.has(name) ? (take(snapshot, name, meta.units) as Float32Array) : null;
@@ -356,10 +365,16 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
     probes: meta.probes,
     stops: meta.stops,
     columns: meta.columns,
-    counts: take(snapshot, "counts", meta.columns.length * meta.units),
+    counts:
+      meta.columns.length === 0
+        ? new Uint8Array(0)
+        : take(snapshot, "counts", meta.columns.length * meta.units),
     mean_abs: magnitudes("mean_abs"),
     rms: magnitudes("rms"),
     max_abs: magnitudes("max_abs"),
+    dead_from: meta.columns.length === 0 ? take(snapshot, "dead_from", meta.units) : null,
+    dead_at: meta.dead_at ?? 1,
+    known: meta.known ?? null,
     recounted: meta.recounted ?? null,
     recount: snapshot.arrays.has("recount") ? take(snapshot, "recount", meta.units) : null,
     comparison:

@@ -1,5 +1,6 @@
 /** Counts of every unit of a layer, also where each unit has a threshold of its own. */
 
+import { readDead } from "./dead_from";
 import { PerUnitReader, type UnitsReading } from "./per_unit_reader";
 import type { NumericArray, TableSnapshot, UnitsSnapshot } from "./snapshot";
 import {
@@ -43,6 +44,11 @@ export class UnitReader {
       return { lower: units.recount, upper: units.recount, exact: true, lowerColumn: -1 };
     }
     const meta = table.layers.find((layer) => layer.name === units.layer);
+    if (units.dead_from !== null) {
+      const place = locateLayer(units.stops, at, meta?.mean_abs ?? null);
+      this.#last = { at, reading: readDead(units, units.dead_from, place, this.#last?.reading) };
+      return this.#last.reading;
+    }
     if (!isPerUnit(at) || units.rms === null || units.max_abs === null || units.units === 0) {
       return readUnits(units, locateLayer(units.stops, at, meta?.mean_abs ?? null));
     }

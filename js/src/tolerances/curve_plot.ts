@@ -3,18 +3,8 @@
 import type { Size } from "../canvas/viewport";
 import { formatTolerance } from "../reading/format";
 import { decades, ticks } from "../reading/scale";
+import type { PlotStyle } from "../ui/plot_style";
 import { type AllCurves, type InForce, type LayerCurve, placeOfShare } from "./share_curves";
-
-export interface CurveStyle {
-  readonly font: string;
-  readonly text: string;
-  readonly muted: string;
-  readonly line: string;
-  readonly ground: string;
-  readonly accent: string;
-  readonly bar: string;
-  readonly dead: string;
-}
 
 /** In CSS pixels; the style sheet lays the sliders over the same edges. */
 const LEFT = 44;
@@ -28,9 +18,9 @@ const STOP_PIXELS = 5;
 export class CurvePlot {
   readonly #size: Size;
   readonly #stops: readonly number[];
-  readonly #style: CurveStyle;
+  readonly #style: PlotStyle;
 
-  constructor(size: Size, stops: readonly number[], style: CurveStyle) {
+  constructor(size: Size, stops: readonly number[], style: PlotStyle) {
     this.#size = size;
     this.#stops = stops;
     this.#style = style;

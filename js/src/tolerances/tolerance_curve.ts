@@ -2,7 +2,8 @@
 
 import type { TableSnapshot } from "../reading/snapshot";
 import { element } from "../ui/dom";
-import { CurvePlot, type CurveStyle } from "./curve_plot";
+import { type PlotStyle, plotStyleAt } from "../ui/plot_style";
+import { CurvePlot } from "./curve_plot";
 import {
   type AllCurves,
   allCurves,
@@ -10,8 +11,6 @@ import {
   type LayerCurve,
   layerCurve,
 } from "./share_curves";
-
-const LARGEST_TYPE = 12;
 
 export class ToleranceCurve {
   readonly #node = element("canvas", {
@@ -30,7 +29,7 @@ export class ToleranceCurve {
   #inForce: InForce | null = null;
   #width = 0;
   #height = 0;
-  #style: CurveStyle | null = null;
+  #style: PlotStyle | null = null;
 
   constructor(signal: AbortSignal) {
     // What the page has laid out is read here only: in a step of the slider it would cost a layout.
@@ -71,24 +70,6 @@ export class ToleranceCurve {
     this.#draw();
   }
 
-  #styles(): CurveStyle {
-    if (this.#style === null) {
-      const style = getComputedStyle(this.#node);
-      const color = (name: string): string => style.getPropertyValue(`--iua-${name}`).trim();
-      this.#style = {
-        font: `${Math.min(LARGEST_TYPE, 11 * (Number(color("type")) || 1))}px ${style.fontFamily}`,
-        text: color("text"),
-        muted: color("muted"),
-        line: color("line"),
-        ground: color("ground"),
-        accent: color("accent"),
-        bar: color("bar"),
-        dead: color("dead"),
-      };
-    }
-    return this.#style;
-  }
-
   #draw(): void {
     const context = this.#node.getContext("2d");
     if (this.#width === 0 || this.#height === 0 || context === null) return;
@@ -113,7 +94,8 @@ export class ToleranceCurve {
 
   #drawStill(ratio: number): CurvePlot {
     const size = { width: this.#width, height: this.#height };
-    const plot = new CurvePlot(size, this.#table?.stops ?? [], this.#styles());
+    this.#style ??= plotStyleAt(this.#node);
+    const plot = new CurvePlot(size, this.#table?.stops ?? [], this.#style);
     const context = this.#still.getContext("2d");
     if (context === null) return plot;
     this.#still.width = this.#node.width;

@@ -39,6 +39,8 @@ interface ToolsState {
   readonly meanAbsent: string | null;
   /** Whether there are changes to color. */
   readonly compared: boolean;
+  /** Why shares and counts cannot. */
+  readonly countsAbsent: string | null;
   /** Units or channels a row as drawn now. */
   readonly across: number | null;
 }
@@ -154,11 +156,17 @@ export class HeatmapTools {
     show(this.#pooling, choices.pooling);
     show(this.#map, choices.map);
     show(this.#order, choices.order);
-    const mean = this.#coloring.select.options[COLORINGS.indexOf("mean |x|")];
-    if (mean !== undefined) mean.disabled = state.meanAbsent !== null;
+    const allow = (coloring: Coloring, absent: string | null): void => {
+      const option = this.#coloring.select.options[COLORINGS.indexOf(coloring)];
+      if (option !== undefined) option.disabled = absent !== null;
+    };
+    const { meanAbsent, countsAbsent } = state;
+    allow("mean |x|", meanAbsent);
+    allow("share", countsAbsent);
+    allow("count", countsAbsent);
     const change = this.#coloring.select.options[COLORINGS.indexOf("change")];
     if (change !== undefined) change.hidden = change.disabled = !state.compared;
-    this.#coloring.node.title = state.meanAbsent ?? "what the colors stand for";
+    this.#coloring.node.title = meanAbsent ?? countsAbsent ?? "what the colors stand for";
     this.#order.node.hidden = kind !== "grid";
     this.#acrossLabel.hidden = kind === "matrix";
     this.#acrossLabel.title = `${kind === "grid" ? "units" : "channels"} a row; empty to fit`;

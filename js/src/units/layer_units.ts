@@ -4,6 +4,7 @@ import type { Coloring } from "../canvas/levels";
 import { formatInteger } from "../reading/format";
 import type { LayerReading } from "../reading/layer_reading";
 import { fromOwnIndex, ownIndex } from "../reading/layout";
+import { type Lives, lifeOf } from "../reading/life";
 import type { UnitsReading } from "../reading/per_unit_reader";
 import { sameItems } from "../reading/same_items";
 import type { UnitsSnapshot } from "../reading/snapshot";
@@ -29,6 +30,10 @@ export type UnitsState =
       readonly coloring: Coloring;
       /** Indices in the layer's own order. */
       readonly selected: readonly number[];
+      /** Of its units over training, where that is kept. */
+      readonly lives: Lives | null;
+      /** The step of training on show. */
+      readonly step: number | null;
     };
 
 type KnownUnits = Extract<UnitsState, { kind: "units" }>;
@@ -53,6 +58,7 @@ export class LayerUnits {
   #survey: ReadingSurvey | null = null;
   #coloring: Coloring = "share";
   #own: readonly number[] = [];
+  #lived: Pick<KnownUnits, "lives" | "step"> = { lives: null, step: null };
   /** Chosen from outside, of a layer whose units may yet have to come. */
   #wanted: { readonly layer: string; readonly own: readonly number[] } | null = null;
 
@@ -169,6 +175,7 @@ export class LayerUnits {
     const sameChanges = coloring !== "change" || changes === before?.changes;
     const sameColors = sameNumbers && sameChanges && coloring === this.#coloring;
     const data = { units, reading, layer, tolerances, rtolStops, dead, finite, changes };
+    this.#lived = { lives: state.lives, step: state.step };
     this.#data = data;
     this.#coloring = coloring;
     if (!sameLayer) {
@@ -198,7 +205,10 @@ export class LayerUnits {
   #showChoice(data: UnitsInView): void {
     const { pinned } = this.#choice;
     this.heatmap.showChoice();
-    this.card.update(data, pinned ?? mostInactive(data), pinned !== null);
+    const unit = pinned ?? mostInactive(data);
+    this.card.update(data, unit, pinned !== null);
+    const { lives, step } = this.#lived;
+    this.card.showLife(lives && lifeOf(lives, unit, data.tolerances), step);
     this.list.update(data, this.#choice);
     this.selected.update(data, this.#choice);
   }

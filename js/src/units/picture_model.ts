@@ -13,6 +13,8 @@ import { LEVEL_OF_FATE, type ReadingSurvey, type UnitFacts } from "./unit_facts"
 
 const CHANGES_ABSENT =
   "What became of units is not known here: the layer is compared with nothing, or it is too large.";
+export const COUNTS_ABSENT =
+  "Of this moment what is dead is kept, and mean |x|; not how often each unit was inactive.";
 export const MEAN_ABSENT = "Mean |x| of each unit was not sent: the layer is too large.";
 
 /** The units on show, and what is known of them as a whole. */
@@ -82,11 +84,13 @@ function signalsOf({ lower }: ChangeSurvey): readonly number[] {
 /** What the reader has to know of these numbers; empty where that is nothing. */
 export function noteOn({ data, coloring, wanted }: ShownUnits): string {
   const absent = wanted === "change" ? CHANGES_ABSENT : MEAN_ABSENT;
-  const color = wanted === coloring ? "" : `${absent} Inactive share is shown.`;
+  const kept = data.units.dead_from === null;
+  const color = wanted === coloring || !kept ? "" : `${absent} Inactive share is shown.`;
   return [stopsNote(data), color].join(" ").trim();
 }
 
 function stopsNote({ units, reading }: UnitsInView): string {
+  if (units.dead_from !== null) return COUNTS_ABSENT;
   if (units.stops.length + 1 === units.columns.length || reading.exact) return "";
   const here = units.columns.filter((column) => column < units.stops.length).length;
   const at =

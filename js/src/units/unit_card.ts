@@ -1,9 +1,11 @@
 /** The unit card: figures of one unit, and its histogram with the threshold on it. */
 
 import { formatCounts, formatShares, formatThreshold, plural } from "../reading/format";
+import type { Life } from "../reading/life";
 import type { Tolerances } from "../reading/threshold";
 import { fateWords, probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
 import { element, setText } from "../ui/dom";
+import { LifeLine } from "./life_line";
 import { MagnitudePlot } from "./magnitude_plot";
 import { unitHistogram } from "./unit_histogram";
 import { scaleOfUnit, tolerancesAt, unitThreshold } from "./unit_threshold";
@@ -25,6 +27,7 @@ export class UnitCard {
   readonly #alarm = element("span", { class: "iua-card-alarm" });
   readonly #values = new Map<Figure, HTMLElement>();
   readonly #plot: MagnitudePlot;
+  readonly #life = new LifeLine();
   readonly #close: HTMLButtonElement;
   readonly #body: HTMLElement;
   readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
@@ -81,6 +84,7 @@ export class UnitCard {
       ),
       figures,
       this.#plot.node(),
+      this.#life.node(),
     );
     this.#node = element(
       "section",
@@ -108,7 +112,7 @@ export class UnitCard {
     this.#alarm.title = words.alarm ?? "";
     const figure = (array: Float32Array | null): string => {
       const value = array?.[unit];
-      if (value === undefined) return "not sent";
+      if (value === undefined) return units.dead_from === null ? "not sent" : "not kept";
       // Of no finite response nothing is known, though the largest of none is sent as zero.
       const known = Number.isFinite(value) && data.finite?.[unit] !== 0;
       return known ? formatThreshold(value) : "NaN";
@@ -125,11 +129,17 @@ export class UnitCard {
     const fate = fateWords(data, unit);
     set("compared", fate ?? "");
     if (this.#compared !== null) this.#compared.hidden = fate === null;
+    this.#plot.node().hidden = units.dead_from !== null;
     this.#plot.update(histogram, units.stops, threshold);
     setText(this.#why, pinned ? "pinned" : "most inactive");
     this.#close.hidden = !pinned;
     this.#body.hidden = false;
     this.#nothing.hidden = true;
+  }
+
+  /** Its life over training, where that is kept, and the step on show. */
+  showLife(life: Life | null, step: number | null): void {
+    this.#life.update(life, step);
   }
 
   /** There is no unit to tell of. */

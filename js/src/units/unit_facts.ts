@@ -51,7 +51,10 @@ export class UnitFacts {
     const last = columns.length - 1;
     const whole = columns[last] === stops.length;
     this.finite = whole ? counts.subarray(last * units.units, (last + 1) * units.units) : null;
-    this.notFinite = notFiniteUnits(this.finite, probes);
+    this.notFinite =
+      units.dead_from === null
+        ? notFiniteUnits(this.finite, probes)
+        : neverFinite(units.dead_from, stops.length);
     this.changes = new ChangeReader(units);
     this.#levels = new Uint8Array(units.units);
   }
@@ -84,12 +87,13 @@ export class UnitFacts {
     return { dead: dead + rule.missed(counts, this.notFinite), inactive };
   }
 
-  /** The coloring asked for, or the share where there is nothing to color by. */
+  /** The coloring asked for, or another where there is nothing to color by. */
   possible(coloring: Coloring): Coloring {
     const absent = { "mean |x|": this.units.mean_abs, change: this.units.comparison };
-    return coloring in absent && absent[coloring as keyof typeof absent] === null
-      ? "share"
-      : coloring;
+    const isAbsent = coloring in absent && absent[coloring as keyof typeof absent] === null;
+    const possible = isAbsent ? "share" : coloring;
+    const counted = possible === "share" || possible === "count";
+    return this.units.dead_from !== null && counted ? "dead" : possible;
   }
 
   /** Of units whose changes are colored, in the same array every time. */
@@ -142,6 +146,11 @@ export class UnitFacts {
     }
     return out;
   }
+}
+
+/** Units that are dead beyond all columns. */
+function neverFinite(deadFrom: NumericArray, last: number): number[] {
+  return Array.from(deadFrom.keys()).filter((unit) => (deadFrom[unit] as number) > last);
 }
 
 /** Whether two readings are the same numbers, as far as can be told without comparing them. */

@@ -2,6 +2,7 @@
 
 import type { Click } from "../canvas/gestures";
 import type { Coloring } from "../canvas/levels";
+import { inksAt } from "../canvas/picture_inks";
 import { UnitCanvas } from "../canvas/unit_canvas";
 import type { Point } from "../canvas/viewport";
 import type { PictureHeatmap } from "../picture/picture";
@@ -14,8 +15,14 @@ import { HeatmapKeys, ZOOM_STEP } from "./heatmap_keys";
 import { FIRST_CHOICES, HeatmapTools, type PictureChoices } from "./heatmap_tools";
 import { Legend } from "./legend";
 import { PictureHint } from "./picture_hint";
-import { inksAt } from "./picture_inks";
-import { figuresOf, MEAN_ABSENT, noteOn, pictureAndLegend, type ShownUnits } from "./picture_model";
+import {
+  COUNTS_ABSENT,
+  figuresOf,
+  MEAN_ABSENT,
+  noteOn,
+  pictureAndLegend,
+  type ShownUnits,
+} from "./picture_model";
 import { PointedUnit } from "./pointed_unit";
 import type { UnitChoice } from "./unit_choice";
 
@@ -221,13 +228,14 @@ export class UnitsPanel {
 
   #showTools(): void {
     if (this.#shown === null) return;
-    const { shape, mean_abs, comparison } = this.#shown.data.units;
+    const { shape, mean_abs, comparison, dead_from } = this.#shown.data.units;
     this.#tools.update({
       kind: layoutKind(shape),
       coloring: this.#shown.coloring,
       choices: this.#choices,
       meanAbsent: mean_abs === null ? MEAN_ABSENT : null,
       compared: comparison !== null,
+      countsAbsent: dead_from === null ? null : COUNTS_ABSENT,
       across: this.#picture.view.across,
     });
   }

@@ -34,6 +34,7 @@ const PICTURE: Picture = {
   shared: "model.*.relu",
   more: "and 988 more layers",
   curve: { name: "relu", shares: [0.1, 0.2, 1], at: 0.5, from: "exact zero", to: "|x| ≤ 10" },
+  timeline: null,
   heatmap: {
     name: "relu",
     summary: "96 units",
@@ -107,7 +108,10 @@ describe("a saved picture", () => {
   });
 
   it("keeps all it draws within its size, with any of its parts missing", () => {
-    for (const missing of [{}, { heatmap: null }, { curve: null }, { rows: [], curve: null }]) {
+    const image = "data:image/png;base64,BBBB";
+    const timeline = { caption: "Step 300 · <newest>", image, width: 1200, height: 104 };
+    const without = [{ heatmap: null }, { curve: null }, { rows: [], curve: null }];
+    for (const missing of [{}, { timeline }, ...without]) {
       const { svg, width, height } = drawPicture({ ...PICTURE, ...missing });
       expectWellFormed(svg);
       for (const [, x, y] of svg.matchAll(/<(?:text|rect|image)[^>]* x="([\d.]+)" y="([\d.]+)"/g)) {

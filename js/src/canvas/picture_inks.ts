@@ -1,7 +1,7 @@
 /** The colors and the font of the picture, as the style sheet has them in the theme in force. */
 
-import { type ColorMap, parseHex, type Rgb } from "../canvas/color";
-import type { Inks } from "../canvas/picture_paint";
+import { type ColorMap, parseHex, type Rgb } from "./color";
+import type { Inks } from "./picture_paint";
 
 export function inksAt(node: HTMLElement, map: ColorMap): Inks {
   const style = getComputedStyle(node);

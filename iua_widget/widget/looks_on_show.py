@@ -1,0 +1,170 @@
+"""Which look of a history a widget shows, and which it compares with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from iua_widget.errors import IUAError
+from iua_widget.history.history import History
+from iua_widget.history.look import Look, same_layers
+from iua_widget.iua import IUA, iua_of
+from iua_widget.options import CountOptions
+from iua_widget.reading.comparison import Comparison
+from iua_widget.reading.recount import Recount
+from iua_widget.reading.results import Reading
+from iua_widget.run.run import Run
+from iua_widget.tolerances import Scale, Tolerances
+from iua_widget.widget.compared_with import ComparedWith
+from iua_widget.widget.comparison_snapshot import ResultBefore
+from iua_widget.widget.history_snapshot import HistorySnapshots
+from iua_widget.widget.look_snapshot import dead_in_look
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLook:
+    """The look on show.
+
+    Attributes
+    ----------
+    look : Look or None
+        None before the first.
+    iua : IUA
+        All of it, where it is kept whole; else without a layer.
+    whole : bool
+        Whether it is.
+    """
+
+    look: Look | None
+    iua: IUA
+    whole: bool
+
+    @property
+    def partly(self) -> Look | None:
+        """The look, where not all counts of it are kept."""
+        return None if self.whole else self.look
+
+
+class LookBefore:
+    """A look with which another is compared, where not all counts of both are kept.
+
+    Parameters
+    ----------
+    look : Look
+    after : Look or None
+        The one on show.
+    history : History
+    name : str
+        What the page calls it.
+    """
+
+    def __init__(self, look: Look, after: Look | None, history: History, name: str) -> None:
+        self.look, self.history, self.name = look, history, name
+        _, self._alike = ((), ()) if after is None else same_layers(look, after)
+        self._after = after
+
+    def info(self, _after: Run) -> dict[str, Any]:
+        """What the page says of the comparison."""
+        return {"with": self.name, "probes": self.look.inputs, "refused": ""}
+
+    def read(
+        self,
+        _at: Tolerances,
+        *,
+        scales: Sequence[Scale] = (),  # noqa: ARG002  (of units nothing is kept)
+        recount: Recount | None = None,  # noqa: ARG002
+    ) -> ResultBefore:
+        """What the page needs of it: of layers that have the same units in both."""
+        names = [] if self._after is None else [self._after.layers[place] for place in self._alike]
+        layers = {name: dead_in_look(self.look.layer(name)) for name in names}
+        return ResultBefore(self.history.stops.values, layers)
+
+    def reading(self, _after: Run, _at: Tolerances) -> Reading | None:
+        """Of its units nothing can be read."""
+        return None
+
+    def comparison(self, _after: Run, _at: Tolerances) -> Comparison:
+        """Refused: an IUAError."""
+        message = (
+            f"of {self.name}, or of the look on show, not all counts are kept: w.table() tells "
+            "what died and revived; a larger keep= keeps more."
+        )
+        raise IUAError(message)
+
+
+class LooksOnShow:
+    """Finds the look on show in a history that grows, and is thinned.
+
+    Parameters
+    ----------
+    history : History
+
+    Attributes
+    ----------
+    snapshots : HistorySnapshots
+        Of it, for the page.
+    shown : ShownLook
+        The look on show.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.snapshots = HistorySnapshots(history)
+        self._nothing = iua_of(
+            Run(CountOptions(tolerances=history.tolerances, stops=history.stops.values))
+        )
+        self._lock = threading.Lock()
+        self.shown = ShownLook(None, self._nothing, whole=False)
+
+    @property
+    def steps(self) -> list[int]:
+        """Those of the looks that are kept."""
+        with self.history.lock:
+            return self.history.steps
+
+    def show(self, step: int | None) -> ShownLook:
+        """Show the look at a step, or that nearest to it that is kept; None for the newest."""
+        history = self.history
+        with self._lock:
+            with history.lock:
+                looks = history.looks
+                if not looks:
+                    look = None
+                elif step is None:
+                    look = looks[-1]
+                else:
+                    look = min(looks, key=lambda one: abs(one.step - step))
+                run = None if look is None else history.whole.get(look.step)
+            if self.shown.look is not look or self.shown.whole != (run is not None):
+                iua = self._nothing if run is None else iua_of(run)
+                self.shown = ShownLook(look, iua, run is not None)
+            return self.shown
+
+    def all_is_kept(self, compared: ComparedWith | LookBefore | None) -> bool:
+        """Whether all counts are there of the look on show, and of what it is compared with."""
+        return self.shown.whole and not isinstance(compared, LookBefore)
+
+    def before(self, step: int) -> ComparedWith | LookBefore:
+        """The look at a step, to compare with that on show: whole, where both are."""
+        name = f"step {step:,}"
+        with self.history.lock:
+            look, run = self.history.look(step), self.history.whole.get(step)
+        if run is not None and self.shown.whole:
+            return ComparedWith(iua_of(run), name)
+        return LookBefore(look, self.shown.look, self.history, name)
+
+    def not_whole(self) -> IUAError:
+        """The error for a reader of counts that are not kept."""
+        with self.history.lock:
+            whole = sorted(self.history.whole)
+        look = self.shown.look
+        if look is None:
+            return IUAError("no look has been made yet: there is nothing to read.")
+        near = sorted(sorted(whole, key=lambda step: abs(step - look.step))[:3])
+        those = f"at steps {', '.join(map(str, near))} they are" if near else "nowhere are they"
+        return IUAError(
+            f"of the look at step {look.step} not all counts are kept ({those}): set w.look to one "
+            "of which they are. w.table() tells what is kept; a larger keep= keeps more."
+        )
