@@ -117,11 +117,14 @@ class ForwardWatcher:
                 seen = nn.Module.register_forward_hook(module, self._see_script)
                 self._exits.callback(seen.remove)
         if self._functions:
-            self._exits.enter_context(_FunctionMode(self))
+            self._enter_mode(FunctionMode(self))
         return self
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
+
+    def _enter_mode(self, mode: FunctionMode) -> None:
+        self._exits.enter_context(mode)
 
     def loads(self) -> Iterator[CapturedResponse]:
         """After the pass, what each expert got of its tokens; see `ExpertTracker.loads`."""
@@ -317,7 +320,7 @@ class ForwardWatcher:
             raise
 
 
-class _FunctionMode(TorchFunctionMode):
+class FunctionMode(TorchFunctionMode):
     """Reports every call of a function of PyTorch, with arguments and result."""
 
     def __init__(self, watcher: ForwardWatcher) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import math
 import os
@@ -47,6 +48,12 @@ _BYTES_PER_VALUE: Final = 8
 whose layers have eight arrays or more, and three numbers of eight bytes for every column."""
 
 _MOST_DIGITS: Final = 20
+_READERS: Final = {
+    "iua_widget run": "IUA.load",
+    "iua_widget history": "IUAMonitor.load",
+}
+"""By what is written in a file, who reads it."""
+
 _AT_ONCE: Final = (
     getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -79,17 +86,30 @@ def write_container(
         _seal(file)
 
 
+def container_bytes(
+    version: int, facts: dict[str, Any], arrays: Iterable[tuple[str, np.ndarray]]
+) -> bytes:
+    """The bytes of such a file: see `write_container`."""
+    file = io.BytesIO()
+    _write(file, version, facts, arrays)
+    _seal(file)
+    return file.getvalue()
+
+
 class Container:
     """A file that is being read: its facts, and its arrays one by one.
 
     Parameters
     ----------
-    path : Path
+    path : Path or bytes
+        A file, or what `container_bytes` gives.
     version : int
         The newest that is understood.
 
     Attributes
     ----------
+    called : str
+        What it is called in messages.
     facts : dict
     names : set of str
         Of the arrays.
@@ -100,16 +120,9 @@ class Container:
         If it is no such file, is damaged, or of a newer version.
     """
 
-    def __init__(self, path: Path, version: int) -> None:
-        self.path = path
-        try:
-            self._file = _opened(path)
-        except FileNotFoundError:
-            message = f"there is no file {str(path)!r}."
-            raise FileError(message) from None
-        except OSError as error:
-            message = f"{str(path)!r} cannot be read: {error.strerror or error}."
-            raise FileError(message) from error
+    def __init__(self, path: Path | bytes, version: int) -> None:
+        self.called = "the state" if isinstance(path, bytes) else repr(str(path))
+        self._file = io.BytesIO(path) if isinstance(path, bytes) else _file_at(path)
         try:
             self._check_seal(version)
             with self._damage_told():
@@ -156,6 +169,20 @@ class Container:
             _fill(member, result.data)
         return result.view(dtype).reshape(shape)
 
+    def check_format(self, expected: str) -> None:
+        """Check that it holds what is to be read.
+
+        Raises
+        ------
+        FileError
+            If it is another sort of file: the message says how to read that.
+        """
+        found = self.facts.get("format", expected)
+        if found != expected:
+            reader = _READERS.get(str(found), "what has written it")
+            message = f"{self.called} holds {found!r:.60}: read it with {reader}."
+            raise FileError(message)
+
     def require(self, holds: bool, what: str) -> None:  # noqa: FBT001
         """Check that contents do not contradict each other.
 
@@ -165,31 +192,31 @@ class Container:
             If this does not hold.
         """
         if not holds:
-            message = f"{str(self.path)!r} holds what no run can have written: {what}."
+            message = f"{self.called} holds what no run can have written: {what}."
             raise FileError(message)
 
     def _check_seal(self, version: int) -> None:
-        size = self._size = os.fstat(self._file.fileno()).st_size
+        size = self._size = self._file.seek(0, os.SEEK_END)
         self._file.seek(max(0, size - _TAIL))
         seal = _SEAL.search(self._file.read(min(size, _TAIL)))
         if seal is None:
             self._file.seek(0)
             what = (
-                "is truncated, or was not written by IUA.save"
+                "is truncated, or was not written by IUA.save or IUAMonitor.save"
                 if size and self._file.read(2) == b"PK"
-                else "was not written by IUA.save"
+                else "was not written by IUA.save or IUAMonitor.save"
             )
-            message = f"{str(self.path)!r} {what}: it does not end as such a file does."
+            message = f"{self.called} {what}: it does not end as such a file does."
             raise FileError(message)
         if int(seal[1]) > version:
             message = (
-                f"{str(self.path)!r} is of format version {int(seal[1])}, and this iua_widget "
+                f"{self.called} is of format version {int(seal[1])}, and this iua_widget "
                 f"reads versions up to {version}: update it with pip install -U iua-widget."
             )
             raise FileError(message)
         if _digest(self._file, size - _DIGEST_SIZE) != seal[2].decode():
             message = (
-                f"{str(self.path)!r} has been damaged or altered since it was saved: its contents "
+                f"{self.called} has been damaged or altered since it was saved: its contents "
                 "do not fit its checksum. Use another copy of it."
             )
             raise FileError(message)
@@ -236,7 +263,7 @@ class Container:
         except FileError:
             raise
         except Exception as error:  # no list of what libraries raise at such bytes is complete
-            message = f"{str(self.path)!r} is damaged: {type(error).__name__}: {error}."
+            message = f"{self.called} is damaged: {type(error).__name__}: {error}."
             raise FileError(message) from error
 
 
@@ -314,6 +341,17 @@ def _whole(digits: str) -> int:
         message = f"{digits:.20}... is no number of a run"
         raise ValueError(message)
     return int(digits)
+
+
+def _file_at(path: Path) -> IO[bytes]:
+    try:
+        return _opened(path)
+    except FileNotFoundError:
+        message = f"there is no file {str(path)!r}."
+        raise FileError(message) from None
+    except OSError as error:
+        message = f"{str(path)!r} cannot be read: {error.strerror or error}."
+        raise FileError(message) from error
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -6,7 +6,7 @@ See ``docs/file-format.md`` for the layout.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from iua_widget.engines.choice import EngineName, check_engine
 from iua_widget.errors import FileError, MemoryBudgetError, ToleranceError, UnitsError
 from iua_widget.files.container import Container, write_container
+from iua_widget.files.facts import MOST_AXES, Facts
 from iua_widget.options import CountOptions
 from iua_widget.run.run import Run
 from iua_widget.sources.position import Position
@@ -26,9 +27,8 @@ from iua_widget.tally.unit_counts import COUNTER_DTYPES
 from iua_widget.tolerances import DEFAULT_TAU, Stops, Tolerances
 
 VERSION: Final = 1
+FORMAT: Final = "iua_widget run"
 _LIMB: Final = 2**40
-_MOST_AXES: Final = 64
-_LARGEST: Final = 2**62
 _MOST_UNITS: Final = 2**31
 _MOST_WITHOUT_UNITS: Final = 2**24
 """What the other axes of a shape may multiply to where one is 0."""
@@ -49,22 +49,33 @@ def write_run(path: Path, run: Run) -> None:
         If it cannot be written there.
     """
     with run.lock:
-        states = [(name, tally.state()) for name, tally in run.tallies.items()]
-        facts = _facts(run, states)
+        facts, arrays = parts_of(run)
+        write_container(path, VERSION, {"format": FORMAT, **facts}, arrays)
 
-        def arrays() -> Iterator[tuple[str, np.ndarray]]:
-            for number, (_, state) in enumerate(states):
-                for key, array in state.arrays.items():
-                    yield f"layers/{number}/{key}", array
 
-        write_container(path, VERSION, facts, arrays())
+def parts_of(run: Run, prefix: str = "") -> tuple[dict[str, Any], Iterator[tuple[str, np.ndarray]]]:
+    """What of a run is kept as JSON, and its arrays by name; nothing may be counted meanwhile.
+
+    Parameters
+    ----------
+    run : Run
+    prefix : str
+        What the names of the arrays begin with.
+    """
+    states = [(name, tally.state()) for name, tally in run.tallies.items()]
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        for number, (_, state) in enumerate(states):
+            for key, array in state.arrays.items():
+                yield f"{prefix}layers/{number}/{key}", array
+
+    return _facts(run, states), arrays()
 
 
 def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]:
     """What of a run is kept as JSON."""
     options, position = run.options, run.position
     return {
-        "format": "iua_widget run",
         "version": VERSION,
         "library": version("iua-widget"),
         **asdict(options.tolerances),
@@ -108,32 +119,47 @@ def read_run(path: Path, engine: EngineName = "auto") -> Run:
     """
     check_engine(engine)
     with Container(path, VERSION) as container:
-        facts = _Facts(container.facts, container.require, "the run")
-        run = Run(_options(container, facts, engine))
-        expected: set[str] = set()
-        for number, layer in enumerate(facts.objects("layers")):
-            prefix = f"layers/{number}/"
-            state = _read_layer(container, layer, run.options.grid, prefix)
-            expected |= {prefix + key for key in state.arrays}
-            name = layer.text("name")
-            container.require(name not in run.tallies, f"layer {name!r} is there twice")
-            run.tallies[name] = Tally.from_state(run.options.grid, state, run.engine)
+        container.check_format(FORMAT)
+        facts = Facts(container.facts, container.require, "the run")
+        run, expected = run_in(container, facts, engine)
         strangers = sorted(container.names - expected)
         container.require(not strangers, f"{strangers[:3]} do not belong to it")
-        run.probes = facts.whole("probes")
-        run.source_notes = facts.texts("notes")
-        run.position = _position(facts.optional("position"))
-        run.steady = facts.flag_or("steady", default=True)
-        run.weights = facts.texts_or_empty("weights")
-        fault = _contradiction(run)
-        container.require(not fault, fault)
         return run
 
 
-def _options(container: Container, facts: _Facts, engine: EngineName) -> CountOptions:
+def run_in(
+    container: Container, facts: Facts, engine: EngineName, prefix: str = ""
+) -> tuple[Run, set[str]]:
+    """The run that `parts_of` has taken apart, and the names of its arrays.
+
+    Raises
+    ------
+    FileError
+        If no run can have been so.
+    """
+    run = Run(_options(container, facts, engine))
+    expected: set[str] = set()
+    for number, layer in enumerate(facts.objects("layers")):
+        within = f"{prefix}layers/{number}/"
+        state = _read_layer(container, layer, run.options.grid, within)
+        expected |= {within + key for key in state.arrays}
+        name = layer.text("name")
+        container.require(name not in run.tallies, f"layer {name!r} is there twice")
+        run.tallies[name] = Tally.from_state(run.options.grid, state, run.engine)
+    run.probes = facts.whole("probes")
+    run.source_notes = facts.texts("notes")
+    run.position = _position(facts.optional("position"))
+    run.steady = facts.flag_or("steady", default=True)
+    run.weights = facts.texts_or_empty("weights")
+    fault = _contradiction(run)
+    container.require(not fault, fault)
+    return run, expected
+
+
+def _options(container: Container, facts: Facts, engine: EngineName) -> CountOptions:
     """The options with which a run was counted."""
     stops = Stops(facts.numbers("stops"))
-    ascending = list(stops.values) == container.facts["stops"]
+    ascending = list(stops.values) == facts.numbers("stops")
     container.require(ascending, "its stops do not ascend from 0")
     container.require(facts.number("atol") in stops.values, "its atol is none of its stops")
     tolerances: dict[str, Any] = {
@@ -153,110 +179,11 @@ def _options(container: Container, facts: _Facts, engine: EngineName) -> CountOp
     try:
         return CountOptions(tolerances=Tolerances(**tolerances), engine=engine, **counting)
     except (MemoryBudgetError, ToleranceError, UnitsError) as error:
-        message = f"{str(container.path)!r} holds settings that cannot be: {error}"
+        message = f"{container.called} holds settings that cannot be: {error}"
         raise FileError(message) from None
 
 
-class _Facts:
-    """An object of the JSON, whose values are checked as they are taken."""
-
-    def __init__(
-        self, values: Mapping[str, Any], require: Callable[[bool, str], None], where: str
-    ) -> None:
-        self._values, self._require, self._where = values, require, where
-
-    def _take(self, key: str, fits: Callable[[Any], bool]) -> Any:
-        value = self._values.get(key)
-        self._require(fits(value), f"{key} of {self._where} is {value!r:.60}")
-        return value
-
-    def text(self, key: str) -> str:
-        return str(self._take(key, lambda value: isinstance(value, str)))
-
-    def texts(self, key: str) -> list[str]:
-        return list(self._take(key, lambda value: _is_list(value, str)))
-
-    def flag(self, key: str) -> bool:
-        return bool(self._take(key, lambda value: isinstance(value, bool)))
-
-    def flag_or(self, key: str, *, default: bool) -> bool:
-        """A flag that older files lack."""
-        return self.flag(key) if key in self._values else default
-
-    def texts_or_empty(self, key: str) -> list[str]:
-        """Texts that older files lack."""
-        return self.texts(key) if key in self._values else []
-
-    def number_or(self, key: str, *, default: float) -> float:
-        """A number that older files lack."""
-        return self.number(key) if key in self._values else default
-
-    def whole_or_none(self, key: str) -> int | None:
-        value = self._take(key, lambda value: value is None or _is_whole(value))
-        return None if value is None else int(value)
-
-    def whole(self, key: str) -> int:
-        return int(self._take(key, _is_whole))
-
-    def wholes(self, key: str) -> list[int]:
-        return list(
-            self._take(key, lambda value: _is_list(value, int) and all(map(_is_whole, value)))
-        )
-
-    def number(self, key: str) -> float:
-        return float(self._take(key, _is_number))
-
-    def number_or_none(self, key: str) -> float | None:
-        value = self._take(key, lambda value: value is None or _is_number(value))
-        return None if value is None else float(value)
-
-    def numbers(self, key: str) -> list[float]:
-        return list(
-            self._take(key, lambda value: isinstance(value, list) and all(map(_is_number, value)))
-        )
-
-    def one_of(self, key: str, choices: tuple[Any, ...]) -> Any:
-        return self._take(key, lambda value: isinstance(value, (str, int)) and value in choices)
-
-    def option(self, key: str, kind: type) -> Any:
-        """A value, None, or a mapping of layer globs to such."""
-
-        def fits(value: Any) -> bool:
-            values = value.values() if isinstance(value, dict) else [value]
-            return all(one is None or type(one) is kind for one in values)
-
-        return self._take(key, fits)
-
-    def amount(self, key: str) -> str | int | None:
-        """An amount of memory, in words or bytes, or None."""
-
-        def fits(value: Any) -> bool:
-            return value is None or isinstance(value, str) or _is_whole(value)
-
-        value: str | int | None = self._take(key, fits)
-        return value
-
-    def lengths(self, key: str) -> tuple[int | None, ...] | None:
-        """A shape, with None for lengths that vary; or None."""
-
-        def fits(value: Any) -> bool:
-            if not isinstance(value, list) or len(value) > _MOST_AXES:
-                return value is None
-            return all(one is None or _is_whole(one) for one in value)
-
-        value = self._take(key, fits)
-        return None if value is None else tuple(value)
-
-    def optional(self, key: str) -> _Facts | None:
-        value = self._take(key, lambda value: value is None or isinstance(value, dict))
-        return None if value is None else _Facts(value, self._require, key)
-
-    def objects(self, key: str) -> list[_Facts]:
-        values = self._take(key, lambda value: _is_list(value, dict))
-        return [_Facts(value, self._require, f"layer {n}") for n, value in enumerate(values)]
-
-
-def _position(facts: _Facts | None) -> Position | None:
+def _position(facts: Facts | None) -> Position | None:
     if facts is None:
         return None
     return Position(facts.whole("batches"), facts.whole("probes"), facts.whole("checksum"))
@@ -282,26 +209,14 @@ def _can_be(load: Mapping[str, Any] | None) -> bool:
     return load is None or (load["expert"] < load["experts"] and load["tokens"] <= load["routed"])
 
 
-def _load(facts: _Facts | None) -> dict[str, Any] | None:
+def _load(facts: Facts | None) -> dict[str, Any] | None:
     if facts is None:
         return None
     names = ("expert", "experts", "tokens", "routed")
     return {"module": facts.text("module"), **{name: facts.whole(name) for name in names}}
 
 
-def _is_list(value: Any, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
-
-
-def _is_number(value: Any) -> bool:
-    return _is_whole(value) or (isinstance(value, float) and 0 <= value < float("inf"))
-
-
-def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) -> TallyState:
+def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -> TallyState:
     top = len(stops)
     shape = tuple(layer.wholes("unit_shape"))
     units = math.prod(shape)
@@ -326,13 +241,13 @@ def _read_layer(container: Container, layer: _Facts, stops: Stops, prefix: str) 
         "first_non_finite": layer.whole_or_none("first_non_finite"),
     }
     axis = facts["channel_axis"]
-    known_axis = axis is None or (isinstance(axis, int) and 1 <= axis <= _MOST_AXES)
+    known_axis = axis is None or (isinstance(axis, int) and 1 <= axis <= MOST_AXES)
     ascending = list(columns) == sorted({0, *columns, top})
     element = facts["unit"] == "element"
     response_shape = facts["response_shape"]
     most = _MOST_UNITS if units else _MOST_WITHOUT_UNITS
     for what, holds in (
-        ("unit_shape", math.prod(filter(None, shape)) < most and len(shape) <= _MOST_AXES),
+        ("unit_shape", math.prod(filter(None, shape)) < most and len(shape) <= MOST_AXES),
         ("unit_shape", element or len(shape) <= 1),
         ("response_shape", not element or response_shape in (None, shape)),
         ("load", _can_be(facts["load"])),

@@ -153,6 +153,32 @@ class History:
             self.events = [event for event in self.events if event.step != step]
             self.made -= 1
 
+    def take(self, other: History) -> None:
+        """Go on with the looks of another history in place of these, which is not used any more.
+
+        Parameters
+        ----------
+        other : History
+            Counted at the same stops, for the same `dead_at`.
+        """
+        with self.lock:
+            self.looks, self.whole, self.events = other.looks, other.whole, other.events
+            self.notes, self.made, self.nbytes = other.notes, other.made, other.nbytes
+            self._thin()
+        self.changed()
+
+    def add_events(self, events: Iterable[AlarmEvent]) -> None:
+        """Keep what alarms told at a look.
+
+        Parameters
+        ----------
+        events : iterable of AlarmEvent
+            The looks at their steps stay from now on.
+        """
+        with self.lock:
+            self.events = sorted([*self.events, *events], key=lambda event: event.step)
+        self.changed()
+
     @property
     def room_for_whole(self) -> int:
         """Bytes that looks which are kept whole may take."""

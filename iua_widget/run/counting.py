@@ -25,7 +25,7 @@ from iua_widget.run.recorded_response import RecordedResponse, is_copy, work_byt
 from iua_widget.run.response_form import ResponseForm
 from iua_widget.run.run import Run
 from iua_widget.sources.position import Position
-from iua_widget.sources.source import Source
+from iua_widget.sources.source import Stream
 from iua_widget.tally.tally import Tally, count_overdue, count_waiting
 from iua_widget.units.arrange import arrange
 from iua_widget.units.expert_load import ExpertLoad, of_both
@@ -43,7 +43,7 @@ class Counting:
     Parameters
     ----------
     run : Run
-    source : Source
+    source : Stream
     onward : bool
         Whether to pass over the batches that have been counted before.
     groups : LayerGroups, optional
@@ -65,7 +65,7 @@ class Counting:
     def __init__(
         self,
         run: Run,
-        source: Source,
+        source: Stream,
         *,
         onward: bool = False,
         groups: LayerGroups | None = None,

@@ -47,15 +47,13 @@ class Record(Protocol):
         ...
 
 
-class Source(Protocol):
-    """A stream of responses, batch by batch, of a model or of arrays.
+class Stream(Protocol):
+    """What must be known of a stream of responses to count it.
 
     Attributes
     ----------
     label : str
         What it is, in a few words, for display.
-    restartable : bool
-        Whether `batches` can be called again for the same stream from its beginning.
     steady : bool
         Whether every batch gives the same layers.
     whole_batches : bool
@@ -64,7 +62,6 @@ class Source(Protocol):
     """
 
     label: str
-    restartable: bool
     steady: bool
     whole_batches: bool
 
@@ -82,6 +79,18 @@ class Source(Protocol):
     def weights(self) -> str | None:
         """A fingerprint of the model's parameters as they are now; None where none is known."""
         ...
+
+
+class Source(Stream, Protocol):
+    """A stream of responses, batch by batch, of a model or of arrays.
+
+    Attributes
+    ----------
+    restartable : bool
+        Whether `batches` can be called again for the same stream from its beginning.
+    """
+
+    restartable: bool
 
     def batches(
         self, record: Record, restart: Callable[[], None] = ..., position: Position | None = ...

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from iua_widget.common.amounts import memory_budget
 from iua_widget.common.arguments import known_arguments_only
+from iua_widget.common.atomic_write import as_path
 from iua_widget.common.interrupts import interrupts_held
-from iua_widget.common.words import listed
+from iua_widget.common.plain_values import plain
+from iua_widget.common.words import did_you_mean, listed
 from iua_widget.engines.choice import EngineName
-from iua_widget.errors import IUAError, IUAWarning
+from iua_widget.errors import FileError, IUAError, IUAWarning, ProducerError
+from iua_widget.files.history_file import history_bytes, read_history, write_history
 from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history import History, no_look
 from iua_widget.history.history_table import history_table
@@ -27,18 +33,26 @@ from iua_widget.options import (
 )
 from iua_widget.run.counter import Counter
 from iua_widget.run.notes import all_notes
+from iua_widget.run.passing_counter import PassingCounter
 from iua_widget.run.run import Run
 from iua_widget.run.whole_copy import whole_copy
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 from iua_widget.training.alarms import Alarms
+from iua_widget.training.monitor_settings import (
+    STATE_FORMAT,
+    SavedSettings,
+    checked_settings,
+    settings_of,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
     from iua_widget.reading.comparison import Comparison
     from iua_widget.widget.widget import IUAWidget
+
+LookOn = Literal["probes", "train"]
+"""What is looked at: held-out probes, or the batches of training as they pass."""
 
 _EXAMPLE_STEP: Final = 100
 _ALARMS_NOTED: Final = 3
@@ -61,9 +75,15 @@ class IUAMonitor:
         The model that is trained; wrapped or compiled as well.
     probes : iterable, Dataset, Tensor or numpy.ndarray
         What is looked at: held-out inputs, the same at each look, as the `loader` of
-        `IUA.introspect`. It is iterated over at each look.
+        `IUA.introspect`. It is iterated over at each look. Left out with ``on="train"``.
     every : int
         Steps of training between two looks.
+    on : {"probes", "train"}
+        Whether to run the model on the probes at each look, or to count the batches of training
+        themselves as they pass, with no pass more: a look then is of the batches since the look
+        before, each by the weights of its own step and as dropout and BatchNorm had it. Of more
+        than `max_probes` inputs between two looks the first are counted. A compiled model cannot
+        be watched so. `mask` is called with what the model is called with.
     layers, units, channel_axis, mask, forward, calls, mode, batch_size, max_probes
         As for `IUA.introspect`.
     rtol, atol, scale, dead_at, tau
@@ -72,6 +92,10 @@ class IUAMonitor:
         may be moved afterwards.
     stops, engine, memory
         As for `IUA.introspect`; `memory` is what counting may hold.
+    keep : str or int
+        What the history may hold, as ``"1 GiB"`` or a number of bytes, an eighth of it for looks
+        that are kept whole. Beyond it looks are dropped where they are closest together, the older
+        first, and `notes` say so.
     alarm : str or iterable of str, optional
         Rules that are checked at each look, in the words of the table's filter:
         ``"dead-share>=50% kind:ReLU"``, ``"newly-dead>100"`` (units, since the look before), or of
@@ -80,10 +104,6 @@ class IUAMonitor:
     on_alarm : callable, optional
         Called with each `AlarmEvent`. Where it returns True, `should_stop` is. An error in it does
         not end training.
-    keep : str or int
-        What the history may hold, as ``"1 GiB"`` or a number of bytes, an eighth of it for looks
-        that are kept whole. Beyond it looks are dropped where they are closest together, the older
-        first, and `notes` say so.
     name : str, optional
         What it is called where there are several; the model's class by default.
 
@@ -124,6 +144,8 @@ class IUAMonitor:
     IUAMonitor(2 looks at steps 2 to 4, 1 layer)
     """
 
+    _counter: Counter | PassingCounter | None
+
     @known_arguments_only
     def __init__(
         self,
@@ -131,6 +153,7 @@ class IUAMonitor:
         probes: Any = None,
         *,
         every: int = 100,
+        on: LookOn = "probes",
         layers: Any = None,
         units: str | Mapping[str, str] = "auto",
         channel_axis: int | Mapping[str, int] | None = None,
@@ -148,9 +171,9 @@ class IUAMonitor:
         stops: Iterable[float] | None = None,
         engine: EngineName = "auto",
         memory: str | int | None = None,
+        keep: str | int = "1 GiB",
         alarm: str | Iterable[str] | None = None,
         on_alarm: Callable[[AlarmEvent], object] | None = None,
-        keep: str | int = "1 GiB",
         name: str | None = None,
     ) -> None:
         counting = CountOptions(
@@ -171,12 +194,39 @@ class IUAMonitor:
             mode=mode,
             calls=calls,
         )
-        self.every = check_count("every", every, _EXAMPLE_STEP)
-        self.name = type(model).__name__ if name is None else str(name)
-        self._alarms = Alarms(alarm, on_alarm)
-        self.history_data = History(counting.grid, counting.tolerances, memory_budget(keep, "keep"))
+        options = {
+            "every": check_count("every", every, _EXAMPLE_STEP),
+            "on": _checked_on(on, probes, forward),
+            "layers": layers,
+            "mask": mask,
+            "forward": forward,
+            "units": counting.units,
+            "channel_axis": counting.channel_axis,
+            "memory": counting.memory,
+            **{name: getattr(source, name) for name in ("calls", "mode", "batch_size")},
+            "max_probes": source.max_probes,
+            "keep": keep,
+            "alarm": alarm,
+            "on_alarm": on_alarm,
+            "name": type(model).__name__ if name is None else str(name),
+        }
+        budget = memory_budget(keep, "keep")
+        self._begin(History(counting.grid, counting.tolerances, budget), options)
+        self._counter = (
+            PassingCounter(model, counting, source)
+            if on == "train"
+            else Counter(model, probes, counting, source)
+        )
+
+    def _begin(self, history: History, options: Mapping[str, Any]) -> None:
+        """Begin with a history, and nothing that looks."""
+        self.every, self.name = int(options["every"]), str(options["name"])
+        self._alarms = Alarms(options.get("alarm"), options.get("on_alarm"))
+        self.history_data = history
+        self._options = dict(options)
         self._step = 0
-        self._counter: Counter | None = Counter(model, probes, counting, source)
+        self._counter = None
+        self._no_model = "the monitor was closed: make another one to look at the model again."
         self._newest: tuple[int, Run] | None = None
         self._widget: IUAWidget | None = None
         self._failures: dict[str, list[int]] = {}
@@ -396,8 +446,130 @@ class IUAMonitor:
         """Write the history to one HTML file that works offline: see `IUAWidget.to_html`."""
         return self.widget.to_html(path, **options)
 
+    @known_arguments_only
+    def save(self, path: str | Path) -> Path:
+        """Save the history, and the monitor's options, to one file.
+
+        A ZIP of NumPy arrays and JSON as `IUA.save` writes: see ``docs/file-format.md``. It is
+        written beside the old file and takes its place when it is complete.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of the file, such as ``"run.iuah"``; it is replaced where it is there.
+
+        Returns
+        -------
+        Path
+            Where it is.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written there: the message says why.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+        >>> monitor = IUAMonitor(model, torch.zeros(5, 4))
+        >>> _ = monitor.look()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     IUAMonitor.load(monitor.save(f"{folder}/run.iuah"))
+        IUAMonitor(1 look at step 0, 1 layer)
+        """
+        path = as_path(path)
+        write_history(path, self.history_data, self._settings())
+        return path
+
+    @classmethod
+    def load(
+        cls, path: str | Path, model: Any = None, probes: Any = None, **options: Any
+    ) -> IUAMonitor:
+        """Read what `save` has written: to read the history, or to go on with it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of the file.
+        model : torch.nn.Module, optional
+            To go on looking at; without it the history can be read.
+        probes : optional
+            As for the class.
+        **options
+            Those to be changed, and those that a file cannot hold: callables, and `layers` that
+            are no names.
+
+        Returns
+        -------
+        IUAMonitor
+            At the step that it was saved at.
+
+        Raises
+        ------
+        FileError
+            If the file is not there, is truncated, altered, of a newer version, or was not written
+            by `save`; or if the options given do not fit its history.
+        TypeError
+            If there is no such option.
+        IUAError
+            As for the class.
+        """
+        path = as_path(path)
+        history, settings = read_history(path, options.get("engine", "auto"))
+        saved = checked_settings(settings, inspect.signature(cls).parameters, repr(str(path)))
+        if model is None:
+            monitor = cls.__new__(cls)
+            monitor._begin(history, {**saved.options, **options})  # noqa: SLF001
+            monitor._no_model = (  # noqa: SLF001
+                "the monitor was loaded to be read: to look, give the model, "
+                "IUAMonitor.load(path, model, probes)."
+            )
+        else:
+            saved.check_given(options)
+            counted = {**asdict(history.tolerances), "stops": history.stops.values}
+            monitor = cls(model, probes, **{**counted, **saved.options, **options})
+            monitor._go_on(history)
+        monitor._go_on_at(saved)
+        return monitor
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint of training keeps: the history without looks that are kept whole.
+
+        Returns
+        -------
+        dict
+            Of plain values and bytes, which `torch.load` reads with ``weights_only=True``.
+        """
+        state = history_bytes(self.history_data, self._settings())
+        return {"format": STATE_FORMAT, "history": state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave, at its step; what was kept here is dropped.
+
+        Parameters
+        ----------
+        state : mapping
+
+        Raises
+        ------
+        FileError
+            If it is no such state, or of a history that was counted at other stops.
+        """
+        data = state.get("history")
+        if state.get("format") != STATE_FORMAT or not isinstance(data, bytes):
+            message = f"the state is not what IUAMonitor.state_dict gives; it has {list(state)}."
+            raise FileError(message)
+        history, settings = read_history(data)
+        saved = checked_settings(settings, inspect.signature(type(self)).parameters, "the state")
+        self._go_on(history)
+        self._go_on_at(saved)
+
     def close(self) -> None:
         """Look no more, and let go of the model. What is kept can still be read."""
+        if isinstance(self._counter, PassingCounter):
+            self._counter.close()
         self._counter = self._newest = None
 
     def __repr__(self) -> str:
@@ -407,6 +579,31 @@ class IUAMonitor:
         at = f" at step {steps[0]}" if len(steps) == 1 else at
         plural = "" if layers == 1 else "s"
         return f"{type(self).__name__}({looks}{at}, {layers} layer{plural})"
+
+    def _settings(self) -> dict[str, Any]:
+        """What of the monitor is kept with its history."""
+        return settings_of(self._options, self._step, self._failures, self._alarms.state_dict())
+
+    def _go_on_at(self, saved: SavedSettings) -> None:
+        """Go on at the step, and with the alarms, of one that was saved."""
+        self._step, self._failures, self._newest = saved.step, saved.failures, None
+        try:
+            self._alarms.load_state_dict(saved.alarms)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = f"the state of the alarms cannot be: {type(error).__name__}: {error}."
+            raise FileError(message) from error
+
+    def _go_on(self, history: History) -> None:
+        """Go on with another's looks."""
+        mine = self.history_data
+        if (mine.stops, mine.dead_at) != (history.stops, history.dead_at):
+            message = (
+                f"the history was counted at {len(history.stops)} stops with dead_at="
+                f"{history.dead_at:g}, and the monitor counts at {len(mine.stops)} with dead_at="
+                f"{mine.dead_at:g}: give it the same stops, atol and dead_at."
+            )
+            raise FileError(message)
+        mine.take(history)
 
     def _look(self, stacklevel: int) -> Look | None:
         """Look, keep it, and raise alarms; None, with a warning, where that fails."""
@@ -424,7 +621,8 @@ class IUAMonitor:
             return None
         with interrupts_held():
             history.add(look, whole, notes)
-            self._newest = step, run
+            if isinstance(counter, Counter):  # the other is cleared by the next batch
+                self._newest = step, run
         self._check_alarms(step, run, stacklevel)
         return look
 
@@ -441,9 +639,8 @@ class IUAMonitor:
             lambda layer: unit_table(run.tallies[layer], history.tolerances),
         )
         if events:
-            with history.lock:
-                history.events += events
-            history.changed()
+            with interrupts_held():
+                history.add_events(events)
         self._alarms.tell(events, stacklevel=stacklevel + 2)
 
     def _failed(self, step: int, error: Exception, stacklevel: int) -> None:
@@ -460,8 +657,7 @@ class IUAMonitor:
 
     def _check_open(self) -> None:
         if self._counter is None:
-            message = "the monitor was closed: make another one to look at the model again."
-            raise IUAError(message)
+            raise IUAError(self._no_model)
 
     def _not_whole(self, step: int) -> IUAError:
         """The error for a look that is not kept whole."""
@@ -474,9 +670,37 @@ class IUAMonitor:
         )
 
 
-def _checked_step(step: object) -> int:
-    from iua_widget.common.plain_values import plain
+def _checked_on(on: object, probes: object, forward: object) -> LookOn:
+    """What is looked at, if the other options go with it.
 
+    Raises
+    ------
+    ProducerError
+        Otherwise.
+    """
+    if on == "train":
+        for name, value in (("probes", probes), ("forward", forward)):
+            if value is not None:
+                message = (
+                    f"with on='train' the batches of training are counted as they pass: leave "
+                    f"{name} out, or look at probes with on='probes'."
+                )
+                raise ProducerError(message)
+        return "train"
+    if on != "probes":
+        hint = did_you_mean(on, get_args(LookOn))
+        message = f"on must be 'probes' or 'train'; got {on!r}.{hint}"
+        raise ProducerError(message)
+    if probes is None:
+        message = (
+            "probes must be given: held-out inputs, the same at each look, such as "
+            "IUAMonitor(model, loader). on='train' counts the batches of training in their place."
+        )
+        raise ProducerError(message)
+    return "probes"
+
+
+def _checked_step(step: object) -> int:
     number = plain(step)
     if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
         return number
