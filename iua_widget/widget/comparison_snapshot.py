@@ -72,8 +72,8 @@ def table_comparison(
     arrays : dict
         ``pair_before``, ``pair_after`` and ``pair_units``: how many units there are that are dead
         from one column on before and from one after, of the compared units of all layers, one layer
-        after the other; ``pair_end`` (uint32), of shape (layers,), where each ends.
-        ``scale_changes`` (uint32), of shape (scales, 3, 2 bounds, layers, stops of rtol): newly
+        after the other, each as narrow as it can be; ``pair_end`` (uint32), of shape (layers,),
+        where each ends. ``scale_changes`` (uint32), of shape (scales, 3, 2 bounds, layers, stops of rtol): newly
         dead, revived, dead in both; and ``exact_changes``, of shape (exact_at, 3, 2, layers).
     """
     numbers = range(len(after))
@@ -101,7 +101,7 @@ def table_comparison(
                     masks[mask].sum(),
                     masks[f"{mask}_upper"].sum(),
                 )
-    joined = [np.concatenate(parts) for parts in zip(*pairs, strict=True)] if pairs else []
+    joined = [_narrow(np.concatenate(parts)) for parts in zip(*pairs, strict=True)]
     arrays = dict(zip(("pair_before", "pair_after", "pair_units"), joined, strict=False))
     arrays["pair_end"] = np.cumsum([len(units) for *_, units in pairs]).astype(np.uint32)
     arrays |= {"scale_changes": over_rtol, "exact_changes": exactly}
@@ -128,7 +128,7 @@ def units_comparison(
         As of a layer by `table_comparison`, with ``stops``, ``exact_at``, and the ``dead_at`` that
         it is for; ``scale`` and ``atol`` of the curves over rtol.
     arrays : dict
-        ``before_dead_from`` and ``dead_from`` (uint8, or uint16 of more than 255 columns), of shape
+        ``before_dead_from`` and ``dead_from`` (uint8, or uint16 beyond), of shape
         (units,): `DeadFrom.first`, the number of columns for all that is beyond;
         ``scale_dead_from`` (uint16), of shape (4, units), with a scale of the units: the stop of
         rtol from which on it was surely dead before, perhaps, is surely dead, and perhaps; and
@@ -143,7 +143,10 @@ def units_comparison(
         "scale": scale,
         "atol": at.atol,
     }
-    arrays = {"before_dead_from": _narrow(then), "dead_from": _narrow(now)}
+    arrays = {
+        "before_dead_from": _narrow(np.minimum(then.first, then.columns)),
+        "dead_from": _narrow(np.minimum(now.first, now.columns)),
+    }
     if scale is not None:
         both = np.concatenate([then.over_rtol[scale], now.over_rtol[scale]])
         arrays["scale_dead_from"] = both.astype(np.uint16)
@@ -154,10 +157,13 @@ def units_comparison(
     return meta, arrays
 
 
-def _narrow(dead: DeadFrom) -> np.ndarray:
-    dtype = np.uint8 if dead.columns < 1 << 8 else np.uint16
-    found: np.ndarray = np.minimum(dead.first, dead.columns).astype(dtype)
-    return found
+def _narrow(numbers: np.ndarray) -> np.ndarray:
+    """In the narrowest dtype that a page reads."""
+    largest = int(numbers.max(initial=0))
+    dtype = next(
+        dtype for dtype in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(dtype).max
+    )
+    return numbers.astype(dtype)
 
 
 def _layer_meta(before: DeadFrom, after: DeadFrom) -> dict[str, Any]:
@@ -180,7 +186,7 @@ def _pairs(
     units = np.bincount(both)
     found = np.flatnonzero(units)
     there, here = np.divmod(found, after.columns)
-    return there.astype(np.uint16), here.astype(np.uint16), units[found].astype(np.uint32)
+    return there, here, units[found]
 
 
 def _change_curves(before: np.ndarray, after: np.ndarray, rtols: int) -> np.ndarray:

@@ -132,7 +132,8 @@ export function encodeCounts(
   for (let unit = 0; unit < counts.length; unit++) out[unit] = levelOf(counts[unit] as number);
 }
 
-function encodeByTable(counts: NumericArray, table: Uint8Array, out: Uint8Array): void {
+/** Fill `out` with what a table has for each number. */
+export function encodeByTable(counts: NumericArray, table: Uint8Array, out: Uint8Array): void {
   const whole = counts.length - (counts.length % 4);
   for (let unit = 0; unit < whole; unit += 4) {
     out[unit] = table[counts[unit] as number] as number;

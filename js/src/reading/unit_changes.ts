@@ -49,84 +49,47 @@ function codes(columns: number, { lower, upper }: Place): Uint8Array {
   });
 }
 
+/** How many units have a fate for certain, and how many may; by fate. */
 export interface ChangeSurvey {
-  /** Of each unit. */
-  readonly fates: Uint8Array;
-  /** How many units have a fate for certain, and how many may; by fate. */
   readonly lower: readonly number[];
   readonly upper: readonly number[];
 }
 
-/** What is known of units: of one, or of all at once. */
-interface Codes {
-  of(unit: number): number;
-  fill(out: Uint8Array): void;
+/** Units in cells: whatever is in one has the same code. */
+interface Cells {
+  /** Of each unit. */
+  readonly cells: NumericArray;
+  /** How many units are in each cell. */
+  readonly sizes: Uint32Array;
 }
 
-/** Looked up one by one, where that is seldom asked for. */
-function oneByOne(of: (unit: number) => number): Codes {
-  return {
-    of,
-    fill: (out) => {
-      for (let unit = 0; unit < out.length; unit++) out[unit] = of(unit);
-    },
-  };
-}
-
-/** Of two columns for each unit, in a table for each. */
-function lookedUp(
-  [there, was]: readonly [NumericArray, Uint8Array],
-  [here, is]: readonly [NumericArray, Uint8Array],
-): Codes {
-  const of = (unit: number): number =>
-    (was[there[unit] as number] as number) | (is[here[unit] as number] as number);
-  const fill = (out: Uint8Array): void => {
-    for (let unit = 0; unit < out.length; unit++) {
-      out[unit] = (was[there[unit] as number] as number) | (is[here[unit] as number] as number);
-    }
-  };
-  return { of, fill };
+function inCells(cells: NumericArray, number: number): Cells {
+  const sizes = new Uint32Array(number);
+  for (let unit = 0; unit < cells.length; unit++) (sizes[cells[unit] as number] as number)++;
+  return { cells, sizes };
 }
 
 export class UnitChanges {
-  readonly #units: number;
-  readonly #codes: Codes;
-  #survey: ChangeSurvey | null = null;
+  /** The cell of each unit; and by cell, what became of the units in it. */
+  readonly cells: NumericArray;
+  readonly fates: Uint8Array;
+  readonly survey: ChangeSurvey;
 
-  constructor(units: number, codes: Codes) {
-    this.#units = units;
-    this.#codes = codes;
+  constructor({ cells, sizes }: Cells, codes: Uint8Array) {
+    this.cells = cells;
+    this.fates = codes.map((code) => FATES[code] as number);
+    const lower = FATE_WORDS.map(() => 0);
+    const upper = FATE_WORDS.map(() => 0);
+    for (const [cell, units] of sizes.entries()) {
+      if (units === 0) continue;
+      (lower[this.fates[cell] as number] as number) += units;
+      for (const fate of possibleFates(codes[cell] as number)) (upper[fate] as number) += units;
+    }
+    this.survey = { lower, upper };
   }
 
   fate(unit: number): number {
-    return FATES[this.#codes.of(unit)] as number;
-  }
-
-  /** Of all units, made when it is first asked for. */
-  get survey(): ChangeSurvey {
-    this.#survey ??= this.#surveyed();
-    return this.#survey;
-  }
-
-  #surveyed(): ChangeSurvey {
-    const fates = new Uint8Array(this.#units);
-    const found = new Uint32Array(CODES);
-    this.#codes.fill(fates);
-    for (let unit = 0; unit < fates.length; unit++) {
-      const code = fates[unit] as number;
-      (found[code] as number)++;
-      fates[unit] = FATES[code] as number;
-    }
-    const lower = FATE_WORDS.map(() => 0);
-    const upper = FATE_WORDS.map(() => 0);
-    for (let code = 0; code < CODES; code++) {
-      const units = found[code] as number;
-      if (units === 0) continue;
-      const fate = FATES[code] as number;
-      (lower[fate] as number) += units;
-      for (const possible of possibleFates(code)) (upper[possible] as number) += units;
-    }
-    return { fates, lower, upper };
+    return this.fates[this.cells[unit] as number] as number;
   }
 }
 
@@ -146,18 +109,20 @@ function possibleFates(code: number): number[] {
 }
 
 /** Codes of fates that are known as such. */
-const CODE_OF_FATE = [
+const CODES_OF_FATES = Uint8Array.of(
   0,
   SURELY | PERHAPS,
   (SURELY | PERHAPS) << BEFORE,
   ((SURELY | PERHAPS) << BEFORE) | SURELY | PERHAPS,
   (PERHAPS << BEFORE) | PERHAPS,
   UNKNOWN,
-] as const;
+);
+const ALL_CODES = Uint8Array.from({ length: CODES }, (_, code) => code);
 
 /** Reads changes of one layer, and gives the same ones as long as nothing of them has changed. */
 export class ChangeReader {
   readonly #units: UnitsSnapshot;
+  #pairs: Cells | null = null;
   #last: { readonly key: string; readonly changes: UnitChanges } | null = null;
 
   constructor(units: UnitsSnapshot) {
@@ -169,65 +134,87 @@ export class ChangeReader {
     const { comparison } = this.#units;
     if (comparison === null) return null;
     const [key, make] = this.#found(comparison, meta, rtolStops, at);
-    if (this.#last?.key !== key) {
-      this.#last = { key, changes: new UnitChanges(this.#units.units, make()) };
-    }
+    if (this.#last?.key !== key) this.#last = { key, changes: make() };
     return this.#last.changes;
   }
 
+  /** What is known of them at these tolerances, by what, and how the changes are made. */
   #found(
     comparison: UnitsComparison,
     { mean_abs }: LayerMeta,
     rtolStops: readonly number[],
     at: Tolerances,
-  ): readonly [string, () => Codes] {
+  ): readonly [string, () => UnitChanges] {
     const { units: size, stops } = this.#units;
-    const { beforeDeadFrom: there, deadFrom: here, exactAt, exactChanges } = comparison;
+    const { deadAt, exactAt, exactChanges, scaleDeadFrom } = comparison;
+    const ofThisShare = at.dead_at === deadAt;
     const exact = exactAt.findIndex((threshold) => sameThresholds(threshold, at));
-    const ofThisShare = at.dead_at === comparison.deadAt;
     if (ofThisShare && exact >= 0 && exactChanges !== null) {
       const fates = exactChanges.subarray(exact * size, (exact + 1) * size);
-      return [`exact ${exact}`, () => oneByOne((unit) => CODE_OF_FATE[fates[unit] as 0] as number)];
+      const cells = (): Cells => inCells(fates, FATE_WORDS.length);
+      return [`exact ${exact}`, () => new UnitChanges(cells(), CODES_OF_FATES)];
     }
-    const columns = [comparison.stops.length + 1, stops.length + 1] as const;
     if (ofThisShare && !isPerUnit(at)) {
       const before = deadUpTo(
         locateLayer(comparison.stops, at, comparison.mean_abs),
         comparison.counted,
       );
       const after = deadUpTo(locateLayer(stops, at, mean_abs), comparison.counted_after);
-      const key = [before.lower, before.upper, after.lower, after.upper].join();
       return [
-        key,
-        () => {
-          const was = codes(columns[0], before).map((code) => code << BEFORE);
-          return lookedUp([there, was], [here, codes(columns[1], after)]);
-        },
+        [before.lower, before.upper, after.lower, after.upper].join(),
+        () => new UnitChanges(this.#paired(comparison), this.#codes(comparison, before, after)),
       ];
     }
-    const isUnknown = (unit: number): boolean =>
-      there[unit] === columns[0] || here[unit] === columns[1];
     const stop = rtolStops.indexOf(at.rtol);
-    const first = comparison.scaleDeadFrom;
     const forScale = comparison.scale === at.scale && comparison.atol === at.atol;
-    if (ofThisShare && forScale && first !== null && stop >= 0) {
-      return [`rtol ${stop}`, () => codeAtRtol(first, size, stop, isUnknown)];
-    }
-    const unsure = CODE_OF_FATE[UNSURE];
-    return ["unsure", () => oneByOne((unit) => (isUnknown(unit) ? UNKNOWN : unsure))];
+    const first = ofThisShare && forScale && stop >= 0 ? scaleDeadFrom : null;
+    return [
+      first === null ? "unsure" : `rtol ${stop}`,
+      () => new UnitChanges(this.#oneByOne(comparison, first, stop), ALL_CODES),
+    ];
   }
-}
 
-function codeAtRtol(
-  first: NumericArray,
-  size: number,
-  stop: number,
-  isUnknown: (unit: number) => boolean,
-): Codes {
-  const dead = (row: number, unit: number): boolean => (first[row * size + unit] as number) <= stop;
-  const bits = (row: number, unit: number): number =>
-    (dead(row, unit) ? SURELY : 0) | (dead(row + 1, unit) ? PERHAPS : 0);
-  return oneByOne((unit) =>
-    isUnknown(unit) ? UNKNOWN : (bits(0, unit) << BEFORE) | bits(2, unit),
-  );
+  /** Units by the two columns from which on they are dead. */
+  #paired(comparison: UnitsComparison): Cells {
+    if (this.#pairs !== null) return this.#pairs;
+    const [there, here] = this.#columns(comparison);
+    const { beforeDeadFrom, deadFrom } = comparison;
+    const number = (there + 1) * (here + 1);
+    const cells = new (number > 2 ** 16 ? Uint32Array : Uint16Array)(this.#units.units);
+    for (let unit = 0; unit < cells.length; unit++) {
+      cells[unit] = (beforeDeadFrom[unit] as number) * (here + 1) + (deadFrom[unit] as number);
+    }
+    this.#pairs = inCells(cells, number);
+    return this.#pairs;
+  }
+
+  #columns(comparison: UnitsComparison): readonly [number, number] {
+    return [comparison.stops.length + 1, this.#units.stops.length + 1];
+  }
+
+  #codes(comparison: UnitsComparison, before: Place, after: Place): Uint8Array {
+    const [there, here] = this.#columns(comparison);
+    const [was, is] = [codes(there, before), codes(here, after)];
+    return Uint8Array.from({ length: was.length * is.length }, (_, cell) => {
+      const row = Math.floor(cell / is.length);
+      return ((was[row] as number) << BEFORE) | (is[cell % is.length] as number);
+    });
+  }
+
+  /** Units by their own codes: at a stop of rtol, or where no more is known than that they lived. */
+  #oneByOne(comparison: UnitsComparison, first: NumericArray | null, stop: number): Cells {
+    const { units: size } = this.#units;
+    const [there, here] = this.#columns(comparison);
+    const { beforeDeadFrom, deadFrom } = comparison;
+    const bits = (row: number, unit: number): number => {
+      if (first === null) return PERHAPS;
+      const dead = (at: number): boolean => (first[at * size + unit] as number) <= stop;
+      return (dead(row) ? SURELY : 0) | (dead(row + 1) ? PERHAPS : 0);
+    };
+    const cells = Uint8Array.from({ length: size }, (_, unit) => {
+      if (beforeDeadFrom[unit] === there || deadFrom[unit] === here) return UNKNOWN;
+      return (bits(0, unit) << BEFORE) | bits(2, unit);
+    });
+    return inCells(cells, CODES);
+  }
 }

@@ -6,6 +6,7 @@ import {
   countLevels,
   DEAD,
   DEAD_IN_BOTH,
+  encodeByTable,
   encodeCounts,
   encodeShades,
   levelOfShade,
@@ -97,12 +98,9 @@ export class UnitFacts {
   }
 
   /** Of units whose changes are colored, in the same array every time. */
-  changeLevels({ survey }: UnitChanges, pooling: Pooling): Uint8Array {
-    const levels = LEVEL_OF_FATE.map((level) => level ?? levelOfShade(1, pooling));
-    const { fates } = survey;
-    for (let unit = 0; unit < fates.length; unit++) {
-      this.#levels[unit] = levels[fates[unit] as number] as number;
-    }
+  changeLevels({ cells, fates }: UnitChanges, pooling: Pooling): Uint8Array {
+    const levels = fates.map((fate) => LEVEL_OF_FATE[fate] ?? levelOfShade(1, pooling));
+    encodeByTable(cells, levels, this.#levels);
     return this.#levels;
   }
 

@@ -101,7 +101,8 @@ describe.each(compared.at)("units at $atol + $rtol × $scale", (at) => {
       return;
     }
     expect(reader.read(meta, table.table.rtolStops, at)).toBe(changes);
-    const { fates, lower, upper } = changes.survey;
+    const { lower, upper } = changes.survey;
+    const fates = Array.from({ length: units.units }, (_, unit) => changes.fate(unit));
     const own = (unit: number): number => ownIndex(units.shape, units.channel_axis, unit);
     const whose = (fate: number): number[] =>
       [...fates.keys()].filter((unit) => fates[unit] === fate).map(own);
@@ -119,6 +120,5 @@ describe.each(compared.at)("units at $atol + $rtol × $scale", (at) => {
     }
     const unknown = [...truth.known.keys()].filter((unit) => !truth.known[unit]);
     expect(whose(NOT_COMPARED).sort((a, b) => a - b)).toEqual(unknown);
-    expect([...fates.keys()].map((unit) => changes.fate(unit))).toEqual([...fates]);
   });
 });
