@@ -73,8 +73,9 @@ def table_comparison(
         ``pair_before``, ``pair_after`` and ``pair_units``: how many units there are that are dead
         from one column on before and from one after, of the compared units of all layers, one layer
         after the other, each as narrow as it can be; ``pair_end`` (uint32), of shape (layers,),
-        where each ends. ``scale_changes`` (uint32), of shape (scales, 3, 2 bounds, layers, stops of rtol): newly
-        dead, revived, dead in both; and ``exact_changes``, of shape (exact_at, 3, 2, layers).
+        where each ends. ``scale_changes`` (uint32), of shape (scales, 3, 2 bounds, layers, stops of
+        rtol): newly dead, revived, dead in both; and ``exact_changes``, of shape (exact_at, 3, 2,
+        layers).
     """
     numbers = range(len(after))
     pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []

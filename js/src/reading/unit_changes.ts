@@ -18,7 +18,7 @@ export const FATE_WORDS = [
   "newly dead",
   "revived",
   "dead in both",
-  "changed or not: recount for certainty",
+  "may have changed",
   "not compared",
 ] as const;
 

@@ -56,7 +56,10 @@ export function isExactWithRow(key: ColumnKey): boolean {
   return !BOUNDED_BY_ITSELF.has(key);
 }
 
+/** So many characters of a range fit on a line. */
 const FITS = 9;
+const FITS_IN_NARROW = 5;
+const NARROW: ReadonlySet<ColumnKey> = new Set(["newly-dead", "revived"]);
 
 /** A deviation between two stops is not bounded by theirs, so it is not shown as a range. */
 function formatDeviations(lower: number, upper: number): string {
@@ -66,6 +69,7 @@ function formatDeviations(lower: number, upper: number): string {
 
 export class NumberCell {
   readonly #key: NumberKey;
+  readonly #fits: number;
   readonly #number = element("span", { class: "iua-number" });
   readonly #aside = element("span", { class: "iua-aside" });
   readonly #bar: HTMLElement | null;
@@ -75,6 +79,7 @@ export class NumberCell {
 
   constructor(key: NumberKey) {
     this.#key = key;
+    this.#fits = NARROW.has(key) ? FITS_IN_NARROW : FITS;
     this.#node = element(
       "td",
       { class: "iua-numeric", attributes: { "data-column": key } },
@@ -103,7 +108,7 @@ export class NumberCell {
     }
     const text = this.#text(lower, high);
     setText(this.#number, text);
-    this.#node.classList.toggle("iua-between", between && text.length > FITS);
+    this.#node.classList.toggle("iua-between", between && text.length > this.#fits);
     this.#node.classList.toggle("iua-is-zero", !(high > 0));
     this.#node.classList.toggle("iua-some", known && lower > 0);
   }

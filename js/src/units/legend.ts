@@ -252,7 +252,9 @@ export class Legend {
     const { ramp, signals } = this.#inks;
     const text = (text: string): LegendMark => ({ kind: "text", text });
     const marks: LegendMark[][] = [
-      [text(light), { kind: "ramp", colors: ramp }, text(dark), text(meaning)],
+      this.#state.changes === null
+        ? [text(light), { kind: "ramp", colors: ramp }, text(dark), text(meaning)]
+        : [{ kind: "swatch", color: ramp[0] as string }, text(meaning)],
     ];
     const said = signalWords(this.#state);
     for (const level of LEGEND_SIGNALS) {

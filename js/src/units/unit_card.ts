@@ -16,7 +16,7 @@ interface UnitCardOptions {
   readonly onClose: () => void;
 }
 
-const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold", "compared"] as const;
+const FIGURES = ["inactive", "compared", "mean |x|", "RMS", "max |x|", "threshold"] as const;
 type Figure = (typeof FIGURES)[number];
 
 export class UnitCard {
@@ -32,6 +32,7 @@ export class UnitCard {
   readonly #body: HTMLElement;
   readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
   readonly #node: HTMLElement;
+  readonly #figures = element("div", { class: "iua-figures" });
   #compared: HTMLElement | null = null;
   #data: UnitsInView | null = null;
   #unit = 0;
@@ -59,13 +60,12 @@ export class UnitCard {
       attributes: { type: "button", "aria-label": "let go of the unit" },
     });
     this.#close.addEventListener("click", options.onClose, { signal });
-    const figures = element("div", { class: "iua-figures" });
     for (const name of FIGURES) {
       const value = element("span", { class: "iua-figure-value" });
       this.#values.set(name, value);
       const label = element("span", { class: "iua-figure-name", text: name });
       const figure = element("div", {}, label, document.createTextNode(" "), value);
-      figures.append(figure);
+      this.#figures.append(figure);
       if (name === "compared") this.#compared = figure;
     }
     this.#body = element(
@@ -82,7 +82,7 @@ export class UnitCard {
         ),
         this.#close,
       ),
-      figures,
+      this.#figures,
       this.#plot.node(),
       this.#life.node(),
     );
@@ -129,6 +129,7 @@ export class UnitCard {
     const fate = fateWords(data, unit);
     set("compared", fate ?? "");
     if (this.#compared !== null) this.#compared.hidden = fate === null;
+    this.#figures.classList.toggle("iua-figures-compared", fate !== null);
     this.#plot.node().hidden = units.dead_from !== null;
     this.#plot.update(histogram, units.stops, threshold);
     setText(this.#why, pinned ? "pinned" : "most inactive");
