@@ -26,6 +26,45 @@ SCHEMA: Final = 1
 """Of the JSON documents; goes up when something in them changes its name or meaning."""
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A rule of ``--fail-if`` that is true.
+
+    Attributes
+    ----------
+    rule : AlarmRule
+    matches : sequence of Match
+        Of which layers.
+    step : int or None
+        At which look of a history it came to be true.
+    """
+
+    rule: AlarmRule
+    matches: Sequence[Match]
+    step: int | None = None
+
+    @property
+    def in_words(self) -> str:
+        """A line about it."""
+        at = "" if self.step is None else f" at step {self.step:,}"
+        layers = "; ".join(match.in_words for match in self.matches)
+        return f"Alarm{at}: {self.rule.text}: {layers}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        layers = [
+            {
+                "layer": match.layer,
+                "figures": {name: plain(value) for name, value in match.figures.items()},
+                "units": match.told_units,
+            }
+            for match in self.matches
+        ]
+        at = {} if self.step is None else {"step": self.step}
+        return {"rule": self.rule.text, "level": self.rule.level, **at, "layers": layers}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a command has found.
@@ -43,8 +82,7 @@ class Report:
     notes : sequence of str
     found : mapping
         What else is in the JSON document.
-    alarms : sequence of (AlarmRule, list of Match)
-        Of the rules of ``--fail-if`` those that are true.
+    alarms : sequence of Alarm
     idle : sequence of str
         Why a rule can be true of nothing.
     """
@@ -56,7 +94,7 @@ class Report:
     summary: str = ""
     notes: Sequence[str] = ()
     found: Mapping[str, Any] = field(default_factory=dict)
-    alarms: Sequence[tuple[AlarmRule, list[Match]]] = ()
+    alarms: Sequence[Alarm] = ()
     idle: Sequence[str] = ()
 
     def print(self, output: Output) -> None:
@@ -70,16 +108,15 @@ class Report:
         if output.format == "document":
             click.echo(json.dumps(self._document, indent=2))
         else:
-            marked = [match.layer for _, matches in self.alarms for match in matches]
+            marked = [match.layer for alarm in self.alarms for match in alarm.matches]
             click.echo(written(self.table, output.format, marked))
         if self.summary and output.format in {"text", "md"}:
             click.echo(f"\n{self.summary}")
         if not output.quiet:
             for note in self.notes:
                 click.echo(f"Note: {printable(note)}", err=True)
-        for rule, matches in self.alarms:
-            layers = "; ".join(match.in_words for match in matches)
-            click.echo(f"Alarm: {rule.text}: {layers}", err=True)
+        for alarm in self.alarms:
+            click.echo(alarm.in_words, err=True)
         if self.idle:
             raise Misuse(" ".join(self.idle))
         if self.alarms:
@@ -97,20 +134,8 @@ class Report:
             **self.found,
             self.rows: records(self.table),
             "notes": list(self.notes),
-            "alarms": [
-                {
-                    "rule": rule.text,
-                    "level": rule.level,
-                    "layers": [_as_json(match) for match in matches],
-                }
-                for rule, matches in self.alarms
-            ],
+            "alarms": [alarm.document for alarm in self.alarms],
         }
-
-
-def _as_json(match: Match) -> dict[str, Any]:
-    figures = {name: plain(value) for name, value in match.figures.items()}
-    return {"layer": match.layer, "figures": figures, "units": match.told_units}
 
 
 def alarms_of(
@@ -118,9 +143,9 @@ def alarms_of(
 ) -> dict[str, Any]:
     """Which rules are true of a table, and which can be true of nothing: as `Report` takes them."""
     rows = rows_of(table)
-    matches = [(rule, rule.matches(rows, units)) for rule in rules]
+    alarms = (Alarm(rule, rule.matches(rows, units)) for rule in rules)
     idle = [why for rule in rules if (why := rule.idle(rows))]
-    return {"alarms": [(rule, found) for rule, found in matches if found], "idle": idle}
+    return {"alarms": [alarm for alarm in alarms if alarm.matches], "idle": idle}
 
 
 def sort_of(output: Output) -> dict[str, Any] | None:

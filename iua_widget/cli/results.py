@@ -26,6 +26,17 @@ def load(path: str) -> IUA:
     """
     from iua_widget.iua import IUA
 
+    return IUA.load(there(path))
+
+
+def there(path: str) -> str:
+    """Return the path of a saved file, if it is there.
+
+    Raises
+    ------
+    FileError
+        Otherwise, with the file that comes nearest.
+    """
     here = Path(path)
     if not here.exists() and here.parent.is_dir():
         near = [one.name for one in here.parent.glob("*.iua*")]
@@ -34,7 +45,7 @@ def load(path: str) -> IUA:
             f"written.{did_you_mean(here.name, near)}"
         )
         raise FileError(message)
-    return IUA.load(path)
+    return path
 
 
 def report_result(

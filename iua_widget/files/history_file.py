@@ -173,10 +173,10 @@ def _empty(container: Container, facts: Facts) -> History:
             facts.number("dead_at"),
             facts.number("tau"),
         )
+        history = History(stops, tolerances, facts.whole("budget"))
     except ToleranceError as error:
         message = f"{container.called} holds tolerances that cannot be: {error}"
         raise FileError(message) from None
-    history = History(stops, tolerances, facts.whole("budget"))
     history.made = facts.whole("made")
     history.notes = facts.texts("notes")
     few = history.made >= len(facts.objects("looks"))

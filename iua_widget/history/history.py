@@ -14,7 +14,7 @@ from iua_widget.errors import IUAError, ToleranceError
 from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history_table import history_table
 from iua_widget.history.look import Look
-from iua_widget.history.look_figures import LookFigures, look_figures
+from iua_widget.history.look_figures import LookFigures, check_kept, look_figures
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Stops, Tolerances
 
@@ -61,6 +61,11 @@ class History:
     lock : TurnLock
         Taken while it changes: take it to read several of these of one moment.
 
+    Raises
+    ------
+    ToleranceError
+        If every unit has a threshold of its own at these tolerances.
+
     Examples
     --------
     >>> from iua_widget.tally.tally import Tally
@@ -76,6 +81,7 @@ class History:
     """
 
     def __init__(self, stops: Stops, tolerances: Tolerances, budget: int) -> None:
+        check_kept(tolerances)
         self.stops = stops
         self.tolerances = tolerances
         self.budget = budget

@@ -42,6 +42,23 @@ class LookFigures:
     columns: dict[str, np.ndarray]
 
 
+def check_kept(tolerances: Tolerances) -> None:
+    """Refuse tolerances for which a history keeps too little.
+
+    Raises
+    ------
+    ToleranceError
+        If every unit has a threshold of its own.
+    """
+    if tolerances.per_unit:
+        message = (
+            f"with scale={tolerances.scale!r} every unit has a threshold of its own, for which a "
+            "history keeps too little. Read a look that is kept whole: "
+            "monitor.iua(step).at(...), or take scale='layer_mean' or 'zero'."
+        )
+        raise ToleranceError(message)
+
+
 @as_ieee
 def look_figures(
     look: Look, stops: Stops, tolerances: Tolerances, before: Look | None = None
@@ -63,13 +80,7 @@ def look_figures(
     ToleranceError
         If every unit has a threshold of its own.
     """
-    if tolerances.per_unit:
-        message = (
-            f"with scale={tolerances.scale!r} every unit has a threshold of its own, for which a "
-            "history keeps too little. Read a look that is kept whole: "
-            "monitor.iua(step).at(...), or take scale='layer_mean' or 'zero'."
-        )
-        raise ToleranceError(message)
+    check_kept(tolerances)
     lower, upper = _brackets(look, stops, tolerances)
     layers, index = np.arange(len(look.index)), look.index
     units = np.diff(index.units)

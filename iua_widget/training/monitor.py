@@ -633,11 +633,15 @@ class IUAMonitor:
         from iua_widget.reading.tables import unit_table
 
         history = self.history_data
-        events = self._alarms.check(
-            step,
-            history_table([history.figures(step)]),
-            lambda layer: unit_table(run.tallies[layer], history.tolerances),
-        )
+        try:
+            events = self._alarms.check(
+                step,
+                history_table([history.figures(step)]),
+                lambda layer: unit_table(run.tallies[layer], history.tolerances),
+            )
+        except Exception as error:  # noqa: BLE001  (training does not end by it)
+            self._failed(step, error, stacklevel + 1)
+            return
         if events:
             with interrupts_held():
                 history.add_events(events)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from iua_widget import IUA
+from iua_widget import IUA, IUAMonitor, IUAWarning
 
 NETS = '''
 """What a user may have in a file."""
@@ -107,3 +110,19 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    """A saved history of five looks, at which 0, 1, 4, 4 and 2 of eight units are dead."""
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.Sigmoid())
+    nn.init.constant_(net[2].weight, 1e-4)
+    probes = torch.linspace(-1, 1, 40).reshape(10, 4)
+    monitor = IUAMonitor(net, probes, engine="reference", atol=0, alarm="dead-units>3")
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", IUAWarning)
+        for look, dead in enumerate(([], [0], [0, 1, 2, 3], [2, 3, 4, 5], [2, 3])):
+            net[0].bias.fill_(100)
+            net[0].bias[dead] = -100
+            monitor.look(100 * look)
+    return monitor.save(tmp_path / "training.iuah")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from iua_widget import AlarmError, AlarmEvent, IUAMonitor, IUAWarning
+from iua_widget import AlarmError, AlarmEvent, IUAMonitor, IUAWarning, ToleranceError
 
 PROBES = torch.linspace(-1, 1, 40).reshape(10, 4)
 
@@ -151,6 +151,23 @@ def test_looks_with_an_alarm_are_kept_longest() -> None:
 def test_what_is_no_rule_is_refused_at_once(alarm: Any) -> None:
     with pytest.raises(AlarmError, match="rule"):
         monitor_of(Net(), alarm)
+
+
+def test_tolerances_of_which_a_look_keeps_too_little_are_refused_at_once() -> None:
+    with pytest.raises(ToleranceError, match="scale='unit_rms' every unit has a threshold"):
+        monitor_of(Net(), "dead-units>0", scale="unit_rms", rtol=0.1)
+
+
+def test_rules_that_cannot_be_checked_end_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_args: Any) -> None:
+        raise MemoryError
+
+    net = Net()
+    monitor = monitor_of(net, "units: dead=1")
+    monkeypatch.setattr("iua_widget.reading.tables.unit_table", fails)
+    with pytest.warns(IUAWarning, match="The look at step 3 failed, .*: MemoryError"):
+        monitor.look(3)
+    assert monitor.steps == [3]
 
 
 def test_a_rule_that_can_be_true_of_nothing_is_told_and_noted() -> None:
