@@ -6,18 +6,47 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 from iua_widget.cli.failures import Misuse
 from iua_widget.cli.options import Output
 from iua_widget.cli.report import Alarm, Report, sort_of
+from iua_widget.cli.results import there
 from iua_widget.common.words import named
 from iua_widget.reading.table_rows import rows_of, shown_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from iua_widget.history.history import History
     from iua_widget.training.alarm_rules import AlarmRule
 
 ENDING: Final = ".iuah"
+
+
+def load_history(file: str, step: int | None = None) -> History:
+    """Read a saved history, which has a look at a step.
+
+    Raises
+    ------
+    FileError
+        If the file is not there, or holds none.
+    IUAError
+        If there is no such look.
+    """
+    from iua_widget.files.history_file import read_history
+
+    history, _ = read_history(Path(there(file)))
+    if step is not None:
+        history.look(step)
+    return history
+
+
+def step_of_a_history(file: str, step: int | None) -> None:
+    """Refuse ``--step`` for other files."""
+    if step is not None and not file.endswith(ENDING):
+        message = f"--step is for histories, files that end in {ENDING}; got {file!r}."
+        raise click.UsageError(message)
 
 
 def report_history(
@@ -36,13 +65,9 @@ def report_history(
     step : int, optional
         Of the look to print; all where left out.
     """
-    from iua_widget.files.history_file import read_history
-
-    history, _ = read_history(Path(file))
+    history = load_history(file, step)
     tolerances = history.tolerances.but(**at)
     whole = history.table(tolerances, layers or None)
-    if step is not None:
-        history.look(step)  # refuses a step without a look
     table = whole if step is None else whole[whole["step"] == step]
     steps = history.steps
     plural = "" if len(steps) == 1 else "s"

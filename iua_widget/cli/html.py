@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from iua_widget.cli.histories import ENDING, load_history, step_of_a_history
 from iua_widget.cli.options import Output, takes_page, takes_tolerances
 from iua_widget.cli.parameters import FILE
 from iua_widget.cli.results import load, write_page
@@ -19,6 +20,7 @@ from iua_widget.cli.results import load, write_page
 @click.option(
     "--limit", type=click.IntRange(0), help="Bytes of unit counts in it, before compression."
 )
+@click.option("--step", type=click.IntRange(0), help="The look at which a history opens.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not say what was written.")
 @takes_tolerances
 def html(
@@ -28,23 +30,26 @@ def html(
     title: str | None,
     text: str | None,
     limit: int | None,
+    step: int | None,
     quiet: bool,
     at: dict[str, Any],
 ) -> None:
-    """Write a saved FILE as one page that works offline, sliders and all.
+    """Write a saved FILE, a run or a history, as one page that works offline, sliders and all.
 
     The tolerances are those at which the page opens.
 
     \b
     iua-widget html run.iua -o run.html --title 'Dead in epoch 3'
     """  # noqa: D301
+    step_of_a_history(file, step)
     write_page(
         path or str(Path(file).with_suffix(".html")),
-        load(file),
+        load_history(file, step) if file.endswith(ENDING) else load(file),
         at,
         Output(quiet=quiet),
         title=title,
         text=text,
         name=Path(file).stem,
+        look=step,
         limit=limit,
     )

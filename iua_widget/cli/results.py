@@ -13,6 +13,7 @@ from iua_widget.common.words import did_you_mean
 from iua_widget.errors import FileError, IUAWarning
 
 if TYPE_CHECKING:
+    from iua_widget.history.history import History
     from iua_widget.iua import IUA
 
 
@@ -105,7 +106,7 @@ def report_result(
 
 def write_page(
     path: str,
-    iua: IUA,
+    shown: IUA | History,
     at: Mapping[str, Any],
     output: Output,
     *,
@@ -113,15 +114,35 @@ def write_page(
     text: str | None,
     name: str,
     before: tuple[str, IUA] | None = None,
+    look: int | None = None,
     limit: int | None = None,
 ) -> None:
-    """Write a result as a page, compared with another of some name: see `IUAWidget.to_html`."""
+    """Write a page: see `IUAWidget.to_html`.
+
+    Parameters
+    ----------
+    path : str
+    shown : IUA or History
+    at : mapping
+        Tolerances at which it opens.
+    output : Output
+    title, text, limit
+        As for `IUAWidget.to_html`.
+    name : str
+        What the page calls what it shows.
+    before : (str, IUA), optional
+        The name of a result that it is compared with, and that.
+    look : int, optional
+        The step at which a history opens; the newest where left out.
+    """
     from iua_widget.widget.widget import IUAWidget
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IUAWarning)  # the notes tell
-        widget = IUAWidget(iua, name=name, background=False, **at)
+        widget = IUAWidget(shown, name=name, background=False, **at)
         try:
+            if look is not None:
+                widget.look = look
             if before is not None:
                 widget.compare(before[1], name=before[0])
             bound = {} if limit is None else {"limit": limit}

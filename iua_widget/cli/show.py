@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from iua_widget.cli.histories import ENDING, report_history
+from iua_widget.cli.histories import ENDING, report_history, step_of_a_history
 from iua_widget.cli.options import Output, layers_option, takes_output, takes_tolerances
 from iua_widget.cli.parameters import FILE
-from iua_widget.cli.results import load, report_result, there
+from iua_widget.cli.results import load, report_result
 
 
 @click.command(short_help="The layers of a saved run.")
@@ -28,10 +28,8 @@ def show(
     iua-widget show run.iua --fail-if 'dead-share>=50% kind:ReLU'
     iua-widget show training.iuah --layers '*relu*' --filter 'newly-dead>0'
     """  # noqa: D301
+    step_of_a_history(file, step)
     if file.endswith(ENDING):
-        report_history(there(file), at, output, layers=layers, step=step)
-        return
-    if step is not None:
-        message = f"--step is for histories, files that end in {ENDING}; got {file!r}."
-        raise click.UsageError(message)
-    report_result("show", load(file), at, output, layers=layers)
+        report_history(file, at, output, layers=layers, step=step)
+    else:
+        report_result("show", load(file), at, output, layers=layers)

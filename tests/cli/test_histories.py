@@ -92,11 +92,24 @@ def test_an_error_is_a_sentence(history: Path, options: list[str], code: int, to
     assert re.search(told, result.stderr.replace("\n", " "))
 
 
+def test_it_is_written_as_a_page(history: Path) -> None:
+    page = history.with_suffix(".html")
+    assert called("html", str(history), "--step", "200", "--title", "Dying").stderr == (
+        f"Wrote {page}\n"
+    )
+    text = page.read_text(encoding="utf-8")
+    assert "<title>Dying</title>" in text
+    state = json.loads(text.split('id="payload">')[1].split("</script>")[0])["state"]
+    assert (state["look"], state["atol"]) == (200, 0.0)
+    result = called("html", str(history), "--step", "150")
+    assert result.exit_code == 1
+    assert "there is no look at step 150" in result.stderr
+
+
 def test_files_of_the_other_sort_are_told_of(history: Path, saved: Path) -> None:
-    for command in ("worst", "html"):
-        result = called(command, str(history))
-        assert result.exit_code == 1
-        assert "read it with IUAMonitor.load" in result.stderr
+    result = called("worst", str(history))
+    assert result.exit_code == 1
+    assert "read it with IUAMonitor.load" in result.stderr
     result = called("show", str(history.with_name("trainin.iuah")))
     assert "Did you mean 'training.iuah'?" in result.stderr
     result = called("show", str(saved / "before.iua"), "--step", "3")
