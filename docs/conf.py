@@ -29,6 +29,7 @@ smartquotes = False  # quotes are Python's, in the types of parameters, too
 default_role = "py:obj"  # `IUA.at` in a docstring is a link, `numpy.isclose` is only set as code
 
 autodoc_member_order = "bysource"
+autodoc_mock_imports = ["pytorch_lightning", "transformers"]  # large, and only bases of callbacks
 autodoc_typehints = "none"  # the sections say types, and more than types
 autosummary_generate = False
 myst_heading_anchors = 3

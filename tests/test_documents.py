@@ -70,6 +70,21 @@ def stand_ins(folder: Path) -> dict[str, Any]:
     }
 
 
+def of_a_trainer() -> dict[str, Any]:
+    """What a reader of the page on training has besides."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    ids = torch.randint(31, (24, 12), generator=torch.Generator().manual_seed(0))
+    config = GPT2Config(
+        vocab_size=31, n_positions=12, n_embd=16, n_layer=2, n_head=2, activation_function="relu"
+    )
+    return {
+        "language_model": GPT2LMHeadModel(config),
+        "texts": [{"input_ids": one, "labels": one} for one in ids[:16]],
+        "held_out": {"input_ids": ids[16:]},
+    }
+
+
 def blocks(document: Path, language: str) -> list[tuple[int, str]]:
     """Line number and text of each."""
     text = document.read_text(encoding="utf-8")
@@ -78,12 +93,13 @@ def blocks(document: Path, language: str) -> list[tuple[int, str]]:
 
 
 @pytest.mark.filterwarnings("ignore:Hardly any exact zero")  # among softmax and GELU
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # without an accelerator
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 def test_the_blocks_of_a_document_run_in_order(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = stand_ins(tmp_path)
+    names = stand_ins(tmp_path) | (of_a_trainer() if document.stem == "training" else {})
     for line, block in blocks(document, "python"):
         exec(compile("\n" * line + block, str(document), "exec"), names)
     widget = names.get("w")

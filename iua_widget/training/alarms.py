@@ -146,12 +146,14 @@ class Alarms:
                 rule: {layer: units.tolist() for layer, units in layers.items()}
                 for rule, layers in self._true_of.items()
             },
-            "should_stop": self.should_stop,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave; rules that it has not begin anew."""
-        self.should_stop = bool(state["should_stop"])
+        """Go on from what `state_dict` gave; rules that it has not begin anew.
+
+        Who goes on after an alarm has stopped training wants to: `should_stop` is not kept.
+        """
+        self.should_stop = False
         self._true_of = {
             rule: {
                 layer: np.asarray(units, int)
