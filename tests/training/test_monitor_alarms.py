@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,37 @@ def test_a_look_that_is_replaced_takes_its_events_along() -> None:
             net.set_dead(*units)
             monitor.look(5)
             assert len(monitor.events) == events
+
+
+def test_batches_of_training_raise_alarms_too() -> None:
+    net = Net()
+    rules = ["dead-units>1", "units: max-|x|>1000 relu"]
+    monitor = IUAMonitor(net, on="train", every=2, engine="reference", atol=0, alarm=rules)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IUAWarning)
+        for dead in ((), (0,), (0, 1), (0, 1, 2)):
+            net.set_dead(*dead)
+            with torch.no_grad():
+                net.first.bias[7] = 5000 if len(dead) > 2 else 100
+            net(PROBES)
+            monitor.step()
+    assert [(event.step, event.rule, event.units) for event in monitor.events] == [
+        (4, "dead-units>1", {}),
+        (4, "units: max-|x|>1000 relu", {"relu": (7,)}),
+    ]
+    monitor.close()
+
+
+def test_a_history_that_is_gone_on_with_raises_no_alarm_twice(tmp_path: Path) -> None:
+    net = Net()
+    net.set_dead(0, 1)
+    monitor = monitor_of(net, "dead-units>1")
+    looked(monitor, net, (0, 1))
+    path = monitor.save(tmp_path / "run.iuah")
+    assert [event.rule for event in IUAMonitor.load(path).events] == ["dead-units>1"]
+    again = IUAMonitor.load(path, net, PROBES, alarm="dead-units>1")
+    assert again.look(7) is not None
+    assert [event.step for event in again.events] == [0]
 
 
 def test_looks_with_an_alarm_are_kept_longest() -> None:
