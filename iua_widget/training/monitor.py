@@ -445,7 +445,25 @@ class IUAMonitor:
         return self.widget._repr_mimebundle_(**kwargs)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
-        """Write the history to one HTML file that works offline: see `IUAWidget.to_html`."""
+        """Write the history to one HTML file that works offline, its sliders and timeline alive.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of the file.
+        **options
+            As for `IUAWidget.to_html`.
+
+        Returns
+        -------
+        Path
+            Where it is.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written there.
+        """
         return self.widget.to_html(path, **options)
 
     @known_arguments_only

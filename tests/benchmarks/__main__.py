@@ -21,6 +21,7 @@ BENCHMARKS = (
     "cold_start",
     "scale",
     "files",
+    "monitoring",
     *(("device_host_time",) if find_spec("triton") else ()),
 )
 ONLY_BY_NAME = ("forward_pass_gpu", "devices")  # what not every machine or time is for
