@@ -14,7 +14,7 @@ from anywidget import AnyWidget
 
 from iua_widget.common.arguments import known_arguments_only
 from iua_widget.engines.choice import EngineName
-from iua_widget.errors import IUAWarning
+from iua_widget.errors import IUAWarning, ProducerError
 from iua_widget.history.history import History
 from iua_widget.iua import IUA
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
@@ -209,6 +209,12 @@ class IUAWidget(WidgetTraits):
         if resume is not None:
             self._chosen.end_earlier(wait=True)  # it saves to the file what it has counted
         compared = None
+        if isinstance(loader, IUA) and not isinstance(producer, IUA):
+            message = (
+                "an IUA is no loader. Two finished results are compared by IUAWidget(before, "
+                "after); a run by w = IUAWidget(model, loader) and w.compare(before)."
+            )
+            raise ProducerError(message)
         if isinstance(producer, IUA) and isinstance(loader, IUA):
             compared, producer, loader = ComparedWith(producer), loader, None
         self._runs = Runs(

@@ -117,8 +117,10 @@ def test_what_cannot_be_compared_is_refused_and_what_was_compared_stays(tmp_path
     assert w.comparison is not None
     with pytest.raises(ComparisonError, match="the layers differ"):
         IUAWidget(other, AFTER)
-    with pytest.raises(ProducerError):
-        IUAWidget(BEFORE, AFTER, batch_size=4, layers="dense")
+    with pytest.raises(ProducerError, match="`layers`"):
+        IUAWidget(BEFORE, AFTER, layers="dense")
+    with pytest.raises(ProducerError, match=r"an IUA is no loader.*IUAWidget\(before, after\)"):
+        IUAWidget(responses(3), AFTER)
 
 
 class Gated:

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { CHANGES, type Change } from "../../src/reading/comparison";
+import { CHANGES, type Change, deadUpTo } from "../../src/reading/comparison";
 import { ownIndex } from "../../src/reading/layout";
 import { decodeTable, decodeUnits, type LayerMeta } from "../../src/reading/snapshot";
 import { TableReading } from "../../src/reading/table_reading";
@@ -63,6 +63,14 @@ describe.each(compared.at)("at $atol + $rtol × $scale", (at) => {
       }
     }
   });
+});
+
+test("where units are counted at few columns, a unit may be dead up to the next of these", () => {
+  const between = { lower: 3, upper: 4, exact: false };
+  expect(deadUpTo(between, null)).toEqual(between);
+  expect(deadUpTo(between, [0, 3, 7, 9])).toEqual({ ...between, upper: 7 });
+  const at = { lower: 7, upper: 7, exact: true };
+  expect(deadUpTo(at, [0, 3, 7, 9])).toEqual(at);
 });
 
 test("tolerances that nothing was sent for have the widest bounds", () => {
