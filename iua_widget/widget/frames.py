@@ -17,11 +17,11 @@ from iua_widget.tolerances import Scale, Tolerances, default_stops
 from iua_widget.widget.compared_with import ComparedWith, notes_between
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
-from iua_widget.widget.history_feed import LOOKS_SHARE
+from iua_widget.widget.history_feed import LOOK_PACE, WORST_PACE
 from iua_widget.widget.look_snapshot import look_table, look_units
 from iua_widget.widget.looks_on_show import LookBefore, LooksOnShow
 from iua_widget.widget.opening import Opening
-from iua_widget.widget.pacing import COST_SHARE, FrameCost, FrameOrder, FramePacer
+from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.widget.runs import Runs
 from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.widget.traits import LOOKS, SETTINGS, WidgetTraits, guarded
@@ -66,11 +66,9 @@ class Frames:
         self._page, self._runs, self._label, self._opening = page, runs, label, opening
         self._looks = looks
         # What trains beside a widget is given more time than what counts for it.
-        share = COST_SHARE if looks is None else LOOKS_SHARE
-        self._pacer = FramePacer(
-            lambda order: runs.context.run(self._send, order), cost_share=share
-        )
-        self._worst = WorstFeed(lambda: (runs.run, page.tolerances), self._send_worst)
+        pace, worst_pace = ({}, {}) if looks is None else (LOOK_PACE, WORST_PACE)
+        self._pacer = FramePacer(lambda order: runs.context.run(self._send, order), **pace)
+        self._worst = WorstFeed(lambda: (runs.run, page.tolerances), self._send_worst, **worst_pace)
         self.compared: ComparedWith | LookBefore | None = compared
         self._info: dict[str, Any] = {}
         self._comparison: dict[str, Any] | None = None

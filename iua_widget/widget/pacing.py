@@ -11,7 +11,7 @@ from typing import Final
 from iua_widget.common.forks import free_in_child
 from iua_widget.widget.connection import Connection
 
-COST_SHARE: Final = 0.02
+_COST_SHARE: Final = 0.02
 """Of the time, at the most, for which frames hold up the count, or occupy a core."""
 
 
@@ -60,6 +60,8 @@ class FramePacer:
         same time.
     cost_share : float
         The share of the time that frames may take.
+    beside : float
+        Seconds that each takes on other threads: of the kernel, which sends it and hears of it.
 
     Examples
     --------
@@ -73,10 +75,14 @@ class FramePacer:
     """
 
     def __init__(
-        self, send: Callable[[FrameOrder], FrameCost], *, cost_share: float = COST_SHARE
+        self,
+        send: Callable[[FrameOrder], FrameCost],
+        *,
+        cost_share: float = _COST_SHARE,
+        beside: float = 0.0,
     ) -> None:
         self._send = send
-        self._cost_share = cost_share
+        self._cost_share, self._beside = cost_share, beside
         self._connection = Connection()
         self._lock = free_in_child(threading.Lock())
         self._sending = free_in_child(threading.RLock())
@@ -136,7 +142,7 @@ class FramePacer:
                 cost = self._send(order)
             finally:
                 self._sender = None
-                seconds = max(time.thread_time() - begun, cost.locked)
+                seconds = max(time.thread_time() - begun, cost.locked) + self._beside
                 with self._lock:
                     now = time.monotonic()
                     self._connection.sent(order.number, cost.size, now)

@@ -35,13 +35,20 @@ class WorstFeed:
         Returns what is shown, and at which tolerances.
     send : callable
         Given the list's snapshot; it is not called twice at the same time.
+    cost_share, beside
+        See `FramePacer`.
     """
 
     def __init__(
-        self, on_show: Callable[[], tuple[Run, Tolerances]], send: Callable[[bytes], None]
+        self,
+        on_show: Callable[[], tuple[Run, Tolerances]],
+        send: Callable[[bytes], None],
+        *,
+        cost_share: float = _COST_SHARE,
+        beside: float = 0.0,
     ) -> None:
         self._on_show, self._send = on_show, send
-        self._pacer = FramePacer(self._rank, cost_share=_COST_SHARE)
+        self._pacer = FramePacer(self._rank, cost_share=cost_share, beside=beside)
         self._several: Sequence[Tolerances] = ()
         self._ranked: tuple[weakref.ref[Run], int, Recount | None] | None = None
         self._number = 0
