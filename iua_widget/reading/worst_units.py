@@ -84,12 +84,13 @@ def find_worst(
             pool.append(entries)
             pooled += entries.lower.size
             if pooled > _POOLED:
-                pool = [_worst_of(pool, by, n).entries]
+                pool = [rank_entries(pool, n, by).entries]
                 pooled = 0
-    return _worst_of(pool or [Entries.none(len(several))], by, n)
+    return rank_entries(pool or [Entries.none(len(several))], n, by)
 
 
-def _worst_of(parts: Sequence[Entries], by: str, n: int) -> WorstUnits:
+def rank_entries(parts: Sequence[Entries], n: int, by: str = RANKED_BY[0]) -> WorstUnits:
+    """The worst of the entries of some layers: see `find_worst`."""
     entries = Entries.together(parts)
     # What ties are broken by is the same at all tolerances: sorted by it once, a stable sort does.
     ties = (entries.unit, entries.layer, -entries.finite, entries.mean_abs, entries.abs_max)

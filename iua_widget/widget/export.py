@@ -23,6 +23,7 @@ from iua_widget.tolerances import Tolerances
 from iua_widget.widget.assets import script, styles
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.look_snapshot import look_table, look_units
+from iua_widget.widget.look_worst import look_worst
 from iua_widget.widget.looks_in_file import HistoryInFile, history_in_file
 from iua_widget.widget.looks_on_show import LooksOnShow
 from iua_widget.widget.opening import first_with_figures
@@ -126,7 +127,8 @@ def save_page(
     partly = None if looks is None else looks.shown.partly
     if looks is not None and partly is not None:
         at, stops = replace(tolerances, dead_at=looks.history.dead_at), looks.history.stops
-        table, worst = look_table(partly, stops, at, before), b""
+        several = [at, *ranked_at({}, stops, at)]
+        table, worst = look_table(partly, stops, at, before), look_worst(partly, stops, several)
         units = {name: look_units(partly, name, stops, at, before) for name in partly.layers}
         first = partly.layers[0]
     else:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from iua_widget.history.history import History
 from iua_widget.history.look import Look
 from iua_widget.iua import run_of
 from iua_widget.reading.notes import NOT_FINITE
@@ -17,15 +18,15 @@ from iua_widget.tolerances import Scale, Tolerances, default_stops
 from iua_widget.widget.compared_with import ComparedWith, notes_between
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
-from iua_widget.widget.history_feed import LOOK_PACE, WORST_PACE
+from iua_widget.widget.history_feed import BESIDE, LOOK_SHARE, WORST_OF_LOOK_SHARE
 from iua_widget.widget.look_snapshot import look_table, look_units
 from iua_widget.widget.looks_on_show import LookBefore, LooksOnShow
 from iua_widget.widget.opening import Opening
-from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
+from iua_widget.widget.pacing import COST_SHARE, FrameCost, FrameOrder, FramePacer
 from iua_widget.widget.runs import Runs
 from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.widget.traits import LOOKS, SETTINGS, WidgetTraits, guarded
-from iua_widget.widget.worst_feed import WorstFeed
+from iua_widget.widget.worst_feed import WORST_SHARE, WorstFeed
 
 
 class Frames:
@@ -66,9 +67,19 @@ class Frames:
         self._page, self._runs, self._label, self._opening = page, runs, label, opening
         self._looks = looks
         # What trains beside a widget is given more time than what counts for it.
-        pace, worst_pace = ({}, {}) if looks is None else (LOOK_PACE, WORST_PACE)
-        self._pacer = FramePacer(lambda order: runs.context.run(self._send, order), **pace)
-        self._worst = WorstFeed(lambda: (runs.run, page.tolerances), self._send_worst, **worst_pace)
+        trains = looks is not None
+        self._pacer = FramePacer(
+            lambda order: runs.context.run(self._send, order),
+            cost_share=LOOK_SHARE if trains else COST_SHARE,
+            beside=BESIDE if trains else 0.0,
+        )
+        self._worst = WorstFeed(
+            lambda: (runs.run, page.tolerances),
+            self._send_worst,
+            partly=self._partly,
+            cost_share=WORST_OF_LOOK_SHARE if trains else WORST_SHARE,
+            beside=BESIDE if trains else 0.0,
+        )
         self.compared: ComparedWith | LookBefore | None = compared
         self._info: dict[str, Any] = {}
         self._comparison: dict[str, Any] | None = None
@@ -229,7 +240,7 @@ class Frames:
         with page.hold_sync():
             page.set_trait("_table", table)
             page.set_trait("_units", units)
-            if not tallies:
+            if not tallies and self._partly() is None:
                 page.set_trait("_worst", b"")
             page.set_trait("_run", self._info)
             page.set_trait("status", status)
@@ -245,6 +256,12 @@ class Frames:
         if other is None or self._comparison is None or self._comparison["refused"]:
             return None
         return other.read(at, scales=scales, recount=run.recount)
+
+    def _partly(self) -> tuple[Look, History] | None:
+        """The look on show, and its history, where not all counts of it are kept."""
+        looks = self._looks
+        look = None if looks is None else looks.shown.partly
+        return None if looks is None or look is None else (look, looks.history)
 
     def _of_look(self, look: Look, before: ResultBefore | None) -> tuple[bytes, bytes]:
         """Table and units of a look of which not all counts are kept."""

@@ -12,12 +12,14 @@ from iua_widget.widget.life_snapshot import life_snapshot
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.widget.traits import WidgetTraits, guarded
 
-LOOK_PACE: Final = {"cost_share": 0.003, "beside": 0.003}
-WORST_PACE: Final = {"cost_share": 0.001, "beside": 0.003}
-_HISTORY_PACE: Final = {"cost_share": 0.003, "beside": 0.003}
-_LIFE_PACE: Final = {"cost_share": 0.001, "beside": 0.003}
-"""Together less than a hundredth of the time of training, seconds of the kernel's own threads
-included."""
+LOOK_SHARE: Final = 0.003
+"""Of the time of training that the frames of looks may take. All shares together, and the seconds
+of the kernel's own threads, are less than a hundredth."""
+WORST_OF_LOOK_SHARE: Final = 0.001
+_HISTORY_SHARE: Final = 0.003
+_LIFE_SHARE: Final = 0.001
+BESIDE: Final = 0.003
+"""Seconds that the kernel's own threads take to send something, and to hear that it was shown."""
 _SETTLED: Final = 0.3
 """Seconds for which tolerances stay as they are before other columns are sent."""
 
@@ -41,8 +43,8 @@ class HistoryFeed:
         run: Callable[[Callable[[], None]], None],
     ) -> None:
         self._page, self._snapshots, self._run = page, snapshots, run
-        self._timeline = FramePacer(self._send_history, **_HISTORY_PACE)
-        self._lives = FramePacer(self._send_lives, **_LIFE_PACE)
+        self._timeline = FramePacer(self._send_history, cost_share=_HISTORY_SHARE, beside=BESIDE)
+        self._lives = FramePacer(self._send_lives, cost_share=_LIFE_SHARE, beside=BESIDE)
         self._numbers = [0, 0]
         self._sent_for: Callable[[Tolerances], bool] = lambda _: True
         self._settling: threading.Timer | None = None

@@ -14,9 +14,10 @@ from iua_widget.tolerances import Tolerances
 from iua_widget.widget.history_snapshot import spread_looks
 from iua_widget.widget.life_snapshot import life_snapshot
 from iua_widget.widget.look_snapshot import dead_snapshot, look_table, look_units
+from iua_widget.widget.look_worst import look_worst
 from iua_widget.widget.looks_on_show import LooksOnShow
 from iua_widget.widget.snapshots import table_snapshot, units_snapshot
-from iua_widget.widget.worst_snapshot import worst_snapshot
+from iua_widget.widget.worst_snapshot import ranked_at, worst_snapshot
 
 _FIGURE_BYTES = 24
 """Of a layer at a column: its mean, deviation, and dead units."""
@@ -115,7 +116,8 @@ def _in_file(
     snapshots: dict[str, bytes] = {}
     if run is None:
         snapshots["table"] = look_table(look, history.stops, at)
-        snapshots["worst"] = b""
+        several = ranked_at({}, history.stops, at)
+        snapshots["worst"] = look_worst(look, history.stops, [at, *several])
         for number, name in enumerate(look.layers):
             snapshots[f"units {number}"] = look_units(look, name, history.stops, at)
     else:

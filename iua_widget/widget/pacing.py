@@ -11,7 +11,7 @@ from typing import Final
 from iua_widget.common.forks import free_in_child
 from iua_widget.widget.connection import Connection
 
-_COST_SHARE: Final = 0.02
+COST_SHARE: Final = 0.02
 """Of the time, at the most, for which frames hold up the count, or occupy a core."""
 
 
@@ -78,7 +78,7 @@ class FramePacer:
         self,
         send: Callable[[FrameOrder], FrameCost],
         *,
-        cost_share: float = _COST_SHARE,
+        cost_share: float = COST_SHARE,
         beside: float = 0.0,
     ) -> None:
         self._send = send

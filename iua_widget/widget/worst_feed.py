@@ -6,15 +6,19 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from iua_widget.history.history import History
+from iua_widget.history.look import Look
 from iua_widget.reading.recount import Recount
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
+from iua_widget.widget.look_worst import look_worst
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
 from iua_widget.widget.worst_snapshot import is_ranked_at, ranked_at, worst_snapshot
 
-_COST_SHARE: Final = 0.01
+WORST_SHARE: Final = 0.01
 """Of the time of a run, at the most, that ranking may take."""
 _SETTLED: Final = 0.3
 """Seconds for which tolerances stay as they are before units are ranked anew at them."""
@@ -35,6 +39,8 @@ class WorstFeed:
         Returns what is shown, and at which tolerances.
     send : callable
         Given the list's snapshot; it is not called twice at the same time.
+    partly : callable
+        Returns the look on show, and its history, where not all counts of it are kept.
     cost_share, beside
         See `FramePacer`.
     """
@@ -44,10 +50,12 @@ class WorstFeed:
         on_show: Callable[[], tuple[Run, Tolerances]],
         send: Callable[[bytes], None],
         *,
-        cost_share: float = _COST_SHARE,
+        partly: Callable[[], tuple[Look, History] | None] = lambda: None,
+        cost_share: float = WORST_SHARE,
         beside: float = 0.0,
     ) -> None:
-        self._on_show, self._send = on_show, send
+        self._on_show, self._send, self._partly = on_show, send, partly
+        self._look: Look | None = None
         self._pacer = FramePacer(self._rank, cost_share=cost_share, beside=beside)
         self._several: Sequence[Tolerances] = ()
         self._ranked: tuple[weakref.ref[Run], int, Recount | None] | None = None
@@ -93,6 +101,10 @@ class WorstFeed:
         self._pacer.close()
 
     def _rank(self, order: FrameOrder) -> FrameCost:
+        partly = self._partly()
+        if partly is not None:
+            return self._rank_look(order, *partly)
+        self._look = None
         run, tolerances = self._on_show()
         with run.lock:
             begun = time.perf_counter()
@@ -109,6 +121,17 @@ class WorstFeed:
         self._send(snapshot)
         self.tolerances_changed()  # meanwhile, to what only the list before answered for
         return FrameCost(len(snapshot), locked)
+
+    def _rank_look(self, order: FrameOrder, look: Look, history: History) -> FrameCost:
+        tolerances = replace(self._on_show()[1], dead_at=history.dead_at)
+        if look is self._look and is_ranked_at(self._several, tolerances):
+            return FrameCost(0)
+        several = ranked_at({}, history.stops, tolerances)
+        snapshot = look_worst(look, history.stops, [tolerances, *several])
+        self._several, self._look, self._ranked = several, look, None
+        self._number = order.number
+        self._send(snapshot)
+        return FrameCost(len(snapshot))
 
     def _is_of(self, run: Run) -> bool:
         """Whether the last list is of all that is counted."""

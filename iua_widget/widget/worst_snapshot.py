@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -81,9 +81,39 @@ def worst_snapshot(
         rtol, atol and the number of the list, one for each of the tolerances.
     """
     worst = find_worst(tallies, several, LISTED, recount=recount)
+    layers = [
+        {
+            "name": name,
+            "what": what_is_ranked(tally),
+            "shape": tally.unit_shape,
+            "channel_axis": tally.channel_axis,
+        }
+        for name, tally in tallies.items()
+    ]
+    probes = max((tally.probes for tally in tallies.values()), default=0)
+    return pack_worst(worst, several, layers, probes)
+
+
+def pack_worst(
+    worst: WorstUnits,
+    several: Sequence[Tolerances],
+    layers: Sequence[Mapping[str, Any]],
+    probes: int,
+) -> bytes:
+    """Pack units that are ranked: see `worst_snapshot`.
+
+    Parameters
+    ----------
+    worst : WorstUnits
+        At the tolerances.
+    several : sequence of Tolerances
+    layers : sequence of mappings
+        Of each layer of the network what the page has to know, by its number.
+    probes : int
+        At the most, of a layer.
+    """
     entries = worst.entries
     numbers, layer = np.unique(entries.layer, return_inverse=True)
-    names = list(tallies)
     lists = _lists(worst)
     first: dict[bytes, int] = {}
     rows: list[int] = []
@@ -99,20 +129,12 @@ def worst_snapshot(
             del lists[f"{name}_upper"]
     meta = {
         "kind": "worst",
-        "probes": max((tally.probes for tally in tallies.values()), default=0),
+        "probes": probes,
         "listed": worst.order.shape[1],
         "scale": several[0].scale,
         "dead_at": several[0].dead_at,
         "at": at,
-        "layers": [
-            {
-                "name": names[number],
-                "what": what_is_ranked(tallies[names[number]]),
-                "shape": tallies[names[number]].unit_shape,
-                "channel_axis": tallies[names[number]].channel_axis,
-            }
-            for number in numbers
-        ],
+        "layers": [layers[number] for number in numbers],
     }
     return pack(
         meta,

@@ -113,6 +113,7 @@ def test_of_a_look_that_is_not_whole_is_said_what_there_is() -> None:
     shown(widget, 300)
     meta, arrays = unpack(widget._units)
     assert (meta["columns"], "counts" in arrays) == ([], False)
+    until(lambda: widget._worst != b"" and np.isnan(unpack(widget._worst)[1]["rms"]).all())
     widget.scale, widget.rtol = "unit_rms", 0.1
     with pytest.raises(ToleranceError, match="threshold of its own"):
         widget.table()
