@@ -161,7 +161,7 @@ def _cores_for(size: int) -> int:
 
 def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most: int) -> None:
     """Call `work` with each task, on at most so many threads."""
-    left = deque(tasks)
+    left, at_hand = deque(tasks), [work]
     errors: list[BaseException] = []
 
     @as_ieee
@@ -172,7 +172,7 @@ def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most:
                     task = left.popleft()
                 except IndexError:
                     return
-                work(task)
+                at_hand[0](task)
         except BaseException as error:  # noqa: BLE001
             errors.append(error)
 
@@ -180,6 +180,9 @@ def _on_all_cores(work: Callable[[_Task], object], tasks: Sequence[_Task], most:
     # Nothing is returned, nor raised, while another thread still writes.
     with interrupts_held():
         _on_threads(take_tasks, 1 if alone else min(most, len(tasks)))
+        # A thread that has other work, or no core, lets go of what it was given only later.
+        at_hand.clear()
+        left.clear()
     if errors:
         raise errors[0]
 

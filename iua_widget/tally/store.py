@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
+from iua_widget.engines.cpu import buffers
 from iua_widget.engines.engine import BatchCounts, Engine
 from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.unit_counts import UnitCounts
@@ -16,6 +18,9 @@ from iua_widget.tally.unit_magnitudes import UnitMagnitudes
 
 if TYPE_CHECKING:
     import torch
+
+_JOINED_BYTES: Final = 2**16
+"""Of arrays that are joined; below it, one has no memory of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +177,7 @@ class HostStore:
         self.counts = UnitCounts(units, range(columns), engine)
         self.moments = ProbeMoments(columns)
         self.inactive: list[np.ndarray] | None = None if inactive_column is None else []
+        self._joined = self._apart = 0
 
     @functools.cached_property
     def magnitudes(self) -> UnitMagnitudes:
@@ -198,8 +204,26 @@ class HostStore:
         self.magnitudes.add(batch, number)
         self.moments.add(batch.inactive)
         if self.inactive is not None:
-            self.inactive.append(batch.inactive[:, self.inactive_column].copy())
+            self.keep_inactive(batch.inactive[:, self.inactive_column].copy())
         self.probes += len(batch.bins)
+
+    def keep_inactive(self, inactive: np.ndarray) -> None:
+        """Keep the inactive units of each probe of a batch, where these are kept.
+
+        Many small arrays that stay are joined: among those that come and go, they would keep what
+        lies between them from being given back.
+        """
+        kept = self.inactive
+        if kept is None:
+            return
+        kept.append(inactive)
+        self._apart += inactive.nbytes
+        if self._apart < _JOINED_BYTES:
+            return
+        with contextlib.suppress(MemoryError):
+            joined = buffers.empty((self._apart // inactive.itemsize,), np.int64)
+            kept[self._joined :] = [np.concatenate(kept[self._joined :], out=joined)]
+        self._joined, self._apart = len(kept), 0
 
     def thin(self, columns: Sequence[int]) -> None:
         """Count units at these columns only from now on, some of those until now."""
@@ -212,6 +236,7 @@ class HostStore:
         self.magnitudes.clear()
         self.moments.clear()
         self.inactive = None if self.inactive is None else []
+        self._joined = self._apart = 0
 
     def read(self) -> HostStore:
         """Itself, once nothing waits to be counted."""

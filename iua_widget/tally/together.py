@@ -95,8 +95,7 @@ class LayersTogether:
                 store = host_store(tally)
                 store.probes += probes
                 tally.entries += probes
-                if store.inactive is not None:
-                    store.inactive.append(inactive)
+                store.keep_inactive(inactive)
         if batch.nan_count is not None and batch.infinite_count is not None:
             self._note_non_finite(batch.nan_count + batch.infinite_count, number)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -298,6 +300,26 @@ def test_runs_on_several_threads_do_not_wait_for_each_other() -> None:
         run.join(60)
     assert len(found) == 8
     assert all(ranges[0][0] == 0 and ranges[-1][1] == 1000 for ranges in found)
+
+
+def test_a_thread_that_is_not_free_holds_on_to_nothing_it_was_given() -> None:
+    taken, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        taken.set()
+        assert free.wait(60)
+
+    held = threads._pool().submit(hold)
+    for _ in range(threads.cores() - 2):
+        threads._pool().submit(free.wait, 60)
+    assert taken.wait(60)
+    bins = np.zeros(8)
+    kept = weakref.ref(bins)
+    in_parallel(functools.partial(lambda bins, *_: bins[0], bins), 1000, SIZE, 64)
+    del bins
+    assert kept() is None
+    free.set()
+    held.result(60)
 
 
 def test_our_threads_sleep_and_wake_however_long_the_pause() -> None:

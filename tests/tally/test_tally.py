@@ -44,6 +44,23 @@ def tally_of(values: np.ndarray, stops: Stops, inactive_at: float | None = 1e-8)
     return tally
 
 
+@pytest.mark.parametrize("size", [1, 100, 3000])
+def test_what_is_kept_of_each_probe_is_in_few_arrays(size: int) -> None:
+    values = np.random.default_rng(0).integers(0, 2, (20_000, 3)).astype(np.float64)
+    tally = Tally(Stops([0]), (3,), inactive_at=0.0)
+    for start in range(0, 9000 if size == 1 else len(values), size):
+        tally.add(tally.classify(values[start : start + size]))
+    expected = (values[: tally.probes] == 0).sum(1).tolist()
+    assert inactive_list(tally) == inactive_list(copy.deepcopy(tally)) == expected
+    assert inactive_list(tally.merged(tally)) == expected * 2
+    kept = tally.store.read_inactive()
+    assert kept is not None
+    assert sum(one.nbytes for one in kept if one.nbytes < 2**16) < 2**16
+    tally.clear()
+    tally.add(tally.classify(values[:size]))
+    assert inactive_list(tally) == expected[:size]
+
+
 def counts_of(tally: Tally) -> np.ndarray:
     return tally.store.read_counts().counts
 
