@@ -20,7 +20,7 @@ from torch.utils._device import DeviceContext
 from iua_widget.capture.batch_masks import batch_masks
 from iua_widget.capture.calls import Calls
 from iua_widget.capture.captured_response import CapturedResponse
-from iua_widget.capture.findings import Findings
+from iua_widget.capture.findings import Findings, RepeatBatch
 from iua_widget.capture.forward_watcher import ForwardWatcher, FunctionMode
 from iua_widget.capture.inputs import count_probes, text_length
 from iua_widget.capture.mask_layout import MaskLayout
@@ -88,7 +88,7 @@ class PassingWatcher:
         separate = self._options.calls == "auto" and self._selection.names_calls
         self._calls = Calls("separate" if separate else self._options.calls)
         self._findings, self._layout = Findings(), MaskLayout()
-        self._number = 0
+        self._number, self._knows = 0, False
 
     @property
     def notes(self) -> list[str]:
@@ -135,16 +135,19 @@ class PassingWatcher:
             loads = [] if one.watcher.failure else list(one.watcher.loads())
             self.abandon()
             failure = one.watcher.failure
-            if failure is not None:
+            closer = isinstance(failure, RepeatBatch)
+            if failure is not None and not closer:
                 raise failure  # noqa: TRY301
             for load in loads:
                 one.take(load)
             again = self._calls.decide()
-            if again or output is None:  # its calls are merged from now on; or it has raised
-                self._findings = Findings() if again else self._findings
+            self._findings = Findings() if again else self._findings
+            if closer or again or output is None:
+                # It must be watched closer; its calls are merged from now on; or it has raised.
+                self._knows = self._knows and not (closer or again)
                 self._failed(None)
                 return
-            self._number += 1
+            self._number, self._knows = self._number + 1, True
             self._done(one.probes)
         except Exception as error:  # noqa: BLE001
             self._fail(error)
@@ -168,7 +171,7 @@ class PassingWatcher:
             self._selection,
             take,
             self._findings,
-            functions=True,
+            functions=not self._knows or self._findings.functions or self._calls.need_functions,
             mask_shapes=masks.shapes,
             calls=self._calls,
             real=lambda layer, tokens, positions_first, number: self._layout.real(

@@ -103,12 +103,12 @@ class LayerLook:
 
     @as_ieee
     def dormant(self, taus: Sequence[float], *, upper: bool = False) -> np.ndarray:
-        """How many neurons are tau-dormant at each of several tau: int64, shape (taus,)."""
-        means = self.channel_mean_abs
-        if means is None:  # the larger the means, the fewer are dormant
-            means = single_bound(self.mean_abs, upper=not upper)
+        """How many neurons are tau-dormant at each of some ascending tau: int64, shape (taus,)."""
         limits = np.array(taus, np.float64) * self.neuron_mean
-        return np.array([np.count_nonzero(means <= limit) for limit in limits], np.int64)
+        means: np.ndarray | None = self.channel_mean_abs
+        if means is None:
+            means, limits = self.mean_abs, single_limits(limits, upper=upper)
+        return at_or_below(np.searchsorted(limits, means), len(limits))
 
     def _first(self, *, upper: bool) -> np.ndarray:
         return self.perhaps_dead_from if upper else self.dead_from
@@ -125,15 +125,18 @@ def channels_dead_from(layer: LayerUnits, first: np.ndarray, columns: int) -> np
     return np.asarray(rows.max(axis=1, initial=0 if layer.count else columns))
 
 
-def single_bound(means: np.ndarray, *, upper: bool) -> np.ndarray:
-    """A bound on numbers that were rounded to single precision; zero is exact.
+def single_limits(limits: np.ndarray, *, upper: bool) -> np.ndarray:
+    """Up to where numbers that were rounded to single precision are surely, or perhaps, below.
+
+    Zero is exact, and no other number was rounded to it.
 
     Examples
     --------
-    >>> kept = np.array([0.1], np.float32)
-    >>> bool(single_bound(kept, upper=False)[0] < 0.1 < single_bound(kept, upper=True)[0])
+    >>> surely, perhaps = (single_limits(np.array([0.1]), upper=upper) for upper in (False, True))
+    >>> bool(surely[0] < np.float32(0.1) <= perhaps[0])
     True
     """
-    towards = np.float32(np.inf if upper else 0)
-    bounds = np.nextafter(means, towards).astype(np.float64)
-    return np.where(means == 0, 0.0, np.maximum(bounds, np.finfo(np.float64).smallest_subnormal))
+    rounded = limits.astype(np.float32)
+    below = np.where(rounded > limits, np.nextafter(rounded, np.float32(0)), rounded)
+    beside = np.nextafter(below, np.float32(np.inf if upper else 0))
+    return np.where(limits == 0, np.float32(0), beside)

@@ -10,7 +10,7 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.errors import ToleranceError
-from iua_widget.history.layer_look import channels_dead_from, single_bound
+from iua_widget.history.layer_look import channels_dead_from, single_limits
 from iua_widget.history.layers import sums
 from iua_widget.history.look import Look, same_layers
 from iua_widget.reading.layer_comparison import DeadIn, changes
@@ -196,8 +196,8 @@ def _dead_in(look: Look, numbers: Sequence[int], stops: Stops, tolerances: Toler
 def _dormant(look: Look, tau: float, *, upper: bool) -> np.ndarray:
     """How many neurons of each layer are dormant: the bound below, or above."""
     index, limits = look.index, tau * look.neuron_mean
-    means = single_bound(look.mean_abs, upper=not upper)
-    of_units = sums(means <= np.repeat(limits, np.diff(index.units)), index.units)
+    up_to = np.repeat(single_limits(limits, upper=upper), np.diff(index.units))
+    of_units = sums(look.mean_abs <= up_to, index.units)
     channels = np.diff(index.channels)
     of_channels = sums(look.channel_mean_abs <= np.repeat(limits, channels), index.channels)
     several = np.array([layer.channel_axis is not None for layer in index.layers], np.bool_)

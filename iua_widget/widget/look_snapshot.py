@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
-from iua_widget.history.layer_look import LayerLook, single_bound
+from iua_widget.history.layer_look import LayerLook
 from iua_widget.history.look import Look
 from iua_widget.reading.dead_from import DeadFrom
-from iua_widget.reading.statistics import at_or_below
 from iua_widget.tolerances import Stops, Tolerances, default_stops
 from iua_widget.widget.comparison_snapshot import (
     ResultBefore,
@@ -67,7 +66,7 @@ def look_table(
             channels = layer.dead_channels(upper=upper)
             if channels is not None:
                 counts[f"dead_channels{ending}"][row] = channels
-        dormant[row] = _dormant(layer, taus)
+        dormant[row] = layer.dormant(taus)
     for name in ("dead", "dead_channels"):
         if np.array_equal(counts[name], counts[f"{name}_upper"]):
             del counts[f"{name}_upper"]
@@ -161,13 +160,6 @@ def dead_snapshot(look: Look, stops: Stops, dead_at: float) -> bytes:
         )
     meta = {"kind": "dead", "stops": stops.values, "dead_at": dead_at, "layers": metas}
     return pack(meta, {"dead_from": np.concatenate([look.dead_from[:0], *parts])})
-
-
-def _dormant(layer: LayerLook, taus: tuple[float, ...]) -> np.ndarray:
-    means = layer.channel_mean_abs
-    if means is None:
-        means = single_bound(layer.mean_abs, upper=True)
-    return at_or_below(np.searchsorted(np.array(taus) * layer.neuron_mean, means), len(taus))
 
 
 def _layer_meta(layer: LayerLook) -> Mapping[str, Any]:

@@ -115,10 +115,11 @@ def test_a_look_leaves_all_of_the_model_and_the_process_as_it_was() -> None:
     assert_untouched(before, everything(model))
 
 
-def test_a_look_is_a_run_of_that_moment() -> None:
+@pytest.mark.parametrize("engine", ["reference", "device"])
+def test_a_look_is_a_run_of_that_moment(engine: Any) -> None:
     torch.manual_seed(0)
     model = Net()
-    monitor = monitor_of(model, every=2, stops=[0.0, 0.1, 1.0])
+    monitor = IUAMonitor(model, PROBES, engine=engine, every=2, stops=[0.0, 0.1, 1.0])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     runs = {}
     looked = []
