@@ -20,7 +20,7 @@ from iua_widget.reading.comparison import Comparison
 from iua_widget.reading.results import LayerResult, Reading, read_layer
 from iua_widget.reading.show import CHART, TABLE, show
 from iua_widget.run.compare import compared
-from iua_widget.run.failure import partial_kept
+from iua_widget.run.failure import keep_partial
 from iua_widget.run.loop import recount
 from iua_widget.run.merge import merged
 from iua_widget.run.notes import all_notes
@@ -1061,8 +1061,11 @@ def _counted(
     """Count a source to its end; an error on the way has what was counted before it."""
     run, steps = begin(counting, source, checkpoint)
     iua = iua_of(run)
-    with partial_kept(iua):
+    try:
         drive(steps, source, progress=progress, counted=run.probes)
         for note in iua.notes:
             warnings.warn(note, IUAWarning, stacklevel=4)
+    except BaseException as error:  # Ctrl-C at any moment, too: leaving a context takes some
+        keep_partial(error, iua)
+        raise
     return iua

@@ -77,9 +77,14 @@ def partial_kept(partial: Any) -> Iterator[None]:
     try:
         yield
     except BaseException as error:  # Ctrl-C at any moment, too
-        if getattr(error, "partial", None) is None:
-            error.partial = partial  # type: ignore[attr-defined]
-            # The others say themselves what is kept.
-            if isinstance(error, FileError) or not isinstance(error, IUAError):
-                error.add_note("What was counted before is kept, as `partial` of this exception.")
+        keep_partial(error, partial)
         raise
+
+
+def keep_partial(error: BaseException, partial: Any) -> None:
+    """Have an error hold what was counted before it: an `IUA`."""
+    if getattr(error, "partial", None) is None:
+        error.partial = partial  # type: ignore[attr-defined]
+        # The others say themselves what is kept.
+        if isinstance(error, FileError) or not isinstance(error, IUAError):
+            error.add_note("What was counted before is kept, as `partial` of this exception.")

@@ -118,7 +118,7 @@ def test_a_thousand_interleavings_of_counting_reading_pausing_and_stopping(
 
 
 INTERRUPTED = """
-import os, random, signal, sys, threading, torch
+import os, random, signal, sys, threading, torch, traceback
 sys.path.insert(0, sys.argv[1])
 from test_interleavings import BATCH, BATCHES, LAYERS, VALUES, check_whole, model
 from iua_widget import IUA
@@ -150,6 +150,10 @@ for _ in range(300):
             given = (batches(),) if net is None else (net, batches())
             iua = IUA.introspect(*given)
         except KeyboardInterrupt as error:
+            if not hasattr(error, "partial"):  # came when all was counted, on the way out
+                frames = traceback.extract_tb(error.__traceback__)
+                assert {one.name for one in frames} <= {"<module>", "checked", "introspect"}
+                raise
             iua = error.partial
         striker.join()
         threading.Event().wait(1e-3)
