@@ -222,7 +222,7 @@ class IUAMonitor:
     def _begin(self, history: History, options: Mapping[str, Any]) -> None:
         """Begin with a history, and nothing that looks."""
         self.every, self.name = int(options["every"]), str(options["name"])
-        self.on: LookOn = options["on"]
+        self.on: LookOn = "train" if options.get("on") == "train" else "probes"
         self._alarms = Alarms(options.get("alarm"), options.get("on_alarm"))
         self.history_data = history
         self._options = dict(options)
