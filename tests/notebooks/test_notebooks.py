@@ -103,6 +103,53 @@ def test_the_lines_for_keras_and_jax_keep_the_order_of_the_network() -> None:
         assert IUA.introspect(scope["responses"]).layers == expected
 
 
+def check_the_story(book: Any) -> None:
+    """A rate kills a net, an alarm rings when it does, and of three mends two mend."""
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert any("image/svg+xml" in output.get("data", {}) for output in outputs)
+    texts = [
+        output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs
+    ]
+    told = "\n".join(texts)
+    alarms = re.findall(r"epoch (\d+): Alarm at step (\d+), dead-share>=50%: 'act\d'", told)
+    assert alarms
+    assert all(int(step) == 30 * int(epoch) > 0 for epoch, step in alarms)
+    rows = re.findall(r"^([a-zA-Z]\S*(?: 0\.\d+)?) +(\d+)% +(\d+)%(.*)$", told, re.MULTILINE)
+    read = {name: int(share) for name, share, *_ in rows}
+    dead = {name: int(share) for name, _, share, _ in rows}
+    rang = {name: alarm.strip() for name, *_, alarm in rows}
+    assert list(read) == ["rate 0.35", "rate 0.05", "LeakyReLU", "BatchNorm"]
+    assert max(read["rate 0.35"], read["LeakyReLU"]) < 60
+    assert min(read["rate 0.05"], read["BatchNorm"]) > 90
+    assert dead["rate 0.35"] > 60
+    assert max(dead["rate 0.05"], dead["BatchNorm"]) < 25
+    assert dead["LeakyReLU"] == 0
+    assert rang["rate 0.35"] == f"dead-share>=50% in epoch {alarms[0][0]}"
+    assert rang["LeakyReLU"].startswith("nan>0 in epoch ")
+
+
+def test_a_rate_kills_a_net_and_three_mends_are_compared(folder: Path) -> None:
+    book = nbformat.read(folder / "watch_it_die.ipynb", as_version=4)
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    NotebookClient(book, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    check_the_story(book)
+    shown = str([cell.get("outputs") for cell in book.cells])
+    assert shown.count("application/vnd.jupyter.widget-view+json") == 2
+
+
+def test_what_the_notebook_on_training_keeps_is_its_story_and_small() -> None:
+    path = NOTEBOOKS / "watch_it_die.ipynb"
+    book = nbformat.read(path, as_version=4)
+    check_the_story(book)
+    kept = str([cell.get("outputs") for cell in book.cells])
+    assert "widget-view" not in kept  # of a kernel that is not there
+    assert kept.count("The widget itself needs a running kernel") == 2
+    assert path.stat().st_size < 100_000
+
+
 @pytest.mark.parametrize("name", ["quickstart", "any_framework"])
 def test_a_committed_notebook_holds_no_output_that_could_go_stale(name: str) -> None:
     book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
