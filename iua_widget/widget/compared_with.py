@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from iua_widget.common.layer_names import choose_layers
 from iua_widget.errors import IUAError
 from iua_widget.iua import IUA, run_of
 from iua_widget.reading.comparison import Compared, Comparison, comparison_notes
@@ -34,15 +35,21 @@ class ComparedWith:
     iua : IUA
     name : str
         What the page calls it; empty for the words it has where there is none.
+    layers : str or iterable of str, optional
+        Names of layers, or globs; all where left out.
     """
 
-    def __init__(self, iua: IUA, name: str = "") -> None:
+    def __init__(self, iua: IUA, name: str = "", layers: str | Iterable[str] | None = None) -> None:
         self.run, self.name = run_of(iua), name or _UNNAMED
+        self._layers = layers if layers is None or isinstance(layers, str) else tuple(layers)
+        self._recount: Recount | None = None
         self._read_for: tuple[Any, ...] = ()
         self._read: ResultBefore | None = None
 
     @classmethod
-    def given(cls, other: Any, name: str = "") -> ComparedWith:
+    def given(
+        cls, other: Any, name: str = "", layers: str | Iterable[str] | None = None
+    ) -> ComparedWith:
         """What a user names: a result, or the file of one.
 
         Raises
@@ -53,7 +60,7 @@ class ComparedWith:
             If it is neither.
         """
         if isinstance(other, (str, Path)):
-            return cls(IUA.load(other), name or Path(other).name)
+            return cls(IUA.load(other), name or Path(other).name, layers)
         if not isinstance(other, IUA):
             message = (
                 "compare takes the result that came before, an IUA or the path of a saved one, or "
@@ -61,17 +68,17 @@ class ComparedWith:
                 "`w.iua`."
             )
             raise TypeError(message)
-        return cls(other, name)
+        return cls(other, name, layers)
 
-    def check(self, after: Run) -> None:
-        """Refuse what cannot be compared.
+    def check(self, after: Run) -> list[str]:
+        """The layers that are compared; what cannot be compared is refused.
 
         Raises
         ------
-        ComparisonError, NoProbesError
+        ComparisonError, LayerSelectionError, NoProbesError
             See `iua_widget.IUA.compare`.
         """
-        comparable(self.run, after)
+        return comparable(self.run, after, self._layers)
 
     def info(self, after: Run) -> dict[str, Any]:
         """What the page says of the comparison: with what, and why it is refused where it is."""
@@ -91,26 +98,28 @@ class ComparedWith:
     def reading(self, after: Run, at: Tolerances) -> Reading | None:
         """It at tolerances; None where it cannot be compared with what is on show."""
         try:
-            self.check(after)
+            layers = self.check(after)
         except IUAError:
             return None
-        return read(self.run, at)
+        return read(self.run, at, layers)
 
     def comparison(self, after: Run, at: Tolerances) -> Comparison:
         """What became of the units, at tolerances."""
-        return compared(self.run, after, at=at)
+        return compared(self.run, after, self._layers, at)
 
     def read(
         self, at: Tolerances, *, scales: Sequence[Scale] = (), recount: Recount | None = None
     ) -> ResultBefore:
         """What the page needs of it; `recount` is that of the result on show."""
+        chosen = set(choose_layers(self._layers, list(self.run.tallies)))
         with self.run.lock:
             run = self.run
             recounts = [given for given in (run.recount, recount) if given is not None]
             exact_at = [replace(given.tolerances, dead_at=at.dead_at) for given in recounts]
             over_rtol = (at.rtol, at.atol, *scales) if scales else ()
-            read_for = (run.probes, run.recount, at.dead_at, over_rtol, exact_at)
-            if self._read is None or read_for != self._read_for:
+            read_for = (run.probes, chosen, at.dead_at, over_rtol, exact_at)
+            same = read_for == self._read_for and run.recount is self._recount
+            if self._read is None or not same:
                 layers = {
                     name: DeadFrom.of(
                         tally,
@@ -119,9 +128,10 @@ class ComparedWith:
                         exactly=dead_exactly(name, tally, exact_at, run.recount),
                     )
                     for name, tally in run.tallies.items()
+                    if name in chosen
                 }
                 self._read = ResultBefore(run.options.grid.values, layers, exact_at)
-                self._read_for = read_for
+                self._read_for, self._recount = read_for, run.recount
             return self._read
 
 

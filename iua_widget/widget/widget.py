@@ -386,7 +386,13 @@ class IUAWidget(WidgetTraits):
         return table
 
     @known_arguments_only
-    def compare(self, other: IUA | str | Path | None, *, name: str | None = None) -> None:
+    def compare(
+        self,
+        other: IUA | str | Path | None,
+        *,
+        layers: str | Iterable[str] | None = None,
+        name: str | None = None,
+    ) -> None:
         """Compare with a result from before: which units died since, and which revived.
 
         The table gains the columns "newly dead" and "revived", and the heatmap the color "change".
@@ -397,6 +403,8 @@ class IUAWidget(WidgetTraits):
         other : IUA, str or Path, or None
             The result before: of the same layers, and in them the same units; or the file of one
             that was saved. None ends the comparison.
+        layers : str or iterable of str, optional
+            Names of layers, or globs, to compare; all by default. Of others nothing is said.
         name : str, optional
             What the page calls it; by default the name of its file.
 
@@ -405,6 +413,8 @@ class IUAWidget(WidgetTraits):
         ComparisonError
             If layers or units differ, or one of the two is of several models: the message says
             how. Of a run that has counted nothing yet the page says it as soon as it is known.
+        LayerSelectionError
+            If a name or glob of `layers` matches no layer.
         NoProbesError
             If nothing was counted in it.
         FileError
@@ -423,7 +433,7 @@ class IUAWidget(WidgetTraits):
         0     relu           1           1        1
         """
         name, run = _as_text("name", name), self._runs.run
-        compared = None if other is None else ComparedWith.given(other, name)
+        compared = None if other is None else ComparedWith.given(other, name, layers)
         if compared is not None:
             if run.probes:
                 compared.check(run)

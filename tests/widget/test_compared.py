@@ -16,7 +16,16 @@ import pytest
 from unpacking import unpack
 from waiting import until
 
-from iua_widget import IUA, ComparisonError, FileError, IUAWidget, NoProbesError, ProducerError
+from iua_widget import (
+    IUA,
+    ComparisonError,
+    FileError,
+    IUAWidget,
+    LayerSelectionError,
+    NoProbesError,
+    ProducerError,
+)
+from iua_widget.widget.compared_with import ComparedWith
 
 RNG = np.random.default_rng(5)
 
@@ -101,6 +110,37 @@ def test_a_file_is_compared_under_its_name_until_none_is(tmp_path: Path) -> None
     until(lambda: sent(w) is None)
     assert (w._run["compared"], w.comparison) == (None, None)
     assert "revived" not in w.table()
+
+
+def test_layers_that_both_have_are_compared_where_they_are_named() -> None:
+    more = introspect({**responses(6), "head": np.eye(6)})
+    w = IUAWidget(more)
+    with pytest.raises(ComparisonError, match="only after there is 'head'"):
+        w.compare(BEFORE)
+    with pytest.raises(LayerSelectionError):
+        w.compare(BEFORE, layers="none.*")
+    w.compare(BEFORE, layers=["dense", "map*"])
+    comparison = w.comparison
+    assert comparison is not None
+    assert list(comparison) == ["dense", "maps"]
+    table = w.table().set_index("response")
+    assert table["newly dead"].isna().to_dict() == {"dense": False, "maps": False, "head": True}
+    until(lambda: sent(w) is not None)
+    found = sent(w)
+    assert found is not None
+    assert [layer is None for layer in found["layers"]] == [False, False, True]
+    assert "–" in w._static_table()["text/plain"].split("Layers")[1]  # noqa: RUF001
+
+
+def test_a_result_that_was_recounted_twice_at_the_same_tolerances_is_read_anew() -> None:
+    data, after = responses(9), introspect(responses(9))
+    before = introspect(data)
+    compared = ComparedWith(before)
+    for _ in range(2):
+        before.recount(data, atol=0.123, rtol=0.0)
+        read = compared.read(after.tolerances)
+        assert read is compared.read(after.tolerances)
+    assert len(read.exact_at) == 1
 
 
 def test_what_cannot_be_compared_is_refused_and_what_was_compared_stays(tmp_path: Path) -> None:
