@@ -16,7 +16,7 @@ interface UnitCardOptions {
   readonly onClose: () => void;
 }
 
-const FIGURES = ["inactive", "compared", "mean |x|", "RMS", "max |x|", "threshold"] as const;
+const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold", "compared"] as const;
 type Figure = (typeof FIGURES)[number];
 
 export class UnitCard {
