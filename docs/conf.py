@@ -44,6 +44,7 @@ SECTIONS = {
     "Read and use": [
         *("capture", "units", "tolerances", "table", "heatmap", "worst-units"),
         *("compare", "monitor", "training", "command-line", "hosts", "speed", "memory", "files"),
+        "scale",
     ],
     "Look up": ["api", "file-format", "alternatives", "references"],
 }

@@ -57,14 +57,16 @@ class UnitsError(IUAError, ValueError):
 class EngineError(IUAError, ValueError):
     """A counting engine that there is not, or not here.
 
-    Raised by `IUA`, `IUA.introspect`, `IUA.load` and `IUAWidget`, which take `engine`.
+    Raised by `IUA`, `IUA.introspect`, `IUA.load`, `IUA.from_bytes` and `IUAWidget`, which take
+    `engine`.
     """
 
 
 class FileError(IUAError, ValueError):
     """A file that cannot be written or read, or that holds no run that can be used.
 
-    Raised by `IUA.save` and `IUA.load`, by runs with `resume`, and by `IUAWidget.to_html`.
+    Raised by `IUA.save`, `IUA.load` and `IUA.from_bytes`, by runs with `resume`, and by
+    `IUAWidget.to_html`.
     """
 
 

@@ -13,7 +13,7 @@ from iua_widget.common.layer_names import choose_layers
 from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning
 from iua_widget.files.checkpoint import Checkpoint, begin, checkpoint_at
-from iua_widget.files.run_file import read_run, write_run
+from iua_widget.files.run_file import read_run, run_bytes, write_run
 from iua_widget.memory.plan import plan_table
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
 from iua_widget.reading.comparison import Comparison
@@ -775,12 +775,14 @@ class IUA:
         *iuas : IUA
             Of the same layers, units and stops: runs over several shards of the data, of several
             processes, or loaded from files. Called on a run, that is the first. Of a model, a
-            layer may be there that some of them never reached.
+            layer may be there that some of them never reached. One that has counted nothing,
+            ``IUA()`` with the same `stops` and `atol`, adds nothing.
 
         Returns
         -------
         IUA
-            The first one's probes come first. Itself where there are no others.
+            The first one's probes come first, and it is read at the first one's tolerances. Counts
+            are the same in any order and with any grouping. Itself where there are no others.
 
         Raises
         ------
@@ -926,6 +928,63 @@ class IUA:
         1
         """
         return iua_of(read_run(as_path(path), engine))
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file that `save` writes, to be sent to another process.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.array([[0.0, 0.5], [0.0, 0.0]])})
+        >>> IUA.from_bytes(iua.to_bytes())
+        IUA(1 layer, 2 probes, 70 stops)
+        """
+        return run_bytes(self._run)
+
+    @staticmethod
+    @known_arguments_only
+    def from_bytes(data: bytes, *, engine: EngineName = "auto") -> IUA:
+        """Read what `to_bytes` gave, checking all of it as `load` does.
+
+        Parameters
+        ----------
+        data : bytes, bytearray or memoryview
+            Also what a file of `save` holds.
+        engine : {"auto", "cpu", "device", "reference"}
+            What counts from here on.
+
+        Returns
+        -------
+        IUA
+            Equal to what was taken apart, but for the last recount.
+
+        Raises
+        ------
+        FileError
+            If it is truncated, altered, of a newer version, or was not given by `to_bytes`.
+        EngineError
+            If there is no such engine, or not here: leave `engine` out.
+        TypeError
+            If it is no bytes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> data = IUA.introspect({"relu": np.array([[0.0, 0.5]])}).to_bytes()
+        >>> IUA.from_bytes(data)["relu"].dead
+        1
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            message = (
+                f"from_bytes takes the bytes that to_bytes gives; got {type(data).__name__}. Of a "
+                "file write IUA.load(path)."
+            )
+            raise TypeError(message)
+        return iua_of(read_run(bytes(data), engine))
 
     @known_arguments_only
     def show(

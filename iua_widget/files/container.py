@@ -49,10 +49,10 @@ whose layers have eight arrays or more, and three numbers of eight bytes for eve
 
 _MOST_DIGITS: Final = 20
 _READERS: Final = {
-    "iua_widget run": "IUA.load",
-    "iua_widget history": "IUAMonitor.load",
+    "iua_widget run": ("IUA.load", "IUA.from_bytes"),
+    "iua_widget history": ("IUAMonitor.load", "IUAMonitor.load_state_dict"),
 }
-"""By what is written in a file, who reads it."""
+"""By what is written, who reads it from a file, and from bytes."""
 
 _AT_ONCE: Final = (
     getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -121,7 +121,8 @@ class Container:
     """
 
     def __init__(self, path: Path | bytes, version: int) -> None:
-        self.called = "the state" if isinstance(path, bytes) else repr(str(path))
+        self._in_memory = isinstance(path, bytes)
+        self.called = "the data" if isinstance(path, bytes) else repr(str(path))
         self._file = io.BytesIO(path) if isinstance(path, bytes) else _file_at(path)
         try:
             self._check_seal(version)
@@ -179,7 +180,8 @@ class Container:
         """
         found = self.facts.get("format", expected)
         if found != expected:
-            reader = _READERS.get(str(found), "what has written it")
+            unknown = ("what has written it",) * 2
+            reader = _READERS.get(str(found), unknown)[self._in_memory]
             message = f"{self.called} holds {found!r:.60}: read it with {reader}."
             raise FileError(message)
 

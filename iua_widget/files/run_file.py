@@ -1,4 +1,4 @@
-"""Writes runs to files and reads them, checking all that is read.
+"""Writes runs to files and bytes and reads them, checking all that is read.
 
 See ``docs/file-format.md`` for the layout.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from iua_widget.engines.choice import EngineName, check_engine
 from iua_widget.errors import FileError, MemoryBudgetError, ToleranceError, UnitsError
-from iua_widget.files.container import Container, write_container
+from iua_widget.files.container import Container, container_bytes, write_container
 from iua_widget.files.facts import MOST_AXES, Facts
 from iua_widget.options import CountOptions
 from iua_widget.run.run import Run
@@ -49,8 +49,18 @@ def write_run(path: Path, run: Run) -> None:
         If it cannot be written there.
     """
     with run.lock:
-        facts, arrays = parts_of(run)
-        write_container(path, VERSION, {"format": FORMAT, **facts}, arrays)
+        write_container(path, VERSION, *_whole(run))
+
+
+def run_bytes(run: Run) -> bytes:
+    """The bytes of such a file."""
+    with run.lock:
+        return container_bytes(VERSION, *_whole(run))
+
+
+def _whole(run: Run) -> tuple[dict[str, Any], Iterator[tuple[str, np.ndarray]]]:
+    facts, arrays = parts_of(run)
+    return {"format": FORMAT, **facts}, arrays
 
 
 def parts_of(run: Run, prefix: str = "") -> tuple[dict[str, Any], Iterator[tuple[str, np.ndarray]]]:
@@ -106,8 +116,14 @@ def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]
     }
 
 
-def read_run(path: Path, engine: EngineName = "auto") -> Run:
-    """Read a run from a file, to be counted on by an engine.
+def read_run(source: Path | bytes, engine: EngineName = "auto") -> Run:
+    """Read a run, to be counted on by an engine.
+
+    Parameters
+    ----------
+    source : Path or bytes
+        A file, or what `run_bytes` gave.
+    engine : EngineName
 
     Raises
     ------
@@ -118,7 +134,7 @@ def read_run(path: Path, engine: EngineName = "auto") -> Run:
         If the engine cannot be had.
     """
     check_engine(engine)
-    with Container(path, VERSION) as container:
+    with Container(source, VERSION) as container:
         container.check_format(FORMAT)
         facts = Facts(container.facts, container.require, "the run")
         run, expected = run_in(container, facts, engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import reduce
 
@@ -13,6 +14,7 @@ from iua_widget.reading.notes import notes_of_both
 from iua_widget.run.layer_order import merged_order
 from iua_widget.run.notes import OTHER_WEIGHTS
 from iua_widget.run.run import Run
+from iua_widget.sources.position import Position
 from iua_widget.tally.tally import Tally
 
 
@@ -59,7 +61,7 @@ def _merged(one: Run, other: Run) -> Run:
     layers = merged_order(one.tallies, other.tallies)
     apart = [name for name in layers if name not in both]
     # A model may pass by a layer; arrays of other names are another network's.
-    if apart and (not both or one.steady or other.steady):
+    if apart and one.tallies and other.tallies and (not both or one.steady or other.steady):
         only_here, only_there = (sorted(set(run.tallies) - both)[:5] for run in (one, other))
         message = (
             f"the layers differ: only here {only_here}, only there {only_there}. Count both with "
@@ -68,15 +70,15 @@ def _merged(one: Run, other: Run) -> Run:
         raise MergeError(message)
     keep = one.options.keep_inactive and other.options.keep_inactive
     run = Run(replace(one.options, keep_inactive=keep), one.engine)
-    run.position = None
     # In one order whichever is merged into which: two threads may merge both ways at once.
     first, second = sorted((one.lock, other.lock), key=id)
     with first, second:
+        run.position = _position(one, other)
         run.probes = one.probes + other.probes
         run.source_notes = notes_of_both(one.kept_notes, other.kept_notes)
         run.steady = one.steady and other.steady
         run.weights = list(dict.fromkeys([*one.weights, *other.weights]))
-        if apart:
+        if apart and both:
             note = f"Only in some of the runs that were merged was there {named(apart)}."
             run.source_notes.append(note)
         for name in layers:
@@ -88,6 +90,12 @@ def _merged(one: Run, other: Run) -> Run:
                 message = f"layer {name!r}: {error}"
                 raise MergeError(message) from None
     return run
+
+
+def _position(one: Run, other: Run) -> Position | None:
+    """The place in the stream of which both are: known where at most one has counted of any."""
+    begun = [part for part in (one, other) if part.tallies or part.position != Position()]
+    return None if len(begun) > 1 else copy(begun[0].position) if begun else Position()
 
 
 def _tally_or_empty(run: Run, layer: str, like: Tally) -> Tally:

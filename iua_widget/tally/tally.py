@@ -362,7 +362,8 @@ class Tally:
                 "Count both with the same `stops=` and `atol=`."
             )
             raise MergeError(message)
-        parts = [part for part in (self, other) if part.seen] or [self]
+        seen = [part for part in (self, other) if part.seen]
+        parts = seen or [self if self.dtypes else other]
         first, last = parts[0], parts[-1]
         if first.unit_shape != last.unit_shape:
             message = (
@@ -384,10 +385,12 @@ class Tally:
             inactive_at=self.inactive_at if self.inactive_at == other.inactive_at else None,
             engine=self.engine,
         )
-        merged.thin([column for column in first.columns if column in last.columns])
+        held = [set(part.columns) for part in seen or (self, other)]
+        merged.thin(sorted(set.intersection(*held)))
         merged.reserve(self.probes + other.probes)
         for part in parts:
             merged._absorb(part)
+        merged.dtypes = self.dtypes | other.dtypes
         merged.load = of_both(self.load, other.load)
         return merged
 
@@ -395,7 +398,6 @@ class Tally:
         self.store.read().absorb(part.store.read())
         for name, of_both_streams in _OF_BOTH.items():
             setattr(self, name, of_both_streams(getattr(self, name), getattr(part, name)))
-        self.dtypes |= part.dtypes
         if part.response_shape is not None:
             self.response_shape = _common_shape(self.response_shape, part.response_shape)
 

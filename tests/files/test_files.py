@@ -301,11 +301,29 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[IUA, bytes, Path]:
 
 
 def load_bytes(data: bytes, path: Path) -> IUA:
+    """What a file with these bytes holds, which the bytes alone hold, too, or are refused as it."""
     path.write_bytes(data)
-    return IUA.load(path)
+    try:
+        loaded = IUA.load(path)
+    except FileError as error:
+        words = str(error).removeprefix(repr(str(path))).partition("damaged: ")[0]
+        with pytest.raises(FileError, match=f"^the data{re.escape(words)}"):
+            IUA.from_bytes(data)
+        raise
+    assert_same(IUA.from_bytes(data), loaded)
+    return loaded
 
 
 Saved = tuple[IUA, bytes, Path]
+
+
+def test_bytes_are_those_of_the_file(saved: Saved) -> None:
+    iua, data, _ = saved
+    assert iua.to_bytes() == data
+    for sort in (bytes, bytearray, memoryview):
+        assert_same(IUA.from_bytes(sort(data)), iua)
+    with pytest.raises(TypeError, match=r"got str\. Of a file write IUA\.load\(path\)"):
+        IUA.from_bytes("run.iua")  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_rebuilt_unchanged_is_read(saved: Saved) -> None:

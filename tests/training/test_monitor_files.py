@@ -129,6 +129,8 @@ def test_runs_and_histories_are_told_apart(tmp_path: Path) -> None:
         IUA.load(history)
     with pytest.raises(FileError, match=r"'iua_widget run': read it with IUA\.load"):
         IUAMonitor.load(run)
+    with pytest.raises(FileError, match=r"read it with IUAMonitor\.load_state_dict"):
+        IUA.from_bytes(history.read_bytes())
     with pytest.raises(FileError, match="there is no file"):
         IUAMonitor.load(tmp_path / "nothing.iuah")
 
