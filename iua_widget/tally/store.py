@@ -177,7 +177,7 @@ class HostStore:
         self.counts = UnitCounts(units, range(columns), engine)
         self.moments = ProbeMoments(columns)
         self.inactive: list[np.ndarray] | None = None if inactive_column is None else []
-        self._joined = self._apart = 0
+        self._apart = self._apart_bytes = 0
 
     @functools.cached_property
     def magnitudes(self) -> UnitMagnitudes:
@@ -217,13 +217,15 @@ class HostStore:
         if kept is None:
             return
         kept.append(inactive)
-        self._apart += inactive.nbytes
-        if self._apart < _JOINED_BYTES:
+        self._apart += 1
+        self._apart_bytes += inactive.nbytes
+        if self._apart_bytes < _JOINED_BYTES:
             return
         with contextlib.suppress(MemoryError):
-            joined = buffers.empty((self._apart // inactive.itemsize,), np.int64)
-            kept[self._joined :] = [np.concatenate(kept[self._joined :], out=joined)]
-        self._joined, self._apart = len(kept), 0
+            latest = kept[-self._apart :]
+            joined = buffers.empty((sum(map(len, latest)),), np.int64)
+            kept[-self._apart :] = [np.concatenate(latest, out=joined)]
+        self._apart = self._apart_bytes = 0
 
     def thin(self, columns: Sequence[int]) -> None:
         """Count units at these columns only from now on, some of those until now."""
@@ -236,7 +238,7 @@ class HostStore:
         self.magnitudes.clear()
         self.moments.clear()
         self.inactive = None if self.inactive is None else []
-        self._joined = self._apart = 0
+        self._apart = self._apart_bytes = 0
 
     def read(self) -> HostStore:
         """Itself, once nothing waits to be counted."""

@@ -56,6 +56,10 @@ def test_what_is_kept_of_each_probe_is_in_few_arrays(size: int) -> None:
     kept = tally.store.read_inactive()
     assert kept is not None
     assert sum(one.nbytes for one in kept if one.nbytes < 2**16) < 2**16
+    again = Tally.from_state(tally.stops, tally.state())
+    for start in range(0, 9000, size):
+        again.add(again.classify(values[start : start + size]))
+    assert inactive_list(again) == expected + expected[: again.probes - tally.probes]
     tally.clear()
     tally.add(tally.classify(values[:size]))
     assert inactive_list(tally) == expected[:size]
