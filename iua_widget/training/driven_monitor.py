@@ -61,6 +61,7 @@ class DrivenMonitor:
             else check_count("every", options.get("every", 100))
         )
         self._monitor = self._given
+        self._model: Any = None
         self._looks_here = True
         self._unlogged: dict[str, float] = {}
 
@@ -114,8 +115,9 @@ class DrivenMonitor:
             state = state if file is None else IUAMonitor.load(file).state_dict()
         elif file is not None:
             self._monitor = IUAMonitor.load(file, model, self._probes, **self._options)
-        else:
+        elif step == 0 or state is not None or model is not self._model:
             self._monitor = IUAMonitor(model, self._probes, **self._options)
+        self._model = model
         if state is not None:
             self.monitor.load_state_dict(state)
         if self.monitor.on == "probes" and (step == 0 or not self.monitor.steps):

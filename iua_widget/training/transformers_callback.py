@@ -173,8 +173,14 @@ def _file_name(args: Any) -> str:
 
 
 def _history_file(args: Any, step: int) -> Path | None:
-    """The history in the checkpoint from which training resumes; None where there is none."""
-    named = args.resume_from_checkpoint
-    folders = [*([Path(named)] if isinstance(named, str) else []), _checkpoint(args, step)]
-    files = [folder / _file_name(args) for folder in folders]
-    return next((file for file in files if file.is_file()), None)
+    """The history to go on with at a step: the one of the checkpoint, or of the last before it.
+
+    Training may have been killed when a checkpoint was written, and its history was not.
+    """
+    named, name = args.resume_from_checkpoint, _file_name(args)
+    folders = [Path(named)] if isinstance(named, str) else []
+    if _checkpoint(args, step).is_dir():
+        before = range(step, 0, -1)
+        there = {file.parent for file in Path(args.output_dir).glob(f"checkpoint-*/{name}")}
+        folders += [folder for one in before if (folder := _checkpoint(args, one)) in there]
+    return next((file for folder in folders if (file := folder / name).is_file()), None)

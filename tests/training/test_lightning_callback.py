@@ -162,6 +162,16 @@ def test_an_alarm_stops_training(tmp_path: Path) -> None:
     assert callback.monitor.steps == [0, 2]
 
 
+def test_training_that_goes_on_by_a_second_fit_has_one_history(tmp_path: Path) -> None:
+    callback = watching()
+    trainer, net = train(tmp_path, callback, max_epochs=1)
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(net, DataLoader(TensorDataset(PROBES, torch.zeros(24).long()), batch_size=8))
+    assert callback.monitor.steps == [0, 2, 4]
+    train(tmp_path, callback, max_epochs=1)
+    assert callback.monitor.steps == [0, 2]
+
+
 def test_other_callbacks_see_the_figures(tmp_path: Path) -> None:
     stopping = EarlyStopping("iua/step", mode="min", patience=0, check_on_train_epoch_end=True)
     trainer, _ = train(tmp_path, watching(), stopping, max_epochs=5)

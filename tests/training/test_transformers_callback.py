@@ -168,6 +168,15 @@ def test_a_checkpoint_elsewhere_is_found_by_its_name(whole: Any, tmp_path: Path)
     assert again.monitor.steps == [0, 2, 4]
 
 
+def test_a_checkpoint_that_was_killed_goes_on_with_the_history_before(tmp_path: Path) -> None:
+    saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+    trainer(tmp_path, watching(), **saving).train()
+    (tmp_path / "checkpoint-4" / "iua_history.iuah").unlink()
+    again = watching()
+    trainer(tmp_path, again).train(resume_from_checkpoint=True)
+    assert again.monitor.steps == [0, 2, 6]
+
+
 def test_a_checkpoint_without_history_begins_one_and_says_so(whole: Any, tmp_path: Path) -> None:
     again = watching()
     resumed = trainer(tmp_path, again, max_steps=4)
