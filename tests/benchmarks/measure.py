@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -159,6 +161,39 @@ def timed(work: Callable[[], object]) -> float:
             gc.enable()
     del result
     return took
+
+
+def processor_times(turns: int, *works: Callable[[], object], times: int = 1) -> list[list[float]]:
+    """Seconds of the processor that each of some takes, turn by turn."""
+    found: list[list[float]] = [[] for _ in works]
+    for work in works:
+        work()
+    for turn in range(turns):
+        order = [*zip(works, found, strict=True)]
+        for work, into in order if turn % 2 else reversed(order):
+            start = time.process_time()
+            for _ in range(times):
+                work()
+            into.append((time.process_time() - start) / times)
+    return found
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Have this process, and PyTorch in it, compute on one core."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+    if cores:
+        os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if cores:
+            os.sched_setaffinity(0, cores)
 
 
 def seconds(value: float) -> str:

@@ -10,16 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from fresh import forget_peak_memory, in_fresh_process, peak_memory
-from measure import Row, Spread, look_for_loops_at_once, seconds, side_by_side, size, timed
+from measure import (
+    Row,
+    Spread,
+    look_for_loops_at_once,
+    loops_were_compiled,
+    one_core,
+    processor_times,
+    seconds,
+    size,
+    timed,
+)
 
 _EVERY = 100
-TITLE = "Over training: a look over a training step, and histories"
+TITLE = "Over training: processor time of one core beside a step, and long histories"
 
 
 def rows(*, quick: bool = False) -> Iterator[Row]:
     pairs = 2 if quick else 41
-    yield from _looks("an MLP, 64-512-512-512-10, batch of 128", _mlp, pairs)
-    yield from _looks("a ResNet of 0.7 M weights, batch of 32 at 32 px", _resnet, pairs)
+    with one_core():
+        yield from _looks("an MLP, 64-512-512-512-10, batch of 128", _mlp, pairs)
+        yield from _looks("a small ResNet, batch of 32 at 32 px, by channel", _resnet, pairs)
     layers, looks, units = (20, 30, 1_000) if quick else (200, 1_000, 100_000)
     yield from _history(layers, looks, units, quick=quick)
 
@@ -56,26 +67,34 @@ def _looks(what: str, make: Callable[[], tuple[Any, Any, Any]], pairs: int) -> I
     torch.manual_seed(0)
     look_for_loops_at_once()
     model, batch, probes = make()
+    units = "channel" if probes.ndim > 2 else "auto"
     watched = copy.deepcopy(model)
-    passing = IUAMonitor(watched, on="train", units="channel")
+    passing = IUAMonitor(watched, on="train", units=units)
     train, train_watched = _step(model, batch), _step(watched, batch)
-    monitor = IUAMonitor(model, probes.split(len(batch)), units="channel")
-    times = side_by_side(monitor.look, train, pairs=pairs, warm=3)
-    share = Spread(*(ratio / _EVERY for ratio in vars(times.overhead).values()))
+    monitor = IUAMonitor(model, probes.split(len(batch)), units=units)
+    for _ in range(3):
+        monitor.look()
+        train_watched()
+        loops_were_compiled()
+    looks, steps, counted = processor_times(pairs, monitor.look, train, train_watched)
+    passing.look()
     yield Row(
         f"{what}: a look at {len(probes)} probes every {_EVERY} steps",
         f"{_EVERY} steps of training (AdamW)",
-        share,
-        f"{len(monitor.layers)} layers; {times.in_words('a look', 'a step')}",
+        Spread.of([look / step / _EVERY for look, step in zip(looks, steps, strict=True)]),
+        f"{len(monitor.layers)} layers; a look {_median(looks)}, a step {_median(steps)}, "
+        f"{pairs} pairs",
     )
-    beside = side_by_side(train_watched, train, pairs=pairs, warm=3)
-    passing.look()
     yield Row(
         f'{what}: a step of training counted by `on="train"`',
         "the same step, not counted",
-        beside.overhead,
-        beside.in_words("counted", "not counted"),
+        Spread.of([one / step for one, step in zip(counted, steps, strict=True)]),
+        f"counted {_median(counted)}, not counted {_median(steps)}, {pairs} pairs",
     )
+
+
+def _median(times: list[float]) -> str:
+    return seconds(Spread.of(times).median)
 
 
 def _step(model: Any, batch: Any) -> Callable[[], None]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import copy
 import itertools
-import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from measure import Row, Spread, look_for_loops_at_once, loops_were_compiled, seconds
+from measure import (
+    Row,
+    Spread,
+    look_for_loops_at_once,
+    loops_were_compiled,
+    one_core,
+    processor_times,
+    seconds,
+)
 
 TITLE = "Small layers: processor time of one core beside a model, against plain hooks"
 _HOOK = "a hook `(x.abs() <= 1e-8).sum(0)`, which counts one tolerance"
@@ -18,7 +23,7 @@ _HOOK = "a hook `(x.abs() <= 1e-8).sum(0)`, which counts one tolerance"
 
 def rows(*, quick: bool = False) -> Iterator[Row]:
     look_for_loops_at_once()
-    with _one_core():
+    with one_core():
         yield _a_layer(layers=3 if quick else 100, turns=1 if quick else 40)
         yield _a_pass(layers=5 if quick else 2_000, turns=1 if quick else 12)
         yield from _one_batch(units=8 if quick else 512, turns=1 if quick else 100)
@@ -29,7 +34,7 @@ def _a_layer(layers: int, turns: int) -> Row:
     counted = _counted_pass(model, inputs)
     hooked = copy.deepcopy(model)
     _hang_up(hooked)
-    found = _in_turn(turns, _bare(model, inputs), _bare(hooked, inputs), counted, times=10)
+    found = processor_times(turns, _bare(model, inputs), _bare(hooked, inputs), counted, times=10)
     a_layer = [
         ((ours - bare) / layers, (hook - bare) / layers)
         for bare, hook, ours in zip(*found, strict=True)
@@ -48,7 +53,7 @@ def _a_layer(layers: int, turns: int) -> Row:
 
 def _a_pass(layers: int, turns: int) -> Row:
     model, inputs = _chain(layers)
-    bare, ours = _in_turn(turns, _bare(model, inputs), _counted_pass(model, inputs), times=1)
+    bare, ours = processor_times(turns, _bare(model, inputs), _counted_pass(model, inputs), times=1)
     return Row(
         f"a counted pass: {layers:,} layers of 64 units, batches of 32",
         "the same pass, bare",
@@ -74,7 +79,7 @@ def _one_batch(units: int, turns: int) -> Iterator[Row]:
         introspect()
         counter.count()
         loops_were_compiled()
-    theirs, ours, look = _in_turn(turns, hooked, introspect, counter.count, times=1)
+    theirs, ours, look = processor_times(turns, hooked, introspect, counter.count, times=1)
     what = f"one batch of 32 through two layers of {units}"
     limits: tuple[tuple[str, list[float], float | None, float | None], ...] = (
         (f"`IUA.introspect` of {what}", ours, 4, 2),
@@ -151,37 +156,5 @@ def _counted_pass(model: Any, inputs: Any) -> Callable[[], object]:
     return lambda: next(steps)
 
 
-def _in_turn(turns: int, *works: Callable[[], object], times: int) -> list[list[float]]:
-    """Seconds of the processor that each of some takes, turn by turn."""
-    found: list[list[float]] = [[] for _ in works]
-    for work in works:
-        work()
-    for turn in range(turns):
-        order = [*zip(works, found, strict=True)]
-        for work, into in order if turn % 2 else reversed(order):
-            start = time.process_time()
-            for _ in range(times):
-                work()
-            into.append((time.process_time() - start) / times)
-    return found
-
-
 def _median(values: Any) -> float:
     return Spread.of(list(values)).median
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
-    if cores:
-        os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        if cores:
-            os.sched_setaffinity(0, cores)
