@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,8 +21,10 @@ from iua_widget.tolerances import Stops, Tolerances
 if TYPE_CHECKING:
     import pandas as pd
 
-_WHOLE_SHARE = 8
+_WHOLE_SHARE: Final = 8
 """Looks that are kept whole take this part of the budget at the most."""
+_DROPPED_AT_ONCE: Final = 64
+"""Where looks must be dropped, one of so many is: to choose takes longer the more there are."""
 
 
 class History:
@@ -107,8 +109,8 @@ class History:
     @property
     def layers(self) -> list[str]:
         """The layers of the newest look, in the order of the network, then others of older ones."""
-        newest_first = (layer for look in reversed(self.looks) for layer in look.layers)
-        return list(dict.fromkeys(newest_first))
+        indices = {id(look.index): look.index for look in reversed(self.looks)}.values()
+        return list(dict.fromkeys(layer for index in indices for layer in index.numbers))
 
     @property
     def dropped(self) -> int:
@@ -138,7 +140,7 @@ class History:
         """
         with self.lock:
             self._forget(look.step)
-            place = bisect.bisect_left(self.steps, look.step)
+            place = self._place_for(look.step)
             if place:
                 look = look.sharing(self.looks[place - 1].index)
             self.looks.insert(place, look)
@@ -153,9 +155,9 @@ class History:
 
     def _forget(self, step: int) -> None:
         """Make room for another look at a step."""
-        if step in self.steps:
-            self.nbytes -= self.looks.pop(self._place(step)).nbytes
-            self.whole.pop(step, None)
+        place = self._place_for(step)
+        if place < len(self.looks) and self.looks[place].step == step:
+            self._drop(step)
             self.events = [event for event in self.events if event.step != step]
             self.made -= 1
 
@@ -338,46 +340,66 @@ class History:
             raise ToleranceError(message)
         return tolerances
 
+    def _place_for(self, step: int) -> int:
+        """Where a look at this step is, or would be."""
+        return bisect.bisect_left(self.looks, step, key=lambda look: look.step)
+
     def _place(self, step: int) -> int:
-        steps = self.steps
-        place = bisect.bisect_left(steps, step)
-        if place < len(steps) and steps[place] == step:
+        place = self._place_for(step)
+        if place < len(self.looks) and self.looks[place].step == step:
             return place
-        raise no_look(step, steps)
+        raise no_look(step, self.steps)
+
+    def _drop(self, step: int) -> None:
+        self.nbytes -= self.looks.pop(self._place(step)).nbytes
+        self.whole.pop(step, None)
 
     def _thin(self) -> None:
-        """Drop looks until the rest is within the budget."""
-        kept_whole = sum(run.nbytes for run in self.whole.values())
-        while kept_whole > self.room_for_whole and len(self.whole) > 1:
-            step = _closest(list(self.whole), {event.step for event in self.events})
-            kept_whole -= self.whole.pop(step).nbytes
+        """Drop looks until the rest is within the budget, and of very many some more at once."""
         staying = {event.step for event in self.events}
-        while self.nbytes + kept_whole > self.budget and len(self.looks) > 2:  # noqa: PLR2004
-            step = _closest(self.steps, staying)
-            self.nbytes -= self.looks.pop(self._place(step)).nbytes
-            gone = self.whole.pop(step, None)
-            kept_whole -= 0 if gone is None else gone.nbytes
+        while self._nbytes_of_whole > self.room_for_whole and len(self.whole) > 1:
+            steps = list(self.whole)
+            del self.whole[(_droppable(steps, staying) or steps)[0]]
+        most = len(self.looks)
+        if self.nbytes + self._nbytes_of_whole > self.budget:
+            most -= most // _DROPPED_AT_ONCE
+        while len(self.looks) > 2:  # noqa: PLR2004
+            for step in _droppable(self.steps, staying):
+                within = self.nbytes + self._nbytes_of_whole <= self.budget
+                if within and len(self.looks) <= most:
+                    return
+                self._drop(step)
+
+    @property
+    def _nbytes_of_whole(self) -> int:
+        return sum(run.nbytes for run in self.whole.values())
 
 
-def _closest(steps: list[int], staying: Iterable[int]) -> int:
-    """The step to drop: closest to those beside it, the oldest of equals, but for the ends.
+def _droppable(steps: list[int], staying: Collection[int]) -> list[int]:
+    """Steps in the order in which to drop them, no two side by side, without the first and last.
+
+    What is closest to those beside it comes first, the older of equals; what is to stay only where
+    there is nothing else.
 
     Examples
     --------
-    >>> _closest([0, 100, 200, 400], staying=[])
-    100
-    >>> _closest([0, 100, 200, 400], staying=[100])
-    200
+    >>> _droppable([0, 100, 200, 300, 500, 600], staying=[])
+    [100, 300]
+    >>> _droppable([0, 100, 200, 300, 500, 600], staying=[100])
+    [200, 500]
     """
-    inner = steps[1:-1] or steps[:1]
-    among = [step for step in inner if step not in set(staying)] or inner
-    place = {step: number for number, step in enumerate(steps)}
-
-    def gap(step: int) -> int:
-        at = place[step]
-        return steps[min(at + 1, len(steps) - 1)] - steps[max(at - 1, 0)]
-
-    return min(among, key=gap)
+    gaps = sorted(
+        (after - before, place, step)
+        for place, (before, step, after) in enumerate(
+            zip(steps, steps[1:], steps[2:], strict=False)
+        )
+    )
+    free = [one for one in gaps if one[2] not in staying] or gaps
+    chosen: dict[int, int] = {}
+    for _, place, step in free:
+        if not {place - 1, place + 1} & chosen.keys():
+            chosen[place] = step
+    return list(chosen.values())
 
 
 def no_look(step: int | None, steps: list[int]) -> IUAError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -321,3 +322,18 @@ def test_many_stops_take_two_bytes_a_unit() -> None:
     assert layer.dead_from.tolist() == [0, 256, 257, 291, 301, 302]
     for atol, dead in ((0, 1), (254, 1), (255, 2), (290, 4), (299, 4)):
         assert history.table(Tolerances(atol=atol))["dead units"].tolist() == [dead]
+
+
+def test_of_very_many_looks_some_are_dropped_at_once() -> None:
+    run = run_of(introspect(np.eye(4)))
+    look = Look.of(0, run.tallies, run.options.grid, Tolerances())
+    history = History(run.options.grid, Tolerances(), 640 * look.nbytes)
+    lengths = []
+    for step in range(3000):
+        history.add(dataclasses.replace(look, step=step))
+        lengths.append(len(history.looks))
+    assert max(lengths) == 640
+    assert min(lengths[700:]) >= 625
+    assert history.nbytes <= history.budget
+    assert max(np.diff(history.steps)) <= 16
+    assert (history.steps[0], history.steps[-1]) == (0, 2999)
