@@ -105,7 +105,7 @@ def save_page(
     before : ResultBefore, optional
         What it is compared with.
     looks : LooksOnShow, optional
-        Where it shows a history: half of the limit is for that.
+        Where it shows a history: three quarters of the limit are for that.
 
     Raises
     ------
@@ -120,9 +120,9 @@ def save_page(
     state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status")}
     over_time = None
     if looks is not None:
-        limit = int(limit) // 2
+        limit = int(limit) // 4
         layers = [] if looks.shown.look is None else looks.shown.look.layers
-        over_time = history_in_file(looks, layers, tolerances, limit)
+        over_time = history_in_file(looks, layers, tolerances, 3 * limit)
         state["look"] = None if looks.shown.look is None else looks.shown.look.step
     partly = None if looks is None else looks.shown.partly
     if looks is not None and partly is not None:

@@ -90,10 +90,10 @@ def history_in_file(
         whole, staying = dict(history.whole), {event.step for event in history.events}
     if on_show.shown.look is not None:
         staying.add(on_show.shown.look.step)
-    timeline = on_show.snapshots.pack(tolerances, limit // 3).data
-    life_bytes = limit // 3 // max(len(layers), 1)
+    timeline = on_show.snapshots.pack(tolerances, limit // 6).data
+    life_bytes = limit // 6 // max(len(layers), 1)
     lives = {layer: life_snapshot(history, layer, (), life_bytes) for layer in layers}
-    room = limit // 3
+    room = 2 * limit // 3
     if sum(run.nbytes for run in whole.values()) > room // 2:
         whole = {}
     each = max((_bytes_of(look) for look in looks), default=1)

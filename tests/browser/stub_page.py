@@ -75,7 +75,7 @@ def page_state(widget: IUAWidget, **changes: Any) -> dict[str, Any]:
     if widget.status == "done" and widget._table:
         until(lambda: bool(widget._worst), "the worst units, which follow the last frame")
     state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
-    traits = ("_run", "_table", "_units", "_worst", "_shown")
+    traits = ("_run", "_table", "_units", "_worst", "_history", "_life", "_shown")
     state |= {name: getattr(widget, name) for name in traits}
     for name in ("layout", "tabbable", "tooltip"):
         state.pop(name, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe import axe_violations
 from panel import Panel
 from playwright.sync_api import Page, expect
 from stub_page import page_state
@@ -15,7 +16,6 @@ from iua_widget import IUAWidget
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 RNG = np.random.default_rng(5)
 LONG = "<img src=x onerror=alert(1)>" + "very.long." * 27
 NAMES = ["conv1.relu", LONG, 'שכבה."relu"', "head.gelu", "broken"]
@@ -38,21 +38,6 @@ def widget() -> IUAWidget:
     widget = IUAWidget(responses())
     assert widget.wait(60)
     return widget
-
-
-def axe_violations(page: Page) -> list[str]:
-    if not page.evaluate("() => 'axe' in window"):
-        page.add_script_tag(path=AXE)
-    found: list[Any] = page.evaluate(
-        """async () => (await axe.run(document.querySelector(".iua-widget"), {
-            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-        })).violations"""
-    )
-    return [
-        f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"
-        for violation in found
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

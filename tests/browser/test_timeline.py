@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe import axe_violations
 from histories import AT, alarm, history_of
 from panel import Panel
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
 from waiting import until
 
 from iua_widget import IUAWidget
@@ -83,6 +84,22 @@ def export(history: History, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     pages = {"training": widget.to_html(folder / "training.html")}
     widget.close()
     return pages
+
+
+@pytest.fixture(scope="module")
+def widget(history: History) -> IUAWidget:
+    return IUAWidget(history)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_wrong_with_lines_and_strip(stub: Page, theme: str) -> None:
+    stub.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+    panel = Panel(stub)
+    assert axe_violations(stub) == []
+    timeline(panel).get_by_label("how layers are drawn").select_option("strip")
+    timeline(panel).get_by_role("button", name="Compare").click()
+    expect(handle(panel, "moment compared with")).to_be_visible()
+    assert axe_violations(stub) == []
 
 
 def test_a_moment_is_chosen_by_pointer_and_by_keys(opened: Any, history: History) -> None:

@@ -44,6 +44,9 @@ export class StaticHost implements Host {
   /** The look on show, where that is another. */
   #look: UnpackedLook | null = null;
   #livesOf: string | null = null;
+  #showing = false;
+  /** Whether another look was chosen since the one that is being shown. */
+  #stale = false;
 
   private constructor(payload: StaticPayload, read: ReadPart, bytes: Record<string, unknown>) {
     this.title = payload.title;
@@ -75,23 +78,32 @@ export class StaticHost implements Host {
     return host;
   }
 
-  /** Show the look at the step that is chosen, unless another is chosen meanwhile. */
+  /** Show the look at the step that is chosen: one after the other, those between left out. */
   async #show(): Promise<void> {
+    this.#stale = true;
+    if (this.#showing) return;
+    this.#showing = true;
+    try {
+      while (this.#stale) {
+        this.#stale = false;
+        await this.#showChosen();
+      }
+    } finally {
+      this.#showing = false;
+    }
+  }
+
+  async #showChosen(): Promise<void> {
     const chosen = this.#state.look;
     const found = lookNear(this.#looks, chosen as number | null);
     if (found === null) return;
     const own = found.step === (this.#first._run as { look?: number }).look;
-    const look = own ? null : await this.#unpacked(found);
-    if (this.#state.look !== chosen) return;
-    // What the file has is what is chosen.
-    if (chosen !== null) this.#state.look = found.step;
-    this.#look = look;
-    const run = { ...(this.#first._run as object), look: found.step, probes: found.probes };
-    const [_table, _worst] = [look?.block("table"), look?.block("worst")];
-    this.#put({
-      ...(look === null ? this.#first : { _table, _worst, _run: run }),
-      look: this.#state.look,
-    });
+    this.#look = own ? null : await this.#unpacked(found);
+    // What the file has is what is chosen, unless another is chosen meanwhile.
+    if (chosen !== null && this.#state.look === chosen) this.#put({ look: found.step });
+    const _run = { ...(this.#first._run as object), look: found.step, probes: found.probes };
+    const [_table, _worst] = [this.#look?.block("table"), this.#look?.block("worst")];
+    this.#put(own ? this.#first : { _table, _worst, _run });
     await Promise.all([this.#select(String(this.#state.layer)), this.#compare()]);
   }
 

@@ -230,7 +230,7 @@ export class TimelineDrawing {
     context.textAlign = "right";
     context.fillStyle = style.muted;
     context.textBaseline = "top";
-    context.fillText("layer 1", LEFT - 8, TOP);
+    context.fillText("1", LEFT - 8, TOP);
     context.textBaseline = "bottom";
     if (this.#layers > 1)
       context.fillText(formatInteger(this.#layers), LEFT - 8, TOP + this.#inner);
