@@ -49,7 +49,7 @@ class IUACallback(_Callback):  # type: ignore[misc]
         it; or each, at the probes that it is given. Each has to where the model is split among
         them (FSDP, DeepSpeed ZeRO 3). What is logged and kept is the first's.
     prefix : str
-        Of the names of the figures.
+        Of the names of the figures: of two callbacks each needs its own.
     on_look : callable, optional
         Called with the monitor and the step after each look, such as
         ``lambda monitor, step: log_to_tensorboard(writer, monitor)``.
@@ -113,7 +113,8 @@ class IUACallback(_Callback):  # type: ignore[misc]
         """Take up the history of the checkpoint, and look."""
         self._step, state, self._state = trainer.global_step, self._state, None
         is_first = trainer.is_global_zero
-        self._driven.begin(pl_module, self._step, is_first=is_first, state=state)
+        with trainer.precision_plugin.forward_context():  # a look computes as training does
+            self._driven.begin(pl_module, self._step, is_first=is_first, state=state)
         _send(trainer, self._driven.take_unlogged(), self._step)
         self._stop_by_alarm(trainer)
 
@@ -122,7 +123,8 @@ class IUACallback(_Callback):  # type: ignore[misc]
         before, self._step = self._step, trainer.global_step
         if not self._driven.looks_between(before, self._step):
             return
-        self._driven.look(self._step)
+        with trainer.precision_plugin.forward_context():
+            self._driven.look(self._step)
         figures = self._driven.take_unlogged()
         _send(trainer, figures, self._step)
         told = trainer.strategy.broadcast(figures)  # what a callback watches, all have to know

@@ -43,7 +43,7 @@ class IUACallback(TrainerCallback):  # type: ignore[misc]
         it at their next step; or each, at the probes that it is given. Each has to where the model
         is split among them (FSDP, DeepSpeed ZeRO 3). What is logged is the first's.
     prefix : str
-        Of the names of the figures.
+        Of the names of the figures, and of the history's file: of two callbacks each needs its own.
     on_look : callable, optional
         Called with the monitor and the step after each look, such as
         ``lambda monitor, step: log_to_tensorboard(writer, monitor)``.
@@ -80,6 +80,7 @@ class IUACallback(TrainerCallback):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         self._driven = DrivenMonitor(probes, options, processes, prefix, on_look)
+        self._prefix = prefix
 
     @property
     def monitor(self) -> IUAMonitor:
@@ -94,7 +95,7 @@ class IUACallback(TrainerCallback):  # type: ignore[misc]
         """Take up the history of the checkpoint, and look."""
         _come_first(self)
         step, is_first = state.global_step, state.is_world_process_zero
-        history = _history_file(args, step) if step else None
+        history = _history_file(args, step, self._file_name(args)) if step else None
         if step and history is None and self._driven.looks_in(is_first=is_first):
             warnings.warn(
                 f"Training resumes at step {step:,}, and no history was found in "
@@ -132,7 +133,11 @@ class IUACallback(TrainerCallback):  # type: ignore[misc]
         """Save the history with the checkpoint."""
         folder = _checkpoint(args, state.global_step)
         if self._driven.made and folder.is_dir():
-            self._driven.monitor.save(folder / _file_name(args))
+            self._driven.monitor.save(folder / self._file_name(args))
+
+    def _file_name(self, args: Any) -> str:
+        process = f"_{args.process_index}" if args.process_index else ""
+        return f"{self._prefix.replace('/', '_')}_history{process}.iuah"
 
     def _stopped_by_alarm(self, args: Any, control: Any) -> Any:
         if _of_any_process(self._driven.should_stop, args.device):
@@ -168,16 +173,12 @@ def _checkpoint(args: Any, step: int) -> Path:
     return Path(args.output_dir) / f"checkpoint-{step}"
 
 
-def _file_name(args: Any) -> str:
-    return f"iua_history{f'_{args.process_index}' if args.process_index else ''}.iuah"
-
-
-def _history_file(args: Any, step: int) -> Path | None:
+def _history_file(args: Any, step: int, name: str) -> Path | None:
     """The history to go on with at a step: the one of the checkpoint, or of the last before it.
 
     Training may have been killed when a checkpoint was written, and its history was not.
     """
-    named, name = args.resume_from_checkpoint, _file_name(args)
+    named = args.resume_from_checkpoint
     folders = [Path(named)] if isinstance(named, str) else []
     if _checkpoint(args, step).is_dir():
         before = range(step, 0, -1)

@@ -118,6 +118,24 @@ def test_history_is_that_of_a_look_by_hand(whole: Any) -> None:
     pd.testing.assert_frame_equal(last[columns], by_hand.history()[columns])
 
 
+def test_a_look_computes_in_the_precision_of_training(tmp_path: Path) -> None:
+    callback = watching(layers="layers.0", every=3)
+    _, net = train(tmp_path / "a", callback, precision="bf16-mixed", max_epochs=1)
+    _, bare = train(tmp_path / "b", precision="bf16-mixed", max_epochs=1)
+    assert same_weights(net, bare)
+    in_half, in_single = (
+        IUAMonitor(net, PROBES, layers="layers.0", engine="reference") for _ in range(2)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        in_half.look()
+    in_single.look()
+    looked, half, single = (
+        one.iua().units("layers.0") for one in (callback.monitor, in_half, in_single)
+    )
+    pd.testing.assert_frame_equal(looked, half)
+    assert not looked.equals(single)
+
+
 def test_loggers_get_a_bounded_number_of_figures_at_each_look(whole: Any) -> None:
     trainer, _, callback, _ = whole
     logged = pd.read_csv(Path(trainer.logger.log_dir) / "metrics.csv")

@@ -247,6 +247,13 @@ def test_a_monitor_may_be_given_and_then_has_its_options(tmp_path: Path) -> None
         IUACallback(monitor, every=3)
 
 
+def test_two_callbacks_keep_each_its_own_history(tmp_path: Path) -> None:
+    one, other = watching(), watching(every=1, prefix="probe/all")
+    trainer(tmp_path, one, other, max_steps=2, save_strategy="steps", save_steps=2).train()
+    kept = {file.name: IUAMonitor.load(file).steps for file in tmp_path.rglob("*.iuah")}
+    assert kept == {"iua_history.iuah": [0, 2], "probe_all_history.iuah": [0, 1, 2]}
+
+
 def test_wrong_arguments_are_refused_at_once() -> None:
     with pytest.raises(TypeError, match="evry"):
         IUACallback(PROBES, evry=3)
