@@ -187,8 +187,8 @@ def test_a_restart_while_running_starts_from_nothing(
     until(lambda: widget.iua.probes == 96)
     widget.restart()
     producer.let(6)
-    until(lambda: widget.iua.probes >= 96)
-    assert widget.iua.probes <= 5 * 32, "probes of the first run were counted into the second"
+    until(lambda: widget.iua.probes >= 5 * 32)  # the first run may have taken the sixth
+    assert widget.iua.probes <= 6 * 32, "probes of the first run were counted into the second"
 
 
 def test_frames_are_few_however_many_batches_come() -> None:
