@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from iua_widget.common.amounts import format_bytes
 from iua_widget.common.turn_lock import TurnLock
-from iua_widget.errors import IUAError, ToleranceError
+from iua_widget.errors import IUAError, IUAWarning, ToleranceError
 from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history_table import history_table
 from iua_widget.history.look import Look
@@ -193,12 +194,22 @@ class History:
         return self.budget // _WHOLE_SHARE
 
     def changed(self) -> None:
-        """Tell that something has changed."""
+        """Tell that something has changed; who fails at it is warned of, and disturbs nobody.
+
+        Warns
+        -----
+        IUAWarning
+            What went wrong.
+        """
         with self.lock:
             self.version += 1
             told = list(self.on_change)
         for tell in told:
-            tell()
+            try:
+                tell()
+            except Exception as error:  # noqa: BLE001  (training does not end by it)
+                message = f"what follows the history failed: {type(error).__name__}: {error}"
+                warnings.warn(message, IUAWarning, stacklevel=2)
 
     def look(self, step: int) -> Look:
         """The look at a step.

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from iua_widget.common.amounts import memory_budget
 from iua_widget.common.arguments import known_arguments_only
 from iua_widget.common.atomic_write import as_path
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.plain_values import plain
-from iua_widget.common.words import did_you_mean, listed
 from iua_widget.engines.choice import EngineName
-from iua_widget.errors import FileError, IUAError, IUAWarning, ProducerError
+from iua_widget.errors import FileError
 from iua_widget.files.history_file import history_bytes, read_history, write_history
 from iua_widget.history.alarm_event import AlarmEvent
-from iua_widget.history.history import History, no_look
+from iua_widget.history.history import History
 from iua_widget.history.history_table import history_table
-from iua_widget.history.look import Look
 from iua_widget.iua import IUA, iua_of
 from iua_widget.options import (
     CallsOption,
@@ -32,12 +29,11 @@ from iua_widget.options import (
     check_count,
 )
 from iua_widget.run.counter import Counter
-from iua_widget.run.notes import all_notes
 from iua_widget.run.passing_counter import PassingCounter
 from iua_widget.run.run import Run
-from iua_widget.run.whole_copy import whole_copy
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 from iua_widget.training.alarms import Alarms
+from iua_widget.training.looks import LookOn, Looks, checked_on
 from iua_widget.training.monitor_settings import (
     STATE_FORMAT,
     SavedSettings,
@@ -50,9 +46,6 @@ if TYPE_CHECKING:
 
     from iua_widget.reading.comparison import Comparison
     from iua_widget.widget.widget import IUAWidget
-
-LookOn = Literal["probes", "train"]
-"""What is looked at: held-out probes, or the batches of training as they pass."""
 
 _EXAMPLE_STEP: Final = 100
 _ALARMS_NOTED: Final = 3
@@ -145,8 +138,6 @@ class IUAMonitor:
     IUAMonitor(2 looks at steps 2 to 4, 1 layer)
     """
 
-    _counter: Counter | PassingCounter | None
-
     @known_arguments_only
     def __init__(
         self,
@@ -197,7 +188,7 @@ class IUAMonitor:
         )
         options = {
             "every": check_count("every", every, _EXAMPLE_STEP),
-            "on": _checked_on(on, probes, forward),
+            "on": checked_on(on, probes, forward),
             "layers": layers,
             "mask": mask,
             "forward": forward,
@@ -211,13 +202,14 @@ class IUAMonitor:
             "on_alarm": on_alarm,
             "name": type(model).__name__ if name is None else str(name),
         }
-        budget = memory_budget(keep, "keep")
-        self._begin(History(counting.grid, counting.tolerances, budget), options)
-        self._counter = (
+        history = History(counting.grid, counting.tolerances, memory_budget(keep, "keep"))
+        self._begin(history, options)
+        counter = (
             PassingCounter(model, counting, source)
             if on == "train"
             else Counter(model, probes, counting, source)
         )
+        self._looks = Looks(history, counter)
 
     def _begin(self, history: History, options: Mapping[str, Any]) -> None:
         """Begin with a history, and nothing that looks."""
@@ -227,11 +219,8 @@ class IUAMonitor:
         self.history_data = history
         self._options = dict(options)
         self._step = 0
-        self._counter = None
-        self._no_model = "the monitor was closed: make another one to look at the model again."
-        self._newest: tuple[int, Run] | None = None
+        self._looks = Looks(history, None)
         self._widget: IUAWidget | None = None
-        self._failures: dict[str, list[int]] = {}
 
     @property
     def tolerances(self) -> Tolerances:
@@ -265,13 +254,10 @@ class IUAMonitor:
     def notes(self) -> list[str]:
         """What a reader should know beside the figures: of the newest look, and of the history."""
         history = self.history_data
-        failed = [
-            f"{_at_steps(steps)} failed: {message}" for message, steps in self._failures.items()
-        ]
         dropped = history.dropped_note
         alarms = [event.message for event in self.events[-_ALARMS_NOTED:]]
         idle = self._alarms.idle.values()
-        return [*failed, *idle, *alarms, *([dropped] if dropped else []), *history.notes]
+        return [*self._looks.notes, *idle, *alarms, *([dropped] if dropped else []), *history.notes]
 
     def step(self) -> bool:
         """Take note of a step of training that was made; look, where it is time to.
@@ -293,9 +279,9 @@ class IUAMonitor:
         IUAWarning
             If the look fails.
         """
-        self._check_open()
+        self._looks.check_open()
         self._step += 1
-        return self._step % self.every == 0 and self._look(stacklevel=3) is not None
+        return self._step % self.every == 0 and self._look(stacklevel=3)
 
     @known_arguments_only
     def look(self, step: int | None = None) -> pd.DataFrame | None:
@@ -324,11 +310,12 @@ class IUAMonitor:
         IUAWarning
             If the look fails.
         """
-        self._check_open()
+        self._looks.check_open()
         if step is not None:
             self._step = _checked_step(step)
-        look = self._look(stacklevel=4)
-        return None if look is None else history_table([self.history_data.figures(look.step)])
+        if not self._look(stacklevel=4):
+            return None
+        return history_table([self.history_data.figures(self._step)])
 
     @known_arguments_only
     def history(
@@ -394,19 +381,7 @@ class IUAMonitor:
         IUAError
             If there is no such look, or it is not kept whole: the message names those that are.
         """
-        with self.history_data.lock:
-            history = self.history_data
-            if step is None and history.looks:
-                step = history.looks[-1].step
-            if step is None or step not in history.steps:
-                raise no_look(step, history.steps)
-            if step not in history.whole and self._newest is not None:
-                at, run = self._newest
-                if at == step:
-                    return iua_of(whole_copy(run))
-            if step not in history.whole:
-                raise self._not_whole(step)
-            return iua_of(history.whole[step])
+        return iua_of(self._looks.whole(step))
 
     def compare(self, step_before: int, step_after: int | None = None) -> Comparison:
         """Compare two looks that are kept whole; `history` tells of all that follow each other.
@@ -542,10 +517,6 @@ class IUAMonitor:
         if model is None:
             monitor = cls.__new__(cls)
             monitor._begin(history, {**saved.options, **options})  # noqa: SLF001
-            monitor._no_model = (  # noqa: SLF001
-                "the monitor was loaded to be read: to look, give the model, "
-                "IUAMonitor.load(path, model, probes)."
-            )
         else:
             saved.check_given(options)
             counted = {**asdict(history.tolerances), "stops": history.stops.values}
@@ -588,9 +559,7 @@ class IUAMonitor:
 
     def close(self) -> None:
         """Look no more, and let go of the model. What is kept can still be read."""
-        if isinstance(self._counter, PassingCounter):
-            self._counter.close()
-        self._counter = self._newest = None
+        self._looks.close()
 
     def __repr__(self) -> str:
         steps, layers = self.steps, len(self.layers)
@@ -602,11 +571,13 @@ class IUAMonitor:
 
     def _settings(self) -> dict[str, Any]:
         """What of the monitor is kept with its history."""
-        return settings_of(self._options, self._step, self._failures, self._alarms.state_dict())
+        failures, alarms = self._looks.failures, self._alarms.state_dict()
+        return settings_of(self._options, self._step, failures, alarms)
 
     def _go_on_at(self, saved: SavedSettings) -> None:
         """Go on at the step, and with the alarms, of one that was saved."""
-        self._step, self._failures, self._newest = saved.step, saved.failures, None
+        self._step, self._looks.failures = saved.step, saved.failures
+        self._looks.forget_newest()
         try:
             self._alarms.load_state_dict(saved.alarms)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -625,26 +596,12 @@ class IUAMonitor:
             raise FileError(message)
         mine.take(history)
 
-    def _look(self, stacklevel: int) -> Look | None:
-        """Look, keep it, and raise alarms; None, with a warning, where that fails."""
-        counter, history, step = self._counter, self.history_data, self._step
-        if counter is None:
-            return None
-        self._newest = None
-        try:
-            run = counter.count()
-            look = Look.of(step, run.tallies, history.stops, history.tolerances, run.probes)
-            whole = whole_copy(run) if run.nbytes <= history.room_for_whole else None
-            notes = all_notes(run, history.tolerances)
-        except Exception as error:  # noqa: BLE001  (the model's or the loader's: it can be any)
-            self._failed(step, error, stacklevel)
-            return None
-        with interrupts_held():
-            history.add(look, whole, notes)
-            if isinstance(counter, Counter):  # the other is cleared by the next batch
-                self._newest = step, run
-        self._check_alarms(step, run, stacklevel)
-        return look
+    def _look(self, stacklevel: int) -> bool:
+        """Look, and raise alarms; whether that did not fail."""
+        run = self._looks.look(self._step, stacklevel + 1)
+        if run is not None:
+            self._check_alarms(self._step, run, stacklevel)
+        return run is not None
 
     def _check_alarms(self, step: int, run: Run, stacklevel: int) -> None:
         """Keep what the rules have come to be true of at a look, and tell it."""
@@ -660,68 +617,12 @@ class IUAMonitor:
                 lambda layer: unit_table(run.tallies[layer], history.tolerances),
             )
         except Exception as error:  # noqa: BLE001  (training does not end by it)
-            self._failed(step, error, stacklevel + 1)
+            self._looks.failed(step, error, stacklevel + 1)
             return
         if events:
             with interrupts_held():
                 history.add_events(events)
         self._alarms.tell(events, stacklevel=stacklevel + 2)
-
-    def _failed(self, step: int, error: Exception, stacklevel: int) -> None:
-        is_ours = isinstance(error, IUAError)
-        message = str(error) if is_ours else f"{type(error).__name__}: {error}"
-        is_new = message not in self._failures
-        self._failures.setdefault(message, []).append(step)
-        if is_new:
-            warnings.warn(
-                f"The look at step {step:,} failed, and training goes on: {message}",
-                IUAWarning,
-                stacklevel=stacklevel + 1,
-            )
-
-    def _check_open(self) -> None:
-        if self._counter is None:
-            raise IUAError(self._no_model)
-
-    def _not_whole(self, step: int) -> IUAError:
-        """The error for a look that is not kept whole."""
-        whole = sorted(self.history_data.whole, key=lambda one: abs(one - step))
-        those = listed([str(one) for one in sorted(whole[:3])])
-        which = f"Those next to it that are: {those}" if whole else "None is"
-        return IUAError(
-            f"the look at step {step} is not kept whole, for which there is not enough room. "
-            f"{which}. What is kept of it is in monitor.history(); a larger keep= keeps more."
-        )
-
-
-def _checked_on(on: object, probes: object, forward: object) -> LookOn:
-    """What is looked at, if the other options go with it.
-
-    Raises
-    ------
-    ProducerError
-        Otherwise.
-    """
-    if on == "train":
-        for name, value in (("probes", probes), ("forward", forward)):
-            if value is not None:
-                message = (
-                    f"with on='train' the batches of training are counted as they pass: leave "
-                    f"{name} out, or look at probes with on='probes'."
-                )
-                raise ProducerError(message)
-        return "train"
-    if on != "probes":
-        hint = did_you_mean(on, get_args(LookOn))
-        message = f"on must be 'probes' or 'train'; got {on!r}.{hint}"
-        raise ProducerError(message)
-    if probes is None:
-        message = (
-            "probes must be given: held-out inputs, the same at each look, such as "
-            "IUAMonitor(model, loader). on='train' counts the batches of training in their place."
-        )
-        raise ProducerError(message)
-    return "probes"
 
 
 def _checked_step(step: object) -> int:
@@ -730,9 +631,3 @@ def _checked_step(step: object) -> int:
         return number
     message = f"step must be a whole number, zero or more, such as step=100; got {step!r:.60}."
     raise ValueError(message)
-
-
-def _at_steps(steps: list[int]) -> str:
-    if len(steps) == 1:
-        return f"The look at step {steps[0]:,}"
-    return f"{len(steps):,} looks, at steps {steps[0]:,} to {steps[-1]:,},"

@@ -128,13 +128,12 @@ def long_history(*, layers: int, looks: int, units: int) -> dict[str, Any]:
     random = np.random.default_rng(0)
     stops, each = Stops(default_stops()), units // layers
     history = History(stops, Tolerances(), 2**30)
-    values = random.standard_normal((4, each))
     adding = 0.0
     for step in range(looks):
         tallies = {}
         for layer in range(layers):
             tally = Tally(stops, (each,), kind="ReLU")
-            dead = random.random(each) < 0.3
+            values, dead = random.standard_normal((4, each)), random.random(each) < 0.3
             tally.add(tally.classify(np.where(dead, 0, np.maximum(values, 0))))
             tallies[f"layer{layer}"] = tally
         adding += timed(

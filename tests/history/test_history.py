@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from iua_widget import IUA, IUAError, LayerSelectionError, ToleranceError
+from iua_widget import IUA, IUAError, IUAWarning, LayerSelectionError, ToleranceError
 from iua_widget.history.history import History
 from iua_widget.history.look import Look
 from iua_widget.iua import run_of
@@ -337,3 +337,17 @@ def test_of_very_many_looks_some_are_dropped_at_once() -> None:
     assert history.nbytes <= history.budget
     assert max(np.diff(history.steps)) <= 16
     assert (history.steps[0], history.steps[-1]) == (0, 2999)
+
+
+def test_who_fails_at_following_it_disturbs_nobody() -> None:
+    history = history_of([introspect(np.eye(3))], Tolerances())
+    told = []
+
+    def failing() -> None:
+        message = "no page"
+        raise ValueError(message)
+
+    history.on_change += [failing, lambda: told.append(history.version)]
+    with pytest.warns(IUAWarning, match="what follows the history failed: ValueError: no page"):
+        history.changed()
+    assert told == [2]

@@ -14,7 +14,7 @@ from by_hand import assert_untouched, everything
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from iua_widget import IUA, IUAMonitor, IUAWarning, ProducerError
+from iua_widget import IUA, IUAError, IUAMonitor, IUAWarning, ProducerError
 
 DATA = torch.randn(64, 6, generator=torch.Generator().manual_seed(8))
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_counted_never_reaches_training() -> None:
     with pytest.warns(IUAWarning, match="'rleu'"):
         assert monitor.look() is None
     changing = monitor_of(nn.Sequential(nn.Linear(6, 4), nn.ReLU()))
-    net = changing._counter._watcher.model  # type: ignore[union-attr]
+    net = changing._looks._counter._watcher.model  # type: ignore[union-attr]
     net(DATA[:8])
     net[0] = nn.Linear(6, 5)
     net(DATA[:8])
@@ -217,6 +217,10 @@ def test_what_cannot_be_watched_in_passing_is_refused() -> None:
         IUAMonitor(model, on="trian")  # type: ignore[arg-type]
     with pytest.raises(ProducerError, match="probes must be given"):
         IUAMonitor(model)
+    for wrong in ({"keep": "much"}, {"alarm": "dead"}, {"layers": "rleu"}, {"tau": -1}):
+        with pytest.raises(IUAError):
+            monitor_of(model, **wrong)
+    assert not model._forward_hooks
 
 
 @pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
