@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from torch import distributed
+
 from iua_widget.common.words import did_you_mean
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.options import check_count
@@ -107,7 +109,19 @@ class DrivenMonitor:
             Whether this is the first process, or the only one.
         file, state : optional
             What was saved of the monitor with the checkpoint that training goes on from.
+
+        Raises
+        ------
+        ProducerError
+            If the first process alone is to look at a model that is split among several.
         """
+        if self._processes == "first" and _is_split(model):
+            message = (
+                "the model is split among the processes that train it (FSDP, tensor parallelism, "
+                "DeepSpeed ZeRO 3), and a pass takes them all: have each look, at the same probes, "
+                "by processes='each'."
+            )
+            raise ProducerError(message)
         self._looks_here = self.looks_in(is_first=is_first)
         if not self._looks_here:
             return
@@ -148,3 +162,13 @@ class DrivenMonitor:
     def should_stop(self) -> bool:
         """Whether an alarm ends training, as this process knows."""
         return self.made and self.monitor.should_stop
+
+
+def _is_split(model: Any) -> bool:
+    """Whether processes have a part each of a model: as DTensors, or as FSDP or DeepSpeed do."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return False
+    marks = "device_mesh", "_is_flat_param", "ds_id"
+    return distributed.get_world_size() > 1 and any(
+        hasattr(parameter, mark) for parameter in model.parameters() for mark in marks
+    )

@@ -46,8 +46,8 @@ class IUACallback(_Callback):  # type: ignore[misc]
         begins, or to look at a part of the module.
     processes : {"first", "each"}
         Where several processes train, whether the first alone looks, while the others wait for
-        it; or each, at the probes that it is given. Each has to where the model is split among
-        them (FSDP, DeepSpeed ZeRO 3). What is logged and kept is the first's.
+        it; or each, at the probes that it is given. Each has to, at the same probes, where the
+        model is split among them (FSDP, DeepSpeed ZeRO 3). What is logged and kept is the first's.
     prefix : str
         Of the names of the figures: of two callbacks each needs its own.
     on_look : callable, optional
@@ -65,7 +65,8 @@ class IUACallback(_Callback):  # type: ignore[misc]
     Raises
     ------
     ProducerError
-        If `processes` is unknown.
+        If `processes` is unknown; and when training begins, if the first process alone is to look
+        at a model that is split among several.
     TypeError
         If an option is none of `IUAMonitor`, or is given beside a monitor that is made.
 

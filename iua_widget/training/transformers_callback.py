@@ -40,8 +40,9 @@ class IUACallback(TrainerCallback):  # type: ignore[misc]
         have its widget on the page before training begins.
     processes : {"first", "each"}
         Where several processes train, whether the first alone looks, while the others wait for
-        it at their next step; or each, at the probes that it is given. Each has to where the model
-        is split among them (FSDP, DeepSpeed ZeRO 3). What is logged is the first's.
+        it at their next step; or each, at the probes that it is given. Each has to, at the same
+        probes, where the model is split among them (FSDP, DeepSpeed ZeRO 3). What is logged is
+        the first's.
     prefix : str
         Of the names of the figures, and of the history's file: of two callbacks each needs its own.
     on_look : callable, optional
@@ -59,7 +60,8 @@ class IUACallback(TrainerCallback):  # type: ignore[misc]
     Raises
     ------
     ProducerError
-        If `processes` is unknown.
+        If `processes` is unknown; and when training begins, if the first process alone is to look
+        at a model that is split among several.
     TypeError
         If an option is none of `IUAMonitor`, or is given beside a monitor that is made.
 

@@ -215,23 +215,33 @@ def test_an_alarm_stops_training(tmp_path: Path) -> None:
     assert callback.monitor.steps == [0, 2]
 
 
-def test_of_two_processes_the_first_looks_and_an_alarm_stops_both(tmp_path: Path) -> None:
+def in_two_processes(script: str, *arguments: object) -> list[Any]:
+    """What each prints last."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    script = Path(__file__).with_name("two_processes.py")
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     runs = [
         subprocess.Popen(
-            [sys.executable, script, tmp_path],
+            [sys.executable, Path(__file__).with_name(script), *map(str, arguments)],
             env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             text=True,
         )
         for rank in "01"
     ]
-    told = [json.loads(run.communicate(timeout=200)[0].splitlines()[-1]) for run in runs]
+    return [json.loads(run.communicate(timeout=200)[0].splitlines()[-1]) for run in runs]
+
+
+def test_of_two_processes_the_first_looks_and_an_alarm_stops_both(tmp_path: Path) -> None:
+    told = in_two_processes("two_processes.py", tmp_path)
     assert told == [{"steps": 2, "looks": [0, 2]}, {"steps": 2, "looks": None}]
     assert (tmp_path / "checkpoint-2" / "iua_history.iuah").is_file()
+
+
+def test_a_model_that_is_split_among_processes_is_looked_at_by_each() -> None:
+    for told in in_two_processes("split_model.py"):
+        assert told["same"]
+        assert "by processes='each'" in told["refused"]
 
 
 def test_a_monitor_may_be_given_and_then_has_its_options(tmp_path: Path) -> None:
