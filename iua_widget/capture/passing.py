@@ -28,6 +28,7 @@ from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.refusals import is_sharded, unwrapped
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
+from iua_widget.common.interrupts import interrupts_held
 from iua_widget.errors import ProducerError
 from iua_widget.options import SourceOptions
 from iua_widget.sources.masks import Masks, asked_masks
@@ -242,10 +243,12 @@ class _Guarded(ForwardWatcher):
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001
-            self.failure = self.failure or error
+        """Let no error out, and hold Ctrl-C back, which could leave a mode of PyTorch's open."""
+        with interrupts_held():
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001
+                self.failure = self.failure or error
 
 
 def _leave_mode(mode: FunctionMode) -> None:
@@ -299,10 +302,11 @@ class _Hook:
         watcher = self._watcher
         if watcher is None or module is not watcher.model:
             return
-        if self._entering:
-            watcher.enter(args, kwargs)
-        else:
-            watcher.leave(args, *output)
+        with interrupts_held():
+            if self._entering:
+                watcher.enter(args, kwargs)
+            else:
+                watcher.leave(args, *output)
 
 
 def _idle_hook(entering: bool) -> _Hook:  # noqa: FBT001  (what is unpickled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import pickle
+import signal
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from iua_widget import IUA, IUAError, IUAMonitor, IUAWarning, ProducerError
+from iua_widget.run.counting import Counting
 
 DATA = torch.randn(64, 6, generator=torch.Generator().manual_seed(8))
 
@@ -185,6 +187,27 @@ def test_an_interrupted_pass_leaves_the_modes_of_others(mode: Any) -> None:
     monitor.look()
     assert monitor.history()["probes"].tolist() == [8, 8]
     assert not torch.overrides._get_current_function_mode_stack()
+
+
+def test_ctrl_c_while_a_response_is_recorded_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    record, came = Counting.record, []
+
+    def interrupted(counting: Counting, *args: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        came.append(args[0])
+        record(counting, *args)
+
+    model = Net()
+    monitor = monitor_of(model)
+    with monkeypatch.context() as patched:
+        patched.setattr(Counting, "record", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model(DATA[:8])
+    assert came == ["relu"]
+    assert torch.is_grad_enabled()
+    model(DATA[:8]).sum().backward()
+    monitor.look()
+    assert monitor.history()["probes"].tolist() == [8, 8]
 
 
 def test_what_cannot_be_counted_never_reaches_training() -> None:
