@@ -104,6 +104,7 @@ class IUAMonitor:
     ----------
     every : int
     on : str
+        As given.
     name : str
     history_data : History
         What is kept.
