@@ -41,6 +41,8 @@ class Selection:
         Ids of modules that are activations, and of those that may have experts.
     by_caller : bool
         Whether a call is named, or read, by the calls that it is made from.
+    shared : bool
+        Whether a module that is wanted is a child of several, and called by the name of one.
 
     Raises
     ------
@@ -72,6 +74,8 @@ class Selection:
         )
         wanted = {key for choice in self._choices for key in choice.modules}
         self.modules = [module for key, module in option.modules.items() if key in wanted]
+        parents = ({name.rpartition(".")[0] for name in names.of(one)} for one in self.modules)
+        self.shared = any(len(one) > 1 for one in parents)
 
     def may_want(self, function: str) -> bool:
         """Whether a response of a function may be wanted, by the function's name alone."""

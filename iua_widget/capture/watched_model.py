@@ -274,7 +274,8 @@ class WatchedModel:
             take(captured)
         if not number and self._options.mask is not None:
             masks.check_used(list(self._findings.responses), batch=number)
-        if self._options.mode != "eval" or masks.shapes or self._findings.other_threads:
+        special = masks.shapes or self._findings.other_threads or self._selection.shared
+        if self._options.mode != "eval" or special:
             one.told.steps = None
 
     def _learn_layout(self, inputs: Inputs, count: int, masks: Masks, number: int) -> None:

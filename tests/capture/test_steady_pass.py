@@ -142,6 +142,18 @@ def test_layers_that_come_late_are_put_where_they_are_in_the_network() -> None:
     as_careful(late, {6: 1.0})
 
 
+def test_shared_modules_have_the_name_of_the_branch_that_calls_them() -> None:
+    def branches() -> tuple[Any, ...]:
+        net, relu = Net(lambda net, x: (net.one if x[0, 0] > 0 else net.two)(x)), nn.ReLU()
+        net.one, net.two = (nn.Sequential(nn.Linear(6, 6), relu) for _ in range(2))
+        return net, inputs({2: 1.0, 5: 1.0, 6: 1.0})
+
+    check_as_careful(branches)
+    run, _ = introspected(*branches())
+    assert run is not None
+    assert {name: tally.probes for name, tally in run.tallies.items()} == {"one.1": 12, "two.1": 36}
+
+
 def drawing(net: Net, x: torch.Tensor) -> torch.Tensor:
     noise = torch.randn_like(x) + random.random() + np.random.rand()  # noqa: NPY002
     hidden = F.dropout(net.relu(net.one(x + noise)), 0.5, training=True)
