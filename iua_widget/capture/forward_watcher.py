@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -122,6 +123,10 @@ class ForwardWatcher:
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """One that sees nothing, for copies that the model makes of its modules."""
+        return copy.copy(self)
 
     def _enter_mode(self, mode: FunctionMode) -> None:
         self._exits.enter_context(mode)
