@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import chain
 from typing import Any, Final
 
 import torch
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from iua_widget.capture.copies import Copier
 from iua_widget.capture.eager import eager
 from iua_widget.capture.refusals import is_sharded, wrapped_in
 from iua_widget.capture.tensor_copies import ParameterAlias, TensorCopy, refresh
+from iua_widget.capture.twins import Twin, Unchanging, state
 from iua_widget.common.cell_context import plain_torch
 from iua_widget.common.forks import free_in_child
 from iua_widget.common.words import named
@@ -31,7 +31,6 @@ _COPIED_THROUGHOUT: Final = 2**20
 _STALE_TENSORS: Final = 16
 """How many tensors that the owner has replaced may be remembered before all copies are dropped."""
 _BASE: Final = frozenset(vars(nn.Module()))
-_PARTS: Final = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
 
 
 class Shadow:
@@ -66,7 +65,7 @@ class Shadow:
         self._lock = free_in_child(threading.RLock())
         self._sharded = is_sharded(model)
         self._first = True
-        self._twins: dict[int, _Twin] = {}
+        self._twins: dict[int, Twin] = {}
         self._originals: dict[int, nn.Module] = {}
         self._parameters: dict[int, ParameterAlias] = {}
         self._tensors: dict[int, TensorCopy] = {}
@@ -77,9 +76,9 @@ class Shadow:
         self._most_tensors = 0
         self._names: dict[int, str] = {}
         self._has_forward = has_forward
-        self._of_torch = False
-        self._unchanging: _Unchanging | None = None
-        self._changing: list[_Twin] = []
+        self._hooked = self._of_torch = False
+        self._unchanging: Unchanging | None = None
+        self._changing: list[Twin] = []
 
     @property
     def model(self) -> nn.Module:
@@ -180,29 +179,42 @@ class Shadow:
         begins = not self._twins
         if begins:
             self._make(self._original)
-            self._copy_what_is_known_to_change()
             tensors = (*self._original.named_parameters(), *self._original.named_buffers())
             self._names = {id(tensor): name for name, tensor in tensors}
             self._most_tensors = len(self._parameters) + len(self._tensors) + _STALE_TENSORS
-        as_seen = self._unchanging is not None and self._unchanging.are_as_seen()
+        hooked = self._hooked
+        self._hooked = _has_any_global_hook()  # type: ignore[no-untyped-call]
+        as_seen = (
+            self._unchanging is not None
+            and hooked == self._hooked
+            and self._unchanging.are_as_seen()
+        )
         known = len(self._twins)
         for twin in self._changing if as_seen else list(self._twins.values()):
             if twin.follows and not begins:
                 self._follow_module(twin)
         if not as_seen or len(self._twins) > known:
             twins = self._twins.values()
-            self._of_torch = not self._has_forward and all(map(_Twin.is_of_torch, twins))
+            of_user = self._has_forward or self._hooked
+            self._of_torch = not of_user and all(map(Twin.is_of_torch, twins))
             self._changing = [twin for twin in twins if twin.mutable]
-            self._unchanging = _Unchanging(
+            self._unchanging = Unchanging(
                 [one for one in twins if one.follows and not one.mutable], of_torch=self._of_torch
             )
-        if self._first and not self._of_torch:  # PyTorch's own modules change no parameters
-            total = sum(alias.bytes for alias in self._parameters.values())
-            for alias in self._parameters.values():
-                alias.begin(
-                    throughout=total <= _COPIED_THROUGHOUT, at_first=total <= _COPIED_AT_FIRST
-                )
+        if not self._of_torch:  # PyTorch's own modules change no parameters
+            self._begin_parameters()
         refresh([*self._parameters.values(), *self._tensors.values()])
+
+    def _begin_parameters(self) -> None:
+        """Decide whether a batch runs on copies of parameters, which is the first for them."""
+        aliases = self._parameters.values()
+        begins = [alias for alias in aliases if self._first or not alias.begun]
+        if not begins:
+            return
+        self._copy_what_is_known_to_change()
+        total = sum(alias.bytes for alias in aliases)
+        for alias in begins:
+            alias.begin(throughout=total <= _COPIED_THROUGHOUT, at_first=total <= _COPIED_AT_FIRST)
 
     def _drop_copies(self) -> None:
         """Drop copies of tensors that the owner has replaced, as some do in every step."""
@@ -217,7 +229,7 @@ class Shadow:
     def _note_written(self) -> None:
         """Note which parameters the batch has changed in place."""
         for alias in self._parameters.values():
-            if alias.look_back(first=self._first):
+            if alias.look_back():
                 self._written.append(alias)
         self._first, self._begun = False, True
 
@@ -263,7 +275,7 @@ class Shadow:
         inner = wrapped_in(module)
         if inner is not None:  # a wrapper, whose place the module takes that the user wrote
             shadow = self._make(inner)
-            self._twins[id(module)] = _Twin(module, shadow, follows=False)
+            self._twins[id(module)] = Twin(module, shadow, follows=False)
             return shadow
         if isinstance(module, torch.jit.ScriptModule):
             return self._make_script(module)
@@ -272,7 +284,6 @@ class Shadow:
         except TypeError:  # a module that is a dict or the like as well
             shadow = copy.copy(module)
         twin = self._remember(module, shadow)
-        twin.settled = type(module).__module__.startswith("torch.nn.modules.")
         self._fill(twin)
         return shadow
 
@@ -292,8 +303,8 @@ class Shadow:
                 self._tensors[id(buffer)] = TensorCopy(buffer, copied)
         return shadow
 
-    def _remember(self, module: nn.Module, shadow: nn.Module) -> _Twin:
-        twin = self._twins[id(module)] = _Twin(module, shadow)
+    def _remember(self, module: nn.Module, shadow: nn.Module) -> Twin:
+        twin = self._twins[id(module)] = Twin(module, shadow)
         self._originals[id(shadow)] = module
         return twin
 
@@ -324,19 +335,19 @@ class Shadow:
         self._tensors[id(tensor)] = made
         return made.copy
 
-    def _follow_module(self, twin: _Twin) -> None:
+    def _follow_module(self, twin: Twin) -> None:
         if not twin.is_as_seen():
             self._fill(twin)
         for name in twin.mutable:
             value = vars(twin.original).get(name)
             vars(twin.shadow)[name] = self._copier.copied(value)
         if twin.mutable:
-            twin.made = _state(twin.shadow)
+            twin.made = state(twin.shadow)
 
-    def _fill(self, twin: _Twin) -> None:
+    def _fill(self, twin: Twin) -> None:
         module = twin.original
         mine: dict[str, Any] = {}
-        twin.seen = _state(module)
+        twin.seen = state(module)
         twin.mutable = []
         for name, value in dict(vars(module)).items():
             if name == "training":
@@ -353,68 +364,11 @@ class Shadow:
             else:
                 self._copier.mutable = False
                 mine[name] = self._copier.copied(value)
-                if self._copier.mutable and not twin.settled and name not in _BASE:
+                if self._copier.mutable and name not in _BASE and not twin.settles(name):
                     twin.mutable.append(name)
         vars(twin.shadow).clear()
         vars(twin.shadow).update(mine)
-        twin.made = _state(twin.shadow)
-
-
-class _Twin:
-    """A module and its shadow, and the state of both when the shadow was made."""
-
-    __slots__ = ("follows", "made", "mutable", "original", "seen", "settled", "shadow")
-
-    def __init__(self, original: nn.Module, shadow: nn.Module, *, follows: bool = True) -> None:
-        self.original = original
-        self.shadow = shadow
-        self.follows = follows
-        self.settled = False
-        self.seen: list[Any] = []
-        self.made: list[Any] = []
-        self.mutable: list[str] = []
-
-    def is_of_torch(self) -> bool:
-        """Whether it computes what PyTorch's own module does: without hooks, or a new method."""
-        state = vars(self.shadow)
-        hooked = state["_forward_hooks"] or state["_forward_pre_hooks"]
-        return self.settled and not hooked and "forward" not in state
-
-    def is_as_seen(self) -> bool:
-        """Whether nothing was added to either since, or taken from it."""
-        now, made = _state(self.original), _state(self.shadow)
-        alike = len(now) == len(self.seen) and len(made) == len(self.made)
-        return alike and _same(now, self.seen) and _same(made, self.made)
-
-
-class _Unchanging:
-    """Twins without attributes that could change and still be the same objects, seen to at once.
-
-    Most often there is no change.
-
-    Parameters
-    ----------
-    twins : list of _Twin
-    of_torch : bool
-        Whether all modules are PyTorch's own, whose forward passes set no attributes: then the
-        shadow need not be looked at. The user's code may set those of any module.
-    """
-
-    def __init__(self, twins: list[_Twin], *, of_torch: bool) -> None:
-        known = [(one.original, one.seen) for one in twins]
-        known += [] if of_torch else [(one.shadow, one.made) for one in twins]
-        self._modules = [module for module, _ in known]
-        self._states = list(map(vars, self._modules))
-        self._parts = list(chain.from_iterable(map(_parts, self._modules)))
-        self._values = list(chain.from_iterable(state for _, state in known))
-
-    def are_as_seen(self) -> bool:
-        """What `_Twin.is_as_seen` tells, of all."""
-        return (
-            _same(map(vars, self._modules), self._states)
-            and sum(map(len, self._parts)) == len(self._values)
-            and _same(_values(self._parts), self._values)
-        )
+        twin.made = state(twin.shadow)
 
 
 @contextlib.contextmanager
@@ -422,21 +376,3 @@ def _unrecorded() -> Iterator[None]:
     """Without the user's modes, and without gradients: tensors that do not concern them."""
     with plain_torch(), torch.inference_mode(mode=False), torch.no_grad():
         yield
-
-
-def _state(module: nn.Module) -> list[Any]:
-    """A module's attributes, parameters, buffers, children and hooks, compared by identity."""
-    return list(_values(_parts(module)))
-
-
-def _parts(module: nn.Module) -> list[dict[str, Any]]:
-    state = vars(module)
-    return [state, *(state[name] for name in _PARTS)]
-
-
-def _values(parts: Iterable[dict[str, Any]]) -> Iterator[Any]:
-    return chain.from_iterable(map(dict.values, parts))
-
-
-def _same(some: Iterable[Any], others: Iterable[Any]) -> bool:
-    return all(map(operator.is_, some, others))

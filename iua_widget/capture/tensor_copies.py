@@ -98,6 +98,8 @@ class ParameterAlias(_Copy):
     ----------
     always_copied : bool
         Whether batches are known to change it in place.
+    begun : bool
+        Whether it was decided what the first batch runs on.
     """
 
     def __init__(self, original: nn.Parameter, made: nn.Parameter | None = None) -> None:
@@ -107,8 +109,8 @@ class ParameterAlias(_Copy):
             vars(made).update(vars(original))
         super().__init__(original, made)
         self.bytes = original.numel() * original.element_size()
-        self.always_copied = False
-        self._copied = False
+        self.always_copied = self.begun = False
+        self._copied = self._is_first = False
         self._made = 0
         self._before = self._seen
 
@@ -119,6 +121,7 @@ class ParameterAlias(_Copy):
 
     def begin(self, *, throughout: bool, at_first: bool) -> None:
         """Decide whether the first batch runs on a copy, and whether all do."""
+        self.begun = self._is_first = True
         self.always_copied |= throughout
         self._copied |= at_first or self.always_copied
 
@@ -150,8 +153,9 @@ class ParameterAlias(_Copy):
         self._made = self.copy._version  # noqa: SLF001
         self._before = version(self.original)
 
-    def look_back(self, *, first: bool) -> bool:
+    def look_back(self) -> bool:
         """Decide after a batch whether to copy; whether the batch changed the owner's in place."""
+        first, self._is_first = self._is_first, False
         written = self.copy._version != self._made  # noqa: SLF001
         if not self._copied:
             if written and self.copy.data_ptr() == self.original.data_ptr():

@@ -12,17 +12,21 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from by_hand import assert_untouched, everything
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from iua_widget import IUA, IUAWarning, IUAWidget, ProducerError
 from iua_widget.capture import shadow as shadow_module
 from iua_widget.capture.shadow import Shadow
+from iua_widget.capture.twins import Twin
 
 
 @pytest.fixture(params=["copied", "shared"])
@@ -31,7 +35,7 @@ def weights(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "shared":
         monkeypatch.setattr(shadow_module, "_COPIED_THROUGHOUT", -1)
     else:
-        monkeypatch.setattr(shadow_module._Twin, "is_of_torch", lambda _: False)
+        monkeypatch.setattr(Twin, "is_of_torch", lambda _: False)
     return str(request.param)
 
 
@@ -197,6 +201,131 @@ def test_a_shadow_sees_what_the_owner_changes_between_two_batches(change: str) -
     assert torch.equal(first, second) == (change == "gradients off")
     flags = [[p.requires_grad for p in m.parameters()] for m in (model, shadow.model)]
     assert flags[0] == flags[1]
+
+
+@contextlib.contextmanager
+def everywhere(model: nn.Sequential) -> Iterator[None]:
+    kept = register_module_forward_pre_hook(
+        lambda module, _: shrink(module) if module is not model else None
+    )
+    yield
+    kept.remove()
+
+
+@contextlib.contextmanager
+def by_class(_model: nn.Sequential) -> Iterator[None]:
+    forward = nn.Linear.forward
+
+    @functools.wraps(forward)
+    def shrinking(self: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        shrink(self)
+        return forward(self, x)
+
+    with mock.patch.object(nn.Linear, "forward", shrinking):
+        yield
+
+
+@contextlib.contextmanager
+def by_activation(model: nn.Sequential) -> Iterator[None]:
+    layer = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
+
+    def activation(x: torch.Tensor) -> torch.Tensor:
+        shrink(layer.linear1)
+        return F.relu(x)
+
+    layer.activation = activation
+    model[0] = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (1, 6)), layer, nn.Flatten())
+    yield
+
+
+@contextlib.contextmanager
+def by_hook(model: nn.Sequential) -> Iterator[None]:
+    model[0].register_forward_pre_hook(lambda module, _: shrink(module))
+    yield
+
+
+@contextlib.contextmanager
+def by_max_norm(model: nn.Sequential) -> Iterator[None]:
+    model[0] = nn.Sequential(nn.Embedding(9, 6, max_norm=0.5), nn.Flatten(0, 1))
+    yield
+
+
+def shrink(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        module.weight.data.mul_(0.9)
+
+
+CHANGING = [everywhere, by_class, by_activation, by_hook, by_max_norm]
+
+
+@pytest.mark.parametrize(
+    ("how", "begun"),
+    [*((how, False) for how in CHANGING), (everywhere, True), (by_hook, True)],
+    ids=lambda one: getattr(one, "__name__", str(one)),
+)
+def test_what_modules_of_torch_change_in_their_weights_is_not_changed_in_the_models(
+    how: Callable[[nn.Sequential], contextlib.AbstractContextManager[None]], *, begun: bool
+) -> None:
+    model = net()
+    shadow = Shadow(model)
+    x = torch.randint(9, (5, 4)) if how is by_max_norm else torch.randn(5, 4)
+    if begun:
+        outputs(shadow, x)
+    with how(model):
+        before, weights = everything(model), copy.deepcopy(model.state_dict())
+        first = outputs(shadow, x)
+        assert torch.equal(first, outputs(shadow, x))
+        assert not shadow.notes(thorough=True)
+        assert_untouched(before, everything(model))
+        expected = by_hand(model, x)
+        model.load_state_dict(weights)
+    assert torch.equal(first, expected)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_what_a_new_weight_becomes_is_not_changed_in_the_models(*, replaced: bool) -> None:
+    class Shrinking(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shrink(self)
+            return super().forward(x)
+
+    model, x = nn.Sequential(Shrinking(4, 3), nn.ReLU()), torch.randn(5, 4)
+    shadow = Shadow(model)
+    outputs(shadow, x)
+    if replaced:
+        model[0].weight = nn.Parameter(torch.randn(3, 4))
+    else:
+        model[1] = Shrinking(3, 2)
+    before = everything(model)
+    assert torch.equal(outputs(shadow, x), outputs(shadow, x))
+    assert_untouched(before, everything(model))
+
+
+@pytest.mark.parametrize("kind", [list, np.array], ids=["list", "array"])
+def test_what_the_owner_keeps_at_a_module_of_torch_is_followed(kind: Callable[..., Any]) -> None:
+    model, x = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.randn(5, 4)
+    model[0].kept = kind([1.0])
+    model[0].register_forward_hook(lambda module, _, output: output * float(module.kept[0]))
+    shadow = Shadow(model)
+    first = outputs(shadow, x)
+    model[0].kept[0] = 2.0
+    assert torch.equal(outputs(shadow, x), 2 * first)
+
+
+def test_a_model_may_copy_its_modules_in_a_pass() -> None:
+    class Adapting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            adapted = copy.deepcopy(self.head)
+            shrink(adapted[0])
+            return self.head(x) + adapted(x)
+
+    batches = [torch.randn(5, 4) for _ in range(4)]
+    iua = IUA.introspect(Adapting(), batches, layers=["head.1"], engine="reference")
+    assert iua.probes == sum(map(len, batches))
 
 
 class Stubborn(nn.Module):
