@@ -149,7 +149,7 @@ def read_history(
             run, names = run_in(container, one, engine, f"whole/{step}/")
             alike = run.options.grid == history.stops
             container.require(alike, f"the whole look at step {step} has other stops")
-            history.whole[step] = run
+            history.keep_whole(step, run)
             expected |= names
         for told in facts.dicts("events"):
             try:

@@ -16,6 +16,7 @@ from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history_table import history_table
 from iua_widget.history.look import Look
 from iua_widget.history.look_figures import LookFigures, check_kept, look_figures
+from iua_widget.memory.plan import fixed_bytes
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Stops, Tolerances
 
@@ -90,6 +91,7 @@ class History:
         self.budget = budget
         self.looks: list[Look] = []
         self.whole: dict[int, Run] = {}
+        self._whole_bytes: dict[int, int] = {}
         self.events: list[AlarmEvent] = []
         self.notes: list[str] = []
         self.made = self.nbytes = 0
@@ -148,9 +150,8 @@ class History:
             self.made += 1
             self.nbytes += look.nbytes
             self.notes = list(notes)
-            if run is not None and run.nbytes <= self.room_for_whole:
-                self.whole[look.step] = run
-                self.whole = dict(sorted(self.whole.items()))
+            if run is not None and self.has_room_for(run):
+                self.keep_whole(look.step, run)
             self._thin()
         self.changed()
 
@@ -173,6 +174,7 @@ class History:
         with self.lock:
             self.looks, self.whole, self.events = other.looks, other.whole, other.events
             self.notes, self.made, self.nbytes = other.notes, other.made, other.nbytes
+            self._whole_bytes = other._whole_bytes
             self._thin()
         self.changed()
 
@@ -188,10 +190,32 @@ class History:
             self.events = sorted([*self.events, *events], key=lambda event: event.step)
         self.changed()
 
-    @property
-    def room_for_whole(self) -> int:
-        """Bytes that looks which are kept whole may take."""
-        return self.budget // _WHOLE_SHARE
+    def has_room_for(self, run: Run) -> bool:
+        """Whether a look may be kept whole, be it in the place of others.
+
+        Parameters
+        ----------
+        run : Run
+
+        Returns
+        -------
+        bool
+        """
+        return _bytes_of(run) <= self.budget // _WHOLE_SHARE
+
+    def keep_whole(self, step: int, run: Run) -> None:
+        """Keep the whole of the look at a step.
+
+        Parameters
+        ----------
+        step : int
+        run : Run
+            Which is this history's from now on.
+        """
+        is_last = step > max(self.whole, default=-1)
+        self.whole[step], self._whole_bytes[step] = run, _bytes_of(run)
+        if not is_last:
+            self.whole = dict(sorted(self.whole.items()))
 
     def changed(self) -> None:
         """Tell that something has changed; who fails at it is warned of, and disturbs nobody.
@@ -363,27 +387,39 @@ class History:
 
     def _drop(self, step: int) -> None:
         self.nbytes -= self.looks.pop(self._place(step)).nbytes
+        self._drop_whole(step)
+
+    def _drop_whole(self, step: int) -> None:
         self.whole.pop(step, None)
+        self._whole_bytes.pop(step, None)
 
     def _thin(self) -> None:
         """Drop looks until the rest is within the budget, and of very many some more at once."""
         staying = {event.step for event in self.events}
-        while self._nbytes_of_whole > self.room_for_whole and len(self.whole) > 1:
+        room = self.budget // _WHOLE_SHARE
+        whole = sum(self._whole_bytes.values())
+        most = len(self.whole) - (len(self.whole) // _DROPPED_AT_ONCE if whole > room else 0)
+        while len(self.whole) > 1 and (whole > room or len(self.whole) > most):
             steps = list(self.whole)
-            del self.whole[(_droppable(steps, staying) or steps)[0]]
-        most = len(self.looks)
-        if self.nbytes + self._nbytes_of_whole > self.budget:
-            most -= most // _DROPPED_AT_ONCE
+            for step in _droppable(steps, staying) or steps[:1]:
+                if whole <= room and len(self.whole) <= most:
+                    break
+                whole -= self._whole_bytes[step]
+                self._drop_whole(step)
+        if self.nbytes + whole <= self.budget:
+            return
+        most = len(self.looks) - len(self.looks) // _DROPPED_AT_ONCE
         while len(self.looks) > 2:  # noqa: PLR2004
             for step in _droppable(self.steps, staying):
-                within = self.nbytes + self._nbytes_of_whole <= self.budget
-                if within and len(self.looks) <= most:
+                if self.nbytes + whole <= self.budget and len(self.looks) <= most:
                     return
+                whole -= self._whole_bytes.get(step, 0)
                 self._drop(step)
 
-    @property
-    def _nbytes_of_whole(self) -> int:
-        return sum(run.nbytes for run in self.whole.values())
+
+def _bytes_of(run: Run) -> int:
+    """What a look takes that is kept whole, its objects included."""
+    return run.nbytes + len(run.tallies) * fixed_bytes(len(run.options.grid))
 
 
 def _droppable(steps: list[int], staying: Collection[int]) -> list[int]:

@@ -75,7 +75,7 @@ class Looks:
         try:
             run = counter.count()
             look = Look.of(step, run.tallies, history.stops, history.tolerances, run.probes)
-            whole = whole_copy(run) if run.nbytes <= history.room_for_whole else None
+            whole = whole_copy(run) if history.has_room_for(run) else None
             notes = all_notes(run, history.tolerances)
         except Exception as error:  # noqa: BLE001  (the model's or the loader's: it can be any)
             self.failed(step, error, stacklevel + 1)

@@ -247,7 +247,7 @@ def test_what_is_not_kept_whole_is_told_with_what_is() -> None:
     probe = monitor_of(model)
     probe.look(0)
     whole = probe.iua(0)
-    one = probe.history_data.whole[0].nbytes
+    one = probe.history_data._whole_bytes[0]
     monitor = monitor_of(model, keep=8 * (2 * one + 10))
     for step in range(0, 50, 10):
         monitor.look(step)
