@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from iua_widget.errors import (
         AlarmError,
         ComparisonError,
+        DistributedError,
         EngineError,
         FileError,
         IUAError,
@@ -60,6 +61,7 @@ __all__ = [
     "CallsOption",
     "Comparison",
     "ComparisonError",
+    "DistributedError",
     "EngineError",
     "EngineName",
     "FileError",
@@ -102,6 +104,7 @@ _HOMES = {
     "CallsOption": "options",
     "Comparison": "reading.comparison",
     "ComparisonError": "errors",
+    "DistributedError": "errors",
     "EngineError": "errors",
     "EngineName": "engines.choice",
     "FileError": "errors",

@@ -54,6 +54,14 @@ class UnitsError(IUAError, ValueError):
     """
 
 
+class DistributedError(IUAError, RuntimeError):
+    """Ranks of a distributed job that cannot be counted together: one is not there, or failed.
+
+    Raised by `IUA.all_reduce`, and by `IUA.introspect` with `distributed`. What was counted on this
+    rank is kept.
+    """
+
+
 class EngineError(IUAError, ValueError):
     """A counting engine that there is not, or not here.
 
@@ -150,3 +158,7 @@ class ProducerError(IUAError, ValueError):
         super().__init__(message)
         self.layer = layer
         self.batch = batch
+
+
+class NoBatchError(ProducerError):
+    """A stream that came to its end without a response: a rank may have no part of the data."""

@@ -11,7 +11,7 @@ from iua_widget.common.arguments import known_arguments_only
 from iua_widget.common.atomic_write import as_path
 from iua_widget.common.layer_names import choose_layers
 from iua_widget.engines.choice import EngineName
-from iua_widget.errors import IUAWarning
+from iua_widget.errors import IUAWarning, NoBatchError
 from iua_widget.files.checkpoint import Checkpoint, begin, checkpoint_at
 from iua_widget.files.run_file import read_run, run_bytes, write_run
 from iua_widget.memory.plan import plan_table
@@ -28,11 +28,15 @@ from iua_widget.run.open import open_source
 from iua_widget.run.progress import drive
 from iua_widget.run.read import read
 from iua_widget.run.run import Run
+from iua_widget.scale.all_reduce import all_reduced, tell_failure
+from iua_widget.scale.ranks import Ranks
+from iua_widget.scale.sampler import OwnSamples, own_samples
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch.distributed import ProcessGroup
 
 
 class IUA:
@@ -163,6 +167,7 @@ class IUA:
         resume: str | Path | None = None,
         save_every: int | None = None,
         progress: bool = False,
+        distributed: bool = False,
     ) -> IUA:
         """Stream a producer and count every layer's inactive units at all stops.
 
@@ -277,6 +282,11 @@ class IUA:
             is saved in any case.
         progress : bool
             Whether to draw a progress bar.
+        distributed : bool
+            Whether each rank of a job that `torchrun` has started counts its part of the data, and
+            then has the result of all: see `all_reduce`. Ranks may have unequally many batches, or
+            none. Samples that a ``DistributedSampler`` repeats are left out, or a note tells of
+            them. Each rank has a `resume` file of its own.
 
         Returns
         -------
@@ -305,6 +315,9 @@ class IUA:
             If the stream breaks off, changes its layers or shapes, gives something that is not
             numeric, or gives no batch, or if the model is of a sort that cannot be watched. Its
             `partial` holds what was counted before.
+        DistributedError, MergeError
+            As for `all_reduce`, on every rank, where one fails or differs; `partial` holds what
+            was counted on this one.
 
         Warns
         -----
@@ -319,19 +332,18 @@ class IUA:
         >>> IUA.introspect(batches, atol=0.1)
         IUA(1 layer, 128 probes, 70 stops)
         """
-        counting = CountOptions(
-            tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
-            stops=stops,
-            keep_inactive=keep_inactive,
-            units=units,
-            channel_axis=channel_axis,
-            engine=engine,
-            memory=memory,
-        )
-        source = open_source(
-            producer,
-            loader,
-            SourceOptions(
+        ranks = Ranks() if distributed else None
+        try:
+            counting = CountOptions(
+                tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
+                stops=stops,
+                keep_inactive=keep_inactive,
+                units=units,
+                channel_axis=channel_axis,
+                engine=engine,
+                memory=memory,
+            )
+            options = SourceOptions(
                 layers=layers,
                 batch_size=batch_size,
                 mask=mask,
@@ -339,9 +351,16 @@ class IUA:
                 max_probes=max_probes,
                 mode=mode,
                 calls=calls,
-            ),
-        )
-        return _counted(source, counting, checkpoint_at(resume, save_every), progress=progress)
+            )
+            own = OwnSamples(loader, options) if ranks is None else own_samples(loader, options)
+            source = open_source(producer, own.loader, own.options)
+            checkpoint = checkpoint_at(resume, save_every)
+            iua = _counted(source, counting, checkpoint, progress=progress, ranks=ranks)
+        except Exception as error:
+            if ranks is not None:
+                tell_failure(error, ranks)
+            raise
+        return iua if ranks is None else _of_all(iua, ranks, own.note)
 
     @property
     def tolerances(self) -> Tolerances:
@@ -806,6 +825,51 @@ class IUA:
         return iuas[0] if len(iuas) == 1 else iua_of(whole)
 
     @known_arguments_only
+    def all_reduce(self, group: ProcessGroup | None = None) -> IUA:
+        """A new result of what all ranks of a distributed job have counted, the same on each.
+
+        All ranks of the group call it, as any collective. Counts are those of one run over the data
+        of all, bit for bit; floating sums agree within 1e-12. Layers that only some ranks have, as
+        the stages of a pipeline do, are summed over those, which a note tells. A rank that has
+        counted nothing, ``IUA()`` with the options of the others, has the result of the others.
+
+        Ranks exchange descriptions once, then sum counts in buffers of 64 MiB, one each for
+        counters, other whole numbers, floating sums and maxima where these suffice. Beside the
+        result no more than one of these is needed. `IUA.merge` does the same of files.
+
+        Parameters
+        ----------
+        group : torch.distributed.ProcessGroup, optional
+            The ranks whose data are added; all of the job where left out. Ranks that have the same
+            data, or parts of one layer, do not belong in one group.
+
+        Returns
+        -------
+        IUA
+            This one stays what this rank has counted.
+
+        Raises
+        ------
+        DistributedError
+            If no process group is initialized, or another rank failed, died, or did not come within
+            the group's timeout.
+        MergeError
+            If ranks have other options, units or weights, which the message names: on every rank.
+        ProducerError
+            If this is being counted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import torch.distributed as dist
+        >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        >>> IUA.introspect({"relu": np.eye(4)}).all_reduce()
+        IUA(1 layer, 4 probes, 70 stops)
+        >>> dist.destroy_process_group()
+        """
+        return iua_of(all_reduced(self._run, Ranks(group)))
+
+    @known_arguments_only
     def compare(self, other: IUA, *, layers: str | Iterable[str] | None = None) -> Comparison:
         """Compare with a later result of the same architecture: which units died, which revived.
 
@@ -1115,16 +1179,41 @@ def run_of(iua: IUA) -> Run:
 
 
 def _counted(
-    source: Source, counting: CountOptions, checkpoint: Checkpoint | None, *, progress: bool
+    source: Source,
+    counting: CountOptions,
+    checkpoint: Checkpoint | None,
+    *,
+    progress: bool,
+    ranks: Ranks | None,
 ) -> IUA:
     """Count a source to its end; an error on the way has what was counted before it."""
     run, steps = begin(counting, source, checkpoint)
     iua = iua_of(run)
     try:
-        drive(steps, source, progress=progress, counted=run.probes)
+        try:
+            drive(steps, source, progress=progress, counted=run.probes)
+        except NoBatchError:
+            if ranks is None:
+                raise
+            run.failure = None  # others have batches
         for note in iua.notes:
             warnings.warn(note, IUAWarning, stacklevel=4)
     except BaseException as error:  # Ctrl-C at any moment, too: leaving a context takes some
         keep_partial(error, iua)
         raise
     return iua
+
+
+def _of_all(iua: IUA, ranks: Ranks, note: str) -> IUA:
+    """What all ranks have counted; an error has what this one has."""
+    if note:
+        run_of(iua).source_notes.append(note)
+    try:
+        whole = iua_of(all_reduced(run_of(iua), ranks))
+    except BaseException as error:
+        keep_partial(error, iua)
+        raise
+    if whole.layers:
+        return whole
+    message = "no rank had a batch with a response: there is nothing to count."
+    raise NoBatchError(message)

@@ -273,7 +273,9 @@ def _write(
     file: IO[bytes], version: int, facts: dict[str, Any], arrays: Iterable[tuple[str, np.ndarray]]
 ) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
-        archive.writestr(FACTS, json.dumps(facts, allow_nan=False, indent=1))
+        told = json.dumps(facts, allow_nan=False, indent=1)
+        dateless = zipfile.ZipInfo(FACTS)  # so that equal contents are equal bytes
+        archive.writestr(dateless, told, zipfile.ZIP_DEFLATED, _LEVEL)
         for name, array in arrays:
             little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
             with archive.open(name + _SUFFIX, "w", force_zip64=True) as member:

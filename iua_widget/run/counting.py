@@ -12,7 +12,7 @@ from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.tensors import is_tensor
 from iua_widget.engines.device_batch import DeviceBatch
-from iua_widget.errors import ProducerError
+from iua_widget.errors import NoBatchError
 from iua_widget.memory.budget import LayerBatch
 from iua_widget.memory.plan import batch_bytes
 from iua_widget.run.device_slots import DeviceForm
@@ -241,7 +241,7 @@ class Counting:
 
         Raises
         ------
-        ProducerError
+        NoBatchError
             If no response has come.
         """
         run = self._run
@@ -251,7 +251,7 @@ class Counting:
             message = (
                 f"{self._source.label} gave no batch with a response: there is nothing to count."
             )
-            raise ProducerError(message)
+            raise NoBatchError(message)
         if not run.weights:  # those of lazy modules come with the first batch
             run.note_weights(self._source.weights)
         run.source_notes = self._notes()

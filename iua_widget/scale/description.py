@@ -1,0 +1,239 @@
+"""What ranks tell each other of their runs before they sum, and what all then know of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import reduce
+from typing import Any
+
+from iua_widget.common.words import listed, named
+from iua_widget.errors import DistributedError, MergeError
+from iua_widget.options import CountOptions
+from iua_widget.reading.notes import notes_of_both
+from iua_widget.run.layer_order import merged_order
+from iua_widget.run.run import Run
+from iua_widget.tally.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A rank's run without its counts, of a size that does not grow with units or probes.
+
+    Attributes
+    ----------
+    failed : str
+        What kept the rank from counting its part; empty otherwise.
+    options : dict
+        Those that all ranks must share.
+    layers : dict of str to dict
+        Facts of each layer: see `iua_widget.tally.tally.TallyState`, and whether it has counts of
+        NaN and infinities, ``non_finite``.
+    probes, steady, weights, notes
+        Those of the run.
+    """
+
+    failed: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    layers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    probes: int = 0
+    steady: bool = True
+    weights: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, run: Run) -> Description:
+        """Of a run, into which nothing may be counted meanwhile."""
+        layers = {
+            name: {**tally.facts, "non_finite": not tally.store.read_magnitudes().all_finite}
+            for name, tally in run.tallies.items()
+        }
+        return cls(
+            options=options_of(run.options),
+            layers=layers,
+            probes=run.probes,
+            steady=run.steady,
+            weights=tuple(run.weights),
+            notes=tuple(run.kept_notes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the ranks' runs are together, but for the counts: the same on every rank.
+
+    Attributes
+    ----------
+    layers : dict of str to Tally
+        What each is of, and its facts: without counts.
+    probes : dict of str to list of int
+        Of each layer on every rank.
+    non_finite : dict of str to bool
+        Whether a layer has counts of NaN and infinities.
+    first_non_finite : dict of str to int or None
+        The first batch with any, of the first rank that had one.
+    inputs : int
+        Inputs counted.
+    steady : bool
+    weights, notes : list of str
+    """
+
+    layers: dict[str, Tally]
+    probes: dict[str, list[int]]
+    non_finite: dict[str, bool]
+    first_non_finite: dict[str, int | None]
+    inputs: int
+    steady: bool
+    weights: list[str]
+    notes: list[str]
+
+
+def options_of(options: CountOptions) -> dict[str, Any]:
+    """Those that all ranks must share."""
+    return {
+        **asdict(options.tolerances),
+        "stops": options.grid.values,
+        "keep_inactive": options.keep_inactive,
+        "units": options.units,
+        "channel_axis": options.channel_axis,
+    }
+
+
+def whole_of(told: Sequence[Description], options: CountOptions) -> Whole:
+    """What the runs of all ranks are together: all come to the same, or to the same error.
+
+    Ranks that have a layer in common count parts of one stream; those that have none, as stages of
+    a pipeline have not, count the same inputs.
+
+    Raises
+    ------
+    DistributedError
+        If a rank could not count its part.
+    MergeError
+        If they cannot be one run: the message says how they differ, and on which ranks.
+    """
+    _check_none_failed(told)
+    _check_options(told)
+    streams = _streams(told)
+    _check_weights(told, streams)
+    order = reduce(_order, (list(one.layers) for one in told))
+    begun = [one for one in told if one.layers]
+    noted = [list(one.notes) for one in told if one.layers or one.notes]
+    notes = reduce(notes_of_both, noted) if noted else []
+    steady = all(one.steady for one in begun)
+    apart = [layer for layer in order if any(layer not in one.layers for one in begun)]
+    if apart:
+        _check_may_differ(told, apart, steady=steady)
+        notes.append(
+            f"Only some of the ranks had {named(apart)}: each layer is counted over those that had "
+            "it."
+        )
+    return Whole(
+        layers={layer: _joined(told, layer, options) for layer in order},
+        probes={layer: _facts(told, layer, "probes", 0) for layer in order},
+        non_finite={layer: any(_facts(told, layer, "non_finite", 0)) for layer in order},
+        first_non_finite={layer: _first_non_finite(told, layer) for layer in order},
+        inputs=max((sum(told[rank].probes for rank in ranks) for ranks in streams), default=0),
+        steady=steady,
+        weights=list(dict.fromkeys(mark for one in begun for mark in one.weights)),
+        notes=notes,
+    )
+
+
+def _facts(told: Sequence[Description], layer: str, name: str, absent: Any) -> list[Any]:
+    """A fact of a layer on every rank."""
+    return [one.layers[layer][name] if layer in one.layers else absent for one in told]
+
+
+def _first_non_finite(told: Sequence[Description], layer: str) -> int | None:
+    having = [one.layers[layer] for one in told if layer in one.layers]
+    return next((facts["first_non_finite"] for facts in having if facts["non_finite"]), None)
+
+
+def _order(known: list[str], layers: list[str]) -> list[str]:
+    """The order of layers: those of the next stage of a pipeline come after."""
+    return merged_order(known, layers) if {*known} & {*layers} else [*known, *layers]
+
+
+def _joined(told: Sequence[Description], layer: str, options: CountOptions) -> Tally:
+    having = [rank for rank, one in enumerate(told) if layer in one.layers]
+    tallies = [Tally.from_facts(options.grid, told[rank].layers[layer]) for rank in having]
+    whole = tallies[0]
+    for rank, tally in zip(having[1:], tallies[1:], strict=True):
+        try:
+            whole = whole.joined(tally)
+        except MergeError as error:
+            message = f"layer {layer!r}, on ranks {having[0]} and {rank}: {error}"
+            raise MergeError(message) from None
+    return whole
+
+
+def _streams(told: Sequence[Description]) -> list[list[int]]:
+    """The ranks that count parts of one stream together: each has a layer in common with another.
+
+    Examples
+    --------
+    >>> layers = [{"a": {}}, {"b": {}}, {}, {"a": {}, "c": {}}, {"c": {}}]
+    >>> _streams([Description(layers=one) for one in layers])
+    [[0, 3, 4], [1]]
+    """
+    streams: list[tuple[set[str], list[int]]] = []
+    for rank, one in enumerate(told):
+        if not one.layers:
+            continue
+        near = [stream for stream in streams if not stream[0].isdisjoint(one.layers)]
+        streams = [stream for stream in streams if stream not in near]
+        layers = set(one.layers).union(*(stream[0] for stream in near))
+        streams.append((layers, [*(r for stream in near for r in stream[1]), rank]))
+    return sorted(sorted(ranks) for _, ranks in streams)
+
+
+def _check_none_failed(told: Sequence[Description]) -> None:
+    failed = [f"rank {rank}: {one.failed}" for rank, one in enumerate(told) if one.failed]
+    if failed:
+        message = (
+            f"{len(failed)} of {len(told)} ranks could not count their part ({listed(failed)}), so "
+            "there are no counts of all. What was counted on this rank is kept."
+        )
+        raise DistributedError(message)
+
+
+def _check_options(told: Sequence[Description]) -> None:
+    first = told[0].options
+    for rank, one in enumerate(told):
+        for name, there in one.options.items():
+            if there != first[name]:
+                message = (
+                    f"the ranks count with other options: {name} is {first[name]!r:.200} on rank 0 "
+                    f"and {there!r:.200} on rank {rank}. Give the same to all of them."
+                )
+                raise MergeError(message)
+
+
+def _check_weights(told: Sequence[Description], streams: Iterable[Iterable[int]]) -> None:
+    for ranks in streams:
+        known = {rank: told[rank].weights for rank in ranks if told[rank].weights}
+        (first, there), *others = known.items() or [(0, ())]
+        for rank, here in others:
+            if set(here) != set(there):
+                message = (
+                    "the model has other weights on some ranks: their fingerprints are "
+                    f"{listed(there)} on rank {first} and {listed(here)} on rank {rank}. Load the "
+                    "same on all, or wrap the model by DistributedDataParallel, which sends those "
+                    "of rank 0; ranks with parts of a layer (tensor parallel) count it only in "
+                    "groups that have the same part: iua.all_reduce(group)."
+                )
+                raise MergeError(message)
+
+
+def _check_may_differ(told: Sequence[Description], apart: Sequence[str], *, steady: bool) -> None:
+    """A model may pass by a layer, or be a stage of a pipeline; arrays must have the same names."""
+    if steady or any(one.steady for one in told if one.layers):
+        without = next(
+            rank for rank, one in enumerate(told) if one.layers and apart[0] not in one.layers
+        )
+        message = (
+            f"the layers differ: {named(apart)} are not on all ranks, {apart[0]!r} not on rank "
+            f"{without}. Give arrays of the same names on all of them."
+        )
+        raise MergeError(message)

@@ -1,0 +1,313 @@
+"""What a test starts on several ranks: each checks that it has the counts of one process.
+
+Called with a folder, the rank and the number of ranks; prints the names of the checks that held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+
+from iua_widget import IUA, DistributedError, IUAError, MergeError, ProducerError
+from iua_widget.scale import all_reduce
+
+FLOATING = {"abs_sum", "square_sum"}
+TIMEOUT = timedelta(seconds=3)
+CHECKS: list[Callable[[], None]] = []
+
+
+def check(function: Callable[[], None]) -> Callable[[], None]:
+    CHECKS.append(function)
+    return function
+
+
+def rounded(values: torch.Tensor, parts: int) -> torch.Tensor:
+    """So that sums of products are exact, whatever the batch and the order."""
+    return (values * parts).round() / parts
+
+
+def exact(model: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(rounded(parameter, 32))
+    return model
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.relu = nn.Conv2d(1, 3, 3), nn.ReLU()
+        self.head, self.out = nn.Linear(3 * 16, 5), nn.ReLU()
+        exact(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.head(self.relu(self.conv(x)).flatten(1)))
+
+
+IMAGES = rounded(torch.randn(42, 1, 6, 6, generator=torch.Generator().manual_seed(1)), 8)
+IMAGES[17, 0, 2, 3] = torch.nan
+OPTIONS: dict[str, Any] = {"engine": "reference", "atol": 1e-3}
+
+
+def counted(model: Any, *inputs: Any, **options: Any) -> IUA:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return IUA.introspect(model, *inputs, **{**OPTIONS, **options})
+
+
+def assert_same(whole: IUA, alone: IUA, *, in_order: bool = True) -> None:
+    """Whether counts are the same bit for bit, and what is floating but for rounding."""
+    assert whole.layers == alone.layers
+    assert whole.probes == alone.probes
+    assert whole.tolerances == alone.tolerances
+    for layer in whole.layers:
+        here, there = (iua._run.tallies[layer].state() for iua in (whole, alone))
+        assert {**here.facts, "first_non_finite": 0} == {**there.facts, "first_non_finite": 0}
+        assert here.arrays.keys() == there.arrays.keys()
+        for name, array in here.arrays.items():
+            one, other = array, there.arrays[name]
+            if name == "inactive" and not in_order:
+                one, other = np.sort(one), np.sort(other)
+            if name in FLOATING:
+                np.testing.assert_allclose(one, other, rtol=1e-12)
+            else:
+                np.testing.assert_array_equal(one, other, err_msg=f"{layer} {name}")
+
+
+def assert_same_on_all(iua: IUA, group: Any = None) -> None:
+    digests: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(digests, hashlib.sha256(iua.to_bytes()).hexdigest(), group)
+    assert len(set(digests)) == 1
+
+
+def raised(call: Callable[[], Any]) -> IUAError:
+    try:
+        call()
+    except IUAError as error:
+        return error
+    raise AssertionError("no error")
+
+
+def assert_raised_on_all(call: Callable[[], Any], *words: str) -> IUAError:
+    error = raised(call)
+    told: list[Any] = [None] * SIZE
+    dist.all_gather_object(told, f"{type(error).__name__}: {error}")
+    assert len(set(told)) == 1, told
+    assert all(word in told[0] for word in words), told[0]
+    return error
+
+
+@check
+def samples_that_a_sampler_repeats_are_left_out() -> None:
+    alone = counted(Net(), IMAGES)
+    for shuffle, size in ((False, 42), (True, 42), (True, 3)):
+        data = TensorDataset(IMAGES[:size])
+        loader = DataLoader(data, 5, sampler=DistributedSampler(data, shuffle=shuffle))
+        whole = counted(Net(), loader, distributed=True)
+        if size == 42:
+            assert_same(whole, alone, in_order=False)
+        assert whole.probes == size
+        assert_same_on_all(whole)
+
+
+@check
+def of_those_that_cannot_be_left_out_a_note_tells() -> None:
+    data = TensorDataset(IMAGES)
+    loader = DataLoader(data, 5, sampler=DistributedSampler(data), collate_fn=lambda rows: torch.stack([row[0] for row in rows]))  # fmt: skip # noqa: E501
+    whole = counted(Net(), loader, distributed=True)
+    assert whole.probes == 44
+    assert sum("DistributedSampler repeats" in note for note in whole.notes) == 1
+
+
+@check
+def a_wrapped_model_is_counted_as_the_model_with_unequal_batches_or_none() -> None:
+    wrapped = nn.parallel.DistributedDataParallel(Net())
+    own = [IMAGES[:20], IMAGES[20:21], [], IMAGES[21:]][RANK]
+    whole = counted(wrapped, own, distributed=True, batch_size=4)
+    assert_same(whole, counted(Net(), IMAGES, batch_size=4))
+    assert whole.weights == counted(Net(), IMAGES[:1]).weights
+    assert_same_on_all(whole)
+
+
+@check
+def collectives_are_few_and_of_one_shape() -> None:
+    calls: list[tuple[Any, ...]] = []
+    sum_of_ranks, exchange = dist.all_reduce, dist.all_gather_object
+
+    def counting(values: torch.Tensor, op: Any, group: Any) -> None:
+        calls.append((tuple(values.shape), str(values.dtype), str(op)))
+        sum_of_ranks(values, op, group)
+
+    def counting_exchange(*arguments: Any) -> None:
+        calls.append(("exchange",))
+        exchange(*arguments)
+
+    iua = counted(Net(), IMAGES[RANK::SIZE])
+    before = iua.to_bytes()
+    dist.all_reduce, dist.all_gather_object = counting, counting_exchange
+    try:
+        whole = iua.all_reduce()
+        few, calls = calls, []
+        all_reduce.BUCKET_BYTES = 256
+        in_pieces = iua.all_reduce()
+    finally:
+        dist.all_reduce, dist.all_gather_object = sum_of_ranks, exchange
+        all_reduce.BUCKET_BYTES = 2**26
+    assert [call[0] == "exchange" for call in few] == [True, False, False, False, False]
+    told: list[Any] = [None] * SIZE
+    dist.all_gather_object(told, few)
+    assert all(one == few for one in told)
+    assert len(calls) > 20
+    assert all(np.prod(shape) <= 256 for shape, *_ in calls[1:])
+    for one in (whole, in_pieces):
+        assert_same(one, counted(Net(), torch.cat([IMAGES[r::SIZE] for r in range(SIZE)])))
+    assert iua.to_bytes() == before
+    assert iua.probes == len(IMAGES[RANK::SIZE])
+
+
+@check
+def ranks_of_a_group_sum_among_themselves() -> None:
+    group = PAIRS[RANK // 2]
+    own = IMAGES[RANK % 2 :: 2]
+    whole = counted(Net(), own).all_reduce(group)
+    assert_same(whole, counted(Net(), torch.cat([IMAGES[::2], IMAGES[1::2]])))
+    assert_same_on_all(whole, group)
+    error = raised(lambda: counted(Net(), own).all_reduce(PAIRS[1 - RANK // 2]))
+    assert "not in the group" in str(error)
+
+
+@check
+def stages_of_a_pipeline_become_one_and_a_note_tells() -> None:
+    stage, part = divmod(RANK, 2)
+    torch.manual_seed(stage)
+    name = ("first", "second")[stage]
+    model = nn.Sequential()
+    model.add_module(name, exact(nn.Sequential(nn.Linear(4, 5 + stage), nn.ReLU())))
+    inputs = rounded(torch.linspace(-2, 2, 4 * 30).reshape(30, 4), 8)
+    whole = counted(model, inputs[part::2]).all_reduce()
+    alone = counted(model, torch.cat([inputs[::2], inputs[1::2]]))
+    assert whole.layers == ["first.1", "second.1"]
+    assert whole.probes == alone.probes == 30
+    layer = f"{name}.1"
+    assert whole.units(layer).equals(alone.units(layer)) or np.allclose(
+        whole.units(layer), alone.units(layer), rtol=1e-12
+    )
+    assert any("Only some of the ranks had 'first.1', 'second.1'" in one for one in whole.notes)
+    assert len(whole.weights) == 2
+    assert_same_on_all(whole)
+    IUA.from_bytes(whole.to_bytes())
+
+
+@check
+def what_is_counted_differently_on_ranks_comes_together() -> None:
+    arrays = np.maximum(np.linspace(-1, 1, 60), 0).reshape(20, 3).astype(np.float32)
+    iua = counted({"a": arrays[RANK::SIZE]})
+    if RANK == 1:
+        iua._run.tallies["a"].thin([0, 10, len(iua.stops)])
+    whole = iua.all_reduce()
+    order = np.concatenate([arrays[r::SIZE] for r in range(SIZE)])
+    alone = counted({"a": order})
+    alone._run.tallies["a"].thin([0, 10, len(iua.stops)])
+    assert_same(whole, alone)
+    assert_same(whole.all_reduce(dist.new_group([RANK], use_local_synchronization=True)), alone)
+    probes = [300, 0, 1, 70_000][RANK]
+    whole = counted({"a": np.ones((probes, 1))}, keep_inactive=False).all_reduce()
+    counts = whole._run.tallies["a"].state().arrays["counts"]
+    assert (counts.dtype, int(counts.sum())) == (np.uint32, 70_301)
+
+
+@check
+def a_rank_that_has_counted_nothing_has_what_the_others_have() -> None:
+    iua = IUA(**OPTIONS) if RANK == 0 else counted(Net(), IMAGES[RANK::SIZE])
+    whole = iua.all_reduce()
+    assert_same(whole, counted(Net(), torch.cat([IMAGES[r::SIZE] for r in range(1, SIZE)])))
+    assert IUA(**OPTIONS).all_reduce().layers == []
+    assert_raised_on_all(lambda: counted(Net(), [], distributed=True), "no rank had a batch")
+
+
+@check
+def other_options_weights_and_layers_are_an_error_on_every_rank() -> None:
+    own = IMAGES[RANK::SIZE]
+
+    def options() -> None:
+        counted(Net(), own, distributed=True, dead_at=0.5 if RANK == 2 else 1.0)
+
+    def weights() -> None:
+        model = Net()
+        nn.init.constant_(model.head.bias, float(RANK == 3))
+        counted(model, own, distributed=True)
+
+    def units() -> None:
+        counted({"a": np.zeros((4, 3 + RANK % 2))}, distributed=True)
+
+    def names() -> None:
+        counted({"a": np.zeros((4, 3)), f"b{RANK // 3}": np.zeros((4, 3))}, distributed=True)
+
+    error = assert_raised_on_all(options, "dead_at is 1.0 on rank 0 and 0.5 on rank 2")
+    assert isinstance(error, MergeError)
+    assert error.partial.probes == len(own)
+    assert_raised_on_all(weights, "other weights on some ranks", "on rank 3")
+    assert_raised_on_all(units, "layer 'a', on ranks 0 and 1", "the units differ")
+    assert_raised_on_all(names, "the layers differ: 'b1', 'b0' are not on all ranks", "same names")
+
+
+@check
+def a_rank_that_fails_tells_the_others() -> None:
+    def breaking() -> Iterator[torch.Tensor]:
+        yield IMAGES[:4]
+        if RANK == 1:
+            raise ValueError("bad disk")
+        yield IMAGES[4:8]
+
+    error = raised(lambda: counted(Net(), breaking(), distributed=True))
+    assert "bad disk" in str(error)
+    assert isinstance(error, ProducerError if RANK == 1 else DistributedError)
+    assert ("1 of 4 ranks could not count their part (rank 1: " in str(error)) == (RANK != 1)
+    assert error.partial.probes == (4 if RANK == 1 else 8)
+    error = raised(lambda: counted(Net(), IMAGES, distributed=True, atol=-1.0 if RANK == 2 else 0))
+    assert "atol" in str(error)
+    assert isinstance(error, DistributedError) == (RANK != 2)
+
+
+@check
+def a_rank_that_dies_or_does_not_come_is_an_error_and_nothing_is_lost() -> None:
+    iua = counted(Net(), IMAGES[RANK::SIZE])
+    before = iua.to_bytes()
+    if RANK == 1:
+        dist.barrier()
+        return  # does not come to the others of its pair
+    if RANK == 3:
+        print(*(one.__name__ for one in CHECKS), flush=True)
+        dist.barrier()
+        os._exit(7)
+    dist.barrier()
+    error = raised(lambda: iua.all_reduce(DOOMED[RANK // 2]))
+    assert isinstance(error, DistributedError)
+    assert "save it with iua.save" in str(error)
+    assert iua.to_bytes() == before
+    assert iua.save(FOLDER / f"{RANK}.iua").stat().st_size
+
+
+if __name__ == "__main__":
+    FOLDER, RANK, SIZE = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{FOLDER}/ranks", rank=RANK, world_size=SIZE)
+    PAIRS = [dist.new_group(ranks) for ranks in ([0, 1], [2, 3])]
+    DOOMED = [dist.new_group(ranks, timeout=TIMEOUT) for ranks in ([0, 1], [2, 3])]
+    for one in CHECKS:
+        one()
+    print(*(one.__name__ for one in CHECKS), flush=True)
+    os._exit(0)  # the groups have lost a rank
