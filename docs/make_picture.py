@@ -1,6 +1,6 @@
-"""Makes the README's moving picture and a still of the widget, in a real JupyterLab, live.
+"""Makes the README's moving picture and stills of the widget, in a real JupyterLab, live.
 
-Writes widget.webp and widget.png beside itself: `make picture`.
+Writes widget.webp, widget.png and timeline.png beside itself: `make picture`.
 """
 
 from __future__ import annotations
@@ -51,6 +51,29 @@ class Scans(Dataset):
 loader = DataLoader(Scans(), batch_size=64)
 """
 SHOWN = "IUAWidget(nets, loader)"
+
+TRAINING = """
+import digits
+import torch
+from iua_widget import IUAMonitor
+
+torch.manual_seed(0)
+images, names = digits.load()
+net = digits.DigitsNet()
+monitor = IUAMonitor(net, images[1500:], every=10, alarm="dead-share>=50%", on_alarm=lambda _: None)
+optimizer = torch.optim.SGD(net.parameters(), lr=digits.DEADLY_RATE, momentum=0.9)
+monitor.look()
+for epoch in range(8):
+    for batch in torch.randperm(1500).split(50):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images[batch]), names[batch]).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+        monitor.step()
+w = monitor.widget
+w.layer = "relu3"
+"""
+WATCHED = "monitor"
 
 POINTER = """() => {
     const pointer = document.createElement("div");
@@ -139,15 +162,15 @@ class Film:
         )
 
 
-def open_notebook(page: Page, lab: Lab) -> Notebook:
+def open_notebook(page: Page, lab: Lab, name: str, prepared: str, shown: str) -> Notebook:
     """A notebook of one cell, in whose kernel the nets are trained."""
-    for name in ("digits.py", "demo.py"):
-        shutil.copy(ROOT / "notebooks" / name, lab.folder)
-    lab.write_notebook("dead.ipynb", (SHOWN,))
-    notebook = Notebook(lab, page, "dead.ipynb")
+    for source in ("digits.py", "demo.py"):
+        shutil.copy(ROOT / "notebooks" / source, lab.folder)
+    lab.write_notebook(name, (shown,))
+    notebook = Notebook(lab, page, name)
     notebook.open()
     notebook.command("application:toggle-left-area")
-    reply = notebook.client.execute_interactive(PREPARED, store_history=False, timeout=300)
+    reply = notebook.client.execute_interactive(prepared, store_history=False, timeout=300)
     if reply["content"]["status"] != "ok":
         raise RuntimeError(reply["content"])
     return notebook
@@ -155,7 +178,7 @@ def open_notebook(page: Page, lab: Lab) -> Notebook:
 
 def record(page: Page, lab: Lab) -> None:
     """Run the cell, and do what a reader is to see."""
-    notebook = open_notebook(page, lab)
+    notebook = open_notebook(page, lab, "dead.ipynb", PREPARED, SHOWN)
     notebook.run_all()
     cell = page.locator(".jp-CodeCell").first
     panel = Panel(page)
@@ -183,6 +206,20 @@ def record(page: Page, lab: Lab) -> None:
     panel.root.screenshot(path=ROOT / "docs/widget.png")
 
 
+def photograph(page: Page, lab: Lab) -> None:
+    """Show a history, two of its looks compared, and take its picture."""
+    notebook = open_notebook(page, lab, "dying.ipynb", TRAINING, WATCHED)
+    notebook.run_all()
+    panel = Panel(page)
+    expect(panel.rows.first).to_be_visible(timeout=60_000)
+    notebook.client.execute_interactive("w.look, w.against = 100, 40", store_history=False)
+    panel.root.get_by_label("color", exact=True).select_option("change")
+    page.add_style_tag(content=".jp-cell-toolbar { display: none; }")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1500)
+    panel.root.screenshot(path=ROOT / "docs/timeline.png")
+
+
 def main() -> None:
     """Record the widget."""
     with (
@@ -195,7 +232,9 @@ def main() -> None:
         )
         page = browser.new_page(viewport={"width": 1300, "height": 1500})
         page.set_default_timeout(60_000)
-        record(page, lab)
+        if "timeline" not in sys.argv:
+            record(page, lab)
+        photograph(page, lab)
         browser.close()
 
 

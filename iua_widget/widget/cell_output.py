@@ -95,6 +95,11 @@ class CellOutput:
                 self._timer.daemon = True
                 self._timer.start()
 
+    def update_after_cell(self) -> None:
+        """Bring it up to date at the end of the cell at hand, where it changes all the while."""
+        with self._lock:
+            self._changed_outside |= self._published
+
     def after_cell(self, execution: str | None) -> None:
         """Publish what the cell that ends has displayed, and what changed outside of cells."""
         asked = _asked.pop(self, None)

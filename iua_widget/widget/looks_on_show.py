@@ -142,6 +142,15 @@ class LooksOnShow:
                 self.shown = ShownLook(look, iua, run is not None)
             return self.shown
 
+    @property
+    def newest_whole(self) -> tuple[int, IUA] | None:
+        """The look on show, or else the newest of those that are kept whole, and its step."""
+        with self.history.lock:
+            whole = dict(self.history.whole)
+        if self.shown.look is not None and self.shown.whole:
+            return self.shown.look.step, self.shown.iua
+        return (max(whole), iua_of(whole[max(whole)])) if whole else None
+
     def all_is_kept(self, compared: ComparedWith | LookBefore | None) -> bool:
         """Whether all counts are there of the look on show, and of what it is compared with."""
         return self.shown.whole and not isinstance(compared, LookBefore)

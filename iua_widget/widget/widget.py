@@ -767,7 +767,11 @@ class IUAWidget(WidgetTraits):
     def _static_table(self) -> dict[str, str]:
         compared = self._frames.compared if "_frames" in self.__dict__ else None
         compared = compared if isinstance(compared, ComparedWith) else None
-        return static_table(self._runs.iua, OnPage.of(self, self._runs, self._title, compared))
+        iua, title = self._runs.iua, self._title
+        if self._looks is not None and (whole := self._looks.newest_whole) is not None:
+            step, iua = whole
+            title = f"{title} at step {step:,}"
+        return static_table(iua, OnPage.of(self, self._runs, title, compared))
 
     @property
     def _title(self) -> str:
@@ -819,6 +823,7 @@ class IUAWidget(WidgetTraits):
         self._open()
         self._frames.counted()
         self._feed.changed()
+        self._cell_output.update_after_cell()
 
     def _follow_look(self, _change: Any) -> None:
         if self._looks is not None:

@@ -120,6 +120,22 @@ def test_of_a_look_that_is_not_whole_is_said_what_there_is() -> None:
     widget.close()
 
 
+def test_what_a_notebook_keeps_is_of_a_look_that_is_whole() -> None:
+    widget = IUAWidget(history_of(STEPS, whole=[400]), name="net")
+    assert "Inactive units of net at step 400" in widget._static_table()["text/plain"]
+    widget.look = 400
+    assert "at step 400" in widget._static_table()["text/html"]
+    widget.close()
+
+
+def test_looks_that_were_dropped_are_told() -> None:
+    history = history_of(STEPS, keep=2**13)
+    widget = IUAWidget(history)
+    assert history.dropped
+    assert history.dropped_note in widget._run["notes"]
+    widget.close()
+
+
 def test_rows_of_a_look_are_filtered_and_sorted() -> None:
     widget = IUAWidget(history_of(STEPS, whole=[]))
     widget.sort = {"column": "response", "ascending": True}

@@ -81,7 +81,7 @@ export class LifeLine {
     const paths = lifePaths(life);
     setAttribute(this.#line, "d", paths.line);
     setAttribute(this.#dead, "d", paths.dead);
-    setText(this.#words, `over training: ${lifeWords(life, formatInteger)}`);
+    setText(this.#words, lifeWords(life, formatInteger));
     const largest = Math.max(...life.sizes.filter(Number.isFinite), 0);
     setText(this.#most, `mean |x| up to ${formatMagnitude(largest)}`);
     this.#now.hidden = step === null;
