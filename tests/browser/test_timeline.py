@@ -217,11 +217,14 @@ def test_it_follows_training_in_a_cell_and_survives_a_reload(
 ) -> None:
     wanted = tmp_path / "wanted"
     wanted.write_text("0")
-    notebook = open_notebook(SETUP.replace("{path}", str(wanted)), "monitor", TRAINING)
+    notebook = open_notebook(SETUP.replace("{path}", str(wanted)), "monitor")
     notebook.run_all()
     panel = Panel(notebook.page)
     expect(panel.rows).to_have_count(2)
     expect(handle(panel)).to_have_attribute("aria-valuenow", "0")
+    # From here on the page is heard beside a cell, too.
+    until(lambda: notebook.python("it = monitor.widget._shown") > 0, "the page is heard")
+    notebook.client.execute(TRAINING, store_history=False)
     wanted.write_text("40")
     expect(handle(panel)).to_have_attribute("aria-valuenow", "40")
     expect(timeline(panel)).to_contain_text("newest look")

@@ -25,6 +25,10 @@ const MOST_LINES = 24;
 /** In pixels: nearer to the second handle than this, the pointer takes that one. */
 const GRIP = 7;
 const RAMP = 12;
+const SOON_MS = 300;
+/** From then on the kernel is taken to be busy: some hosts let it hear nothing while a cell runs. */
+const BUSY_MS = 3000;
+const BUSY = " · comes once the kernel hears of it: it is busy with a cell";
 
 interface TimelineActions {
   /** Show the moment at a step; null follows the newest. */
@@ -96,6 +100,10 @@ export class TimelinePanel {
   #read: { history: History; tolerances: Tolerances; measure: Measure; shares: Shares } | null =
     null;
   #dragging: "look" | "against" | null = null;
+  /** Whether the moment on show is still to come. */
+  #waits = false;
+  #late = "";
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(actions: TimelineActions, signal: AbortSignal) {
     this.#actions = actions;
@@ -150,6 +158,7 @@ export class TimelinePanel {
       this.#tip.node(),
     );
     this.#listen(signal);
+    signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
     this.#node = element(
       "section",
       { class: "iua-timeline", attributes: { "aria-label": "over training" } },
@@ -305,7 +314,7 @@ export class TimelinePanel {
     setText(this.#step, `Step ${formatInteger(step)}`);
     const compared = against === null ? "" : ` · against ${stepWords(against)}`;
     const place = state.look === null ? "newest look" : lookWords(history, look);
-    const coming = state.arrived !== null && state.arrived !== step ? " · loading…" : "";
+    const coming = this.#waiting(state.arrived !== null && state.arrived !== step);
     setText(this.#words, `${place}${compared} · ${share} ${this.#measure}${coming}`);
     const alarm = alarmWords(history, step);
     const note = timelineNote(history, state.tolerances, this.#measure, state.held);
@@ -314,6 +323,24 @@ export class TimelinePanel {
     this.#note.classList.toggle("iua-timeline-alarm", alarm !== "");
     this.#newest.disabled = state.look === null;
     setAttribute(this.#compare, "aria-pressed", String(against !== null));
+  }
+
+  /** Whether the moment is still to come is said once it takes a while; and longer, why. */
+  #waiting(waits: boolean): string {
+    if (waits === this.#waits) return this.#late;
+    this.#waits = waits;
+    this.#late = "";
+    clearTimeout(this.#timer);
+    if (waits) this.#tellLate(" · loading…", SOON_MS);
+    return "";
+  }
+
+  #tellLate(words: string, after: number): void {
+    this.#timer = setTimeout(() => {
+      this.#late = words;
+      this.#show();
+      if (after === SOON_MS) this.#tellLate(BUSY, BUSY_MS);
+    }, after);
   }
 
   /** Put the handles where their moments are. */
