@@ -834,8 +834,8 @@ class IUA:
         counted nothing, ``IUA()`` with the options of the others, has the result of the others.
 
         Ranks exchange descriptions once, then sum counts in buffers of 64 MiB, one each for
-        counters, other whole numbers, floating sums and maxima where these suffice. Beside the
-        result no more than one of these is needed. `IUA.merge` does the same of files.
+        counters, other whole numbers, floating sums and maxima where these suffice. Memory is
+        needed for the result and one of these. `IUA.merge` does the same of files.
 
         Parameters
         ----------

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from iua_widget import IUA, DistributedError, IUAError, MergeError, ProducerError
@@ -140,6 +142,14 @@ def a_wrapped_model_is_counted_as_the_model_with_unequal_batches_or_none() -> No
     assert_same(whole, counted(Net(), IMAGES, batch_size=4))
     assert whole.weights == counted(Net(), IMAGES[:1]).weights
     assert_same_on_all(whole)
+
+
+@check
+def a_model_that_fsdp_shards_is_counted_as_the_model() -> None:
+    model = Net()
+    fully_shard(model, mesh=init_device_mesh("cpu", (SIZE,)))
+    own = IMAGES[RANK * 10 : RANK * 10 + 10]
+    assert_same(counted(model, own, distributed=True), counted(Net(), IMAGES[:40]))
 
 
 @check
