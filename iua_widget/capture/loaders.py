@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sized
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ import torch
 from iua_widget.capture.inputs import count_probes
 from iua_widget.errors import ProducerError
 from iua_widget.units.sparse_arrays import check_dense
+
+_PLAIN: Final = {torch.Tensor, np.ndarray, int, float, bool, str, bytes, type(None)}
 
 
 def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
@@ -64,6 +66,17 @@ def known_total(loader: Iterable[Any]) -> int | None:
     return None
 
 
+def draws_nothing(loader: Iterable[Any]) -> bool:
+    """Whether nothing can draw random numbers as its batches are read: they are there, and plain.
+
+    Examples
+    --------
+    >>> draws_nothing([(torch.ones(2, 3), [0, 1])]), draws_nothing(range(3))
+    (True, False)
+    """
+    return type(loader) in {list, tuple} and _is_plain(loader)
+
+
 def batches_of(loader: Iterable[Any]) -> int | None:
     """The number of batches of a loader, where it has a length."""
     try:
@@ -93,6 +106,13 @@ def _cut(inputs: Mapping[str, Any], batch_size: int) -> list[Any]:
         {name: rows(value, start) for name, value in inputs.items()}
         for start in range(0, probes, batch_size)
     ]
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind in {list, tuple, dict}:
+        return all(map(_is_plain, value.values() if kind is dict else value))
+    return kind in _PLAIN
 
 
 def _rows(value: Any, start: int, count: int) -> Any:

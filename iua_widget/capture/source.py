@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from iua_widget.capture.fingerprint import fingerprint
-from iua_widget.capture.loaders import as_loader, batches_of, known_total
+from iua_widget.capture.loaders import as_loader, batches_of, draws_nothing, known_total
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
@@ -77,7 +77,8 @@ class TorchSource:
         self._again = again
         self._streamed = False
         self._loader = as_loader(loader, options.batch_size)
-        self._total = known_total(self._loader)
+        with nullcontext() if draws_nothing(self._loader) else OwnRandomness().window():
+            self._total = known_total(self._loader)
         self._randomness = OwnRandomness()
         self._singles = 0
         self.label = type(self._model).__name__
@@ -119,11 +120,11 @@ class TorchSource:
         first = True
         generators = [(one, one.get_state()) for one in _generators(self._loader)]
         stream: Generator[Any] | None = None
-        draws_nothing = type(self._loader) in {list, tuple}
+        quiet = draws_nothing(self._loader)
         try:
             while left is None or left > 0:
-                with interrupts_held(), nullcontext() if draws_nothing else randomness.batch():
-                    loading = nullcontext() if draws_nothing else randomness.window(always=True)
+                with interrupts_held(), nullcontext() if quiet else randomness.batch():
+                    loading = nullcontext() if quiet else randomness.window(always=True)
                     with loading, interrupts_let_through():
                         stream = stream or position.onward(_iterate(self._loader))
                         batch = _next(stream, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from by_hand import assert_untouched, everything
+from careful_way import assert_same_run
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -506,6 +507,32 @@ def test_a_loaders_own_generator_is_put_back() -> None:
     before = loader.generator.get_state()
     IUA.introspect(nn.Sequential(nn.ReLU()), loader)
     assert torch.equal(before, loader.generator.get_state())
+
+
+class Drawing(Mapping[str, torch.Tensor]):
+    """A batch that is drawn when it is read."""
+
+    def __getitem__(self, _: str) -> torch.Tensor:
+        return torch.rand(4, 6) + random.random() + float(np.random.rand())  # noqa: NPY002
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["input"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_batches_that_draw_as_they_are_read_leave_the_programs_randomness(
+    kind: Callable[[list[Drawing]], Any],
+) -> None:
+    model = nn.Sequential(nn.Linear(6, 3), nn.ReLU())
+    before = everything(model)
+    one, other = (
+        IUA.introspect(model, kind([Drawing(), Drawing()]), engine="reference") for _ in range(2)
+    )
+    assert_untouched(before, everything(model))
+    assert_same_run(one._run, other._run)
 
 
 def test_attention_draws_only_for_dropout() -> None:
