@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -32,6 +31,7 @@ from iua_widget.capture.outputs import responses
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
 from iua_widget.capture.shadow import Shadow
+from iua_widget.capture.unseeing import Unseeing
 from iua_widget.common.cell_context import plain_torch
 from iua_widget.errors import ProducerError
 from iua_widget.sources.response_info import LayerInfo
@@ -126,7 +126,12 @@ class ForwardWatcher:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """One that sees nothing, for copies that the model makes of its modules."""
-        return copy.copy(self)
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def __reduce__(self) -> tuple[type[Unseeing], tuple[()]]:
+        return Unseeing, ()
 
     def _enter_mode(self, mode: FunctionMode) -> None:
         self._exits.enter_context(mode)

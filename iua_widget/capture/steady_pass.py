@@ -13,6 +13,7 @@ from iua_widget.capture.captured_response import CapturedResponse
 from iua_widget.capture.findings import RepeatBatch
 from iua_widget.capture.innermost import Innermost, innermost
 from iua_widget.capture.shadow import Shadow
+from iua_widget.capture.unseeing import Unseeing
 from iua_widget.common.cell_context import plain_torch
 from iua_widget.sources.source import Record
 from iua_widget.units.rule import Origin
@@ -94,6 +95,9 @@ class SteadyPass:
     def __deepcopy__(self, memo: dict[int, Any]) -> SteadyPass:
         """One that sees nothing, for copies that the model makes of its modules."""
         return SteadyPass([], [], self._shadow, self._record)
+
+    def __reduce__(self) -> tuple[type[Unseeing], tuple[()]]:
+        return Unseeing, ()
 
     def check(self) -> None:
         """Check, after the pass, that it went as before.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import pickle
 import re
 import threading
 import types
@@ -312,14 +313,17 @@ def test_what_the_owner_keeps_at_a_module_of_torch_is_followed(kind: Callable[..
     assert torch.equal(outputs(shadow, x), 2 * first)
 
 
-def test_a_model_may_copy_its_modules_in_a_pass() -> None:
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copied", "saved"]
+)
+def test_a_model_may_copy_its_modules_in_a_pass(copied: Callable[[Any], Any]) -> None:
     class Adapting(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.head = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            adapted = copy.deepcopy(self.head)
+            adapted = copied(self.head)
             shrink(adapted[0])
             return self.head(x) + adapted(x)
 

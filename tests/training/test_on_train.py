@@ -6,6 +6,7 @@ import contextlib
 import copy
 import pickle
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,23 @@ def test_a_pass_that_breaks_off_is_not_counted(error: BaseException) -> None:
     assert monitor.history()["probes"].tolist() == [20, 20]
     assert [len(module._forward_hooks) for module in model.modules()] <= hooks
     assert not torch.overrides._get_current_function_mode_stack()
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copied", "saved"]
+)
+def test_a_model_can_be_saved_after_ctrl_c(copied: Callable[[nn.Module], nn.Module]) -> None:
+    model = Odd()
+    monitor = monitor_of(model)
+    model(DATA[:8])
+    model.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        model(DATA[:8])
+    model.error = None
+    other = copied(model)
+    assert torch.equal(other(DATA[:8]), model(DATA[:8]))
+    monitor.look()
+    assert monitor.history()["probes"].tolist() == [16, 16]
 
 
 class Mode(torch.overrides.TorchFunctionMode):
