@@ -31,6 +31,7 @@ from iua_widget.run.run import Run
 from iua_widget.scale.all_reduce import all_reduced, tell_failure
 from iua_widget.scale.ranks import Ranks
 from iua_widget.scale.sampler import OwnSamples, own_samples
+from iua_widget.scale.tensor_parallel import check_layers_whole
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 
@@ -352,6 +353,8 @@ class IUA:
                 mode=mode,
                 calls=calls,
             )
+            if ranks is not None:
+                check_layers_whole(producer)
             own = OwnSamples(loader, options) if ranks is None else own_samples(loader, options)
             source = open_source(producer, own.loader, own.options)
             checkpoint = checkpoint_at(resume, save_every)

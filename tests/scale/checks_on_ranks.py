@@ -20,6 +20,11 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    RowwiseParallel,
+    parallelize_module,
+)
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from iua_widget import IUA, DistributedError, IUAError, MergeError, ProducerError
@@ -150,6 +155,17 @@ def a_model_that_fsdp_shards_is_counted_as_the_model() -> None:
     fully_shard(model, mesh=init_device_mesh("cpu", (SIZE,)))
     own = IMAGES[RANK * 10 : RANK * 10 + 10]
     assert_same(counted(model, own, distributed=True), counted(Net(), IMAGES[:40]))
+
+
+@check
+def a_model_whose_layers_are_split_among_ranks_is_refused_on_every_rank() -> None:
+    mesh = init_device_mesh("cpu", (2, SIZE // 2), mesh_dim_names=("data", "tensor"))
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    parallelize_module(model, mesh["tensor"], {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    words = "tensor parallel", "iua.all_reduce(group)"
+    assert_raised_on_all(lambda: counted(model, [], distributed=True), *words)
+    fully_shard(model, mesh=mesh["data"])
+    assert_raised_on_all(lambda: counted(model, [], distributed=True), *words)
 
 
 @check

@@ -1,0 +1,37 @@
+"""Refuses models whose layers are split among ranks: each has other units of one layer."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from iua_widget.common.words import named
+from iua_widget.errors import ProducerError
+
+
+def check_layers_whole(producer: Any) -> None:
+    """Check that a model's parameters are whole in each pass, as FSDP gathers them.
+
+    Raises
+    ------
+    ProducerError
+        If a rank has a part of a layer only: sums over ranks would mix units.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(producer, torch.nn.Module):
+        return
+    from iua_widget.capture.refusals import is_sharded
+
+    gathered = 1 if is_sharded(producer) else 0
+    split = [
+        name
+        for name, parameter in producer.named_parameters()
+        if sum(not one.is_replicate() for one in getattr(parameter, "placements", ())) > gathered
+    ]
+    if split:
+        message = (
+            f"{named(split)} of {type(producer).__name__} are split among ranks (tensor parallel), "
+            "which have other units of one layer each. Leave `distributed` out, and sum among "
+            "ranks that have the same part: iua.all_reduce(group)."
+        )
+        raise ProducerError(message)
