@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,16 +58,28 @@ class LookBefore:
     history : History
     name : str
         What the page calls it.
+    dead_at : callable
+        Gives the share of probes on which a dead unit is inactive, as it is on show.
     """
 
-    def __init__(self, look: Look, after: Look | None, history: History, name: str) -> None:
-        self.look, self.history, self.name = look, history, name
+    def __init__(
+        self,
+        look: Look,
+        after: Look | None,
+        history: History,
+        name: str,
+        dead_at: Callable[[], float],
+    ) -> None:
+        self.look, self.history, self.name, self._dead_at = look, history, name, dead_at
         _, self._alike = ((), ()) if after is None else same_layers(look, after)
         self._after = after
 
     def info(self, _after: Run) -> dict[str, Any]:
         """What the page says of the comparison."""
-        return {"with": self.name, "probes": self.look.inputs, "refused": ""}
+        kept, refused = self.history.dead_at, ""
+        if kept != self._dead_at():
+            refused = f"over training, what is dead is kept for {100 * kept:g} % of the probes."
+        return {"with": self.name, "probes": self.look.inputs, "refused": refused}
 
     def read(
         self,
@@ -151,18 +163,27 @@ class LooksOnShow:
             return self.shown.look.step, self.shown.iua
         return (max(whole), iua_of(whole[max(whole)])) if whole else None
 
-    def all_is_kept(self, compared: ComparedWith | LookBefore | None) -> bool:
-        """Whether all counts are there of the look on show, and of what it is compared with."""
-        return self.shown.whole and not isinstance(compared, LookBefore)
+    def read_from_history(
+        self, compared: ComparedWith | LookBefore | None, tolerances: Tolerances
+    ) -> bool:
+        """Whether the table is what the history tells: of counts there are not all.
 
-    def before(self, step: int) -> ComparedWith | LookBefore:
-        """The look at a step, to compare with that on show: whole, where both are."""
+        Where there are, the history tells what changed, if it does at these tolerances.
+        """
+        can = not tolerances.per_unit and tolerances.dead_at == self.history.dead_at
+        return not self.shown.whole or (isinstance(compared, LookBefore) and can)
+
+    def before(self, step: int, dead_at: Callable[[], float]) -> ComparedWith | LookBefore:
+        """The look at a step, to compare with that on show: whole, where both are.
+
+        `dead_at` is as `LookBefore` takes it.
+        """
         name = f"step {step:,}"
         with self.history.lock:
             look, run = self.history.look(step), self.history.whole.get(step)
         if run is not None and self.shown.whole:
             return ComparedWith(iua_of(run), name)
-        return LookBefore(look, self.shown.look, self.history, name)
+        return LookBefore(look, self.shown.look, self.history, name, dead_at)
 
     def not_whole(self) -> IUAError:
         """The error for a reader of counts that are not kept."""

@@ -375,7 +375,11 @@ class IUAWidget(WidgetTraits):
         """
         compared, at = self._frames.compared, self.tolerances
         look = None if self._looks is None else self._looks.shown.look
-        if self._looks is not None and look is not None and not self._looks.all_is_kept(compared):
+        if (
+            self._looks is not None
+            and look is not None
+            and self._looks.read_from_history(compared, at)
+        ):
             since = compared.look.step if isinstance(compared, LookBefore) else None
             return look_rows(
                 self._looks.history, look.step, since, at, sort=self.sort, text=self.filter
@@ -839,7 +843,7 @@ class IUAWidget(WidgetTraits):
     def _show_look(self, looks: LooksOnShow) -> None:
         self._runs.iua = looks.show(self.look).iua
         if self.against is not None:
-            self._frames.compared = looks.before(self.against)
+            self._frames.compared = looks.before(self.against, lambda: self.dead_at)
 
     def _follow_shown(self, change: Any) -> None:
         self._frames.shown(change["old"], change["new"])

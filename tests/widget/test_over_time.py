@@ -101,6 +101,30 @@ def test_two_looks_are_compared(whole: list[int] | None) -> None:
     widget.close()
 
 
+def test_with_thresholds_of_units_what_changed_is_bounded(tmp_path: Path) -> None:
+    widget = IUAWidget(history_of(STEPS, whole=[800]))
+    widget.look, widget.against = 800, 100
+    widget.scale, widget.rtol = "unit_rms", 0.1
+    until(lambda: unpack(widget._table)[0]["unit_scales"] == ["unit_rms"])
+    changes = unpack(widget._table)[1]["scale_changes"]
+    assert not changes[0, :, 0].any()
+    assert "newly dead" not in widget.table()
+    assert (changes[0, :, 1] == 12).all()
+    widget.to_html(tmp_path / "page.html")
+    widget.close()
+
+
+def test_at_another_share_of_probes_a_look_is_not_compared() -> None:
+    widget = IUAWidget(history_of(STEPS, whole=[]))
+    widget.look, widget.against = 800, 100
+    widget.dead_at = 0.5
+    with pytest.raises(ToleranceError, match="dead_at=1 only"):
+        widget.table()
+    until(lambda: "kept for 100 %" in (widget._run.get("compared") or {}).get("refused", ""))
+    assert "comparison" not in unpack(widget._table)[0]
+    widget.close()
+
+
 def test_of_a_look_that_is_not_whole_is_said_what_there_is() -> None:
     history = history_of(STEPS, whole=[0, 800])
     widget = IUAWidget(history)
