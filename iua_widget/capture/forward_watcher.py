@@ -106,7 +106,7 @@ class ForwardWatcher:
         self.failure: Exception | None = None
 
     def __enter__(self) -> Self:
-        self._exits.enter_context(Innermost(self))
+        self._exits.enter_context(self._innermost())
         self._begin_pass()
         for module in dict.fromkeys(map(self._shadow.of, self._watched())):
             # Last of all hooks, so that what the user's own hooks change is seen as changed.
@@ -132,6 +132,9 @@ class ForwardWatcher:
 
     def __reduce__(self) -> tuple[type[Unseeing], tuple[()]]:
         return Unseeing, ()
+
+    def _innermost(self) -> Innermost:
+        return Innermost(self)
 
     def _enter_mode(self, mode: FunctionMode) -> None:
         self._exits.enter_context(mode)

@@ -22,6 +22,7 @@ from iua_widget.capture.calls import Calls
 from iua_widget.capture.captured_response import CapturedResponse
 from iua_widget.capture.findings import Findings, RepeatBatch
 from iua_widget.capture.forward_watcher import ForwardWatcher, FunctionMode
+from iua_widget.capture.innermost import Beside, Innermost, is_innermost_beside
 from iua_widget.capture.inputs import count_probes, text_length
 from iua_widget.capture.mask_layout import MaskLayout
 from iua_widget.capture.names import ModuleNames
@@ -114,10 +115,10 @@ class PassingWatcher:
         self.abandon()
         if not self.model.training or torch.compiler.is_compiling():
             return
-        record = self._begin()
-        if record is None:
-            return
         try:
+            record = self._begin()
+            if record is None:
+                return
             if not self._names.are_of_model:
                 self._names = ModuleNames(self.model)
                 self._learn()
@@ -204,7 +205,13 @@ class _Pass:
 
 
 class _Guarded(ForwardWatcher):
-    """A watcher of somebody else's pass, which no error of ours reaches: it then sees no more."""
+    """A watcher of somebody else's pass, which no error of ours reaches: it then sees no more.
+
+    Several may watch one pass.
+    """
+
+    def _innermost(self) -> Innermost:
+        return Beside(self)
 
     def _enter_mode(self, mode: FunctionMode) -> None:
         """Enter it below the modes of others: where an interrupt cuts in, each leaves its own."""
@@ -219,7 +226,7 @@ class _Guarded(ForwardWatcher):
 
     @property
     def _here(self) -> bool:
-        return self.failure is None and super()._here
+        return self.failure is None and is_innermost_beside(self)
 
     def enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """Enter the model itself, whose own hooks are already at work."""

@@ -90,11 +90,14 @@ class PassingCounter:
         """
         self._watcher.abandon()
         counting, self._counting = self._counting, None
-        if counting is not None and self._run.probes:
-            counting.finish()
-            counting.close()
-            self._errors = []
-            return self._run
+        if counting is not None:
+            try:
+                if self._run.probes:
+                    counting.finish()
+                    self._errors = []
+                    return self._run
+            finally:
+                counting.close()
         errors, self._errors = self._errors, []
         if errors:
             raise ProducerError(errors[-1])

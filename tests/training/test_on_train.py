@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from iua_widget import IUA, IUAError, IUAMonitor, IUAWarning, ProducerError
+from iua_widget.capture.innermost import innermost
 from iua_widget.run.counting import Counting
 
 DATA = torch.randn(64, 6, generator=torch.Generator().manual_seed(8))
@@ -290,3 +291,36 @@ def test_padding_is_left_out_and_loops_are_merged_in_passing() -> None:
     batch = {"ids": ids, "attention_mask": mask}
     whole = IUA.introspect(model, [batch], engine="reference", mode="train")
     assert {name: 2 * whole[name].probes for name in whole} == rows.to_dict()
+
+
+def test_several_monitors_watch_the_same_passes() -> None:
+    def watched(*which: str) -> dict[str, IUAMonitor]:
+        net = Net()
+        model = nn.Sequential(net, nn.ReLU())
+        made = {"whole": (model, 2), "again": (model, 3), "part": (net, 3)}
+        monitors = {
+            name: monitor_of(made[name][0], every=made[name][1], max_probes=16) for name in which
+        }
+        for _ in range(6):
+            model(DATA[:8]).sum().backward()
+            for monitor in monitors.values():
+                monitor.step()
+        assert not net.relu._forward_hooks
+        assert innermost() is None
+        return monitors
+
+    together = watched("whole", "again", "part")
+    for name, monitor in together.items():
+        alone = watched(name)[name]
+        assert monitor.history().equals(alone.history())
+        assert monitor.steps == list(range(alone.every, 7, alone.every))
+
+
+def test_training_goes_on_where_no_layer_responds() -> None:
+    model = Net()
+    monitor = monitor_of(model, layers=["Net/tanh"])
+    model(DATA[:8]).sum().backward()
+    with pytest.warns(IUAWarning, match="no batch with a response"):
+        assert monitor.look() is None
+    model(DATA[:8]).sum().backward()
+    assert monitor.look(1) is None
