@@ -309,6 +309,22 @@ def a_rank_that_fails_tells_the_others() -> None:
 
 
 @check
+def ranks_go_on_from_files_of_their_own_which_merge_to_the_same() -> None:
+    path = FOLDER / f"part{RANK}.iua"
+    data = TensorDataset(IMAGES)
+    sampler = DistributedSampler(data, shuffle=False)
+    loader = DataLoader(data, 4, sampler=sampler)
+    if RANK:
+        counted(Net(), loader, resume=path, max_probes=4 * min(RANK, 2))  # and was killed
+    whole = counted(Net(), loader, resume=path, distributed=True)
+    order = torch.cat([IMAGES[r::SIZE] for r in range(SIZE)])
+    assert_same(whole, counted(Net(), order))
+    dist.barrier()
+    parts = [IUA.load(FOLDER / f"part{r}.iua", engine="reference") for r in range(SIZE)]
+    assert_same(IUA.merge(*parts), whole)
+
+
+@check
 def a_rank_that_dies_or_does_not_come_is_an_error_and_nothing_is_lost() -> None:
     iua = counted(Net(), IMAGES[RANK::SIZE])
     before = iua.to_bytes()
