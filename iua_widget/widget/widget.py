@@ -55,9 +55,10 @@ class IUAWidget(WidgetTraits):
 
     Parameters
     ----------
-    producer : mapping, callable, iterable, torch.nn.Module or IUA
+    producer : mapping, callable, iterable, torch.nn.Module, IUA or History
         What `IUA.introspect` takes: one mapping ``{layer: array}``, an iterable of mappings, a
-        callable that yields them, or a model, with `loader`; or a finished `IUA`, which is shown.
+        callable that yields them, or a model, with `loader`; or a finished `IUA`, which is shown;
+        or a `History`, of which any look is: that of a monitor (`IUAMonitor.widget`).
     loader : iterable, Dataset, Tensor, numpy.ndarray or IUA, optional
         The model's inputs: see `IUA.introspect`. Of two finished results, ``IUAWidget(before,
         after)``, the second is shown, compared with the first: see `compare`.
