@@ -83,11 +83,13 @@ class SteadyPass:
         for module in self._watched:
             # As `register_forward_hook` does, in a tenth of its time; last, as it were.
             module._forward_hooks[_HOOK] = self._see  # type: ignore[index]  # noqa: SLF001
+            module._forward_hooks_always_called[_HOOK] = True  # type: ignore[index]  # noqa: SLF001
         return self
 
     def __exit__(self, _: object, error: object, _traceback: object) -> None:
         for module in self._watched:
             module._forward_hooks.pop(_HOOK, None)  # type: ignore[call-overload]  # noqa: SLF001
+            module._forward_hooks_always_called.pop(_HOOK, None)  # type: ignore[call-overload]  # noqa: SLF001
         self._innermost.__exit__()
         if self._differs and isinstance(error, Exception):
             raise RepeatBatch  # what the model made of the first
@@ -117,6 +119,9 @@ class SteadyPass:
     def _see(self, module: nn.Module, _args: Any, output: Any) -> None:
         if innermost() is not self:
             self._differs |= threading.get_ident() != self._thread
+            return
+        if output is None:  # also where it has raised, and the model may swallow that
+            self._differs = True
             return
         expected, step = next(self._left, (None, None))
         if expected is not module or step is None or not _is_plain(output):

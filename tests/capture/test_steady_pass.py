@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import random
@@ -140,6 +141,16 @@ def test_layers_that_come_late_are_put_where_they_are_in_the_network() -> None:
     assert run is not None
     assert list(run.tallies) == ["relu", "tanh", "relu:1"]
     as_careful(late, {6: 1.0})
+
+
+def test_calls_that_raise_are_calls_too() -> None:
+    def guarded(net: Net, x: torch.Tensor) -> torch.Tensor:
+        if x[0, 0] > 0:
+            with contextlib.suppress(TypeError):
+                net.relu(None)
+        return net.tanh(net.relu(net.one(x)))
+
+    as_careful(guarded, {2: 1.0, 5: 1.0})
 
 
 def test_shared_modules_have_the_name_of_the_branch_that_calls_them() -> None:
