@@ -1078,7 +1078,9 @@ class IUA:
             the order of the network; DNIKit sorts them by name.
         altair.Chart or numpy.ndarray of altair.Chart
             For charts: one heatmap for one layer, an array of them for several, as DNIKit returns
-            its axes. Lighter units have been active more often.
+            its axes. Lighter units have been active more often. Altair fetches its drawing library
+            from the network; ``altair.renderers.enable("svg")`` draws without, with the package
+            ``vl-convert-python``.
 
         Raises
         ------
