@@ -110,7 +110,7 @@ def _alarms(
     for rule in rules:
         before: set[str] = set()
         for step, rows in looks.items():
-            matches = rule.matches(rows, _no_units)
+            matches = rule.matches(rows)
             new = [match for match in matches if match.layer not in before]
             before = {match.layer for match in matches}
             if new:
@@ -118,7 +118,3 @@ def _alarms(
         if why := rule.idle(rows_of(table)):
             idle.append(why)
     return {"alarms": sorted(alarms, key=lambda alarm: alarm.step or 0), "idle": idle}
-
-
-def _no_units(layer: str) -> pd.DataFrame:
-    raise KeyError(layer)

@@ -157,15 +157,18 @@ class AlarmRule:
             return ""
         return f"the rule {self.text!r} compares {named(absent)}, which no layer that it names has."
 
-    def matches(self, rows: Sequence[Row], units: Callable[[str], pd.DataFrame]) -> list[Match]:
+    def matches(
+        self, rows: Sequence[Row], units: Callable[[str], pd.DataFrame] | None = None
+    ) -> list[Match]:
         """Of which layers it is true.
 
         Parameters
         ----------
         rows : sequence of mappings
             As `rows_of` gives them.
-        units : callable
-            Gives the units of a layer of this name, as `IUA.units`.
+        units : callable, optional
+            Gives the units of a layer of this name, as `IUA.units`; without it a rule about units
+            is true of none.
         """
         if self.level == "layer":
             return [
@@ -173,7 +176,9 @@ class AlarmRule:
                 for row in rows
                 if self.row_filter.passes(row)
             ]
-        found = []
+        found: list[Match] = []
+        if units is None:
+            return found
         for row in self._named(rows):
             here = np.flatnonzero(self._holds_in(units(row["response"])))
             if here.size:

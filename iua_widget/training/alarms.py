@@ -92,7 +92,8 @@ class Alarms:
             The layers at this look, as `Reading.to_pandas`, and what has changed since the look
             before.
         units : callable, optional
-            Gives the units of a layer, as `IUA.units`; rules about units are left out without.
+            Gives the units of a layer, as `IUA.units`; without it rules about units are true of
+            none.
         """
         at, true_before = self._before
         rows = rows_of(table)
@@ -104,9 +105,7 @@ class Alarms:
         self._true_of = dict(true_before)
         events = []
         for rule in self.rules:
-            if rule.level == "unit" and units is None:
-                continue
-            matches = rule.matches(rows, units or _no_units)
+            matches = rule.matches(rows, units)
             before = true_before[rule.text]
             self._true_of[rule.text] = {match.layer: match.units for match in matches}
             if new := [one for match in matches if (one := _new_of(match, before)) is not None]:
@@ -192,7 +191,3 @@ def _new_of(match: Match, before: Mapping[str, np.ndarray]) -> Match | None:
         return match
     units = np.setdiff1d(match.units, before[match.layer])
     return Match(match.layer, {"units": units.size}, units) if units.size else None
-
-
-def _no_units(layer: str) -> pd.DataFrame:
-    raise KeyError(layer)
