@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -12,6 +13,7 @@ FAILED: Final = 1
 MISUSED: Final = 2
 ALARMED: Final = 3
 INTERRUPTED: Final = 130
+_OURS: Final = str(Path(__file__).parents[1])
 
 
 class Failure(click.ClickException):
@@ -62,4 +64,4 @@ def _where(steps: TracebackType | None) -> str:
 
 
 def _is_foreign(file: str) -> bool:
-    return any(part in file for part in ("site-packages", "<frozen", "iua_widget", "/lib/python"))
+    return any(part in file for part in ("site-packages", "<frozen", _OURS, "/lib/python"))

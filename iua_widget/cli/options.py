@@ -82,27 +82,15 @@ def takes_tolerances(command: _Command) -> _Command:
     )
 
 
-def takes_output(command: _Command) -> _Command:
-    """Give a command the options of what it prints; it takes them as `output`."""
+def takes_format(command: _Command) -> _Command:
+    """Give a command the options of how it prints; it takes them as `form`, an `Output.format`."""
 
     @functools.wraps(command)
-    def taking(
-        *args: Any,
-        table: str,
-        as_json: bool,
-        row_filter: str | None,
-        sort: str | None,
-        ascending: bool,
-        fail_if: tuple[AlarmRule, ...],
-        quiet: bool,
-        **kwargs: Any,
-    ) -> Any:
+    def taking(*args: Any, table: str, as_json: bool, **kwargs: Any) -> Any:
         if as_json and table != "text":
             message = f"--json is all there is, --table {table} the table alone: give one of them."
             raise click.UsageError(message)
-        form = "document" if as_json else table
-        output = Output(form, row_filter or "", sort or "", ascending, fail_if, quiet)
-        return command(*args, output=output, **kwargs)
+        return command(*args, form="document" if as_json else table, **kwargs)
 
     return _several(
         taking,
@@ -117,6 +105,31 @@ def takes_output(command: _Command) -> _Command:
             click.option(
                 "--json", "as_json", is_flag=True, help="Print all there is as one JSON object."
             ),
+        ],
+    )
+
+
+def takes_output(command: _Command) -> _Command:
+    """Give a command the options of what it prints; it takes them as `output`."""
+
+    @functools.wraps(command)
+    def taking(
+        *args: Any,
+        form: str,
+        row_filter: str | None,
+        sort: str | None,
+        ascending: bool,
+        fail_if: tuple[AlarmRule, ...],
+        quiet: bool,
+        **kwargs: Any,
+    ) -> Any:
+        output = Output(form, row_filter or "", sort or "", ascending, fail_if, quiet)
+        return command(*args, output=output, **kwargs)
+
+    return _several(
+        taking,
+        [
+            takes_format,
             click.option(
                 "--filter",
                 "row_filter",

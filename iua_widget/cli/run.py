@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iua_widget.cli.failures import INTERRUPTED, failed_by
-from iua_widget.cli.options import (
-    Output,
-    layers_option,
-    takes_output,
-    takes_page,
-    takes_tolerances,
-)
+from iua_widget.cli.options import Output, layers_option, takes_output, takes_page, takes_tolerances
 from iua_widget.cli.parameters import (
     AXIS_BY_LAYER,
     ENGINES,

@@ -6,12 +6,7 @@ from typing import Any
 
 import click
 
-from iua_widget.cli.options import (
-    FORMATS,
-    Output,
-    layers_option,
-    takes_tolerances,
-)
+from iua_widget.cli.options import Output, layers_option, takes_format, takes_tolerances
 from iua_widget.cli.parameters import FILE, RANKED_BY
 from iua_widget.cli.report import Report
 from iua_widget.cli.results import load
@@ -29,9 +24,8 @@ from iua_widget.cli.results import load
 )
 @click.option("--positions", is_flag=True, help="Rank every position of maps, not channels.")
 @layers_option("Layers to look in; all by default.")
-@click.option("--table", type=click.Choice(FORMATS), default="text", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print all there is as one JSON object.")
 @takes_tolerances
+@takes_format
 def worst(
     *,
     file: str,
@@ -39,8 +33,7 @@ def worst(
     by: str,
     positions: bool,
     layers: tuple[str, ...],
-    table: str,
-    as_json: bool,
+    form: str,
     at: dict[str, Any],
 ) -> None:
     """List the worst units of the whole network of a saved FILE.
@@ -56,4 +49,4 @@ def worst(
         rows="units",
         tolerances=iua.tolerances.but(**at),
         found={"probes": iua.probes, "by": by},
-    ).print(Output(format="document" if as_json else table))
+    ).print(Output(form))
