@@ -154,8 +154,8 @@ def read_history(
         for told in facts.dicts("events"):
             try:
                 history.events.append(AlarmEvent.of_plain(told))
-            except Exception as error:  # noqa: BLE001  (whatever it is that is there)
-                container.require(False, f"an event cannot be: {error}")  # noqa: FBT003
+            except ValueError as error:
+                container.require(False, str(error))  # noqa: FBT003
         strangers = sorted(container.names - expected)
         container.require(not strangers, f"{strangers[:3]} do not belong to it")
         return history, facts.mapping("settings")

@@ -1,4 +1,4 @@
-"""`AlarmEvent`: what an alarm tells."""
+"""`AlarmEvent`: when a rule came to be true, of which layers and units."""
 
 from __future__ import annotations
 
@@ -81,16 +81,21 @@ class AlarmEvent:
         )
         checks = {
             "step": _is_count(step),
-            "level": plain.get("level") in {"layer", "unit"},
+            "level": plain.get("level") in ("layer", "unit"),
             "rule": isinstance(plain.get("rule"), str),
             "message": isinstance(plain.get("message"), str),
             "layers": isinstance(layers, list) and all(isinstance(one, str) for one in layers),
             "figures": isinstance(figures, dict) and all(map(_are_figures, figures.values())),
             "units": isinstance(units, dict) and all(map(_are_counts, units.values())),
         }
-        wrong = [name for name, fits in checks.items() if not fits]
-        if wrong or set(plain) != set(checks):
-            message = f"no event of an alarm has {', '.join(wrong) or sorted(plain)} like this"
+        if set(plain) != set(checks):
+            message = (
+                f"an event of an alarm has {', '.join(checks)}; got {', '.join(sorted(plain))}"
+            )
+            raise ValueError(message)
+        wrong = {name: plain[name] for name, fits in checks.items() if not fits}
+        if wrong:
+            message = f"an event of an alarm cannot have {wrong!r:.200}"
             raise ValueError(message)
         told = {layer: tuple(here) for layer, here in plain["units"].items()}
         return cls(**{**plain, "layers": tuple(plain["layers"]), "units": told})
