@@ -1,4 +1,4 @@
-"""What layers that are counted together have in common, on the host and on a device."""
+"""`Group` and `AnySlot`: bases for layers that are counted together, on the host or a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the responses of a layer are like that can be counted together with others."""
+"""`ResponseForm`: dtype and shape of a layer's responses that can be counted with others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a monitor is kept with its history, and checked when it is read."""
+"""The options and position of a monitor as they are saved with its history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result with which the one on show is compared: checked against it, and read for the page."""
+"""`ComparedWith`: a result from before, that a widget compares with the one on show."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _add_changes(table: pd.DataFrame, before: Reading, after: Reading) -> None:
     }
     exact = all(comparison.exact for comparison in both.values())
     place = table.columns.tolist().index("dead share") + 1
-    for offset, name in enumerate(("newly dead", "revived", "dead in both")):
+    for offset, name in enumerate(_CHANGES):
         for upper in (False,) if exact else (False, True):
             found = [
                 None
