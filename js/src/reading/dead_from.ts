@@ -1,5 +1,6 @@
-/** Bounds on the counts of units of which is known from which column on they are dead, and no more. */
+/** Bounds on how often units are inactive, where only the column from which on each is dead is kept. */
 
+import { deadUpTo } from "./comparison";
 import type { UnitsReading } from "./per_unit_reader";
 import type { NumericArray, UnitsSnapshot } from "./snapshot";
 import { type Place, probesNeeded } from "./threshold";
@@ -13,10 +14,10 @@ interface DeadReading extends UnitsReading {
 export function readDead(
   { probes, dead_at, known, units }: UnitsSnapshot,
   deadFrom: NumericArray,
-  { lower: surely, upper }: Place,
+  place: Place,
   before: DeadReading | undefined,
 ): DeadReading {
-  const perhaps = known?.find((column) => column >= upper) ?? upper;
+  const { lower: surely, upper: perhaps } = deadUpTo(place, known);
   if (before?.of?.[0] === surely && before.of[1] === perhaps && before.lower.length === units) {
     return before;
   }
