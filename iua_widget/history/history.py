@@ -7,8 +7,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from iua_widget.common.amounts import format_bytes
 from iua_widget.common.turn_lock import TurnLock
 from iua_widget.errors import IUAError, IUAWarning, ToleranceError
@@ -72,6 +70,7 @@ class History:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from iua_widget.tally.tally import Tally
     >>> stops, history = Stops([0.5]), History(Stops([0.5]), Tolerances(), 2**20)
     >>> for step, values in enumerate([[[0.0, 1.0, 0.0]], [[0.0, 0.0, 2.0]]]):
@@ -335,33 +334,6 @@ class History:
         return history_table(
             (look_figures(look, self.stops, tolerances, before) for before, look in pairs), layers
         )
-
-    def lives(self, layer: str) -> tuple[list[int], np.ndarray]:
-        """From which column on each unit of a layer was dead, at each look.
-
-        Parameters
-        ----------
-        layer : str
-
-        Returns
-        -------
-        steps : list of int
-            Of the looks in which the layer had the units that it has in the newest.
-        dead_from : numpy.ndarray of uint8 or uint16, shape (looks, units)
-
-        Raises
-        ------
-        LayerSelectionError
-            If there is no such layer.
-        """
-        with self.lock:
-            looks = list(self.looks)
-        having = [look for look in looks if layer in look.index.numbers] or looks[-1:]
-        ones = [(look.step, look.layer(layer)) for look in having]
-        units = ones[-1][1].layer.same_units if ones else ()
-        kept = [(step, one) for step, one in ones if one.layer.same_units == units]
-        lives = [one.dead_from for _, one in kept]
-        return [step for step, _ in kept], np.stack(lives) if lives else np.zeros((0, 0), np.uint8)
 
     def _checked(self, tolerances: Tolerances | None) -> Tolerances:
         if tolerances is None:

@@ -255,11 +255,9 @@ def test_layers_that_come_go_or_change_their_units() -> None:
     assert revived == {(1, "a"): 3, (2, "b"): 3, (3, "b"): 0, (3, "a"): 0, (3, "c"): 3}
     assert table.loc[(0, "b"), "mean inactive"] != table.loc[(0, "b"), "mean inactive"]
     assert history.layers == ["b", "a", "c"]
-    steps, lives = history.lives("a")
-    assert (steps, lives.tolist()) == ([2, 3], [[0, 0], [0, 0]])
     assert history.looks[2].index is history.looks[3].index
     with pytest.raises(LayerSelectionError, match="'a'"):
-        history.lives("aa")
+        history.looks[3].layer("aa")
     assert set(history.table(layers="b")["response"]) == {"b"}
 
 
