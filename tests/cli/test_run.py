@@ -137,6 +137,14 @@ def test_what_is_no_target_is_told(nets: Path, target: str, code: int, told: str
     assert "Traceback" not in result.output
 
 
+def test_code_in_a_folder_that_is_called_like_ours_is_the_users(nets: Path) -> None:
+    folder = nets / "my_iua_widget"
+    folder.mkdir()
+    (folder / "nets.py").write_text("import json\nmodel = json.loads('{')\n", encoding="utf-8")
+    result = called("run", "my_iua_widget/nets.py:model")
+    assert re.search(r"nets\.py, line 2\)", result.stderr), result.stderr
+
+
 @pytest.mark.parametrize(
     ("loader", "told"),
     [
