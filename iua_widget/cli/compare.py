@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iua_widget.cli.options import Output, layers_option, takes_output, takes_page, takes_tolerances
+from iua_widget.cli.options import (
+    Output,
+    check_page,
+    layers_option,
+    takes_output,
+    takes_page,
+    takes_tolerances,
+)
 from iua_widget.cli.parameters import FILE
 from iua_widget.cli.report import Report, alarms_of, sort_of
 from iua_widget.cli.results import load, write_page
@@ -44,6 +51,7 @@ def compare(
     """  # noqa: D301
     from iua_widget.reading.table_rows import rows_of, shown_rows
 
+    check_page(html, before, after)
     first, second = load(before), load(after)
     comparison = first.compare(second, layers=layers or None).at(
         **{name: value for name, value in at.items() if name != "tau"}

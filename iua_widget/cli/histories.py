@@ -115,6 +115,6 @@ def _alarms(
             before = {match.layer for match in matches}
             if new:
                 alarms.append(Alarm(rule, new, step))
-        if why := rule.idle(rows_of(table)):
+        if why := rule.idle(rows_of(table), look_before=len(looks) > 1):
             idle.append(why)
     return {"alarms": sorted(alarms, key=lambda alarm: alarm.step or 0), "idle": idle}

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from iua_widget.cli.histories import ENDING, load_history, step_of_a_history
-from iua_widget.cli.options import Output, takes_page, takes_tolerances
+from iua_widget.cli.options import Output, check_page, takes_page, takes_tolerances
 from iua_widget.cli.parameters import FILE
 from iua_widget.cli.results import load, write_page
 
@@ -42,8 +42,10 @@ def html(
     iua-widget html run.iua -o run.html --title 'Dead in epoch 3'
     """  # noqa: D301
     step_of_a_history(file, step)
+    page = path or str(Path(file).with_suffix(".html"))
+    check_page(page, file)
     write_page(
-        path or str(Path(file).with_suffix(".html")),
+        page,
         load_history(file, step) if file.endswith(ENDING) else load(file),
         at,
         Output(quiet=quiet),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -158,6 +159,20 @@ def takes_page(command: _Command) -> _Command:
             click.option("--text", help="What a reader is to see, under the heading."),
         ],
     )
+
+
+def check_page(page: str | None, *others: str | None) -> None:
+    """Refuse to write a page over a saved file.
+
+    Raises
+    ------
+    UsageError
+        If it would be.
+    """
+    for other in filter(None, others):
+        if page is not None and Path(page).resolve() == Path(other).resolve():
+            message = f"the page would take the place of the saved file {other!r}: name another."
+            raise click.UsageError(message)
 
 
 def layers_option(help_text: str) -> Callable[[_Command], _Command]:

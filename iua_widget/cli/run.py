@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iua_widget.cli.failures import INTERRUPTED, failed_by
-from iua_widget.cli.options import Output, layers_option, takes_output, takes_page, takes_tolerances
+from iua_widget.cli.options import (
+    Output,
+    check_page,
+    layers_option,
+    takes_output,
+    takes_page,
+    takes_tolerances,
+)
 from iua_widget.cli.parameters import (
     AXIS_BY_LAYER,
     ENGINES,
@@ -97,6 +104,7 @@ def run(
     iua-widget run train.py:make_model train.py:test_loader --layers '*relu*' --units channel
     iua-widget run nets:model data:loader --fail-if 'dead-share>=50% kind:ReLU' --json > run.json
     """  # noqa: D301
+    check_page(html, save, options["resume"])
     targets = Targets(whole_traceback=traceback)
     files = {"save": save, "html": html, "resume": options["resume"]}
     with contextlib.redirect_stdout(sys.stderr):  # what users print is no part of the table

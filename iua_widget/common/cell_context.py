@@ -73,6 +73,17 @@ def plain_torch() -> AbstractContextManager[object]:
     return exits
 
 
+def outside_transforms() -> AbstractContextManager[object]:
+    """Outside of the transforms of torch.func that are at work here, which then go on."""
+    torch = _torch()
+    if torch is None or torch._C._functorch.peek_interpreter_stack() is None:  # noqa: SLF001
+        return contextlib.nullcontext()
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+    outside: AbstractContextManager[object] = temporarily_clear_interpreter_stack()
+    return outside
+
+
 class _TorchState:
     def __init__(self, notes: list[str]) -> None:
         torch = self._library = _torch()

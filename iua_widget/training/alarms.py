@@ -70,6 +70,7 @@ class Alarms:
         self.rules = tuple(AlarmRule.parsed(rule) for rule in _several(rules))
         self.should_stop = False
         self._on_alarm = on_alarm
+        self._is_telling = False
         self._true_of: _TrueOf = {rule.text: {} for rule in self.rules}
         self._before: tuple[int | None, _TrueOf] = None, self._true_of
         self.idle: dict[str, str] = {}
@@ -80,6 +81,8 @@ class Alarms:
         step: int,
         table: pd.DataFrame,
         units: Callable[[str], pd.DataFrame] | None = None,
+        *,
+        look_before: bool = True,
     ) -> list[AlarmEvent]:
         """What the rules have come to be true of since the look before.
 
@@ -94,10 +97,13 @@ class Alarms:
         units : callable, optional
             Gives the units of a layer, as `IUA.units`; without it rules about units are true of
             none.
+        look_before : bool
+            Whether there is one of a step before, without which nothing is newly dead.
         """
         at, true_before = self._before
         rows = rows_of(table)
-        idle = ((rule, rule.idle(rows, look_before=at is not None)) for rule in self.rules)
+        look_before = look_before and at is not None
+        idle = ((rule, rule.idle(rows, look_before=look_before)) for rule in self.rules)
         self.idle = {rule.text: f"{why[0].upper()}{why[1:]}" for rule, why in idle if why}
         if step != at:
             true_before = self._true_of
@@ -115,6 +121,8 @@ class Alarms:
     def tell(self, events: Iterable[AlarmEvent], stacklevel: int = 3) -> None:
         """Warn of events, and hand them to `on_alarm`, whose own errors become warnings.
 
+        What a look within `on_alarm` raises is warned of, and does not call it again.
+
         Warns
         -----
         IUAWarning
@@ -127,8 +135,9 @@ class Alarms:
                 warnings.warn(why, IUAWarning, stacklevel=stacklevel)
         for event in events:
             warnings.warn(event.message, IUAWarning, stacklevel=stacklevel)
-            if self._on_alarm is None:
+            if self._on_alarm is None or self._is_telling:
                 continue
+            self._is_telling = True
             try:
                 self.should_stop |= self._on_alarm(event) is True
             except Exception as error:  # noqa: BLE001  (training does not end by it)
@@ -137,6 +146,8 @@ class Alarms:
                     f"{type(error).__name__}: {error}. To stop training return True."
                 )
                 warnings.warn(message, IUAWarning, stacklevel=stacklevel)
+            finally:
+                self._is_telling = False
 
     def state_dict(self) -> dict[str, Any]:
         """Of what each rule is true now, as plain values: for a checkpoint of training."""

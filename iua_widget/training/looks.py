@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Literal, get_args
 
+from iua_widget.common.cell_context import outside_transforms
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.words import did_you_mean, listed
 from iua_widget.errors import IUAError, IUAWarning, ProducerError
@@ -50,7 +51,12 @@ class Looks:
     @property
     def notes(self) -> list[str]:
         """What went wrong, in a sentence each."""
-        return [f"{_at(steps)} failed: {message}" for message, steps in self.failures.items()]
+        return [f"{_at(steps)} failed: {message}" for message, steps in self.all_failures]
+
+    @property
+    def all_failures(self) -> list[tuple[str, list[int]]]:
+        """What went wrong and at which steps, whoever looks meanwhile."""
+        return list(self.failures.items())
 
     def check_open(self) -> None:
         """Check that there is a model to look at.
@@ -71,9 +77,11 @@ class Looks:
         counter, history = self._counter, self._history
         if counter is None:
             return None
-        self._newest = None
+        with history.lock:  # while it is being copied it is not counted into
+            self._newest = None
         try:
-            run = counter.count()
+            with outside_transforms():
+                run = counter.count()
             look = Look.of(step, run.tallies, history.stops, history.tolerances, run.probes)
             whole = whole_copy(run) if history.has_room_for(run) else None
             notes = all_notes(run, history.tolerances)

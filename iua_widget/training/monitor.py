@@ -14,7 +14,7 @@ from iua_widget.common.atomic_write import as_path
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.plain_values import plain
 from iua_widget.engines.choice import EngineName
-from iua_widget.errors import FileError
+from iua_widget.errors import FileError, IUAError
 from iua_widget.files.history_file import history_bytes, read_history, write_history
 from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history import History
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _EXAMPLE_STEP: Final = 100
 _ALARMS_NOTED: Final = 3
+_TO_READ: Final = object()
+"""In place of a model: of a monitor that looks at nothing."""
 
 
 class IUAMonitor:
@@ -206,7 +208,9 @@ class IUAMonitor:
         history = History(counting.grid, counting.tolerances, memory_budget(keep, "keep"))
         self._begin(history, options)
         counter = (
-            PassingCounter(model, counting, source)
+            None
+            if model is _TO_READ
+            else PassingCounter(model, counting, source)
             if on == "train"
             else Counter(model, probes, counting, source)
         )
@@ -513,18 +517,36 @@ class IUAMonitor:
             As for the class.
         """
         path = as_path(path)
-        history, settings = read_history(path, options.get("engine", "auto"))
-        saved = checked_settings(settings, inspect.signature(cls).parameters, repr(str(path)))
+        return cls._of_saved(path, repr(str(path)), model, probes, options)
+
+    @classmethod
+    def _of_saved(
+        cls, source: Path | bytes, where: str, model: Any, probes: Any, options: dict[str, Any]
+    ) -> IUAMonitor:
+        """Make the monitor of what was saved, without a model one to be read."""
+        history, settings = read_history(source, options.get("engine", "auto"))
+        saved = checked_settings(settings, inspect.signature(cls).parameters, where)
+        counted = {**asdict(history.tolerances), "stops": history.stops.values}
         if model is None:
-            monitor = cls.__new__(cls)
-            monitor._begin(history, {**saved.options, **options})  # noqa: SLF001
+            model, probes = _TO_READ, None if saved.options.get("on") == "train" else ()
         else:
             saved.check_given(options)
-            counted = {**asdict(history.tolerances), "stops": history.stops.values}
+        try:
             monitor = cls(model, probes, **{**counted, **saved.options, **options})
-            monitor._go_on(history)
+        except (IUAError, TypeError, ValueError) as error:
+            if options or model is not _TO_READ:
+                raise
+            message = f"{where} holds options that no monitor can have: {error}"
+            raise FileError(message) from error
+        # What is saved again asks for them, too.
+        monitor._options |= {name: ... for name in saved.not_saved if name not in options}
+        monitor._go_on(history)
         monitor._go_on_at(saved)
         return monitor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy or a pickle, perhaps of a model that has it: it can be read, and looks no more."""
+        return _copied, (type(self), self.state_dict()["history"])
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint of training keeps: the history without looks that are kept whole.
@@ -549,9 +571,11 @@ class IUAMonitor:
         FileError
             If it is no such state, or of a history that was counted at other stops.
         """
-        data = state.get("history")
-        if state.get("format") != STATE_FORMAT or not isinstance(data, bytes):
-            message = f"the state is not what IUAMonitor.state_dict gives; it has {list(state)}."
+        given = state if isinstance(state, Mapping) else {}
+        data = given.get("history")
+        if given.get("format") != STATE_FORMAT or not isinstance(data, bytes):
+            has = f"it has {list(state)}" if given else f"got {state!r:.60}"
+            message = f"the state is not what IUAMonitor.state_dict gives; {has}."
             raise FileError(message)
         history, settings = read_history(data)
         saved = checked_settings(settings, inspect.signature(type(self)).parameters, "the state")
@@ -572,7 +596,7 @@ class IUAMonitor:
 
     def _settings(self) -> dict[str, Any]:
         """What of the monitor is kept with its history."""
-        failures, alarms = self._looks.failures, self._alarms.state_dict()
+        failures, alarms = dict(self._looks.all_failures), self._alarms.state_dict()
         return settings_of(self._options, self._step, failures, alarms)
 
     def _go_on_at(self, saved: SavedSettings) -> None:
@@ -612,10 +636,12 @@ class IUAMonitor:
 
         history = self.history_data
         try:
+            figures = history.figures(step)
             events = self._alarms.check(
                 step,
-                history_table([history.figures(step)]),
+                history_table([figures]),
                 lambda layer: unit_table(run.tallies[layer], history.tolerances),
+                look_before=figures.since is not None,
             )
         except Exception as error:  # noqa: BLE001  (training does not end by it)
             self._looks.failed(step, error, stacklevel + 1)
@@ -624,6 +650,16 @@ class IUAMonitor:
             with interrupts_held():
                 history.add_events(events)
         self._alarms.tell(events, stacklevel=stacklevel + 2)
+
+
+def _copied(cls: type[IUAMonitor], data: bytes) -> IUAMonitor:
+    monitor = cls._of_saved(data, "the copy", None, None, {})
+    monitor._looks.closed = (  # noqa: SLF001
+        "a copy of a monitor, or of a model that has one, is there to be read: to look, make "
+        "another, monitor = IUAMonitor(model, probes), and go on by "
+        "monitor.load_state_dict(copy.state_dict())."
+    )
+    return monitor
 
 
 def _checked_step(step: object) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from iua_widget import IUA, IUAError, IUAMonitor, IUAWarning, LayerSelectionError, ProducerError
+from iua_widget.run.run import Run
+from iua_widget.run.whole_copy import whole_copy
+from iua_widget.training import looks
 
 PROBES = torch.randn(40, 6, generator=torch.Generator().manual_seed(7))
 DATA = torch.randn(48, 6, generator=torch.Generator().manual_seed(8))
@@ -266,6 +270,49 @@ def test_what_is_not_kept_whole_is_told_with_what_is() -> None:
     assert kept.to_pandas().equals(whole.to_pandas())
     with pytest.raises(IUAError, match=r"10 is not kept whole.*None is"):
         none.iua(10)
+
+
+def test_a_whole_result_is_of_one_look_whoever_looks_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Net()
+    monitor = monitor_of(model, keep=8)
+    monitor.look(0)
+    expected = monitor.iua().to_pandas()
+    threads = []
+
+    def copied_late(run: Run) -> Run:
+        with torch.no_grad():
+            model.first.bias.fill_(-100)
+        threads.append(threading.Thread(target=monitor.look, args=(1,)))
+        threads[0].start()
+        threads[0].join(0.2)  # it waits, or has counted into the run
+        return whole_copy(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(looks, "whole_copy", copied_late)
+        assert monitor.iua(0).to_pandas().equals(expected)
+        threads[0].join()
+    assert not monitor.iua(1).to_pandas().equals(expected)
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.vmap])
+def test_a_look_within_a_transform_is_outside_of_it(transform: Any, mode: Any) -> None:
+    def look(x: torch.Tensor) -> torch.Tensor:
+        monitor.look(1)
+        return x.square().sum()
+
+    torch.manual_seed(0)
+    model = Net()
+    monitor = monitor_of(model, mode=mode)
+    monitor.look(0)
+    before = everything(model)
+    transform(look)(torch.ones(3))
+    assert_untouched(before, everything(model))
+    rows = monitor.history().drop(columns=["newly dead", "revived", "dead in both"])
+    first, second = (rows.query("step == @step").drop(columns="step") for step in (0, 1))
+    assert first.reset_index(drop=True).equals(second.reset_index(drop=True))
 
 
 def test_a_closed_monitor_can_be_read_and_looks_no_more() -> None:

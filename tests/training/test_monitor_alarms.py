@@ -129,6 +129,37 @@ def test_a_callback_that_fails_ends_no_training() -> None:
     assert len(monitor.events) == 1
 
 
+@pytest.mark.filterwarnings("ignore::iua_widget.IUAWarning")
+def test_a_callback_may_look_itself() -> None:
+    net, heard = Net(), []
+
+    def on_alarm(event: AlarmEvent) -> None:
+        heard.append(event)
+        monitor.look()
+        net.set_dead(0, 1)
+        monitor.look(1)
+
+    net.set_dead(0)
+    monitor = monitor_of(net, ["dead-units>0", "dead-units>1"], on_alarm=on_alarm)
+    monitor.look()
+    assert [event.step for event in heard] == [0]
+    assert [event.step for event in monitor.events] == [0, 1]
+    monitor.look(2)
+    assert len(heard) == 1
+    net.set_dead()
+    monitor.look(3)
+    net.set_dead(0)
+    monitor.look(4)
+    assert [event.step for event in heard] == [0, 4]
+
+
+def test_no_rule_is_idle_for_want_of_a_look_before() -> None:
+    monitor = monitor_of(Net(), "newly-dead>0")
+    for step in (100, 50):
+        monitor.look(step)
+    assert not any("newly" in note for note in monitor.notes)
+
+
 def test_a_look_that_is_replaced_takes_its_events_along() -> None:
     net = Net()
     monitor = monitor_of(net, "dead-units>0")

@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 import torch
 from torch import nn
 
-from iua_widget import IUA, FileError, IUAError, IUAMonitor, IUAWarning
+from iua_widget import IUA, FileError, IUAError, IUAMonitor, IUAWarning, ProducerError
 from iua_widget.files import container, history_file
 
 PROBES = torch.randn(24, 6, generator=torch.Generator().manual_seed(7))
@@ -120,6 +121,48 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
         other.load_state_dict(monitor.state_dict())
     with pytest.raises(FileError, match=r"state_dict gives; it has \['step'\]"):
         other.load_state_dict({"step": 3})
+
+
+def test_what_is_only_read_takes_options_and_asks_for_the_rest_when_saved_again(
+    tmp_path: Path,
+) -> None:
+    model = net()
+    monitor = monitor_of(model, mask=lambda _: None)
+    monitor.look()
+    path = monitor.save(tmp_path / "run.iuah")
+    loaded = IUAMonitor.load(path, atol=0.5, name="other")
+    assert loaded.history().equals(monitor.history(atol=0.5))
+    assert loaded.name == "other"
+    for option, error in ({"evry": 2}, TypeError), ({"every": "x"}, ProducerError):
+        with pytest.raises(error, match=next(iter(option))):
+            IUAMonitor.load(path, **option)
+    loaded.save(path)
+    with pytest.raises(FileError, match="mask=, which no file can hold"):
+        IUAMonitor.load(path, model, PROBES)
+    passing = IUAMonitor(model, on="train", engine="reference")
+    model(PROBES)
+    passing.look()
+    assert IUAMonitor.load(passing.save(path)).on == "train"
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))],
+    ids=["deepcopy", "pickle"],
+)
+def test_a_copy_can_be_read_and_looks_no_more(copied: Callable[[Any], Any]) -> None:
+    model: Any = net()
+    model.monitor = monitor_of(model, alarm="dead-units>100", on_alarm=lambda _: True)
+    model.monitor.look()
+    assert model.monitor.widget is not None  # which cannot be copied
+    twin = copied(model)
+    assert_same(model.monitor, twin.monitor)
+    with pytest.raises(IUAError, match=r"to look, make another, .*copy\.state_dict"):
+        twin.monitor.look()
+    again = monitor_of(twin, alarm="dead-units>100")
+    again.load_state_dict(twin.monitor.state_dict())
+    again.look(1)
+    assert again.steps == [0, 1]
 
 
 def test_runs_and_histories_are_told_apart(tmp_path: Path) -> None:
