@@ -17,6 +17,7 @@ from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.refusals import unwrapped
 from iua_widget.capture.watched_model import WatchedModel
 from iua_widget.common.interrupts import interrupts_held, interrupts_let_through
+from iua_widget.common.layer_names import base_of
 from iua_widget.errors import ProducerError
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
 from iua_widget.sources.position import Position
@@ -162,6 +163,7 @@ class TorchSource:
         elif self._streamed or position.merged is not None:
             self._watched = WatchedModel(self._names, self._options, position.merged)
         self._streamed = True
+        self._watched.counted_before = frozenset(map(base_of, position.layers))
         return self._watched
 
     def one_batch(self, batch: Any, record: Record, restart: Callable[[], None]) -> int:

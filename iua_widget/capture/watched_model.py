@@ -83,6 +83,11 @@ class WatchedModel:
     merged : iterable of str, optional
         The modules and functions whose calls an earlier run has merged.
 
+    Attributes
+    ----------
+    counted_before : frozenset of str
+        Modules and functions that an earlier run has counted, which goes on.
+
     Raises
     ------
     LayerSelectionError
@@ -102,6 +107,7 @@ class WatchedModel:
         self._left_out = LeftOut()
         self._layout = MaskLayout()
         self._known: dict[str, _Known] = {}
+        self.counted_before: frozenset[str] = frozenset()
         self._overshot = False
         self._probe_axis = 1 if options.forward is None and time_major(self._model) else 0
         self._shadow = self._new_shadow()
@@ -114,7 +120,10 @@ class WatchedModel:
         experts = (
             one.layer.name for of in findings.mixtures.values() for _, one in of.layers.values()
         )
-        notes = self._selection.unseen(list(findings.responses), findings.calls.union(experts))
+        notes = []
+        if self._known or not self.counted_before:
+            calls = findings.calls.union(experts, self.counted_before)
+            notes += self._selection.unseen(list(findings.responses), calls)
         if self._options.mode == "train":
             notes.append(
                 "Counted in training mode: what dropout drops counts as inactive, and BatchNorm "

@@ -81,6 +81,7 @@ class Counting:
         run.steady = run.steady and source.steady
         self.position = run.position or Position()
         self.position.merged = run.merged_calls
+        self.position.layers = frozenset(run.tallies)
         self.number = self.position.batches
         self._groups = groups or LayerGroups()
         self._is_last = groups is None

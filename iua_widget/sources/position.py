@@ -30,6 +30,8 @@ class Position:
         CRC-32 over samples of the batches before it, to tell whether a stream is the same again.
     merged : frozenset of str or None
         The modules and functions whose calls are merged; None where that is not decided yet.
+    layers : frozenset of str
+        Those that were counted before it.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Position:
     probes: int = 0
     checksum: int = 0
     merged: frozenset[str] | None = dataclasses.field(default=None, compare=False)
+    layers: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     _ahead: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
 
     def counted(self, probes: int) -> None:

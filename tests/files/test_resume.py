@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from test_files import assert_same
+from torch import nn
 
-from iua_widget import IUA, FileError, ProducerError
+from iua_widget import IUA, FileError, IUAWarning, ProducerError
 from iua_widget.sources.position import add_to_checksum
 
 pytestmark = pytest.mark.slow
@@ -52,6 +55,27 @@ def test_a_run_that_is_complete_counts_nothing_again(tmp_path: Path) -> None:
     before = (tmp_path / "run.iua").read_bytes()
     assert_same(IUA.introspect(BATCHES, resume=tmp_path / "run.iua"), first)
     assert (tmp_path / "run.iua").read_bytes() == before
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_layers_that_were_counted_before_are_not_said_to_be_never_called(
+    tmp_path: Path, before: int
+) -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu, self.gelu = nn.ReLU(), nn.GELU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.relu(x) if x[0, 0] > 0 else self.gelu(x)
+
+    batches = [torch.ones(4, 3), -torch.ones(4, 3)]
+    for some in (batches[:before], batches):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IUAWarning)
+            iua = IUA.introspect(Branches(), some, resume=tmp_path / "a.iua", engine="reference")
+    assert iua.probes == 8
+    assert "ever called" not in " ".join(iua.notes)
 
 
 def test_more_data_at_the_end_are_counted(tmp_path: Path) -> None:
