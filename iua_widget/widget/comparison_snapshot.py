@@ -12,6 +12,7 @@ from iua_widget.reading.dead_from import DeadFrom
 from iua_widget.reading.layer_comparison import DeadIn, changes
 from iua_widget.reading.statistics import at_or_below
 from iua_widget.tolerances import Scale, Tolerances
+from iua_widget.widget.packing import narrow
 
 ALIVE, NEWLY_DEAD, REVIVED, DEAD_IN_BOTH, UNSURE, NOT_COMPARED = range(6)
 """What may have become of a unit, as the page has it."""
@@ -105,7 +106,7 @@ def table_comparison(
                     masks[mask].sum(),
                     masks[f"{mask}_upper"].sum(),
                 )
-    joined = [_narrow(np.concatenate(parts)) for parts in zip(*pairs, strict=True)]
+    joined = [narrow(np.concatenate(parts)) for parts in zip(*pairs, strict=True)]
     arrays = dict(zip(("pair_before", "pair_after", "pair_units"), joined, strict=False))
     arrays["pair_end"] = np.cumsum([len(units) for *_, units in pairs]).astype(np.uint32)
     arrays |= {"scale_changes": over_rtol, "exact_changes": exactly}
@@ -148,8 +149,8 @@ def units_comparison(
         "atol": at.atol,
     }
     arrays = {
-        "before_dead_from": _narrow(np.minimum(then.first, then.columns)),
-        "dead_from": _narrow(np.minimum(now.first, now.columns)),
+        "before_dead_from": narrow(np.minimum(then.first, then.columns)),
+        "dead_from": narrow(np.minimum(now.first, now.columns)),
     }
     if scale is not None:
         both = np.concatenate([then.over_rtol[scale], now.over_rtol[scale]])
@@ -159,15 +160,6 @@ def units_comparison(
             [_fates(*both) for both in zip(then.exactly, now.exactly, strict=True)]
         )
     return meta, arrays
-
-
-def _narrow(numbers: np.ndarray) -> np.ndarray:
-    """In the narrowest dtype that a page reads."""
-    largest = int(numbers.max(initial=0))
-    dtype = next(
-        dtype for dtype in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(dtype).max
-    )
-    return numbers.astype(dtype)
 
 
 def _layer_meta(before: DeadFrom, after: DeadFrom) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from iua_widget.history.history import History
 from iua_widget.history.layers import LayerIndex, sums
 from iua_widget.history.look import Look, same_layers
 from iua_widget.tolerances import Stops, Tolerances
-from iua_widget.widget.snapshots import choose_columns, narrow, pack
+from iua_widget.widget.packing import narrow, pack
+from iua_widget.widget.snapshots import choose_columns
 
 SHARES: Final = 65535
 """Mean shares are told in parts of this; none and all only where it is so."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.history.history import History
-from iua_widget.widget.snapshots import drawn_order, pack
+from iua_widget.widget.packing import pack
+from iua_widget.widget.snapshots import drawn_order
 
 LIVES_BYTES: Final = 2**21
 """At the most, of the lives of all units of a layer; beyond, those of the selected ones."""

@@ -19,7 +19,8 @@ from iua_widget.widget.comparison_snapshot import (
     table_comparison,
     units_comparison,
 )
-from iua_widget.widget.snapshots import drawn_order, drawn_shape, pack
+from iua_widget.widget.packing import pack
+from iua_widget.widget.snapshots import drawn_order, drawn_shape
 
 
 def dead_in_look(layer: LayerLook) -> DeadFrom:

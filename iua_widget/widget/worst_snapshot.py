@@ -12,7 +12,7 @@ from iua_widget.reading.recount import Recount
 from iua_widget.reading.worst_units import WorstUnits, find_worst, what_is_ranked
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Stops, Tolerances, default_stops, same_thresholds
-from iua_widget.widget.snapshots import narrow, pack
+from iua_widget.widget.packing import narrow, pack
 
 LISTED: Final = 50
 """How many of the worst a page can list."""
