@@ -91,7 +91,7 @@ def look_figures(
     dead_upper = np.where(reached, sums(perhaps, index.units), MISSING)
     since, since_upper = _changes(look, before, stops, tolerances)
     dormant, dormant_upper = (
-        np.where(reached, _dormant(look, tolerances.tau, upper=above), MISSING)
+        np.where(reached, dormant_neurons(look, tolerances.tau, upper=above), MISSING)
         for above in (False, True)
     )
     channels, dead_channels, dead_channels_upper = _channels(look, lower, upper)
@@ -193,8 +193,13 @@ def _dead_in(look: Look, numbers: Sequence[int], stops: Stops, tolerances: Toler
     return DeadIn(surely, surely if exact else perhaps, known)
 
 
-def _dormant(look: Look, tau: float, *, upper: bool) -> np.ndarray:
-    """How many neurons of each layer are dormant: the bound below, or above."""
+def dormant_neurons(look: Look, tau: float, *, upper: bool = False) -> np.ndarray:
+    """How many neurons of each layer are dormant at tau: the bound below, or above.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (layers,)
+    """
     index, limits = look.index, tau * look.neuron_mean
     up_to = np.repeat(single_limits(limits, upper=upper), np.diff(index.units))
     of_units = sums(look.mean_abs <= up_to, index.units)

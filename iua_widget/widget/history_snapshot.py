@@ -11,8 +11,9 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.history.history import History
-from iua_widget.history.layers import LayerIndex, sums
+from iua_widget.history.layers import LayerIndex
 from iua_widget.history.look import Look, same_layers
+from iua_widget.history.look_figures import dormant_neurons
 from iua_widget.tolerances import Stops, Tolerances
 from iua_widget.widget.packing import narrow, pack
 from iua_widget.widget.snapshots import choose_columns
@@ -230,22 +231,8 @@ class HistorySnapshots:
         key = id(look), tau
         known = self._dormant.get(key)
         if known is None:
-            known = self._dormant[key] = _dormant(look, tau)
+            known = self._dormant[key] = narrow(dormant_neurons(look, tau))
         return known
-
-
-def _dormant(look: Look, tau: float) -> np.ndarray:
-    """Neurons of each layer that are surely dormant: as `LayerLook.dormant` tells."""
-    index, limits = look.index, tau * look.neuron_mean
-    # Not zero, a mean lies below the next number above that in which it is kept.
-    single = limits.astype(np.float32)
-    single = np.where(single > limits, np.nextafter(single, np.float32(0)), single)
-    below = look.mean_abs < np.repeat(single, np.diff(index.units))
-    of_units = sums(below | (look.mean_abs == 0), index.units)
-    channels = np.repeat(limits, np.diff(index.channels))
-    of_channels = sums(look.channel_mean_abs <= channels, index.channels)
-    several = np.array([layer.channel_axis is not None for layer in index.layers], np.bool_)
-    return narrow(np.where(several, of_channels, of_units))
 
 
 def _bytes_of(curves: Sequence[_Curves]) -> int:
