@@ -2,7 +2,14 @@
 
 import { type History, SHARES } from "./history";
 import type { NumericArray } from "./snapshot";
-import { locate, locateAmong, type Place, type Tolerances, thresholdOf } from "./threshold";
+import {
+  isPerUnit,
+  locate,
+  locateAmong,
+  type Place,
+  type Tolerances,
+  thresholdOf,
+} from "./threshold";
 
 export type Measure = "dead" | "inactive" | "dormant" | "newly dead" | "revived";
 export const MEASURES: readonly Measure[] = [
@@ -60,11 +67,6 @@ function sourceOf(history: History, measure: Measure): Source {
   }
 }
 
-/** Whether thresholds depend on each unit: of that no history is kept. */
-export function isOfUnits({ rtol, scale }: Tolerances): boolean {
-  return rtol > 0 && (scale === "unit_rms" || scale === "unit_max");
-}
-
 /** Between what is here, dead and others that grow are bounded; the others are those just below. */
 export function readShares(history: History, tolerances: Tolerances, measure: Measure): Shares {
   const { stops, taus, layers, steps, mean_abs } = history;
@@ -72,7 +74,7 @@ export function readShares(history: History, tolerances: Tolerances, measure: Me
   const cells = steps.length * layers.length;
   const out = new Float32Array(cells);
   let above = out;
-  const at = { ...tolerances, ...(isOfUnits(tolerances) ? { rtol: 0 } : {}) };
+  const at = { ...tolerances, ...(isPerUnit(tolerances) ? { rtol: 0 } : {}) };
   const whole: readonly number[] = layers.map((_, layer) => of(layer));
   const relative = measure !== "dormant" && at.rtol > 0 && at.scale === "layer_mean";
   let place: Place =

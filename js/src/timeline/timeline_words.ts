@@ -2,8 +2,8 @@
 
 import { formatInteger, formatShare, formatShares, plural } from "../reading/format";
 import type { History } from "../reading/history";
-import { isOfUnits, type Measure, type Shares } from "../reading/history_reading";
-import type { Tolerances } from "../reading/threshold";
+import type { Measure, Shares } from "../reading/history_reading";
+import { isPerUnit, type Tolerances } from "../reading/threshold";
 import type { TipText } from "../ui/tooltip";
 
 /** "look 13 of 50". */
@@ -69,7 +69,7 @@ export function timelineNote(
   const { steps, looks, dead_at } = history;
   const notes: string[] = [];
   const ofDead = measure !== "inactive" && measure !== "dormant";
-  if (measure !== "dormant" && isOfUnits(tolerances)) {
+  if (measure !== "dormant" && isPerUnit(tolerances)) {
     notes.push("Over time thresholds of single units are not kept: lines are at atol alone.");
   }
   if (ofDead && dead_at !== tolerances.dead_at) {
