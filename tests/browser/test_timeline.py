@@ -223,6 +223,8 @@ def test_it_follows_training_in_a_cell_and_survives_a_reload(
     expect(panel.rows).to_have_count(2)
     expect(handle(panel)).to_have_attribute("aria-valuenow", "0")
     # From here on the page is heard beside a cell, too.
+    subshells = "get_ipython().kernel.shell_channel_thread.manager.list_subshell()"
+    until(lambda: notebook.python(f"it = len({subshells})") > 0, "a line beside the cells")
     until(lambda: notebook.python("it = monitor.widget._shown") > 0, "the page is heard")
     notebook.client.execute(TRAINING, store_history=False)
     wanted.write_text("40")
