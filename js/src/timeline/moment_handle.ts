@@ -52,8 +52,11 @@ export class MomentHandle {
     const here = nearestLook(this.#steps, this.#step);
     const look = lookAfterKey(event.key, here, this.#steps.length);
     if (removes && onRemove !== undefined) onRemove();
-    else if (look !== null) onMove(look);
-    else return;
+    else if (look !== null) {
+      // The next key may come before the next frame.
+      this.#step = this.#steps[look] ?? this.#step;
+      onMove(look);
+    } else return;
     onSettle();
     event.preventDefault();
     event.stopPropagation();
