@@ -103,6 +103,7 @@ def test_a_batch_size_that_is_none_is_refused(batch_size: object) -> None:
         (3, "producer must be a mapping.*got int"),
         (np.zeros((3, 4)), "got ndarray"),
         ("relu", "got str"),
+        ("run.iua", r"got str\. A saved run is read by IUA\.load"),
         ({}, "empty"),
         ([], "gave no batch"),
         (lambda _: iter(()), "gave no batch"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,8 @@ def as_source(producer: Any, options: SourceOptions = DEFAULT_SOURCE_OPTIONS) ->
             "batch), a callable producer(batch_size) that yields them, or a torch.nn.Module with "
             f"its loader; got {label}."
         )
+        if isinstance(producer, (str, Path)):
+            message += " A saved run is read by IUA.load, and a history by IUAMonitor.load."
         raise ProducerError(message)
     return MappingSource(
         lambda: producer,

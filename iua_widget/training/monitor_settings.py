@@ -48,9 +48,10 @@ class SavedSettings:
         """
         missing = [name for name in self.not_saved if name not in options]
         if missing:
+            names = listed([f"{name}=" for name in missing])
             message = (
-                f"the monitor was made with {listed([f'{name}=' for name in missing])}, which no "
-                "file can hold: give load the same again, or None."
+                f"the monitor was made with {names}, which no file can hold: give {names} "
+                "again, or as None."
             )
             raise FileError(message)
 

@@ -65,7 +65,7 @@ class ComparedWith:
             message = (
                 "compare takes the result that came before, an IUA or the path of a saved one, or "
                 f"None to compare no more; got {type(other).__name__}. Of a widget `w` give "
-                "`w.iua`."
+                "`w.iua`, of a monitor `monitor.iua()`."
             )
             raise TypeError(message)
         return cls(other, name, layers)

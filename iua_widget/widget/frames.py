@@ -166,6 +166,7 @@ class Frames:
         return {
             "probes": runs.run.probes if look is None else look.inputs,
             "look": None if look is None else look.step,
+            "trains": self._looks is not None,
             "total": progress.total,
             "elapsed": progress.elapsed,
             "rate": progress.rate,

@@ -210,12 +210,7 @@ class IUAWidget(WidgetTraits):
         if resume is not None:
             self._chosen.end_earlier(wait=True)  # it saves to the file what it has counted
         compared = None
-        if isinstance(loader, IUA) and not isinstance(producer, IUA):
-            message = (
-                "an IUA is no loader. Two finished results are compared by IUAWidget(before, "
-                "after); a run by w = IUAWidget(model, loader) and w.compare(before)."
-            )
-            raise ProducerError(message)
+        _check_counted(producer, loader)
         if isinstance(producer, IUA) and isinstance(loader, IUA):
             compared, producer, loader = ComparedWith(producer), loader, None
         self._runs = Runs(
@@ -904,6 +899,22 @@ class IUAWidget(WidgetTraits):
         """Warn in the thread of the user's, who may have no page before them."""
         if message:
             warnings.warn(message, IUAWarning, stacklevel=stacklevel)
+
+
+def _check_counted(producer: object, loader: object) -> None:
+    """Tell what is counted from monitors and results, which are read."""
+    if isinstance(getattr(producer, "history_data", None), History):
+        message = (
+            "an IUAMonitor has a widget of its own: monitor.widget. Of two monitors the newest "
+            "looks are compared by IUAWidget(before.iua(), after.iua())."
+        )
+        raise ProducerError(message)
+    if isinstance(loader, IUA) and not isinstance(producer, IUA):
+        message = (
+            "an IUA is no loader. Two finished results are compared by IUAWidget(before, "
+            "after); a run by w = IUAWidget(model, loader) and w.compare(before)."
+        )
+        raise ProducerError(message)
 
 
 def _opened_at(chosen: Mapping[str, Any], begun_at: Mapping[str, Any]) -> Tolerances:

@@ -108,7 +108,8 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
     monitor = monitor_of(model, layers=nn.ReLU, mask=lambda _: None)
     monitor.look()
     path = monitor.save(tmp_path / "run.iuah")
-    with pytest.raises(FileError, match="layers=, mask=, which no file can hold"):
+    asked = "layers=, mask=, which no file can hold: give layers=, mask= again, or as None"
+    with pytest.raises(FileError, match=asked):
         IUAMonitor.load(path, model, PROBES)
     again = IUAMonitor.load(path, model, PROBES, layers=nn.ReLU, mask=None, every=7)
     assert again.every == 7

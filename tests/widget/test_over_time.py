@@ -15,7 +15,7 @@ from histories import alarm, history_of, responses
 from unpacking import unpack
 from waiting import until
 
-from iua_widget import IUA, IUAError, IUAMonitor, IUAWidget, ToleranceError
+from iua_widget import IUA, IUAError, IUAMonitor, IUAWidget, ProducerError, ToleranceError
 from iua_widget.history.history import History
 from iua_widget.history.look import Look
 from iua_widget.iua import run_of
@@ -31,6 +31,13 @@ def shown(widget: IUAWidget, step: int) -> dict[str, np.ndarray]:
 
 def dead_units(widget: IUAWidget) -> list[int]:
     return [int(units) for units in widget.table()["dead units"]]
+
+
+def test_a_monitor_is_no_producer_and_has_a_widget_of_its_own() -> None:
+    monitor = IUAMonitor(torch.nn.ReLU(), torch.zeros(4, 3), engine="reference")
+    for given in ([monitor], [monitor, monitor]):
+        with pytest.raises(ProducerError, match=r"widget of its own: monitor\.widget"):
+            IUAWidget(*given)
 
 
 def test_the_newest_look_is_shown_and_followed() -> None:

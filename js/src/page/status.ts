@@ -43,7 +43,7 @@ function progressText(run: RunInfo): string {
 export function stateWord(status: Status, run: RunInfo, contact: Contact): string {
   if (contact === "gone") return "Kernel gone";
   if (contact === "silent") return "No answer";
-  if (run.look !== null) return "Over training";
+  if (run.trains) return run.look === null ? "No look yet" : "Over training";
   return run.recounting && status === "running" ? "Counting again" : (WORDS[status] ?? status);
 }
 
@@ -125,7 +125,7 @@ export class StatusRow {
 
   #updateProgress(status: Status, run: RunInfo): void {
     // A look is counted before it is shown.
-    this.#progress.hidden = run.look !== null;
+    this.#progress.hidden = run.trains;
     const total = run.total ?? (status === "done" ? run.probes : null);
     const share = total === null ? 0 : total === 0 ? 1 : Math.min(1, run.probes / total);
     this.#progress.classList.toggle(

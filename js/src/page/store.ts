@@ -52,6 +52,8 @@ export interface RunInfo {
   } | null;
   /** The step of training that the figures are of; null where there is no history. */
   readonly look: number | null;
+  /** Whether there is a history, perhaps without a look so far. */
+  readonly trains: boolean;
 }
 
 export const EMPTY_RUN: RunInfo = {
@@ -72,6 +74,7 @@ export const EMPTY_RUN: RunInfo = {
   beats: 0,
   compared: null,
   look: null,
+  trains: false,
 };
 
 /** A trait as it is, or as it is without a kernel that knows it. */

@@ -163,7 +163,9 @@ export class WorstUnitsList {
     this.#places = new Map(names.map((name, at) => [name, at]));
     const widthOf = widthIn(this.#grid.heads.layer, NORMAL);
     this.#forms = layerForms(this.#names, room, widthOf).forms;
-    const longest = Math.ceil(Math.max(...names.map(widthOf)) + this.#padding + 1);
+    // The head is over them.
+    const widest = Math.max(...["layer", ...names].map(widthOf));
+    const longest = Math.ceil(widest + this.#padding + 1);
     setVariable(this.#grid.node, "--iua-longest", `${longest}px`);
   }
 
