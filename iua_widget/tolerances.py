@@ -362,3 +362,28 @@ class Stops:
         if dtype not in self._thresholds:
             self._thresholds[dtype] = np.array(self.values, dtype=np.float64).astype(dtype)
         return self._thresholds[dtype]
+
+
+def locate_each(stops: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the columns that bound the counts at each threshold: `Stops.locate` for many.
+
+    Parameters
+    ----------
+    stops : numpy.ndarray of float64, shape (stops,)
+        Ascending from 0.
+    thresholds : numpy.ndarray of float64
+        Zero or more.
+
+    Returns
+    -------
+    lower, upper : numpy.ndarray of int64, of the shape of the thresholds
+        The same where a threshold is a stop.
+
+    Examples
+    --------
+    >>> lower, upper = locate_each(np.array([0.0, 0.5, 1.0]), np.array([0.5, 0.7, 2.0]))
+    >>> lower.tolist(), upper.tolist()
+    ([1, 1, 2], [1, 2, 3])
+    """
+    lower = np.searchsorted(stops, thresholds, side="right") - 1
+    return lower, lower + (stops[lower] != thresholds)

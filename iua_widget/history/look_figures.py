@@ -15,7 +15,7 @@ from iua_widget.history.layers import sums
 from iua_widget.history.look import Look, same_layers
 from iua_widget.reading.layer_comparison import DeadIn, changes
 from iua_widget.reading.table_columns import dormant_heading
-from iua_widget.tolerances import Stops, Tolerances
+from iua_widget.tolerances import Stops, Tolerances, locate_each
 
 MISSING: Final = -1
 """In columns of counts, where there is nothing to say."""
@@ -129,13 +129,11 @@ def look_figures(
 
 
 def _brackets(look: Look, stops: Stops, tolerances: Tolerances) -> tuple[np.ndarray, np.ndarray]:
-    """The columns that bound the figures of each layer: see `Stops.locate`."""
+    """The columns that bound the figures of each layer."""
     thresholds = np.full(len(look.index), tolerances.atol)
     if not tolerances.uniform:
         thresholds = tolerances.atol + tolerances.rtol * look.layer_mean
-    values = np.array(stops.values)
-    lower = np.searchsorted(values, thresholds, side="right") - 1
-    return lower, lower + (values[lower] != thresholds)
+    return locate_each(np.array(stops.values), thresholds)
 
 
 def _dead(look: Look, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from iua_widget.reading.statistics import mean_abs, non_finite_counts, unit_rms
 from iua_widget.tally.tally import Tally
-from iua_widget.tolerances import Scale, Tolerances
+from iua_widget.tolerances import Scale, Tolerances, locate_each
 
 UNIT_SCALES: Final[tuple[Scale, ...]] = ("unit_rms", "unit_max")
 """The scales with which every unit has a threshold of its own."""
@@ -132,8 +132,7 @@ def bounds_at(
     -------
     lower, upper : numpy.ndarray of int64, shape (..., units)
     """
-    below = np.searchsorted(stops, thresholds, side="right") - 1
-    above = below + (stops[below] != thresholds)
+    below, above = locate_each(stops, thresholds)
     rows = np.arange(len(totals))
     least, most, all_of_it = totals[rows, below], totals[rows, above], totals[:, -1]
     surely, perhaps = all_inactive(largest, thresholds, dtypes)

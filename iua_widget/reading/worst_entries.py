@@ -27,7 +27,7 @@ from iua_widget.reading.thresholds import (
     thresholds_at,
 )
 from iua_widget.tally.tally import Tally
-from iua_widget.tolerances import Tolerances
+from iua_widget.tolerances import Tolerances, locate_each
 
 _BLOCK_UNITS: Final = 2**14
 
@@ -270,7 +270,7 @@ class _Reader:
 
 
 def _columns(tally: Tally, several: Several) -> tuple[np.ndarray, np.ndarray]:
-    """What `Stops.locate` and `locate_counts` say where one threshold is the layer's.
+    """What `locate_each` and `locate_counts` say where one threshold is the layer's.
 
     Returns
     -------
@@ -280,8 +280,7 @@ def _columns(tally: Tally, several: Several) -> tuple[np.ndarray, np.ndarray]:
     stops = np.array(tally.stops.values)
     atol, rtol = several.atol[several.of_layer], several.rtol[several.of_layer]
     thresholds = atol + rtol * mean_abs(tally) if rtol.any() else atol
-    lower = np.searchsorted(stops, thresholds, side="right") - 1
-    upper = lower + (stops[lower] != thresholds)
+    lower, upper = locate_each(stops, thresholds)
     place_lower = np.searchsorted(tally.columns, lower, side="right") - 1
     place_upper = np.searchsorted(tally.columns, upper, side="left")
     return np.stack([lower, upper]), np.stack([place_lower, place_upper])

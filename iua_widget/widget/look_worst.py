@@ -13,7 +13,7 @@ from iua_widget.history.look import Look
 from iua_widget.reading.statistics import by_channel
 from iua_widget.reading.worst_entries import Entries
 from iua_widget.reading.worst_units import rank_entries
-from iua_widget.tolerances import Stops, Tolerances
+from iua_widget.tolerances import Stops, Tolerances, locate_each
 from iua_widget.widget.worst_snapshot import LISTED, pack_worst
 
 
@@ -68,12 +68,10 @@ def _entries(layer: LayerLook, number: int, stops: Stops, several: Sequence[Tole
     last = first.max(axis=1, initial=0)
     chosen = np.lexsort((means, last))[:LISTED]
     first, perhaps, means = first[chosen], perhaps[chosen], means[chosen]
-    values = np.array(stops.values)
     thresholds = np.array(
         [at.atol + (0.0 if at.uniform else at.rtol * layer.layer_mean) for at in several]
     )
-    lower = np.searchsorted(values, thresholds, side="right") - 1
-    upper = lower + (values[lower] != thresholds)
+    lower, upper = locate_each(np.array(stops.values), thresholds)
     finite = (first < layer.columns).sum(axis=1)
     needed = several[0].probes_needed(layer.probes)
     dead = (first <= lower[:, None, None]).sum(axis=2)
