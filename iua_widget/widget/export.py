@@ -9,7 +9,6 @@ import html
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +21,6 @@ from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.assets import script, styles
 from iua_widget.widget.comparison_snapshot import ResultBefore
-from iua_widget.widget.look_snapshot import look_table, look_units
-from iua_widget.widget.look_worst import look_worst
 from iua_widget.widget.looks_in_file import HistoryInFile, history_in_file
 from iua_widget.widget.looks_on_show import LooksOnShow
 from iua_widget.widget.opening import first_with_figures
@@ -125,12 +122,11 @@ def save_page(
         over_time = history_in_file(looks, layers, tolerances, 3 * limit)
         state["look"] = None if looks.shown.look is None else looks.shown.look.step
     partly = None if looks is None else looks.shown.partly
-    if looks is not None and partly is not None:
-        at, stops = replace(tolerances, dead_at=looks.history.dead_at), looks.history.stops
-        several = [at, *ranked_at({}, stops, at)]
-        table, worst = look_table(partly, stops, at, before), look_worst(partly, stops, several)
-        units = {name: look_units(partly, name, stops, at, before) for name in partly.layers}
-        first = partly.layers[0]
+    if partly is not None:
+        table, worst = partly.table(tolerances, before), partly.worst(partly.ranked_at(tolerances))
+        layers = partly.look.layers
+        units = {name: partly.units(name, tolerances, before) for name in layers}
+        first = layers[0]
     else:
         table, units, worst = _whole(run, tolerances, limit, before)
         first = first_with_figures(run.tallies)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from iua_widget.history.history import History
-from iua_widget.history.look import Look
 from iua_widget.iua import run_of
 from iua_widget.reading.notes import NOT_FINITE
 from iua_widget.reading.thresholds import UNIT_SCALES
@@ -19,10 +16,10 @@ from iua_widget.widget.compared_with import ComparedWith, notes_between
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
 from iua_widget.widget.history_feed import BESIDE, LOOK_SHARE, WORST_OF_LOOK_SHARE
-from iua_widget.widget.look_snapshot import look_table, look_units
 from iua_widget.widget.looks_on_show import LookBefore, LooksOnShow
 from iua_widget.widget.opening import Opening
 from iua_widget.widget.pacing import COST_SHARE, FrameCost, FrameOrder, FramePacer
+from iua_widget.widget.partly_kept import PartlyKept
 from iua_widget.widget.runs import Runs
 from iua_widget.widget.snapshots import sends_all_columns, table_snapshot, units_snapshot
 from iua_widget.widget.traits import LOOKS, SETTINGS, WidgetTraits, guarded
@@ -76,7 +73,7 @@ class Frames:
         self._worst = WorstFeed(
             lambda: (runs.run, page.tolerances),
             self._send_worst,
-            partly=self._partly,
+            partly=lambda: None if looks is None else looks.shown.partly,
             cost_share=WORST_OF_LOOK_SHARE if trains else WORST_SHARE,
             beside=BESIDE if trains else 0.0,
         )
@@ -237,12 +234,12 @@ class Frames:
             locked = time.perf_counter() - begun
         if shown is not None and shown.look is not None:
             self._info |= {"look": shown.look.step, "probes": shown.look.inputs}
-            if not shown.whole:
-                table, units = self._of_look(shown.look, before)
+            if shown.partly is not None:
+                table, units = self._of_look(shown.partly, before)
         with page.hold_sync():
             page.set_trait("_table", table)
             page.set_trait("_units", units)
-            if not tallies and self._partly() is None:
+            if not tallies and (self._looks is None or self._looks.shown.partly is None):
                 page.set_trait("_worst", b"")
             page.set_trait("_run", self._info)
             page.set_trait("status", status)
@@ -259,23 +256,13 @@ class Frames:
             return None
         return other.read(at, scales=scales, recount=run.recount)
 
-    def _partly(self) -> tuple[Look, History] | None:
-        """The look on show, and its history, where not all counts of it are kept."""
-        looks = self._looks
-        look = None if looks is None else looks.shown.partly
-        return None if looks is None or look is None else (look, looks.history)
-
-    def _of_look(self, look: Look, before: ResultBefore | None) -> tuple[bytes, bytes]:
+    def _of_look(self, partly: PartlyKept, before: ResultBefore | None) -> tuple[bytes, bytes]:
         """Table and units of a look of which not all counts are kept."""
-        if self._looks is None:
-            return b"", b""
-        page, history = self._page, self._looks.history
-        at = replace(page.tolerances, dead_at=history.dead_at)
-        self._sent_for, self._stops_left_out = _what_is_sent_for(page.tolerances), False
-        units = b""
-        if page.layer in look.index.numbers:
-            units = look_units(look, page.layer, history.stops, at, before)
-        return look_table(look, history.stops, at, before), units
+        page, at = self._page, self._page.tolerances
+        self._sent_for, self._stops_left_out = _what_is_sent_for(at), False
+        there = page.layer in partly.look.index.numbers
+        units = partly.units(page.layer, at, before) if there else b""
+        return partly.table(at, before), units
 
     def _send_worst(self, worst: bytes) -> None:
         page, context = self._page, self._runs.context

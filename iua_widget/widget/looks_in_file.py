@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from iua_widget.common.arithmetic import as_ieee
@@ -13,11 +13,11 @@ from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.history_snapshot import spread_looks
 from iua_widget.widget.life_snapshot import life_snapshot
-from iua_widget.widget.look_snapshot import dead_snapshot, look_table, look_units
-from iua_widget.widget.look_worst import look_worst
+from iua_widget.widget.look_snapshot import dead_snapshot
 from iua_widget.widget.looks_on_show import LooksOnShow
+from iua_widget.widget.partly_kept import PartlyKept
 from iua_widget.widget.snapshots import table_snapshot, units_snapshot
-from iua_widget.widget.worst_snapshot import ranked_at, worst_snapshot
+from iua_widget.widget.worst_snapshot import worst_snapshot
 
 _FIGURE_BYTES = 24
 """Of a layer at a column: its mean, deviation, and dead units."""
@@ -98,10 +98,8 @@ def history_in_file(
         whole = {}
     each = max((_bytes_of(look) for look in looks), default=1)
     kept = spread_looks(looks, max(room // each, 2), staying)
-    at = replace(tolerances, dead_at=history.dead_at)
     entries = [
-        _in_file(looks[place], whole.get(looks[place].step), history, at, tolerances)
-        for place in kept
+        _in_file(looks[place], whole.get(looks[place].step), history, tolerances) for place in kept
     ]
     return HistoryInFile(timeline, lives, entries)
 
@@ -110,16 +108,14 @@ def _bytes_of(look: Look) -> int:
     return look.mean.size * _FIGURE_BYTES + len(look.dead_from) * _UNIT_BYTES
 
 
-def _in_file(
-    look: Look, run: Run | None, history: History, at: Tolerances, tolerances: Tolerances
-) -> LookInFile:
+def _in_file(look: Look, run: Run | None, history: History, tolerances: Tolerances) -> LookInFile:
     snapshots: dict[str, bytes] = {}
     if run is None:
-        snapshots["table"] = look_table(look, history.stops, at)
-        several = ranked_at({}, history.stops, at)
-        snapshots["worst"] = look_worst(look, history.stops, [at, *several])
+        partly = PartlyKept.of(look, history)
+        snapshots["table"] = partly.table(tolerances)
+        snapshots["worst"] = partly.worst(partly.ranked_at(tolerances))
         for number, name in enumerate(look.layers):
-            snapshots[f"units {number}"] = look_units(look, name, history.stops, at)
+            snapshots[f"units {number}"] = partly.units(name, tolerances)
     else:
         tallies, grid = run.tallies, run.options.grid
         snapshots["table"] = table_snapshot(tallies, grid, tolerances)

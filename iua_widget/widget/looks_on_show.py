@@ -21,6 +21,7 @@ from iua_widget.widget.compared_with import ComparedWith
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.history_snapshot import HistorySnapshots
 from iua_widget.widget.look_snapshot import dead_in_look
+from iua_widget.widget.partly_kept import PartlyKept
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,18 @@ class ShownLook:
         None before the first.
     iua : IUA
         All of it, where it is kept whole; else without a layer.
-    whole : bool
-        Whether it is.
+    partly : PartlyKept or None
+        The look, where not all counts of it are kept.
     """
 
     look: Look | None
     iua: IUA
-    whole: bool
+    partly: PartlyKept | None = None
 
     @property
-    def partly(self) -> Look | None:
-        """The look, where not all counts of it are kept."""
-        return None if self.whole else self.look
+    def whole(self) -> bool:
+        """Whether there is a look, and all counts of it are kept."""
+        return self.look is not None and self.partly is None
 
 
 class LookBefore:
@@ -128,7 +129,7 @@ class LooksOnShow:
             Run(CountOptions(tolerances=history.tolerances, stops=history.stops.values))
         )
         self._lock = threading.Lock()
-        self.shown = ShownLook(None, self._nothing, whole=False)
+        self.shown = ShownLook(None, self._nothing)
 
     @property
     def steps(self) -> list[int]:
@@ -150,8 +151,11 @@ class LooksOnShow:
                     look = min(looks, key=lambda one: abs(one.step - step))
                 run = None if look is None else history.whole.get(look.step)
             if self.shown.look is not look or self.shown.whole != (run is not None):
-                iua = self._nothing if run is None else iua_of(run)
-                self.shown = ShownLook(look, iua, run is not None)
+                if run is not None:
+                    self.shown = ShownLook(look, iua_of(run))
+                else:
+                    partly = None if look is None else PartlyKept.of(look, history)
+                    self.shown = ShownLook(look, self._nothing, partly)
             return self.shown
 
     @property

@@ -849,8 +849,9 @@ class IUAWidget(WidgetTraits):
     def _open(self) -> None:
         with self._chosen.by_itself():
             partly = None if self._looks is None else self._looks.shown.partly
-            if partly is not None and partly.layers and self.layer not in partly.layers:
-                self.layer = partly.layers[0]
+            layers = [] if partly is None else partly.look.layers
+            if layers and self.layer not in layers:
+                self.layer = layers[0]
             guarded(self, self._opening.select_a_layer)
             guarded(self, self._opening.select_a_tolerance)
 

@@ -6,16 +6,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
-from iua_widget.history.history import History
 from iua_widget.history.look import Look
 from iua_widget.reading.recount import Recount
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
-from iua_widget.widget.look_worst import look_worst
 from iua_widget.widget.pacing import FrameCost, FrameOrder, FramePacer
+from iua_widget.widget.partly_kept import PartlyKept
 from iua_widget.widget.worst_snapshot import is_ranked_at, ranked_at, worst_snapshot
 
 WORST_SHARE: Final = 0.01
@@ -40,7 +38,7 @@ class WorstFeed:
     send : callable
         Given the list's snapshot; it is not called twice at the same time.
     partly : callable
-        Returns the look on show, and its history, where not all counts of it are kept.
+        Returns the look on show, where not all counts of it are kept.
     cost_share, beside
         See `FramePacer`.
     """
@@ -50,7 +48,7 @@ class WorstFeed:
         on_show: Callable[[], tuple[Run, Tolerances]],
         send: Callable[[bytes], None],
         *,
-        partly: Callable[[], tuple[Look, History] | None] = lambda: None,
+        partly: Callable[[], PartlyKept | None] = lambda: None,
         cost_share: float = WORST_SHARE,
         beside: float = 0.0,
     ) -> None:
@@ -103,7 +101,7 @@ class WorstFeed:
     def _rank(self, order: FrameOrder) -> FrameCost:
         partly = self._partly()
         if partly is not None:
-            return self._rank_look(order, *partly)
+            return self._rank_look(order, partly)
         self._look = None
         run, tolerances = self._on_show()
         with run.lock:
@@ -122,13 +120,13 @@ class WorstFeed:
         self.tolerances_changed()  # meanwhile, to what only the list before answered for
         return FrameCost(len(snapshot), locked)
 
-    def _rank_look(self, order: FrameOrder, look: Look, history: History) -> FrameCost:
-        tolerances = replace(self._on_show()[1], dead_at=history.dead_at)
-        if look is self._look and is_ranked_at(self._several, tolerances):
+    def _rank_look(self, order: FrameOrder, partly: PartlyKept) -> FrameCost:
+        tolerances = self._on_show()[1]
+        if partly.look is self._look and is_ranked_at(self._several, partly.at(tolerances)):
             return FrameCost(0)
-        several = ranked_at({}, history.stops, tolerances)
-        snapshot = look_worst(look, history.stops, [tolerances, *several])
-        self._several, self._look, self._ranked = several, look, None
+        several = partly.ranked_at(tolerances)
+        snapshot = partly.worst(several)
+        self._several, self._look, self._ranked = several, partly.look, None
         self._number = order.number
         self._send(snapshot)
         return FrameCost(len(snapshot))
