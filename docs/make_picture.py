@@ -213,7 +213,6 @@ def photograph(page: Page, lab: Lab) -> None:
     panel = Panel(page)
     expect(panel.rows.first).to_be_visible(timeout=60_000)
     notebook.client.execute_interactive("w.look, w.against = 100, 40", store_history=False)
-    panel.root.get_by_label("color", exact=True).select_option("change")
     page.add_style_tag(content=".jp-cell-toolbar { display: none; }")
     page.mouse.move(0, 0)
     page.wait_for_timeout(1500)

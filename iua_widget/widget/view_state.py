@@ -12,8 +12,9 @@ from iua_widget.reading.row_filter import RowFilter
 from iua_widget.reading.table_columns import COLUMNS, find_column
 from iua_widget.tolerances import check_dead_at, check_scale, check_tolerance
 
-COLORS: Final = ("share", "count", "mean |x|", "dead", "change")
-"""What the colors of the heatmap can stand for."""
+CHANGE: Final = "change"
+COLORS: Final = ("share", "count", "mean |x|", "dead", CHANGE)
+"""What the colors of the heatmap can stand for, the default first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from iua_widget.widget.runs import Runs
 from iua_widget.widget.shown_table import layer_table, look_rows, selected_units
 from iua_widget.widget.static_table import OnPage, static_table
 from iua_widget.widget.traits import RULE, SETTINGS, TOLERANCES, WidgetTraits, guarded
-from iua_widget.widget.view_state import Known
+from iua_widget.widget.view_state import CHANGE, COLORS, Known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,8 @@ class IUAWidget(WidgetTraits):
         the name or the kind, a kind, and figures of columns compared with numbers, all of which
         must hold. In double quotes anything is a word.
     color : {"share", "count", "mean |x|", "dead", "change"}
-        What the colors of the heatmap stand for; "change" where a result is compared.
+        What the colors of the heatmap stand for; "change" where a result is compared, and then
+        taken unless another is chosen.
     look : int or None
         Where a monitor's history is shown, the step of training whose look is on show; None, the
         default, is the newest, also of those to come. A step between looks is the nearest look.
@@ -248,6 +249,8 @@ class IUAWidget(WidgetTraits):
             self._static_table, lambda kept: self.send({"type": "kept", "data": kept})
         )
         shown = {trait: asked[trait] for trait in ("sort", "filter", "color") if trait in asked}
+        if compared is not None:
+            shown.setdefault("color", CHANGE)
         super().__init__(**asdict(at), **shown)
         before = self._chosen.before
         self._opening = Opening(
@@ -395,8 +398,9 @@ class IUAWidget(WidgetTraits):
     ) -> None:
         """Compare with a result from before: which units died since, and which revived.
 
-        The table gains the columns "newly dead" and "revived", and the heatmap the color "change".
-        A run that goes on is compared with it as it grows.
+        The table gains the columns "newly dead" and "revived", and the heatmap the color "change",
+        which is taken where no other was chosen. A run that goes on is compared with it as it
+        grows.
 
         Parameters
         ----------
@@ -439,7 +443,10 @@ class IUAWidget(WidgetTraits):
                 compared.check(run)
             else:
                 compared.check_counted()
+        begins = self._frames.compared is None and compared is not None
         self._frames.compare(compared)
+        if begins:
+            self._color_changes()
         self._follow_view(None)
 
     @property
@@ -834,7 +841,14 @@ class IUAWidget(WidgetTraits):
     def _follow_against(self, change: Any) -> None:
         if change["new"] is None:
             self._frames.compare(None)
+        elif change["old"] is None:
+            self._color_changes()
         self._follow_look(change)
+
+    def _color_changes(self) -> None:
+        """Color what became of units, as a comparison begins: in place of the default."""
+        if self.color == COLORS[0]:
+            self.color = CHANGE
 
     def _show_look(self, looks: LooksOnShow) -> None:
         self._runs.iua = looks.show(self.look).iua

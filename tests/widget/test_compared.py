@@ -112,6 +112,20 @@ def test_a_file_is_compared_under_its_name_until_none_is(tmp_path: Path) -> None
     assert "revived" not in w.table()
 
 
+def test_what_became_of_units_is_colored_where_no_other_color_was_chosen() -> None:
+    assert IUAWidget(BEFORE, AFTER).color == "change"
+    assert IUAWidget(BEFORE, AFTER, color="share").color == "share"
+    w = IUAWidget(AFTER)
+    w.compare(BEFORE)
+    assert w.color == "change"
+    w.color = "share"
+    w.compare(BEFORE, name="again")
+    assert w.color == "share", "chosen while it is compared"
+    dead = IUAWidget(AFTER, color="dead")
+    dead.compare(BEFORE)
+    assert dead.color == "dead"
+
+
 def test_layers_that_both_have_are_compared_where_they_are_named() -> None:
     more = introspect({**responses(6), "head": np.eye(6)})
     w = IUAWidget(more)

@@ -92,7 +92,13 @@ export class App {
     this.#timeline = new TimelinePanel(
       {
         onLook: (look) => store.set({ look }),
-        onAgainst: (against) => store.set({ against }),
+        // As a comparison begins what it is about is colored, in place of the default.
+        onAgainst: (against) => {
+          const { traits } = store;
+          const begins = against !== null && traits.against.value === null;
+          const colored = begins && traits.color.value === "share";
+          store.set(colored ? { against, color: "change" } : { against });
+        },
         onSettle: () => host.settle(),
       },
       abort,

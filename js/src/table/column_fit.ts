@@ -32,10 +32,10 @@ const MOST = 90;
 
 const ESSENTIAL: ReadonlySet<ColumnKey> = new Set([
   "response",
-  "inactive-share",
   "dead-units",
   "newly-dead",
   "revived",
+  "inactive-share",
 ]);
 /** Who stays when there is not room for all: the first ones. */
 const BY_IMPORTANCE: readonly ColumnKey[] = [

@@ -72,18 +72,24 @@ describe("widths of columns", () => {
 
   it("leave out the least important where there is no room, never the name", () => {
     const small = fitIn(396);
-    expect([...small.shown]).toEqual(["response", "inactive-share", "dead-units"]);
+    expect([...small.shown]).toEqual(["response", "dead-units", "inactive-share"]);
     expect(small.squeezed).toBe(7);
     expect(small.total).toBe(396);
     expect([...fitIn(50).shown]).toEqual(["response"]);
     // What a row is of no use without gives way to the name, down to its number; then the name does.
     for (const box of [340, 300, 270]) {
       const tight = fitIn(box);
-      expect([...tight.shown]).toEqual(["response", "inactive-share", "dead-units"]);
+      expect([...tight.shown]).toEqual(["response", "dead-units", "inactive-share"]);
       expect(tight.widths.get("inactive-share")).toBe(8.5 * 8 + 14);
       expect(tight.widths.get("dead-units")).toBe(9 * 8 + 14);
       expect(tight.total).toBe(box);
     }
+  });
+
+  it("tell what died and what revived, before shares, where there is a result before", () => {
+    const compared = columnWidths([meta()], true);
+    const { shown } = fitColumns(compared, new Map(), new Map(), 340, 8, 14);
+    expect([...shown]).toEqual(["response", "dead-units", "newly-dead", "revived"]);
   });
 
   it("keep to what the user chose, even where it does not fit", () => {
