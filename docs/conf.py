@@ -43,8 +43,8 @@ html_copy_source = False
 SECTIONS = {
     "Read and use": [
         *("capture", "units", "tolerances", "table", "heatmap", "worst-units"),
-        *("compare", "monitor", "training", "command-line", "hosts", "speed", "memory", "files"),
-        "scale",
+        *("compare", "remedies", "monitor", "training", "command-line", "hosts", "speed", "memory"),
+        *("files", "scale"),
     ],
     "Look up": ["api", "file-format", "alternatives", "references"],
 }

@@ -33,9 +33,10 @@ from iua_widget.scale.ranks import Ranks
 from iua_widget.scale.sampler import OwnSamples, own_samples
 from iua_widget.scale.tensor_parallel import check_layers_whole
 from iua_widget.sources.source import Source
-from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
+from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances, check_dead_at
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from torch.distributed import ProcessGroup
 
@@ -616,10 +617,11 @@ class IUA:
         pandas.DataFrame
             Columns: ``unit`` (index in C order), one column for each axis of a response of several
             axes (``channel``, ``row``, ``column`` for three), ``inactive count``,
-            ``inactive share``, ``dead``, ``dormant`` (where a channel has several units: whether
-            its channel is), ``mean |x|``, ``rms``, ``max |x|``, ``nan``, ``infinite``; with a unit
-            scale ``threshold``; where counts are not exact also ``inactive count upper`` and ``dead
-            upper``.
+            ``inactive share``, ``dead``, ``active rate below`` (of a unit that was active on no
+            finite probe: see `dead_units`; NaN of others), ``dormant`` (where a channel has several
+            units: whether its channel is), ``mean |x|``, ``rms``, ``max |x|``, ``nan``,
+            ``infinite``; with a unit scale ``threshold``; where counts are not exact also
+            ``inactive count upper`` and ``dead upper``.
 
         Raises
         ------
@@ -692,6 +694,78 @@ class IUA:
         at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at, tau=tau)
         with self._run.being_read() as run:
             return channel_table(run.tally(layer), at, run.recounted(layer, at))
+
+    @known_arguments_only
+    def dead_units(
+        self,
+        *,
+        dead_share: float | None = None,
+        layers: str | Iterable[str] | None = None,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The dead units of each layer as indices, as pruning tools take them.
+
+        Of feature maps they are channels, dead at every position; of tokens, and of maps counted by
+        channel, channels, too; elsewhere units. After a convolution that was flattened they are
+        entries, of which a channel has several: `prune` knows which. `units` and `channels` have
+        the figures.
+
+        **Dead on the probes is not dead on the data.** Of a unit that was active on none of n
+        probes, drawn at random, the rate at which it is active is below ``1 - 0.05 ** (1 / n)``
+        with 95 % confidence, a little less than ``3 / n``: the column ``active rate below`` of
+        `units`. Of a hundred such units there may be five of which that is not true; tokens of one
+        text, or positions of one image, are no random draws.
+
+        Parameters
+        ----------
+        dead_share : float, optional
+            The share of its finite probes from which on a unit is dead: what is called `dead_at`
+            elsewhere, and as given to `introspect` where left out.
+        layers : str or iterable of str, optional
+            Names of layers, or globs; all by default.
+        atol, rtol, scale
+            As in `at`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray of int64, shape (dead,)
+            Each layer asked for, in the order of the network; indices ascend. Where counts are
+            known within bounds only, those that are surely dead. None of a layer that no probe has
+            reached.
+
+        Raises
+        ------
+        LayerSelectionError
+            If a name or glob matches no layer: `layers` of the result has the names.
+        ToleranceError, NoProbesError
+            As in `at`.
+
+        References
+        ----------
+        B. D. Jovanovic, P. S. Levy, "A Look at the Rule of Three" (1997).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> maps = np.zeros((5, 3, 4, 4))  # probes, channels, rows, columns
+        >>> maps[:, 1], maps[0, 2, 0, 0] = 1, 1
+        >>> iua = IUA.introspect({"conv": maps, "relu": np.eye(5)[:, 1:]})
+        >>> iua.dead_units(layers="conv")
+        {'conv': array([0])}
+        >>> iua.dead_units(dead_share=0.8)
+        {'conv': array([0, 2]), 'relu': array([0, 1, 2, 3])}
+        """
+        from iua_widget.reading.dead_units import dead_units
+
+        dead_at = None if dead_share is None else check_dead_at(dead_share, "dead_share")
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at)
+        with self._run.being_read() as run:
+            return {
+                name: dead_units(run.tallies[name], at, run.recounted(name, at))
+                for name in choose_layers(layers, self.layers)
+            }
 
     @known_arguments_only
     def worst(

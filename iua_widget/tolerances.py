@@ -87,8 +87,14 @@ def check_scale(value: object) -> Scale:
     raise ToleranceError(message)
 
 
-def check_dead_at(value: object) -> float:
+def check_dead_at(value: object, name: str = "dead_at") -> float:
     """Return `value` as a float if it can be the share of probes from which a unit is dead.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        The name to use in the error.
 
     Raises
     ------
@@ -96,12 +102,12 @@ def check_dead_at(value: object) -> float:
         If `value` is not a number above 0 and at most 1.
     """
     try:
-        share = check_tolerance("dead_at", value)
+        share = check_tolerance(name, value)
     except ToleranceError:
         share = 0.0
     if not 0 < share <= 1:
         message = (
-            "dead_at must be above 0 and at most 1, such as dead_at=1 for units that are inactive "
+            f"{name} must be above 0 and at most 1, such as {name}=1 for units that are inactive "
             f"on every probe, or 0.99 for those inactive on 99 % of them; got {value!r}."
         )
         raise ToleranceError(message)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
+from iua_widget.reading.dead_units import never_active_rate
 from iua_widget.reading.recount import LayerRecount
 from iua_widget.reading.results import shares
 from iua_widget.reading.statistics import (
@@ -36,6 +37,7 @@ def unit_table(
         "inactive count": bounds.lower,
         "inactive share": shares(bounds.lower, tally.probes),
         "dead": bounds.dead,
+        "active rate below": never_active_rate(tally, bounds, tolerances, recount),
         "dormant": dormant_units(tally, tolerances.tau),
         "mean |x|": mean_abs,
         "rms": unit_rms(tally),
