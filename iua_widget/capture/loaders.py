@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from iua_widget.errors import ProducerError
 from iua_widget.units.sparse_arrays import check_dense
 
 _PLAIN: Final = {torch.Tensor, np.ndarray, int, float, bool, str, bytes, type(None)}
+_INPUTS_AND_LABELS: Final = 2
 
 
 def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
@@ -50,6 +51,8 @@ def as_loader(loader: Any, batch_size: int) -> Iterable[Any]:
             f"{type(loader).__name__}."
         )
         raise ProducerError(message)
+    if isinstance(loader, (tuple, list)):
+        _check_no_labels(loader)
     return loader
 
 
@@ -106,6 +109,22 @@ def _cut(inputs: Mapping[str, Any], batch_size: int) -> list[Any]:
         {name: rows(value, start) for name, value in inputs.items()}
         for start in range(0, probes, batch_size)
     ]
+
+
+def _check_no_labels(loader: Sequence[Any]) -> None:
+    """Refuse inputs and their labels, (X, y): as a list of batches they are two."""
+    tensors = [one for one in loader if isinstance(one, (torch.Tensor, np.ndarray)) and one.ndim]
+    if len(tensors) != len(loader) or len(loader) != _INPUTS_AND_LABELS:
+        return
+    inputs, labels = tensors
+    if inputs.ndim > 1 == labels.ndim and len(inputs) == len(labels):
+        message = (
+            f"the loader is a {type(loader).__name__} of an array of shape {tuple(inputs.shape)} "
+            f"and one of shape {tuple(labels.shape)}, which are two batches, and the second looks "
+            "like the labels of the first. Give the inputs alone, or both as a DataLoader, or as "
+            "one batch: [(inputs, labels)]."
+        )
+        raise ProducerError(message)
 
 
 def _is_plain(value: Any) -> bool:

@@ -278,6 +278,8 @@ def test_chosen_modules_that_are_never_called_are_an_error(inputs: torch.Tensor)
         ("data", "the loader must be a DataLoader, .* got str"),
         ({"x": "text"}, "a dict without a tensor in it"),
         ([3], "batch 0 of the loader must be .* got int"),
+        ((torch.ones(6, 4), torch.arange(6)), r"looks like the labels of the first\. Give"),
+        ([np.ones((6, 4)), np.ones(6)], r"shape \(6, 4\) and one of shape \(6,\)"),
         ([("a", 1)], "batch 0 of the loader must have the input first: .* got str"),
     ],
 )
