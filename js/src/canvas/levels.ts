@@ -4,7 +4,6 @@ import type { NumericArray } from "../reading/snapshot";
 
 /** What of a unit is colored; a trait of the widget. */
 export type Coloring = "share" | "count" | "mean |x|" | "dead" | "change";
-export const COLORINGS: readonly Coloring[] = ["share", "count", "mean |x|", "dead", "change"];
 
 /** What a pixel shows of those of its units that have a shade. */
 export type Pooling = "mean" | "least active" | "most active";

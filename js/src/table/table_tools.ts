@@ -4,6 +4,7 @@ import { asciiLower } from "../reading/row_order";
 import { sameItems } from "../reading/same_items";
 import type { TableSnapshot } from "../reading/snapshot";
 import type { TableReading } from "../reading/table_reading";
+import { named, select, setOptions, showValue } from "../ui/controls";
 import { element, setAttribute, setText } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
 import { AlarmField } from "./alarm_field";
@@ -35,16 +36,8 @@ function toolButton(text: string, title: string): HTMLButtonElement {
 export class TableTools {
   readonly #filter: FilterField;
   readonly #alarm: AlarmField;
-  readonly #kind = element("select", {
-    class: "iua-select iua-kinds",
-    attributes: { "aria-label": "kind of layer" },
-  });
-  readonly #kindChoice = element(
-    "label",
-    { class: "iua-choice" },
-    element("span", { text: "kind" }),
-    this.#kind,
-  );
+  readonly #kind: HTMLSelectElement;
+  readonly #kindChoice: HTMLElement;
   readonly #hasDead = element("input", { attributes: { type: "checkbox" } });
   readonly #tree = toolButton("Tree", "Group the layers by the modules they are in");
   readonly #openAll = toolButton("Open all", "Open every group");
@@ -63,6 +56,14 @@ export class TableTools {
     this.#filter = new FilterField((filter) => actions.onFilter(filter), signal);
     this.#alarm = new AlarmField(this.#filter, (share) => actions.onAlarm(share), signal);
     this.#columnsMenu = new ColumnsMenu(columns, signal);
+    this.#kind = select(
+      "kind of layer",
+      [],
+      (kind) => this.#filter.set(withKind(this.#filter.filter, kind)),
+      signal,
+    );
+    this.#kind.classList.add("iua-kinds");
+    this.#kindChoice = named("kind", this.#kind);
     const more = new PaneMenu(
       { text: "⋯", name: "more of the table", label: "table" },
       [this.#kindChoice, this.#alarm.node()],
@@ -91,9 +92,6 @@ export class TableTools {
     );
     const on = (node: HTMLElement, event: string, action: () => void): void =>
       node.addEventListener(event, action, { signal });
-    on(this.#kind, "change", () =>
-      this.#filter.set(withKind(this.#filter.filter, this.#kind.value)),
-    );
     on(this.#hasDead, "change", () =>
       this.#filter.set(withTest(this.#filter.filter, HAS_DEAD, this.#hasDead.checked)),
     );
@@ -118,17 +116,14 @@ export class TableTools {
     }
     const sought = filteredKind(filter);
     const chosen = this.#kinds.find((kind) => asciiLower(kind) === sought) ?? "";
-    if (this.#kind.value !== chosen) this.#kind.value = chosen;
+    showValue(this.#kind, chosen);
   }
 
   #setKinds(kinds: readonly string[]): void {
     this.#kindChoice.hidden = kinds.length < 2;
     if (sameItems(kinds, this.#kinds)) return;
     this.#kinds = kinds;
-    this.#kind.replaceChildren(
-      element("option", { text: "all kinds", attributes: { value: "" } }),
-      ...kinds.map((kind) => element("option", { text: kind, attributes: { value: kind } })),
-    );
+    setOptions(this.#kind, [["", "all kinds"], ...kinds.map((kind) => [kind, kind] as const)]);
   }
 
   updateColumns(): void {

@@ -6,6 +6,7 @@ import { formatInteger, formatShare } from "../reading/format";
 import { type History, nearestLook } from "../reading/history";
 import { MEASURES, type Measure, readShares, type Shares } from "../reading/history_reading";
 import type { Tolerances } from "../reading/threshold";
+import { select } from "../ui/controls";
 import { element, setAttribute, setText } from "../ui/dom";
 import { Tooltip } from "../ui/tooltip";
 import { MomentHandle } from "./moment_handle";
@@ -50,21 +51,6 @@ interface TimelineState {
   readonly arrived: number | null;
   /** How many looks can be shown, where that is not all. */
   readonly held: number | null;
-}
-
-function select<Value extends string>(
-  name: string,
-  values: readonly Value[],
-  onChange: (value: Value) => void,
-  signal: AbortSignal,
-): HTMLSelectElement {
-  const node = element(
-    "select",
-    { class: "iua-select", attributes: { "aria-label": name } },
-    ...values.map((value) => element("option", { text: value, attributes: { value } })),
-  );
-  node.addEventListener("change", () => onChange(node.value as Value), { signal });
-  return node;
 }
 
 export class TimelinePanel {

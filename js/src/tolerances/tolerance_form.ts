@@ -1,7 +1,8 @@
 /** The rule that says when a unit is inactive, dead and dormant, with a field for each number. */
 
 import { SCALES } from "../reading/rule_words";
-import type { Scale, Tolerances } from "../reading/threshold";
+import type { Tolerances } from "../reading/threshold";
+import { select, showValue } from "../ui/controls";
 import { element } from "../ui/dom";
 import {
   DEAD_SHARE,
@@ -20,11 +21,7 @@ export class ToleranceForm {
   readonly #rtol: NumberField;
   readonly #share: NumberField;
   readonly #tau: NumberField;
-  readonly #scale = element("select", {
-    class: "iua-select",
-    title: "what rtol is relative to",
-    attributes: { "aria-label": "scale" },
-  });
+  readonly #scale: HTMLSelectElement;
   readonly #nodes: readonly HTMLElement[];
 
   constructor(onChoose: (changes: Partial<Tolerances>) => void, signal: AbortSignal) {
@@ -32,14 +29,8 @@ export class ToleranceForm {
     this.#rtol = new NumberField(RTOL, (rtol) => onChoose({ rtol }), signal);
     this.#share = new NumberField(DEAD_SHARE, (dead_at) => onChoose({ dead_at }), signal);
     this.#tau = new NumberField(TAU, (tau) => onChoose({ tau }), signal);
-    this.#scale.append(
-      ...Object.entries(SCALES).map(([name, text]) =>
-        element("option", { text, attributes: { value: name } }),
-      ),
-    );
-    this.#scale.addEventListener("change", () => onChoose({ scale: this.#scale.value as Scale }), {
-      signal,
-    });
+    this.#scale = select("scale", SCALES, (scale) => onChoose({ scale }), signal);
+    this.#scale.title = "what rtol is relative to";
     const words = (text: string): HTMLElement => element("span", { text });
     const rest = element("span", { class: "iua-share-rest", text: " of probes" });
     const percent = element("span", {}, document.createTextNode("%"), rest);
@@ -69,7 +60,7 @@ export class ToleranceForm {
     this.#rtol.update(rtol, rtolStops, scale === "zero");
     this.#share.update(dead_at, DEAD_SHARES);
     this.#tau.update(tau, TAUS);
-    if (this.#scale.value !== scale) this.#scale.value = scale;
+    showValue(this.#scale, scale);
   }
 
   /** At once, while a slider is dragged. */

@@ -1,8 +1,9 @@
 /** The controls of the heatmap: what is colored and how, in which order, and zoom. */
 
 import { COLOR_MAPS, type ColorMap } from "../canvas/color";
-import { COLORINGS, type Coloring, POOLINGS, type Pooling } from "../canvas/levels";
+import { type Coloring, POOLINGS, type Pooling } from "../canvas/levels";
 import type { Layout } from "../reading/layout";
+import { named, select, showValue } from "../ui/controls";
 import { element, setAttribute } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
 
@@ -64,27 +65,13 @@ function button(text: string, name: string, onClick: () => void, signal: AbortSi
   return node;
 }
 
-function choice<Value extends string>(
-  name: string,
-  values: readonly Value[],
-  words: (value: Value) => string,
-  onChange: (value: Value) => void,
-  signal: AbortSignal,
-): { readonly node: HTMLElement; readonly select: HTMLSelectElement } {
-  const select = element("select", { class: "iua-select", attributes: { "aria-label": name } });
-  select.append(
-    ...values.map((value) => element("option", { text: words(value), attributes: { value } })),
-  );
-  select.addEventListener("change", () => onChange(select.value as Value), { signal });
-  const text = element("span", { text: name, attributes: { "aria-hidden": "true" } });
-  return { node: element("label", { class: "iua-choice" }, text, select), select };
-}
-
 export class HeatmapTools {
-  readonly #coloring: ReturnType<typeof choice>;
-  readonly #pooling: ReturnType<typeof choice>;
-  readonly #map: ReturnType<typeof choice>;
-  readonly #order: ReturnType<typeof choice>;
+  readonly #coloring: HTMLSelectElement;
+  readonly #coloringLabel: HTMLElement;
+  readonly #pooling: HTMLSelectElement;
+  readonly #map: HTMLSelectElement;
+  readonly #order: HTMLSelectElement;
+  readonly #orderLabel: HTMLElement;
   readonly #across = element("input", {
     class: "iua-field iua-across",
     attributes: { type: "number", min: "1", step: "1", "aria-label": "width" },
@@ -95,31 +82,17 @@ export class HeatmapTools {
 
   constructor(options: HeatmapToolsOptions, signal: AbortSignal) {
     const { onChoices, onZoom } = options;
-    const same = (value: string): string => value;
-    this.#coloring = choice(
-      "color",
-      COLORINGS,
-      (value) => COLORING_WORDS[value],
-      options.onColoring,
-      signal,
-    );
-    this.#pooling = choice(
-      "pixel shows",
-      POOLINGS,
-      same,
-      (pooling) => onChoices({ pooling }),
-      signal,
-    );
-    this.#map = choice("palette", COLOR_MAPS, same, (map) => onChoices({ map }), signal);
-    this.#order = choice("order", UNIT_ORDERS, same, (order) => onChoices({ order }), signal);
-    this.#pooling.node.title = "where several units share a pixel";
-    this.#map.node.title = "gray prints without colors";
-    this.#acrossLabel = element(
-      "label",
-      { class: "iua-choice" },
-      element("span", { text: "width", attributes: { "aria-hidden": "true" } }),
-      this.#across,
-    );
+    this.#coloring = select("color", COLORING_WORDS, options.onColoring, signal);
+    this.#pooling = select("pixel shows", POOLINGS, (pooling) => onChoices({ pooling }), signal);
+    this.#map = select("palette", COLOR_MAPS, (map) => onChoices({ map }), signal);
+    this.#order = select("order", UNIT_ORDERS, (order) => onChoices({ order }), signal);
+    this.#coloringLabel = named("color", this.#coloring);
+    this.#orderLabel = named("order", this.#order);
+    this.#acrossLabel = named("width", this.#across);
+    const pooling = named("pixel shows", this.#pooling);
+    pooling.title = "where several units share a pixel";
+    const map = named("palette", this.#map);
+    map.title = "gray prints without colors";
     this.#across.addEventListener("change", () => onChoices({ across: this.#width() }), { signal });
     const zoom = element(
       "span",
@@ -130,14 +103,14 @@ export class HeatmapTools {
     );
     this.#menu = new PaneMenu(
       { text: "⋯", name: "more of the picture", label: "picture" },
-      [this.#pooling.node, this.#acrossLabel, this.#map.node],
+      [pooling, this.#acrossLabel, map],
       signal,
     );
     this.#node = element(
       "div",
       { class: "iua-heatmap-tools" },
-      this.#coloring.node,
-      this.#order.node,
+      this.#coloringLabel,
+      this.#orderLabel,
       zoom,
     );
   }
@@ -149,25 +122,19 @@ export class HeatmapTools {
 
   update(state: ToolsState): void {
     const { choices, kind } = state;
-    const show = ({ select }: ReturnType<typeof choice>, value: string): void => {
-      if (select.value !== value) select.value = value;
-    };
-    show(this.#coloring, state.coloring);
-    show(this.#pooling, choices.pooling);
-    show(this.#map, choices.map);
-    show(this.#order, choices.order);
-    const allow = (coloring: Coloring, absent: string | null): void => {
-      const option = this.#coloring.select.options[COLORINGS.indexOf(coloring)];
-      if (option !== undefined) option.disabled = absent !== null;
-    };
+    showValue(this.#coloring, state.coloring);
+    showValue(this.#pooling, choices.pooling);
+    showValue(this.#map, choices.map);
+    showValue(this.#order, choices.order);
     const { meanAbsent, countsAbsent } = state;
-    allow("mean |x|", meanAbsent);
-    allow("share", countsAbsent);
-    allow("count", countsAbsent);
-    const change = this.#coloring.select.options[COLORINGS.indexOf("change")];
-    if (change !== undefined) change.hidden = change.disabled = !state.compared;
-    this.#coloring.node.title = meanAbsent ?? countsAbsent ?? "what the colors stand for";
-    this.#order.node.hidden = kind !== "grid";
+    for (const option of this.#coloring.options) {
+      const coloring = option.value as Coloring;
+      if (coloring === "change") option.hidden = option.disabled = !state.compared;
+      else if (coloring === "mean |x|") option.disabled = meanAbsent !== null;
+      else if (coloring !== "dead") option.disabled = countsAbsent !== null;
+    }
+    this.#coloringLabel.title = meanAbsent ?? countsAbsent ?? "what the colors stand for";
+    this.#orderLabel.hidden = kind !== "grid";
     this.#acrossLabel.hidden = kind === "matrix";
     this.#acrossLabel.title = `${kind === "grid" ? "units" : "channels"} a row; empty to fit`;
     setAttribute(this.#across, "placeholder", state.across === null ? "" : String(state.across));

@@ -3,7 +3,6 @@
 import { describe, expect, it } from "vitest";
 import {
   aliveRange,
-  COLORINGS,
   countLevels,
   DEAD,
   EMPTY_LEVEL,
@@ -50,7 +49,7 @@ describe("levels", () => {
 
   it("are the same through a table and one by one", () => {
     const counts = Uint16Array.from({ length: 300 }, (_, unit) => (unit * 7) % 301);
-    for (const coloring of ["share", "count", "dead"] as const) {
+    for (const coloring of ["share", "count", "mean |x|", "dead", "change"] as const) {
       for (const pooling of POOLINGS) {
         const levelOf = countLevels(coloring, 300, 290, { from: 20, to: 280 }, pooling);
         const out = new Uint8Array(300);
@@ -142,7 +141,7 @@ describe("what is not finite", () => {
       exact: true,
       lowerColumn: 0,
     };
-    for (const coloring of COLORINGS) {
+    for (const coloring of ["share", "count", "mean |x|", "dead", "change"] as const) {
       for (const pooling of POOLINGS) {
         const out = facts.levels(reading, facts.possible(coloring), facts.rule(1), null, pooling);
         expect(out[1]).toBe(NOT_FINITE);
