@@ -320,10 +320,10 @@ def test_resident_memory_stays_within_the_budget(  # noqa: PLR0917
     budget: int, units: int, layers: int, batches: int, probes: int, dtype: str
 ) -> None:
     # A run takes the same each time; what the system adds on a busy machine differs.
-    peak, stops, counted = min(
-        (measured(budget, units, layers, batches, probes, dtype) for _ in range(3)),
-        key=lambda one: one[0],
-    )
+    for _ in range(3):
+        peak, stops, counted = measured(budget, units, layers, batches, probes, dtype)
+        if peak <= budget:
+            break
     assert counted == batches * probes
     assert isinstance(stops, list)
     assert min(stops) >= 3
