@@ -15,9 +15,10 @@ from iua_widget.cli.options import (
     takes_page,
     takes_tolerances,
 )
+from iua_widget.cli.pages import write_page
 from iua_widget.cli.parameters import FILE
 from iua_widget.cli.report import Report, alarms_of, sort_of
-from iua_widget.cli.results import load, write_page
+from iua_widget.cli.saved_files import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from iua_widget.cli.failures import Misuse
 from iua_widget.cli.options import Output
 from iua_widget.cli.report import Alarm, Report, sort_of
-from iua_widget.cli.results import there
+from iua_widget.cli.saved_files import OF_HISTORIES, there
 from iua_widget.common.words import named
 from iua_widget.reading.table_rows import rows_of, shown_rows
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from iua_widget.history.history import History
     from iua_widget.training.alarm_rules import AlarmRule
-
-ENDING: Final = ".iuah"
 
 
 def load_history(file: str, step: int | None = None) -> History:
@@ -44,8 +42,8 @@ def load_history(file: str, step: int | None = None) -> History:
 
 def step_of_a_history(file: str, step: int | None) -> None:
     """Refuse ``--step`` for other files."""
-    if step is not None and not file.endswith(ENDING):
-        message = f"--step is for histories, files that end in {ENDING}; got {file!r}."
+    if step is not None and not file.endswith(OF_HISTORIES):
+        message = f"--step is for histories, files that end in {OF_HISTORIES}; got {file!r}."
         raise click.UsageError(message)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from iua_widget.cli.histories import ENDING, load_history, step_of_a_history
+from iua_widget.cli.histories import load_history, step_of_a_history
 from iua_widget.cli.options import Output, check_page, takes_page, takes_tolerances
+from iua_widget.cli.pages import write_page
 from iua_widget.cli.parameters import FILE
-from iua_widget.cli.results import load, write_page
+from iua_widget.cli.saved_files import OF_HISTORIES, load
 
 
 @click.command(short_help="A saved run as a page that works offline.")
@@ -46,7 +47,7 @@ def html(
     check_page(page, file)
     write_page(
         page,
-        load_history(file, step) if file.endswith(ENDING) else load(file),
+        load_history(file, step) if file.endswith(OF_HISTORIES) else load(file),
         at,
         Output(quiet=quiet),
         title=title,

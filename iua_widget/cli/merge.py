@@ -10,7 +10,8 @@ import click
 from iua_widget.cli.options import Output, takes_output, takes_tolerances
 from iua_widget.cli.parameters import FILE
 from iua_widget.cli.report import wrote
-from iua_widget.cli.results import load, report_result
+from iua_widget.cli.results import report_result
+from iua_widget.cli.saved_files import load
 from iua_widget.errors import IUAWarning
 
 

@@ -19,6 +19,7 @@ from iua_widget.cli.options import (
     takes_page,
     takes_tolerances,
 )
+from iua_widget.cli.pages import write_page
 from iua_widget.cli.parameters import (
     AXIS_BY_LAYER,
     ENGINES,
@@ -29,7 +30,7 @@ from iua_widget.cli.parameters import (
     by_layer,
 )
 from iua_widget.cli.report import wrote
-from iua_widget.cli.results import report_result, write_page
+from iua_widget.cli.results import report_result
 from iua_widget.cli.targets import Targets
 from iua_widget.errors import IUAError, IUAWarning
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from iua_widget.cli.histories import ENDING, report_history, step_of_a_history
+from iua_widget.cli.histories import report_history, step_of_a_history
 from iua_widget.cli.options import Output, layers_option, takes_output, takes_tolerances
 from iua_widget.cli.parameters import FILE
-from iua_widget.cli.results import load, report_result
+from iua_widget.cli.results import report_result
+from iua_widget.cli.saved_files import OF_HISTORIES, load
 
 
 @click.command(short_help="The layers of a saved run.")
@@ -29,7 +30,7 @@ def show(
     iua-widget show training.iuah --layers '*relu*' --filter 'newly-dead>0'
     """  # noqa: D301
     step_of_a_history(file, step)
-    if file.endswith(ENDING):
+    if file.endswith(OF_HISTORIES):
         report_history(file, at, output, layers=layers, step=step)
     else:
         report_result("show", load(file), at, output, layers=layers)

@@ -9,7 +9,7 @@ import click
 from iua_widget.cli.options import Output, layers_option, takes_format, takes_tolerances
 from iua_widget.cli.parameters import FILE, RANKED_BY
 from iua_widget.cli.report import Report
-from iua_widget.cli.results import load
+from iua_widget.cli.saved_files import load
 
 
 @click.command(short_help="The worst units of a saved run.")

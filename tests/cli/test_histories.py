@@ -109,7 +109,10 @@ def test_it_is_written_as_a_page(history: Path) -> None:
 def test_files_of_the_other_sort_are_told_of(history: Path, saved: Path) -> None:
     result = called("worst", str(history))
     assert result.exit_code == 1
-    assert "read it with IUAMonitor.load" in result.stderr
+    assert "a run is expected (.iua). `iua-widget show" in result.stderr
+    result = called("compare", str(saved / "before.iua"), str(history))
+    assert result.exit_code == 1
+    assert "training.iuah' is a history" in result.stderr
     result = called("show", str(history.with_name("trainin.iuah")))
     assert "Did you mean 'training.iuah'?" in result.stderr
     result = called("show", str(saved / "before.iua"), "--step", "3")
