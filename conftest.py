@@ -16,7 +16,9 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
 
 collect_ignore = ["tests/widget/shiny_app.py"]  # a process of its own
-collect_ignore_glob = [] if find_spec("triton") else ["iua_widget/engines/device/triton_*.py"]
+collect_ignore_glob = ["tests/scale/*on_ranks.py"]  # several
+if not find_spec("triton"):
+    collect_ignore_glob.append("iua_widget/engines/device/triton_*.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

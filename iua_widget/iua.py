@@ -28,9 +28,10 @@ from iua_widget.run.open import open_source
 from iua_widget.run.progress import drive
 from iua_widget.run.read import read
 from iua_widget.run.run import Run
-from iua_widget.scale.all_reduce import all_reduced, tell_failure
+from iua_widget.scale.all_reduce import all_reduced
 from iua_widget.scale.ranks import Ranks
 from iua_widget.scale.sampler import OwnSamples, own_samples
+from iua_widget.scale.telling import failures_told
 from iua_widget.scale.tensor_parallel import check_layers_whole
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances, check_dead_at
@@ -335,7 +336,7 @@ class IUA:
         IUA(1 layer, 128 probes, 70 stops)
         """
         ranks = Ranks() if distributed else None
-        try:
+        with failures_told(ranks):
             counting = CountOptions(
                 tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
                 stops=stops,
@@ -360,10 +361,6 @@ class IUA:
             source = open_source(producer, own.loader, own.options)
             checkpoint = checkpoint_at(resume, save_every)
             iua = _counted(source, counting, checkpoint, progress=progress, ranks=ranks)
-        except Exception as error:
-            if ranks is not None:
-                tell_failure(error, ranks)
-            raise
         return iua if ranks is None else _of_all(iua, ranks, own.note)
 
     @property

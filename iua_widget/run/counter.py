@@ -28,6 +28,10 @@ class Counter:
     count_options : CountOptions
     source_options : SourceOptions, optional
 
+    Attributes
+    ----------
+    options : CountOptions
+
     Raises
     ------
     IUAError
@@ -50,12 +54,12 @@ class Counter:
         source_options: SourceOptions = DEFAULT_SOURCE_OPTIONS,
     ) -> None:
         self._given = model, loader, source_options
-        self._options = count_options
+        self.options = count_options
         self._begin()
 
     def _begin(self) -> None:
         self._source = open_again(*self._given)
-        self._run = Run(self._options)
+        self._run = Run(self.options)
         self._groups = LayerGroups()
 
     def count(self) -> Run:

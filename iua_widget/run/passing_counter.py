@@ -24,6 +24,10 @@ class PassingCounter:
     count_options : CountOptions
     source_options : SourceOptions
 
+    Attributes
+    ----------
+    options : CountOptions
+
     Raises
     ------
     IUAError
@@ -52,6 +56,7 @@ class PassingCounter:
         from iua_widget.capture.passing import PassingWatcher
 
         self._most = source_options.max_probes
+        self.options = count_options
         self._run = Run(count_options)
         self._groups = LayerGroups()
         self._counting: Counting | None = None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from iua_widget.errors import DistributedError
 from iua_widget.run.run import Run
 from iua_widget.scale.description import Description, Whole, whole_of
 from iua_widget.scale.ranks import Ranks
+from iua_widget.scale.telling import failures_told
 from iua_widget.tally.store import STATES, State
 from iua_widget.tally.tally import Tally, TallyState
 from iua_widget.tally.unit_counts import counter_dtype
@@ -34,7 +33,7 @@ _Kind = tuple[str, bool]
 """In which dtype arrays are sent, and whether the largest values are looked for, not sums."""
 
 
-def all_reduced(run: Run, ranks: Ranks) -> Run:
+def all_reduced(run: Run, ranks: Ranks, step: int | None = None) -> Run:
     """A new run of what all ranks have counted: the same on each of them.
 
     Descriptions are exchanged once. Then arrays are summed, in buffers that have the same shape on
@@ -46,6 +45,8 @@ def all_reduced(run: Run, ranks: Ranks) -> Run:
     run : Run
         Stays as it is.
     ranks : Ranks
+    step : int, optional
+        Of training, at which all ranks look.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def all_reduced(run: Run, ranks: Ranks) -> Run:
         run.check_not_counted()
     with run.lock:
         with failures_told(ranks):
-            description = Description.of(run)
+            description = replace(Description.of(run), step=step)
         told: list[Description] = ranks.exchange(description)
         whole = whole_of(told, run.options)
         arrays = _summed(run, whole, ranks)
@@ -79,25 +80,6 @@ def all_reduced(run: Run, ranks: Ranks) -> Run:
         tally.store.read_moments().carry()
         result.tallies[layer] = tally
     return result
-
-
-@contextmanager
-def failures_told(ranks: Ranks) -> Iterator[None]:
-    """Have the other ranks be told of an error."""
-    try:
-        yield
-    except Exception as error:
-        tell_failure(error, ranks)
-        raise
-
-
-def tell_failure(error: Exception, ranks: Ranks) -> None:
-    """Tell the other ranks, which wait to sum, that there is an error here."""
-    failed = f"{type(error).__name__}: {error!s:.300}"
-    try:
-        ranks.exchange(Description(failed=failed))
-    except DistributedError as untold:
-        error.add_note(f"The other ranks could not be told: {untold}")
 
 
 def _summed(run: Run, whole: Whole, ranks: Ranks) -> dict[str, dict[str, np.ndarray]]:

@@ -31,9 +31,12 @@ class Description:
         NaN and infinities, ``non_finite``.
     probes, steady, weights, notes
         Those of the run.
+    step : int or None
+        Of training, where a model is looked at while it trains.
     """
 
     failed: str = ""
+    step: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, dict[str, Any]] = field(default_factory=dict)
     probes: int = 0
@@ -112,8 +115,7 @@ def whole_of(told: Sequence[Description], options: CountOptions) -> Whole:
     MergeError
         If they cannot be one run: the message says how they differ, and on which ranks.
     """
-    _check_none_failed(told)
-    _check_options(told)
+    check_alike(told)
     streams = _streams(told)
     _check_weights(told, streams)
     order = reduce(_order, (list(one.layers) for one in told))
@@ -188,6 +190,19 @@ def _streams(told: Sequence[Description]) -> list[list[int]]:
     return sorted(sorted(ranks) for _, ranks in streams)
 
 
+def check_alike(told: Sequence[Description]) -> None:
+    """Check that no rank has failed, and that all have the same options, at the same step.
+
+    Raises
+    ------
+    DistributedError, MergeError
+        Otherwise: the message names the ranks.
+    """
+    _check_none_failed(told)
+    _check_steps(told)
+    _check_options(told)
+
+
 def _check_none_failed(told: Sequence[Description]) -> None:
     failed = [f"rank {rank}: {one.failed}" for rank, one in enumerate(told) if one.failed]
     if failed:
@@ -196,6 +211,17 @@ def _check_none_failed(told: Sequence[Description]) -> None:
             "there are no counts of all. What was counted on this rank is kept."
         )
         raise DistributedError(message)
+
+
+def _check_steps(told: Sequence[Description]) -> None:
+    for rank, one in enumerate(told):
+        if one.step != told[0].step:
+            message = (
+                f"the ranks look at different steps of training: at step {told[0].step} on rank 0, "
+                f"at step {one.step} on rank {rank}. Call monitor.step() on every rank after each "
+                "step of the optimizer."
+            )
+            raise MergeError(message)
 
 
 def _check_options(told: Sequence[Description]) -> None:

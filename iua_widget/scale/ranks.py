@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch.distributed import ProcessGroup
 
-_KEPT: Final = "What was counted on this rank is as it was: save it with iua.save(path)."
+KEPT: Final = "What was counted on this rank is as it was: save it with iua.save(path)."
 
 
 class Ranks:
@@ -25,11 +25,15 @@ class Ranks:
     ----------
     group : torch.distributed.ProcessGroup, optional
         All ranks of the job where left out.
+    kept : str
+        What becomes of the counts of this rank where another is lost, to end a message.
 
     Attributes
     ----------
     rank : int
         This process in the group.
+    size : int
+        How many there are.
     device : torch.device
         Where what is summed must lie.
 
@@ -39,8 +43,9 @@ class Ranks:
         If there is no such group here.
     """
 
-    def __init__(self, group: ProcessGroup | None = None) -> None:
-        self._group = group
+    def __init__(self, group: ProcessGroup | None = None, kept: str = KEPT) -> None:
+        self._group, self._kept = group, kept
+        self._lost = ""
         loaded = sys.modules.get("torch")
         distributed = None if loaded is None else loaded.distributed
         if distributed is None or not distributed.is_available():
@@ -56,7 +61,27 @@ class Ranks:
                 "call all_reduce on the ranks of the group only."
             )
             raise DistributedError(message)
+        self.size: int = distributed.get_world_size(group)
         self.device: torch.device = _device(distributed.get_backend_config(group))
+
+    @classmethod
+    def apart(cls, kept: str) -> Ranks:
+        """All ranks of the job in a gloo group of their own, which each of them makes here.
+
+        Nothing that is exchanged in it comes between what the model exchanges, whatever the backend
+        of the job. Its timeout is that of the job.
+
+        Raises
+        ------
+        DistributedError
+            If no process group is initialized, or one of them does not come within the timeout.
+        """
+        ranks = cls(None, kept)
+        import torch.distributed as dist
+
+        with ranks._failures_told():
+            group = dist.new_group(backend="gloo", timeout=job_store().timeout)
+        return cls(group, kept)
 
     def exchange(self, told: Any) -> list[Any]:
         """What every rank tells, in the order of the ranks.
@@ -68,7 +93,7 @@ class Ranks:
         """
         import torch.distributed as dist
 
-        answers: list[Any] = [None] * dist.get_world_size(self._group)
+        answers: list[Any] = [None] * self.size
         with self._failures_told():
             dist.all_gather_object(answers, told, self._group)
         return answers
@@ -99,15 +124,24 @@ class Ranks:
 
     @contextmanager
     def _failures_told(self) -> Iterator[None]:
+        if self._lost:  # a group that has lost a rank does not find it again
+            raise DistributedError(self._lost)
         try:
             yield
         except RuntimeError as error:
-            message = (
+            self._lost = (
                 f"rank {self.rank} heard nothing from the others, of which one may have died, or "
                 f"may take longer than the group's timeout: {type(error).__name__}: "
-                f"{error!s:.300}. {_KEPT}"
+                f"{error!s:.300}. {self._kept}"
             )
-            raise DistributedError(message) from error
+            raise DistributedError(self._lost) from error
+
+
+def job_store() -> Any:
+    """What the ranks of the job have found each other by, which all of them can write and read."""
+    from torch.distributed.distributed_c10d import _get_default_store
+
+    return _get_default_store()
 
 
 def _no_group(reason: str) -> DistributedError:

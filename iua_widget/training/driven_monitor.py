@@ -55,7 +55,9 @@ class DrivenMonitor:
                 "options there, or give the probes here in place of the monitor."
             )
             raise TypeError(message)
-        self._probes, self._options, self._processes = probes, options, processes
+        self._probes, self._options = probes, options
+        together = options.get("distributed") if self._given is None else self._given.distributed
+        self._processes: Processes = "each" if together else processes
         self._prefix, self._on_look = prefix, on_look
         self._every = (
             self._given.every

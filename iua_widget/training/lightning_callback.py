@@ -48,6 +48,8 @@ class IUACallback(_Callback):  # type: ignore[misc]
         Where several processes train, whether the first alone looks, while the others wait for
         it; or each, at the probes that it is given. Each has to, at the same probes, where the
         model is split among them (FSDP, DeepSpeed ZeRO 3). What is logged and kept is the first's.
+        With the option ``distributed=True`` each looks at its part of the probes, and all have the
+        sum: see `IUAMonitor`.
     prefix : str
         Of the names of the figures: of two callbacks each needs its own.
     on_look : callable, optional

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from iua_widget.common.cell_context import outside_transforms
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.words import did_you_mean, listed
-from iua_widget.errors import IUAError, IUAWarning, ProducerError
+from iua_widget.errors import IUAError, IUAWarning, NoBatchError, NoProbesError, ProducerError
 from iua_widget.history.history import History, no_look
 from iua_widget.history.look import Look
 from iua_widget.run.counter import Counter
@@ -16,6 +16,9 @@ from iua_widget.run.notes import all_notes
 from iua_widget.run.passing_counter import PassingCounter
 from iua_widget.run.run import Run
 from iua_widget.run.whole_copy import whole_copy
+from iua_widget.scale.all_reduce import all_reduced
+from iua_widget.scale.ranks import Ranks
+from iua_widget.scale.telling import failures_told
 
 LookOn = Literal["probes", "train"]
 """What is looked at: held-out probes, or the batches of training as they pass."""
@@ -29,6 +32,10 @@ class Looks:
     history : History
     counter : Counter or PassingCounter or None
         What counts; None where there is no model.
+    ranks : Ranks, optional
+        Those that look together, at the same steps: all keep what they have counted in all.
+    note : str
+        On what this rank looks at, for each look.
 
     Attributes
     ----------
@@ -38,9 +45,16 @@ class Looks:
         Why there is nothing to look at, where there is no model.
     """
 
-    def __init__(self, history: History, counter: Counter | PassingCounter | None) -> None:
+    def __init__(
+        self,
+        history: History,
+        counter: Counter | PassingCounter | None,
+        ranks: Ranks | None = None,
+        note: str = "",
+    ) -> None:
         self._history = history
         self._counter = counter
+        self._ranks, self._note = ranks, note
         self._newest: tuple[int, Run] | None = None
         self.failures: dict[str, list[int]] = {}
         self.closed = (
@@ -81,7 +95,7 @@ class Looks:
             self._newest = None
         try:
             with outside_transforms():
-                run = counter.count()
+                run = self._counted(counter, step)
             look = Look.of(step, run.tallies, history.stops, history.tolerances, run.probes)
             whole = whole_copy(run) if history.has_room_for(run) else None
             notes = all_notes(run, history.tolerances)
@@ -90,9 +104,27 @@ class Looks:
             return None
         with interrupts_held():
             history.add(look, whole, notes)
-            if isinstance(counter, Counter):  # the other is cleared by the next batch
-                self._newest = step, run
+            if self._ranks is not None or isinstance(counter, Counter):
+                self._newest = step, run  # a PassingCounter's own is cleared by the next batch
         return run
+
+    def _counted(self, counter: Counter | PassingCounter, step: int) -> Run:
+        """What this process has counted, or all ranks together."""
+        ranks = self._ranks
+        if ranks is None:
+            return counter.count()
+        with failures_told(ranks):
+            try:
+                run = counter.count()
+            except (NoBatchError, NoProbesError):
+                run = Run(counter.options)  # others have batches
+        if self._note:
+            run.source_notes.append(self._note)
+        whole = all_reduced(run, ranks, step)
+        if not whole.probes:
+            message = f"no rank had a batch to be counted at step {step:,}."
+            raise NoBatchError(message)
+        return whole
 
     def failed(self, step: int, error: Exception, stacklevel: int) -> None:
         """Note what went wrong, and warn of it where that is new."""

@@ -14,7 +14,7 @@ from iua_widget.common.atomic_write import as_path
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.plain_values import plain
 from iua_widget.engines.choice import EngineName
-from iua_widget.errors import FileError, IUAError
+from iua_widget.errors import DistributedError, FileError, IUAError, MergeError
 from iua_widget.files.history_file import history_bytes, read_history, write_history
 from iua_widget.history.alarm_event import AlarmEvent
 from iua_widget.history.history import History
@@ -31,6 +31,10 @@ from iua_widget.options import (
 from iua_widget.run.counter import Counter
 from iua_widget.run.passing_counter import PassingCounter
 from iua_widget.run.run import Run
+from iua_widget.scale.ranks import Ranks
+from iua_widget.scale.sampler import OwnSamples, own_samples
+from iua_widget.scale.telling import check_begun_alike, failures_told
+from iua_widget.scale.tensor_parallel import check_layers_whole
 from iua_widget.tolerances import DEFAULT_TAU, Scale, Tolerances
 from iua_widget.training.alarms import Alarms
 from iua_widget.training.looks import LookOn, Looks, checked_on
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 
 _EXAMPLE_STEP: Final = 100
 _ALARMS_NOTED: Final = 3
+_LOST: Final = "The looks before are kept; there can be none after it, in this job."
 _TO_READ: Final = object()
 """In place of a model: of a monitor that looks at nothing."""
 
@@ -101,11 +106,17 @@ class IUAMonitor:
         not end training.
     name : str, optional
         What it is called where there are several; the model's class by default.
+    distributed : bool
+        Whether all ranks of a job that `torchrun` has started look together, each at its part of
+        the probes or of the batches: all make the monitor, and call `step` after each step, or
+        `look` with the same steps. Each then has the same looks, which are the sums, with the same
+        alarms. See ``docs/scale.md``.
 
     Attributes
     ----------
     every : int
     on : str
+    distributed : bool
         As given.
     name : str
     history_data : History
@@ -118,6 +129,9 @@ class IUAMonitor:
     AlarmError
         If a rule compares nothing, or what cannot be compared: the message has the figures there
         are, those with the nearest names first.
+    DistributedError, MergeError
+        With `distributed`, if there is no process group, or another rank does not come within the
+        job's timeout, or cannot make its monitor, or has other options: on every rank.
 
     Warns
     -----
@@ -170,51 +184,64 @@ class IUAMonitor:
         alarm: str | Iterable[str] | None = None,
         on_alarm: Callable[[AlarmEvent], object] | None = None,
         name: str | None = None,
+        distributed: bool = False,
     ) -> None:
-        counting = CountOptions(
-            tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
-            stops=stops,
-            keep_inactive=False,
-            units=units,
-            channel_axis=channel_axis,
-            engine=engine,
-            memory=memory,
-        )
-        source = SourceOptions(
-            layers=layers,
-            batch_size=batch_size,
-            mask=mask,
-            forward=forward,
-            max_probes=max_probes,
-            mode=mode,
-            calls=calls,
-        )
-        options = {
-            "every": check_count("every", every, _EXAMPLE_STEP),
-            "on": checked_on(on, probes, forward),
-            "layers": layers,
-            "mask": mask,
-            "forward": forward,
-            "units": counting.units,
-            "channel_axis": counting.channel_axis,
-            "memory": counting.memory,
-            **{name: getattr(source, name) for name in ("calls", "mode", "batch_size")},
-            "max_probes": source.max_probes,
-            "keep": keep,
-            "alarm": alarm,
-            "on_alarm": on_alarm,
-            "name": type(model).__name__ if name is None else str(name),
-        }
-        history = History(counting.grid, counting.tolerances, memory_budget(keep, "keep"))
-        self._begin(history, options)
-        counter = (
-            None
-            if model is _TO_READ
-            else PassingCounter(model, counting, source)
-            if on == "train"
-            else Counter(model, probes, counting, source)
-        )
-        self._looks = Looks(history, counter)
+        self.distributed = bool(distributed)
+        ranks = Ranks.apart(kept=_LOST) if distributed else None
+        with failures_told(ranks):
+            counting = CountOptions(
+                tolerances=Tolerances(rtol, atol, scale, dead_at, tau),
+                stops=stops,
+                keep_inactive=False,
+                units=units,
+                channel_axis=channel_axis,
+                engine=engine,
+                memory=memory,
+            )
+            source = SourceOptions(
+                layers=layers,
+                batch_size=batch_size,
+                mask=mask,
+                forward=forward,
+                max_probes=max_probes,
+                mode=mode,
+                calls=calls,
+            )
+            options = {
+                "every": check_count("every", every, _EXAMPLE_STEP),
+                "on": checked_on(on, probes, forward),
+                "layers": layers,
+                "mask": mask,
+                "forward": forward,
+                "units": counting.units,
+                "channel_axis": counting.channel_axis,
+                "memory": counting.memory,
+                **{name: getattr(source, name) for name in ("calls", "mode", "batch_size")},
+                "max_probes": source.max_probes,
+                "keep": keep,
+                "alarm": alarm,
+                "on_alarm": on_alarm,
+                "name": type(model).__name__ if name is None else str(name),
+            }
+            history = History(counting.grid, counting.tolerances, memory_budget(keep, "keep"))
+            self._begin(history, options)
+            if ranks is not None:
+                check_layers_whole(model)
+            own = OwnSamples(probes, source) if ranks is None else own_samples(probes, source)
+            counter = (
+                None
+                if model is _TO_READ
+                else PassingCounter(model, counting, source)
+                if on == "train"
+                else Counter(model, own.loader, counting, own.options)
+            )
+            self._looks = Looks(history, counter, ranks, own.note)
+        if ranks is not None:
+            try:
+                check_begun_alike(ranks, counting, {"every": self.every, "on": self.on})
+            except (DistributedError, MergeError):
+                self.close()
+                raise
 
     def _begin(self, history: History, options: Mapping[str, Any]) -> None:
         """Begin with a history, and nothing that looks."""

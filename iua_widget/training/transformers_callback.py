@@ -43,6 +43,8 @@ class IUACallback(TrainerCallback):  # type: ignore[misc]
         it at their next step; or each, at the probes that it is given. Each has to, at the same
         probes, where the model is split among them (FSDP, DeepSpeed ZeRO 3). What is logged is
         the first's.
+        With the option ``distributed=True`` each looks at its part of the probes, and all have the
+        sum: see `IUAMonitor`.
     prefix : str
         Of the names of the figures, and of the history's file: of two callbacks each needs its own.
     on_look : callable, optional

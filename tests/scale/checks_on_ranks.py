@@ -1,22 +1,38 @@
 """What a test starts on several ranks: each checks that it has the counts of one process.
 
-Called with a folder, the rank and the number of ranks; prints the names of the checks that held.
+Called as `on_ranks` says; prints the names of the checks that held.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
+import monitor_on_ranks
 import numpy as np
 import torch
 import torch.distributed as dist
+from on_ranks import (
+    CHECKS,
+    FOLDER,
+    IMAGES,
+    OPTIONS,
+    RANK,
+    SIZE,
+    Net,
+    assert_raised_on_all,
+    assert_same,
+    assert_same_on_all,
+    check,
+    counted,
+    exact,
+    raised,
+    rounded,
+    told_by_all,
+)
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -27,94 +43,12 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from iua_widget import IUA, DistributedError, IUAError, MergeError, ProducerError
+from iua_widget import IUA, DistributedError, MergeError, ProducerError
 from iua_widget.scale import all_reduce
+from iua_widget.scale.ranks import job_store
 
-FLOATING = {"abs_sum", "square_sum"}
 TIMEOUT = timedelta(seconds=3)
-CHECKS: list[Callable[[], None]] = []
-
-
-def check(function: Callable[[], None]) -> Callable[[], None]:
-    CHECKS.append(function)
-    return function
-
-
-def rounded(values: torch.Tensor, parts: int) -> torch.Tensor:
-    """So that sums of products are exact, whatever the batch and the order."""
-    return (values * parts).round() / parts
-
-
-def exact(model: nn.Module) -> nn.Module:
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(rounded(parameter, 32))
-    return model
-
-
-class Net(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv, self.relu = nn.Conv2d(1, 3, 3), nn.ReLU()
-        self.head, self.out = nn.Linear(3 * 16, 5), nn.ReLU()
-        exact(self)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.out(self.head(self.relu(self.conv(x)).flatten(1)))
-
-
-IMAGES = rounded(torch.randn(42, 1, 6, 6, generator=torch.Generator().manual_seed(1)), 8)
-IMAGES[17, 0, 2, 3] = torch.nan
-OPTIONS: dict[str, Any] = {"engine": "reference", "atol": 1e-3}
-
-
-def counted(model: Any, *inputs: Any, **options: Any) -> IUA:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return IUA.introspect(model, *inputs, **{**OPTIONS, **options})
-
-
-def assert_same(whole: IUA, alone: IUA, *, in_order: bool = True) -> None:
-    """Whether counts are the same bit for bit, and what is floating but for rounding."""
-    assert whole.layers == alone.layers
-    assert whole.probes == alone.probes
-    assert whole.tolerances == alone.tolerances
-    for layer in whole.layers:
-        here, there = (iua._run.tallies[layer].state() for iua in (whole, alone))
-        assert {**here.facts, "first_non_finite": 0} == {**there.facts, "first_non_finite": 0}
-        assert here.arrays.keys() == there.arrays.keys()
-        for name, array in here.arrays.items():
-            one, other = array, there.arrays[name]
-            if name == "inactive" and not in_order:
-                one, other = np.sort(one), np.sort(other)
-            if name in FLOATING:
-                np.testing.assert_allclose(one, other, rtol=1e-12)
-            else:
-                np.testing.assert_array_equal(one, other, err_msg=f"{layer} {name}")
-
-
-def assert_same_on_all(iua: IUA, group: Any = None) -> None:
-    digests: list[Any] = [None] * dist.get_world_size(group)
-    dist.all_gather_object(digests, hashlib.sha256(iua.to_bytes()).hexdigest(), group)
-    assert len(set(digests)) == 1
-
-
-def raised(call: Callable[[], Any]) -> IUAError:
-    try:
-        call()
-    except IUAError as error:
-        return error
-    raise AssertionError("no error")
-
-
-def assert_raised_on_all(call: Callable[[], Any], *words: str) -> IUAError:
-    error = raised(call)
-    told: list[Any] = [None] * SIZE
-    dist.all_gather_object(told, f"{type(error).__name__}: {error}")
-    assert len(set(told)) == 1, told
-    assert all(word in told[0] for word in words), told[0]
-    return error
+PAIRS = [dist.new_group(ranks) for ranks in ([0, 1], [2, 3])]
 
 
 @check
@@ -193,9 +127,7 @@ def collectives_are_few_and_of_one_shape() -> None:
         dist.all_reduce, dist.all_gather_object = sum_of_ranks, exchange
         all_reduce.BUCKET_BYTES = 2**26
     assert [call[0] == "exchange" for call in few] == [True, False, False, False, False]
-    told: list[Any] = [None] * SIZE
-    dist.all_gather_object(told, few)
-    assert all(one == few for one in told)
+    assert all(one == few for one in told_by_all(few))
     assert len(calls) > 20
     assert all(np.prod(shape) <= 256 for shape, *_ in calls[1:])
     for one in (whole, in_pieces):
@@ -328,6 +260,9 @@ def ranks_go_on_from_files_of_their_own_which_merge_to_the_same() -> None:
 def a_rank_that_dies_or_does_not_come_is_an_error_and_nothing_is_lost() -> None:
     iua = counted(Net(), IMAGES[RANK::SIZE])
     before = iua.to_bytes()
+    job_store().set_timeout(TIMEOUT)
+    monitor = monitor_on_ranks.monitor_of(Net(), IMAGES[RANK::SIZE], distributed=True)
+    monitor.look()
     if RANK == 1:
         dist.barrier()
         return  # does not come to the others of its pair
@@ -341,13 +276,16 @@ def a_rank_that_dies_or_does_not_come_is_an_error_and_nothing_is_lost() -> None:
     assert "save it with iua.save" in str(error)
     assert iua.to_bytes() == before
     assert iua.save(FOLDER / f"{RANK}.iua").stat().st_size
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert monitor.look(1) is None
+        assert monitor.look(2) is None  # at once
+    assert "heard nothing from the others" in str(caught[0].message)
+    assert (monitor.steps, len(caught)) == ([0], 1)
+    assert any(note.startswith("2 looks, at steps 1 to 2, failed") for note in monitor.notes)
 
 
 if __name__ == "__main__":
-    FOLDER, RANK, SIZE = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{FOLDER}/ranks", rank=RANK, world_size=SIZE)
-    PAIRS = [dist.new_group(ranks) for ranks in ([0, 1], [2, 3])]
     DOOMED = [dist.new_group(ranks, timeout=TIMEOUT) for ranks in ([0, 1], [2, 3])]
     for one in CHECKS:
         one()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,24 +14,24 @@ import pytest
 from iua_widget import IUA, DistributedError
 
 CHECKS = Path(__file__).with_name("checks_on_ranks.py")
+OTHERS = [Path(__file__).with_name(name) for name in ("monitor_on_ranks.py",)]
 
 
 @pytest.mark.slow
 def test_every_check_holds_on_each_of_four_ranks(tmp_path: Path) -> None:
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", CHECKS, tmp_path, str(rank), "4"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(4)
-    ]
-    ends = [rank.communicate(timeout=150) for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0, 0, 7], "\n".join(end[1] for end in ends)
-    held = {printed.split()[0]: printed.split() for printed, _ in ends}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    start = [sys.executable, "-W", "error", CHECKS.with_name("fork_ranks.py")]
+    ran = subprocess.run(
+        [*start, tmp_path, str(port), "4"], capture_output=True, text=True, timeout=150, check=True
+    )
+    ends = [(tmp_path / f"{rank}.txt").read_text(encoding="utf-8") for rank in range(4)]
+    assert json.loads(ran.stdout) == [0, 0, 0, 7], "\n".join(ends)
+    held = {end.splitlines()[-1] for end in ends}
     assert len(held) == 1
-    assert len(next(iter(held.values()))) == CHECKS.read_text(encoding="utf-8").count("\n@check\n")
+    texts = [one.read_text(encoding="utf-8") for one in (CHECKS, *OTHERS)]
+    checks = sum(text.count("\n@check\n") for text in texts)
+    assert len(held.pop().split()) == checks
 
 
 def test_without_a_group_the_error_says_how_there_is_one() -> None:
