@@ -135,6 +135,8 @@ def test_a_pinned_unit_has_a_card_with_the_figures_python_gives(
     let_go(dense).click()
     expect(let_go(dense)).to_be_hidden()
     expect(card(dense)).to_contain_text(f"unit {DEAD[0]}most inactive")
+    rate = widget.iua.units("dense").set_index("unit").loc[DEAD[0], "active rate below"]
+    expect(card(dense)).to_contain_text(f"active on < {100 * rate:.2g} % of such data")
     assert data(dense, "selected") == "0"
 
 

@@ -50,6 +50,17 @@ function notFiniteWords(data: UnitsInView, unit: number): string | null {
   return `NaN or infinite on ${formatInteger(missing)} of ${formatInteger(probes)} ${probeWord(data)}s`;
 }
 
+/**
+ * How rarely a unit that was never active is, with 95 % confidence: "; active on < 5.8 % of such
+ * data", or nothing of others. The formula is that of `active_rate_below` in Python.
+ */
+export function rarelyWords({ units, finite, reading }: UnitsInView, unit: number): string {
+  const probes = finite?.[unit] ?? units.probes;
+  if (probes === 0 || (reading.lower[unit] as number) < probes) return "";
+  const rate = -Math.expm1(Math.log(0.05) / probes);
+  return `; active on < ${Number((100 * rate).toPrecision(2))} % of such data`;
+}
+
 /** "newly dead", say; null where the layer is compared with nothing. */
 export function fateWords({ changes }: UnitsInView, unit: number): string | null {
   return changes === null ? null : (FATE_WORDS[changes.fate(unit)] as string);

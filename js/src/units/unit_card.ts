@@ -3,7 +3,13 @@
 import { formatCounts, formatShares, formatThreshold, plural } from "../reading/format";
 import type { Life } from "../reading/life";
 import type { Tolerances } from "../reading/threshold";
-import { fateWords, probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
+import {
+  fateWords,
+  probeWord,
+  rarelyWords,
+  type UnitsInView,
+  unitTitle,
+} from "../reading/units_in_view";
 import { element, setText } from "../ui/dom";
 import { LifeLine } from "./life_line";
 import { MagnitudePlot } from "./magnitude_plot";
@@ -15,6 +21,9 @@ interface UnitCardOptions {
   readonly onSettle: () => void;
   readonly onClose: () => void;
 }
+
+const RARELY =
+  "With 95 % confidence, if the data are like the probes: what is dead on probes may fire on others.";
 
 const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold", "compared"] as const;
 type Figure = (typeof FIGURES)[number];
@@ -121,7 +130,11 @@ export class UnitCard {
       setText(this.#values.get(name) as HTMLElement, text);
     const count = formatCounts(lower, upper);
     const share = formatShares(lower / probes, upper / probes);
-    set("inactive", `${count} of ${plural(probes, probeWord(data))}: ${share}`);
+    const rarely = rarelyWords(data, unit);
+    const inactive = `${count} of ${plural(probes, probeWord(data))}: ${share}${rarely}`;
+    set("inactive", inactive);
+    const values = this.#values.get("inactive") as HTMLElement;
+    values.title = rarely === "" ? "" : `${inactive}. ${RARELY}`;
     set("mean |x|", figure(units.mean_abs));
     set("RMS", figure(units.rms));
     set("max |x|", figure(units.max_abs));
