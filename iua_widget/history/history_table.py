@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iua_widget.common.layer_names import choose_layers
+from iua_widget.common.text_column import text_column
 from iua_widget.history.look_figures import MISSING, LookFigures
 from iua_widget.reading.results import integers
 
@@ -54,4 +55,4 @@ def _joined(name: str, figures: Iterable[LookFigures]) -> np.ndarray:
 def _column(values: np.ndarray) -> object:
     if values.dtype == np.int64 and (values == MISSING).any():
         return integers([None if value == MISSING else value for value in values.tolist()])
-    return values
+    return text_column(values) if values.dtype == object else values

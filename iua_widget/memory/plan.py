@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from iua_widget.common.amounts import format_bytes
+from iua_widget.common.text_column import text_column
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.tally.store import BYTES_PER_UNIT
 
@@ -287,20 +288,17 @@ def plan_table(plans: Iterable[LayerPlan], stops: int) -> pd.DataFrame:
     """One row a layer; columns as `IUA.plan` says."""
     import pandas as pd
 
-    rows = [
-        (
-            plan.need.layer,
-            plan.need.units,
-            plan.stops,
-            stops,
-            plan.need.counter_bits,
-            plan.need.bytes_with(len(plan.columns)),
-            plan.batch_bytes,
-        )
-        for plan in plans
-    ]
-    names = ["layer", "units", "stops", "of", "counter width", "bytes", "batch bytes"]
-    return pd.DataFrame(rows, columns=names)
+    plans = list(plans)
+    columns: dict[str, object] = {
+        "layer": text_column([plan.need.layer for plan in plans]),
+        "units": [plan.need.units for plan in plans],
+        "stops": [plan.stops for plan in plans],
+        "of": [stops for _ in plans],
+        "counter width": [plan.need.counter_bits for plan in plans],
+        "bytes": [plan.need.bytes_with(len(plan.columns)) for plan in plans],
+        "batch bytes": [plan.batch_bytes for plan in plans],
+    }
+    return pd.DataFrame(columns)
 
 
 def _fewest(need: LayerNeed, stops: Sequence[float], always: Iterable[float]) -> int:

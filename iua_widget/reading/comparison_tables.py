@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.common.text_column import text_column
 from iua_widget.reading.layer_comparison import DeadIn, LayerComparison, changes
 from iua_widget.reading.results import (
     LayerResult,
@@ -47,7 +48,7 @@ def layer_table(
     names = chosen_layers(results, response_names)
     rows = [results[name] for name in names]
     columns: dict[str, object] = {
-        "response": names,
+        "response": text_column(names),
         "units": [row.compared.size for row in rows],
         **_bounds(rows, upper=False),
         "kind": [row.after.kind for row in rows],

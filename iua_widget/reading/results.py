@@ -11,6 +11,7 @@ import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.layer_names import unknown_layer
+from iua_widget.common.text_column import text_column
 from iua_widget.errors import LayerSelectionError, ToleranceError
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.recount import LayerRecount
@@ -321,7 +322,7 @@ class Reading:
             return integers(found) if None in found else found
 
         columns: dict[str, Any] = {
-            "response": list(rows),
+            "response": text_column(list(rows)),
             "mean inactive": [row.mean_inactive for row in rows.values()],
             "std inactive": [row.std_inactive for row in rows.values()],
             "inactive share": [share_of(row.mean_inactive, row.units) for row in rows.values()],

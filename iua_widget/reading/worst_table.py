@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.common.text_column import text_column
 from iua_widget.reading.recount import Recount
 from iua_widget.reading.worst_units import (
     check_number,
@@ -44,7 +45,7 @@ def worst_table(
         share, share_upper = found.lower[0] / found.finite, found.upper[0] / found.finite
     columns: dict[str, object] = {
         "rank": np.arange(1, len(found.unit) + 1),
-        "response": pd.Series([names[number] for number in found.layer], dtype="str"),
+        "response": text_column([names[number] for number in found.layer]),
         "unit": found.unit,
         "unit is": pd.Series(
             [_what(layers[number], positions=positions) for number in found.layer], dtype="str"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
+from iua_widget.common.text_column import text_column
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -217,7 +219,7 @@ class ResponseInfos(Mapping[str, ResponseInfo]):
         infos = self._infos.values()
         return pd.DataFrame(
             {
-                "name": [info.name for info in infos],
+                "name": text_column([info.name for info in infos]),
                 "kind": [info.layer.kind.name for info in infos],
                 "typename": [info.layer.typename for info in infos],
                 "shape": [info.shape for info in infos],
