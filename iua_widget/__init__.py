@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         MergeError,
         NoProbesError,
         ProducerError,
+        RemedyError,
         ToleranceError,
         UnitsError,
     )
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from iua_widget.reading.layer_comparison import LayerComparison
     from iua_widget.reading.presets import PRESETS, Preset
     from iua_widget.reading.results import LayerResult, Reading
+    from iua_widget.remedies.prune import Pruned, prune
+    from iua_widget.remedies.reinitialize import Reinitialized, reinitialize
     from iua_widget.sources.response_info import LayerInfo, LayerKind, ResponseInfo, ResponseInfos
     from iua_widget.tolerances import Scale, Tolerances, default_stops
     from iua_widget.training.monitor import IUAMonitor
@@ -82,7 +85,10 @@ __all__ = [
     "NoProbesError",
     "Preset",
     "ProducerError",
+    "Pruned",
     "Reading",
+    "Reinitialized",
+    "RemedyError",
     "ResponseInfo",
     "ResponseInfos",
     "Scale",
@@ -93,6 +99,8 @@ __all__ = [
     "UnitsError",
     "__version__",
     "default_stops",
+    "prune",
+    "reinitialize",
     "response_infos",
 ]
 
@@ -125,7 +133,10 @@ _HOMES = {
     "NoProbesError": "errors",
     "Preset": "reading.presets",
     "ProducerError": "errors",
+    "Pruned": "remedies.prune",
     "Reading": "reading.results",
+    "Reinitialized": "remedies.reinitialize",
+    "RemedyError": "errors",
     "ResponseInfo": "sources.response_info",
     "ResponseInfos": "sources.response_info",
     "Scale": "tolerances",
@@ -135,11 +146,15 @@ _HOMES = {
     "UnitChoice": "units.rule",
     "UnitsError": "errors",
     "default_stops": "tolerances",
+    "prune": "remedies.prune",
+    "reinitialize": "remedies.reinitialize",
     "response_infos": "capture.infos",
 }
 
 
-_NEED_TORCH = {"TorchModel", "response_infos"}
+_NEED_TORCH = {
+    *("Pruned", "Reinitialized", "TorchModel", "prune", "reinitialize", "response_infos"),
+}
 
 if importlib.util.find_spec("torch") is None:
     __all__ = [name for name in __all__ if name not in _NEED_TORCH]  # what `import *` gives

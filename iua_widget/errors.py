@@ -160,5 +160,21 @@ class ProducerError(IUAError, ValueError):
         self.batch = batch
 
 
+class RemedyError(IUAError, ValueError):
+    """Dead units that cannot be removed, or not without another output, or initialized anew.
+
+    Raised by `prune` and `reinitialize`.
+
+    Attributes
+    ----------
+    difference : float or None
+        The largest difference between outputs, where these were compared.
+    """
+
+    def __init__(self, message: str, *, difference: float | None = None) -> None:
+        super().__init__(message)
+        self.difference = difference
+
+
 class NoBatchError(ProducerError):
     """A stream that came to its end without a response: a rank may have no part of the data."""

@@ -1,0 +1,1 @@
+"""What to do about dead units: removing them, or initializing them anew."""
