@@ -43,7 +43,8 @@ html_copy_source = False
 SECTIONS = {
     "Read and use": [
         *("capture", "units", "tolerances", "table", "heatmap", "worst-units"),
-        *("compare", "remedies", "monitor", "training", "command-line", "hosts", "speed", "memory"),
+        *("compare", "remedies", "top-probes", "monitor", "training"),
+        *("command-line", "hosts", "speed", "memory"),
         *("files", "scale"),
     ],
     "Look up": ["api", "file-format", "alternatives", "references"],

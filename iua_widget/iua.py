@@ -77,6 +77,8 @@ class IUA:
         What counts: see `introspect`.
     memory : str or int, optional
         What the run may hold: see `introspect`.
+    top_probes : int or mapping of str to int
+        How many inputs to keep that have the largest responses of a unit: see `introspect`.
 
     Raises
     ------
@@ -130,6 +132,7 @@ class IUA:
         channel_axis: int | Mapping[str, int] | None = None,
         engine: EngineName = "auto",
         memory: str | int | None = None,
+        top_probes: int | Mapping[str, int] = 0,
     ) -> None:
         self._run = Run(
             CountOptions(
@@ -140,6 +143,7 @@ class IUA:
                 channel_axis=channel_axis,
                 engine=engine,
                 memory=memory,
+                top_probes=top_probes,
             )
         )
 
@@ -167,6 +171,7 @@ class IUA:
         keep_inactive: bool = True,
         engine: EngineName = "auto",
         memory: str | int | None = None,
+        top_probes: int | Mapping[str, int] = 0,
         resume: str | Path | None = None,
         save_every: int | None = None,
         progress: bool = False,
@@ -273,6 +278,11 @@ class IUA:
             units at fewer stops, evenly on the logarithmic scale, zero and `atol` always among
             them: see `plan`. Means, standard deviations and what is dead stay exact at every stop.
             A 32nd of it, at the most, stays with the process for the next run.
+        top_probes : int or mapping of str to int
+            Of each unit, how many inputs to keep that have its largest responses, and where these
+            are: see `top_probes`. For all layers, or by layer name or glob, others having none:
+            ``{"layer4.*": 8}``. Each takes 24 bytes a unit of the memory, and each layer that has
+            some is counted by itself. 0, the default, keeps none, and costs nothing.
         resume : str or Path, optional
             A file to which the run is saved as it goes, and from which it goes on where the file is
             there: what is lost when the process dies is what came after the last save. The stream
@@ -345,6 +355,7 @@ class IUA:
                 channel_axis=channel_axis,
                 engine=engine,
                 memory=memory,
+                top_probes=top_probes,
             )
             options = SourceOptions(
                 layers=layers,
@@ -763,6 +774,64 @@ class IUA:
                 name: dead_units(run.tallies[name], at, run.recounted(name, at))
                 for name in choose_layers(layers, self.layers)
             }
+
+    @known_arguments_only
+    def top_probes(self, layer: str, *, units: int | Iterable[int] | None = None) -> pd.DataFrame:
+        """The probes that fire a layer's units most: of each unit, the largest first.
+
+        Each input is there at most once a unit, at the position of its largest response: k rows are
+        k inputs, by token, too. Ranked by ``abs(x)`` of finite responses; of equals the earlier
+        input comes first, and the earlier position. A unit whose responses are all zero has no
+        rows.
+
+        Parameters
+        ----------
+        layer : str
+            One of `layers`, of those that `top_probes` was given for.
+        units : int or iterable of int, optional
+            Which units; all by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns: ``unit``, with one for each axis of a response of several axes as in `units`;
+            ``rank``, from 1; ``probe``, the place of the input in the stream, from 0;
+            ``position`` of the response, an index over its positions in C order, padding included;
+            where positions have two axes ``row`` and ``column``, where more ``position 0``, ...;
+            ``value``, the response with its sign, of complex ones the magnitude. Where entries are
+            units, `position` is missing, or the call where those of a pass are one layer; it is
+            missing, too, where a batch's further passes gave it.
+
+        Raises
+        ------
+        NoProbesError
+            If none were kept of this layer, or nothing has been counted: count with ``top_probes``.
+        LayerSelectionError
+            If there is no such layer: the message has the names that come nearest.
+        UnitsError
+            If there is no such unit.
+
+        Notes
+        -----
+        Places in the stream are those of one run over all of it, also after `resume`. `merge` moves
+        those of each result by the inputs of the results before it, and `all_reduce` those of each
+        rank by the inputs of the ranks before it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> maps = np.zeros((5, 2, 4, 4))  # probes, channels, rows, columns
+        >>> maps[3, 1, 2, 0], maps[4, 1, 1, 1] = 7, -8
+        >>> iua = IUA.introspect({"conv": maps}, units="channel", top_probes=8)
+        >>> iua.top_probes("conv")
+           unit  rank  probe  position  row  column  value
+        0     1     1      4         5    1       1   -8.0
+        1     1     2      3         8    2       0    7.0
+        """
+        from iua_widget.reading.top_probes import top_probes_table
+
+        with self._run.being_read() as run:
+            return top_probes_table(layer, run.tally(layer), units)
 
     @known_arguments_only
     def worst(

@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from iua_widget.common.amounts import memory_budget
+from iua_widget.common.layer_names import of_layer, try_one_of, unmatched
 from iua_widget.common.plain_values import plain
 from iua_widget.common.words import did_you_mean
 from iua_widget.engines.choice import EngineName, check_engine
-from iua_widget.errors import ProducerError, ToleranceError
+from iua_widget.errors import LayerSelectionError, ProducerError, ToleranceError
 from iua_widget.tolerances import Stops, Tolerances, default_stops
 from iua_widget.units.rule import UnitRule
 
 CallsOption = Literal["auto", "separate", "merge"]
 """What to do with the calls of one module, or of one function by one module, in a pass."""
+
+_MOST_TOP_PROBES: Final = 10_000
 
 Mode = Literal["eval", "train"]
 """The mode in which a model runs."""
@@ -99,6 +102,7 @@ class CountOptions:
     channel_axis: int | Mapping[str, int] | None = None
     engine: EngineName = "auto"
     memory: str | int | None = None
+    top_probes: int | Mapping[str, int] = 0
     grid: Stops = field(init=False)
     rule: UnitRule = field(init=False, compare=False, repr=False)
 
@@ -118,8 +122,45 @@ class CountOptions:
             ("units", self.rule.units),
             ("channel_axis", self.rule.channel_axis),
             ("memory", memory),
+            ("top_probes", _checked_top_probes(self.top_probes)),
         ):
             set_field(self, name, _plain_option(value))
+
+    def top_probes_of(self, layer: str) -> int:
+        """How many of the inputs with the largest responses to keep of each unit of a layer."""
+        asked = self.top_probes
+        return asked if isinstance(asked, int) else of_layer(asked, layer, 0)
+
+    def check_used(self, layers: Iterable[str]) -> None:
+        """Check that every name and glob of these options matches a layer.
+
+        Raises
+        ------
+        UnitsError, LayerSelectionError
+            If one matches none.
+        """
+        layers = list(layers)
+        self.rule.check_used(layers)
+        asked = {} if isinstance(self.top_probes, int) else self.top_probes
+        if (glob := unmatched(asked, layers)) is not None:
+            hint = try_one_of(glob, layers)
+            message = f"top_probes={{{glob!r}: ...}} matches no layer. {hint}"
+            raise LayerSelectionError(message)
+
+
+def _checked_top_probes(value: Any) -> Any:
+    numbers = plain(value)
+    for name, k in numbers.items() if isinstance(numbers, Mapping) else [("*", numbers)]:
+        number = plain(k)
+        whole = isinstance(number, int) and not isinstance(number, bool)
+        if not whole or not 0 <= number <= _MOST_TOP_PROBES or not isinstance(name, str):
+            message = (
+                f"top_probes must be a whole number from 0 to {_MOST_TOP_PROBES:,}, such as "
+                "top_probes=8, or a mapping of layer names or globs to such, "
+                f"top_probes={{'conv*': 8}}; got {value!r}."
+            )
+            raise ProducerError(message)
+    return numbers
 
 
 def check_count(name: str, value: object, example: int = 32) -> int:

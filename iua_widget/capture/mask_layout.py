@@ -35,7 +35,12 @@ class MaskLayout:
             self._positions_first[captured.name] = told
 
     def lay(
-        self, captured: CapturedResponse, mask: np.ndarray | None, text_length: int | None
+        self,
+        captured: CapturedResponse,
+        mask: np.ndarray | None,
+        text_length: int | None,
+        inputs: int,
+        input_axis: int,
     ) -> tuple[torch.Tensor, Origin]:
         """Lay a mask on a response.
 
@@ -45,6 +50,10 @@ class MaskLayout:
         mask : numpy.ndarray of bool, shape (items, positions), or None
         text_length : int or None
             Positions of each item, where the batch is text.
+        inputs : int
+            Of the batch.
+        input_axis : int
+            Which axis of the model's own input counts them.
 
         Returns
         -------
@@ -54,6 +63,7 @@ class MaskLayout:
             With the mask in the order of the response's positions.
         """
         tensor, channel_axis = captured.tensor, captured.channel_axis
+        later_axis = input_axis == 1
         if captured.load is not None:  # which comes without a row
             mask = None
         if mask is not None:
@@ -61,6 +71,7 @@ class MaskLayout:
             positions_first = self._positions_first.get(captured.name)
             if positions_first is None and _fits_both_ways(captured, mask):
                 self._ambiguous[captured.name] = None
+            later_axis = bool(positions_first) and tensor.ndim != _SEQUENCE
             if positions_first and tensor.ndim == _SEQUENCE:
                 tensor = tensor.transpose(0, 1)
                 channel_axis = channel_axis if channel_axis == _SEQUENCE - 1 else None
@@ -77,6 +88,8 @@ class MaskLayout:
             merged_calls=captured.merged,
             many_passes=captured.number > 0,
             load=captured.load,
+            inputs=inputs,
+            positions_first=later_axis,
         )
 
     def real(

@@ -161,10 +161,11 @@ class PassingWatcher:
     def _watch(self, batch: Any, record: Record) -> _Pass:
         masks = self._masks(batch)
         axis = 1 if time_major(self.model) else 0
-        length = text_length(batch)
+        length, inputs = text_length(batch), count_probes(batch, axis) or 1
 
         def take(captured: CapturedResponse) -> None:
-            tensor, origin = self._layout.lay(captured, masks.of(captured.name), length)
+            mask = masks.of(captured.name)
+            tensor, origin = self._layout.lay(captured, mask, length, inputs, axis)
             with torch.no_grad():
                 record(captured.name, tensor.detach(), origin)
 
@@ -180,7 +181,7 @@ class PassingWatcher:
                 masks.of(layer), layer, tokens, positions_first=positions_first, number=number
             ),
         )
-        return _Pass(watcher, take, count_probes(batch, axis) or 1)
+        return _Pass(watcher, take, inputs)
 
     def _masks(self, batch: Any) -> Masks:
         if self._options.mask is not None:

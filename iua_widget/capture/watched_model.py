@@ -267,7 +267,10 @@ class WatchedModel:
         number, length = one.number, text_length(inputs.batch)
 
         def take(captured: CapturedResponse) -> None:
-            tensor, origin = self._layout.lay(captured, masks.of(captured.name), length)
+            mask = masks.of(captured.name)
+            tensor, origin = self._layout.lay(
+                captured, mask, length, inputs.probes, self._probe_axis
+            )
             one.told.note(captured, tensor, origin)
             one.record(captured.name, tensor, origin)
 

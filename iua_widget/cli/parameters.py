@@ -128,10 +128,10 @@ def _read_units(value: str) -> tuple[str, str]:
     raise ValueError(message)
 
 
-def _read_axis(value: str) -> tuple[str, int]:
-    glob, _, axis = value.rpartition("=")
+def _read_whole(value: str) -> tuple[str, int]:
+    glob, _, number = value.rpartition("=")
     try:
-        return glob or "*", int(axis)
+        return glob or "*", int(number)
     except ValueError:
         message = (
             f"expected a whole number, for all layers or, as 'conv*=1', for some; got {value!r}."
@@ -147,7 +147,8 @@ COLUMN: Final = Checked("column", _read_column, _column_keys)
 STOPS: Final = Checked("number,…", _read_stops)
 PRESET: Final = Checked("preset", _read_preset, _preset_names)
 UNITS_BY_LAYER: Final = Checked("[glob=]choice", _read_units, lambda: UNITS)
-AXIS_BY_LAYER: Final = Checked("[glob=]axis", _read_axis)
+AXIS_BY_LAYER: Final = Checked("[glob=]axis", _read_whole)
+COUNT_BY_LAYER: Final = Checked("[glob=]number", _read_whole)
 
 
 def by_layer(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:

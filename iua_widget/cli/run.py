@@ -22,6 +22,7 @@ from iua_widget.cli.options import (
 from iua_widget.cli.pages import write_page
 from iua_widget.cli.parameters import (
     AXIS_BY_LAYER,
+    COUNT_BY_LAYER,
     ENGINES,
     FILE,
     STOPS,
@@ -62,6 +63,12 @@ if TYPE_CHECKING:
 @click.option("--stops", type=STOPS, help="Tolerances at which counts are exact.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True)
 @click.option("--memory", help="What the run may hold, such as '2 GiB'.")
+@click.option(
+    "--top-probes",
+    type=COUNT_BY_LAYER,
+    multiple=True,
+    help="Inputs with the largest responses to keep of each unit: 8, or 'fc*=8'.",
+)
 @click.option("--resume", type=FILE, help="Save to this file on the way, and go on from it.")
 @click.option("--save-every", type=click.IntRange(1), help="Batches between two saves.")
 @click.option("--save", type=FILE, help="Save what was counted to this file.")
@@ -82,6 +89,7 @@ def run(
     layers: tuple[str, ...],
     units: tuple[tuple[str, Any], ...],
     channel_axis: tuple[tuple[str, Any], ...],
+    top_probes: tuple[tuple[str, Any], ...],
     forward: str | None,
     mask: str | None,
     save: str | None,
@@ -123,6 +131,7 @@ def run(
             raise click.UsageError(message)
         shown = sys.stderr.isatty() if progress is None else progress
         choices = {"units": by_layer(units), "channel_axis": by_layer(channel_axis)}
+        choices["top_probes"] = by_layer(top_probes)
         options |= {name: choice for name, choice in choices.items() if choice}
         with _saved_when_it_breaks_off(save, output, whole_traceback=traceback):
             iua = _counted(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from iua_widget.common.words import nearest
 from iua_widget.errors import LayerSelectionError
@@ -25,6 +25,20 @@ def matches(pattern: str, layer: str) -> bool:
     (True, True)
     """
     return pattern == layer or fnmatch.fnmatchcase(layer, pattern)
+
+
+def of_layer(choices: Mapping[str, Any], layer: str, default: Any) -> Any:
+    """What is chosen for a layer: by its name, or else by the first glob that matches it.
+
+    Examples
+    --------
+    >>> of_layer({"conv*": 1, "conv2": 2}, "conv2", 0)
+    2
+    """
+    if layer in choices:
+        return choices[layer]
+    found = (value for pattern, value in choices.items() if matches(pattern, layer))
+    return next(found, default)
 
 
 def choose_layers(asked: str | Iterable[str] | None, known: Sequence[str]) -> list[str]:

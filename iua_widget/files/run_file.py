@@ -15,7 +15,13 @@ from typing import Any, Final
 import numpy as np
 
 from iua_widget.engines.choice import EngineName, check_engine
-from iua_widget.errors import FileError, MemoryBudgetError, ToleranceError, UnitsError
+from iua_widget.errors import (
+    FileError,
+    MemoryBudgetError,
+    ProducerError,
+    ToleranceError,
+    UnitsError,
+)
 from iua_widget.files.container import Container, container_bytes, write_container
 from iua_widget.files.facts import MOST_AXES, Facts
 from iua_widget.options import CountOptions
@@ -23,6 +29,7 @@ from iua_widget.run.run import Run
 from iua_widget.sources.position import Position
 from iua_widget.tally.store import STATES
 from iua_widget.tally.tally import Tally, TallyState
+from iua_widget.tally.top_probes import ARRAYS, can_be
 from iua_widget.tally.unit_counts import COUNTER_DTYPES
 from iua_widget.tolerances import DEFAULT_TAU, Stops, Tolerances
 
@@ -94,7 +101,9 @@ def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]
         "units": options.units,
         "channel_axis": options.channel_axis,
         "memory": options.memory,
+        "top_probes": options.top_probes,
         "probes": run.probes,
+        "inputs_passed": run.inputs_passed,
         "notes": run.kept_notes,
         "steady": run.steady,
         "weights": run.weights,
@@ -163,6 +172,7 @@ def run_in(
         container.require(name not in run.tallies, f"layer {name!r} is there twice")
         run.tallies[name] = Tally.from_state(run.options.grid, state, run.engine)
     run.probes = facts.whole("probes")
+    run.inputs_passed = facts.whole_or_none("inputs_passed") or run.probes
     run.source_notes = facts.texts("notes")
     run.position = _position(facts.optional("position"))
     run.steady = facts.flag_or("steady", default=True)
@@ -191,10 +201,11 @@ def _options(container: Container, facts: Facts, engine: EngineName) -> CountOpt
         "units": facts.option("units", str),
         "channel_axis": facts.option("channel_axis", int),
         "memory": facts.amount("memory"),
+        "top_probes": facts.option("top_probes", int) or 0,
     }
     try:
         return CountOptions(tolerances=Tolerances(**tolerances), engine=engine, **counting)
-    except (MemoryBudgetError, ToleranceError, UnitsError) as error:
+    except (MemoryBudgetError, ProducerError, ToleranceError, UnitsError) as error:
         message = f"{container.called} holds settings that cannot be: {error}"
         raise FileError(message) from None
 
@@ -216,6 +227,8 @@ def _contradiction(run: Run) -> str:
     arrays = all(tally.kind == "array" for tally in run.tallies.values())
     for name, tally in run.tallies.items():
         differs = arrays and tally.plan.choice != "token" and tally.probes != probes
+        if tally.top is not None and tally.top.latest >= run.inputs_passed:
+            return f"layer {name!r} has top probes that the run has not passed"
         if differs or (tally.probes and not probes):
             return f"layer {name!r} has {tally.probes} probes, and the run has {probes}"
     return ""
@@ -230,6 +243,14 @@ def _load(facts: Facts | None) -> dict[str, Any] | None:
         return None
     names = ("expert", "experts", "tokens", "routed")
     return {"module": facts.text("module"), **{name: facts.whole(name) for name in names}}
+
+
+def _top(facts: Facts | None) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    k, lengths = facts.whole("k"), facts.lengths("lengths")
+    facts.require(k > 0 and lengths is not None, "top of a layer cannot be")
+    return {"k": k, "lengths": lengths, "missed": facts.flag("missed")}
 
 
 def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -> TallyState:
@@ -254,6 +275,7 @@ def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -
         "load": _load(layer.optional("load")),
         "columns": columns,
         "inactive_at": inactive_at,
+        "top": _top(layer.optional("top")),
         "first_non_finite": layer.whole_or_none("first_non_finite"),
     }
     axis = facts["channel_axis"]
@@ -288,6 +310,12 @@ def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -
     }
     if inactive_at is not None:
         arrays["inactive"] = container.array(prefix + "inactive", _INT64, (facts["probes"],))
+    if facts["top"] is not None:
+        shape = units, facts["top"]["k"]
+        arrays |= {
+            name: container.array(prefix + name, np.dtype(dtype).newbyteorder("<"), shape)
+            for name, dtype in ARRAYS.items()
+        }
     state = TallyState(facts, {key: _native(array) for key, array in arrays.items()})
     kept_at = None if inactive_at is None else stops.values.index(inactive_at)
     fault = _fault(state, units, kept_at)
@@ -337,6 +365,7 @@ def _fault(state: TallyState, units: int, kept_at: int | None) -> str:
         "abs_sum": (arrays["abs_sum"] >= arrays["abs_max"] - _FLUSHED).all(),
         "square_sum": (arrays["square_sum"] >= 0).all(),
         "abs_max": (arrays["abs_max"] >= 0).all(),
+        "top_probes": state.facts["top"] is None or can_be(arrays, arrays["abs_max"]),
     }
     zero = finite & (arrays["highest_bin"] == 0)
     for key in ("abs_sum", "square_sum", "abs_max"):

@@ -16,6 +16,7 @@ from iua_widget.memory.plan import (
     LayerPlan,
     fixed_bytes,
     plan_memory,
+    top_probes_hint,
     with_waiting,
 )
 from iua_widget.options import CountOptions
@@ -113,23 +114,26 @@ class MemoryBudget:
             self._devices.add(device)
             self._bytes = min(self.bytes, device_budget(device))
 
-    def least(self, units: int, probes: int) -> int:
-        """What the tally of a layer takes at least, when so many probes are counted."""
+    def least(self, units: int, probes: int, top: int = 0) -> int:
+        """What the tally of a layer takes at least, when so many probes are counted.
+
+        `top` are the bytes of its top probes.
+        """
         columns = min(len(self._stops), FEWEST_STOPS) + 1
-        return units * (columns * counter_bytes(probes) + BYTES_PER_UNIT) + self.fixed
+        return units * (columns * counter_bytes(probes) + BYTES_PER_UNIT) + self.fixed + top
 
     @property
     def fixed(self) -> int:
         """What a layer takes whatever its units."""
         return fixed_bytes(len(self._stops))
 
-    def check_room(self, layer: str, units: int, *, pending: int, new: int) -> None:
+    def check_room(self, layer: str, tally: Tally, *, pending: int, new: int) -> None:
         """Check that a batch of a layer can be taken in, before it is.
 
         Parameters
         ----------
         layer : str
-        units : int
+        tally : Tally
             Of the layer.
         pending : int
             Bytes of the batch with this layer in it.
@@ -144,12 +148,13 @@ class MemoryBudget:
         # What is held now, and what must be once the tallies there are have been thinned.
         tallies = max(self._planned, self._least + new) + self._spare
         if pending + tallies > self.bytes:
+            fewer = "" if tally.top is None else top_probes_hint(tally.units, tally.top.k)
             message = (
-                f"layer {layer!r} has {units:,} units: with the tallies, which take "
+                f"layer {layer!r} has {tally.units:,} units: with the tallies, which take "
                 f"{format_bytes(tallies)} at least, a batch up to this layer takes "
                 f"{format_bytes(pending + tallies)}, and memory= allows "
                 f"{self.words}. Choose a smaller batch_size, units='channel' for "
-                "it, fewer layers (layers=), or a larger budget (memory=)."
+                f"it, fewer layers (layers=){fewer}, or a larger budget (memory=)."
             )
             raise MemoryBudgetError(message, layer=layer)
 
@@ -210,6 +215,11 @@ class MemoryBudget:
             tally.most_waiting = plan.waiting
 
 
+def top_bytes(tally: Tally) -> int:
+    """What the top probes of a layer take."""
+    return 0 if tally.top is None else tally.top.nbytes
+
+
 def _need(  # noqa: PLR0917
     known: LayerNeed | None,
     layer: str,
@@ -235,6 +245,7 @@ def _need(  # noqa: PLR0917
         begun=tally.probes > 0,
         fixed=fixed + kept,
         work=max(coming.work if coming else 0, known.work if known else 0),
+        top_probes=0 if tally.top is None else tally.top.k,
     )
 
 

@@ -13,6 +13,7 @@ from iua_widget.common.amounts import format_bytes
 from iua_widget.common.text_column import text_column
 from iua_widget.errors import MemoryBudgetError
 from iua_widget.tally.store import BYTES_PER_UNIT
+from iua_widget.tally.top_probes import BYTES_EACH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +89,8 @@ class LayerNeed:
         What it takes whatever its units: see `fixed_bytes`.
     work : int
         What is held besides while a batch of it is classified.
+    top_probes : int
+        Of each unit, the inputs with the largest responses that are kept.
     """
 
     layer: str
@@ -99,6 +102,7 @@ class LayerNeed:
     begun: bool = False
     fixed: int = 0
     work: int = 0
+    top_probes: int = 0
 
     @property
     def counter_bits(self) -> int:
@@ -107,7 +111,8 @@ class LayerNeed:
 
     def bytes_with(self, columns: int) -> int:
         """What its tally takes with so many columns held."""
-        return self.units * (columns * self.final_width + BYTES_PER_UNIT)
+        beside = BYTES_PER_UNIT + self.top_probes * BYTES_EACH
+        return self.units * (columns * self.final_width + beside)
 
     def transient(self, columns: int) -> int:
         """What is held besides while its counters are widened or thinned."""
@@ -284,6 +289,15 @@ def thinned_columns(
     return tuple(sorted(chosen))
 
 
+def top_probes_hint(units: int, k: int) -> str:
+    """What the top probes of a layer take, and what to do for them to take less."""
+    nbytes = format_bytes(units * k * BYTES_EACH)
+    return (
+        f", fewer top probes ({units:,} units x {k} x {BYTES_EACH} bytes are {nbytes}), or of some "
+        f"layers only (top_probes={{'fc*': {k}}})"
+    )
+
+
 def plan_table(plans: Iterable[LayerPlan], stops: int) -> pd.DataFrame:
     """One row a layer; columns as `IUA.plan` says."""
     import pandas as pd
@@ -321,6 +335,8 @@ def _too_small(needs: Sequence[LayerNeed], budget: int, least: int) -> MemoryBud
         smaller += (
             f", keep_inactive=False (layers and what is kept of probes take {format_bytes(kept)})"
         )
+    if largest.top_probes:
+        smaller += top_probes_hint(largest.units, largest.top_probes)
     message = (
         f"counting at only {FEWEST_STOPS} stops would take {format_bytes(least)}, and "
         f"memory= allows {format_bytes(budget)}. The largest layer is {largest.layer!r} with "

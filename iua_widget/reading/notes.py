@@ -67,6 +67,11 @@ def tally_notes(tallies: Mapping[str, Tally], inputs: int) -> list[str]:
             f"The padding mask has another shape than the positions of {named(missed)}, where "
             "padding is counted, too. Give mask= a mapping of layer globs to masks, or None."
         )
+    if untold := where(lambda tally: tally.top is not None and tally.top.missed):
+        notes.append(
+            f"Which input a response is of is not known in {named(untold)}, such as what an expert "
+            "is given, or windows of an image: their top probes lack these responses."
+        )
     if odd := where(lambda tally: any(non_finite(tally))):
         notes.append(_not_finite({name: tallies[name] for name in odd}))
     if padding := where(lambda tally: not tally.probes and tally.masked > 0):

@@ -8,12 +8,14 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.tensors import is_tensor
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.errors import NoBatchError
-from iua_widget.memory.budget import LayerBatch
+from iua_widget.memory.budget import LayerBatch, top_bytes
 from iua_widget.memory.plan import batch_bytes
 from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.failure import Failure
@@ -171,7 +173,7 @@ class Counting:
             tally, plan = (provisional, provisional.plan) if known else (None, plan)
         if tally is None:
             self._groups.drop(layer)
-            tally = run.new_tally(arranged.unit_shape, origin.kind, plan)
+            tally = run.new_tally(layer, arranged.unit_shape, origin.kind, plan)
         elif tally.unit_shape != arranged.unit_shape:
             raise other_shape(layer, tally, response.shape[1:], self.number)
         units, probes = tally.units, len(arranged.values)
@@ -193,32 +195,45 @@ class Counting:
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
             form=None
-            if plan is not tally.plan  # since it has another number of axes
+            if plan is not tally.plan or tally.top is not None  # another number of axes
             else (DeviceForm if stays else ResponseForm).of(value, origin, tally, arranged.values),
         )
         if layer not in run.tallies and pending.first:
-            self._new += run.budget.least(units, max(self._source.total or 0, probes))
+            to_come = max(self._source.total or 0, probes)
+            self._new += run.budget.least(units, to_come, top_bytes(tally))
         run.budget.check_room(
-            layer, units, pending=self._nbytes + pending.nbytes + pending.work, new=self._new
+            layer, tally, pending=self._nbytes + pending.nbytes + pending.work, new=self._new
         )
+        call = len(self._layers.get(layer, ()))
+        pending.find_top(response.values, plan, origin, call)
         if not self._source.whole_batches or stays or copied:
             pending.classify()
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
 
-    def commit(self, probes: int) -> None:
+    def commit(self, probes: int, rows: np.ndarray | None = None, of: int | None = None) -> None:
         """Count the batch at hand, of so many inputs.
+
+        Parameters
+        ----------
+        probes : int
+        rows : numpy.ndarray of int64, shape (probes,), optional
+            Which of the inputs of the stream's batch these are, ascending; all by default.
+        of : int, optional
+            How many inputs that batch has.
 
         Raises
         ------
         ProducerError
             If a layer has not come that the batches before had.
-        UnitsError
-            If this is the first batch and the user chose units for a layer that is not there.
+        UnitsError, LayerSelectionError
+            If this is the first batch and the user chose units, or how many top probes to keep, for
+            a layer that is not there.
         MemoryBudgetError
             If there is no memory to count it.
         """
         run, groups, batches = self._run, self._groups, self._layer_batches()
+        places = run.inputs_passed + (np.arange(probes) if rows is None else rows)
         groups.classify()
         with interrupts_held(), run.lock:
             inputs, total = run.probes + probes, self._source.total
@@ -228,9 +243,10 @@ class Counting:
                 coming = groups.layer_batches() | batches
                 run.budget.fit(run.tallies, coming, inputs=inputs, total=total)
                 batches = self._all_taken_back(groups.drop_thinned(total)) or batches
-            run.tallies = self._counted(batches)
+            run.tallies = self._counted(batches, places)
             run.recount = run.tally_notes = None  # they lack these probes
             run.probes = inputs
+            run.inputs_passed += probes if of is None else of
             run.source_notes = self._notes()
             self.position.counted(probes)
             self.number += 1
@@ -281,7 +297,7 @@ class Counting:
         """Check that every promised layer has come, and classify what has not been classified."""
         known = self._run.tallies
         if not known and self._layers:
-            self._run.options.rule.check_used(self._layers)
+            self._run.options.check_used(self._layers)
         came = len(self._layers) + self._groups.taken
         if came < len(known) and self._source.steady:
             missing = [
@@ -303,7 +319,7 @@ class Counting:
         }
 
     @as_ieee
-    def _counted(self, batches: Mapping[str, LayerBatch]) -> dict[str, Tally]:
+    def _counted(self, batches: Mapping[str, LayerBatch], places: np.ndarray) -> dict[str, Tally]:
         """Count the batch, and return all tallies in the order of the network."""
         for layer in batches.values():
             # The last that could fail, before anything is added.
@@ -311,7 +327,7 @@ class Counting:
         self._groups.reserve()
         self._groups.count(self.number)
         for part in self._parts():
-            part.count(self.number)
+            part.count(self.number, places)
         count_overdue([layer.tally for layer in batches.values()])
         known, new = self._run.tallies, {name: one.tally for name, one in batches.items()}
         if not new and not self._loads:

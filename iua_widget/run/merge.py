@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import reduce
@@ -69,12 +69,14 @@ def _merged(one: Run, other: Run) -> Run:
         )
         raise MergeError(message)
     keep = one.options.keep_inactive and other.options.keep_inactive
-    run = Run(replace(one.options, keep_inactive=keep), one.engine)
+    options = replace(one.options, keep_inactive=keep, top_probes=_top_probes(one, other))
+    run = Run(options, one.engine)
     # In one order whichever is merged into which: two threads may merge both ways at once.
     first, second = sorted((one.lock, other.lock), key=id)
     with first, second:
         run.position = _position(one, other)
         run.probes = one.probes + other.probes
+        run.inputs_passed = one.inputs_passed + other.inputs_passed
         run.source_notes = notes_of_both(one.kept_notes, other.kept_notes)
         run.steady = one.steady and other.steady
         run.weights = list(dict.fromkeys([*one.weights, *other.weights]))
@@ -85,7 +87,7 @@ def _merged(one: Run, other: Run) -> Run:
             like = one.tallies.get(name) or other.tallies[name]
             here, there = (_tally_or_empty(part, name, like) for part in (one, other))
             try:
-                run.tallies[name] = here.merged(there)
+                run.tallies[name] = here.merged(there, one.inputs_passed)
             except MergeError as error:
                 message = f"layer {name!r}: {error}"
                 raise MergeError(message) from None
@@ -98,6 +100,17 @@ def _position(one: Run, other: Run) -> Position | None:
     return None if len(begun) > 1 else copy(begun[0].position) if begun else Position()
 
 
+def _top_probes(one: Run, other: Run) -> int | Mapping[str, int]:
+    """The fewer of the top probes that runs have kept, of each layer; those of a begun one."""
+    here, there = one.options, other.options
+    if here.top_probes == there.top_probes or not other.tallies:
+        return here.top_probes
+    if not one.tallies:
+        return there.top_probes
+    layers = merged_order(one.tallies, other.tallies)
+    return {name: min(here.top_probes_of(name), there.top_probes_of(name)) for name in layers}
+
+
 def _tally_or_empty(run: Run, layer: str, like: Tally) -> Tally:
     """A layer's tally; one of no probe where only another run has reached the layer."""
-    return run.tallies.get(layer) or run.new_tally(like.unit_shape, like.kind, like.plan)
+    return run.tallies.get(layer) or run.new_tally(layer, like.unit_shape, like.kind, like.plan)

@@ -14,6 +14,9 @@ from iua_widget.engines.threads import cores
 from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.response_form import ResponseForm
 from iua_widget.tally.tally import Tally
+from iua_widget.tally.top_candidates import TopCandidates
+from iua_widget.units.by_input import by_input
+from iua_widget.units.rule import Origin, UnitPlan
 
 _SINGLE: Final = 4
 _WIDENED_AT_ONCE: Final = 2**12
@@ -38,6 +41,8 @@ class RecordedResponse:
         What it is like, where its layer can be counted together with others.
     counts : BatchCounts, DeviceBatch or None
         What it comes to, once it is classified.
+    top : TopCandidates or None
+        Which inputs may be among the top probes of a unit, where these are kept and told.
     """
 
     tally: Tally
@@ -55,6 +60,7 @@ class RecordedResponse:
     many_passes: bool = False
     form: ResponseForm | DeviceForm | None = None
     counts: BatchCounts | DeviceBatch | None = None
+    top: TopCandidates | None = None
 
     @classmethod
     def of_classified(cls, tally: Tally, counts: DeviceBatch) -> Self:
@@ -71,6 +77,15 @@ class RecordedResponse:
         """Classify it by itself."""
         self.take(self.tally.classify(self.values, running=self.first))
 
+    def find_top(self, values: Any, plan: UnitPlan, origin: Origin, call: int) -> None:
+        """Find which inputs may be among the top probes, where these are kept: see `by_input`."""
+        if self.tally.top is None:
+            return
+        response = by_input(values, plan, origin, call)
+        if response is not None:
+            self.top = self.tally.top.candidates(response)
+            self.nbytes += self.top.nbytes
+
     def take(self, counts: BatchCounts | DeviceBatch) -> None:
         """Take what it comes to."""
         if self.zeroed:
@@ -78,14 +93,16 @@ class RecordedResponse:
         self.counts, self.values = counts, None
         self.nbytes = max(self.nbytes, counts.nbytes)
 
-    def count(self, number: int) -> None:
-        """Count it, as a part of the batch of this number."""
+    def count(self, number: int, indices: np.ndarray) -> None:
+        """Count it, as a part of the batch of this number, of the inputs of these places."""
         if self.counts is not None:
             self.tally.add(self.counts, number=number, masked=self.masked, among_others=True)
         self.tally.note_dtype_and_shape(self.dtype, self.shape)
         self.tally.mask_missed |= not self.fits_mask
         self.tally.merged_calls |= self.merged_calls
         self.tally.many_passes |= self.many_passes
+        if self.probes:
+            self.tally.add_top(self.top, indices)
 
 
 def is_copy(values: Any, given: Any) -> bool:

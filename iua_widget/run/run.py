@@ -39,6 +39,8 @@ class Run:
         The counts of each layer, in the order of the network.
     probes : int
         Inputs counted so far.
+    inputs_passed : int
+        Inputs of the stream so far, counted here or not: the next one has this place in it.
     position : Position or None
         Where in its stream it is; None where it is of several streams.
     source_notes : list of str
@@ -69,7 +71,7 @@ class Run:
         self.engine = engine or choose_engine(options.engine)
         self.budget = MemoryBudget(options)
         self.tallies: dict[str, Tally] = {}
-        self.probes = 0
+        self.probes = self.inputs_passed = 0
         self.position: Position | None = Position()
         self.source_notes: list[str] = []
         self.steady = True
@@ -110,7 +112,9 @@ class Run:
         """Notes that cannot be told from the counts, and are saved with them."""
         return [*self.source_notes, *([] if self.failure is None else [self.failure.note])]
 
-    def new_tally(self, unit_shape: tuple[int, ...], kind: str, plan: UnitPlan) -> Tally:
+    def new_tally(
+        self, layer: str, unit_shape: tuple[int, ...], kind: str, plan: UnitPlan
+    ) -> Tally:
         """An empty tally, of a layer that is new to the run."""
         return Tally(
             self.options.grid,
@@ -119,6 +123,7 @@ class Run:
             plan=plan,
             inactive_at=self.options.tolerances.atol if self.options.keep_inactive else None,
             engine=self.engine,
+            top_probes=self.options.top_probes_of(layer),
         )
 
     def clear(self) -> None:
@@ -133,7 +138,7 @@ class Run:
         with self.lock:
             for tally in self.tallies.values():
                 tally.clear()
-            self.probes = 0
+            self.probes = self.inputs_passed = 0
             self.position = Position()
             self.source_notes = []
             self.failure = self.recount = self.tally_notes = None
@@ -221,7 +226,7 @@ class Run:
         weights : str or None
             Their fingerprint.
         """
-        names = ["units", "channel_axis", "keep_inactive"]
+        names = ["units", "channel_axis", "keep_inactive", "top_probes"]
         pairs = {name: (getattr(self.options, name), getattr(options, name)) for name in names}
         if options.keep_inactive:
             pairs["atol"] = self.options.tolerances.atol, options.tolerances.atol

@@ -20,7 +20,8 @@ def whole_copy(run: Run) -> Run:
     twin = Run(run.options, run.engine)
     with run.lock:
         twin.tallies = {name: _copied(tally) for name, tally in run.tallies.items()}
-        twin.probes, twin.position = run.probes, copy.copy(run.position)
+        twin.probes, twin.inputs_passed = run.probes, run.inputs_passed
+        twin.position = copy.copy(run.position)
         twin.source_notes, twin.weights = list(run.source_notes), list(run.weights)
         twin.steady, twin.failure = run.steady, run.failure
     return twin

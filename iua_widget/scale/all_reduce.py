@@ -65,19 +65,24 @@ def all_reduced(run: Run, ranks: Ranks, step: int | None = None) -> Run:
         told: list[Description] = ranks.exchange(description)
         whole = whole_of(told, run.options)
         arrays = _summed(run, whole, ranks)
+        for layer, joined in whole.layers.items():
+            _gather_top(run.tallies.get(layer), joined, whole.before[layer], ranks)
     result = Run(run.options, run.engine)
     result.position = None
     result.probes, result.steady = whole.inputs, whole.steady
+    result.inputs_passed = whole.inputs_passed
     result.weights, result.source_notes = whole.weights, whole.notes
     for layer, joined in whole.layers.items():
         facts = {
             **joined.facts,
             "probes": sum(whole.probes[layer]),
             "first_non_finite": whole.first_non_finite[layer],
+            "top": None,
         }
         state = TallyState(facts, arrays[layer])
         tally = Tally.from_state(run.options.grid, state, run.engine)
         tally.store.read_moments().carry()
+        tally.top = joined.top
         result.tallies[layer] = tally
     return result
 
@@ -114,6 +119,16 @@ def _summed(run: Run, whole: Whole, ranks: Ranks) -> dict[str, dict[str, np.ndar
     for (dtype, largest), of_kind in kinds.items():
         _sum(of_kind, np.dtype(dtype), ranks, largest=largest)
     return arrays
+
+
+def _gather_top(here: Tally | None, whole: Tally, before: list[int], ranks: Ranks) -> None:
+    """Give the whole the top probes of all ranks, moved by the inputs of the ranks before."""
+    if whole.top is None:
+        return
+    told = ranks.exchange(None if here is None or not here.seen else here.top)
+    for top, inputs in zip(told, before, strict=True):
+        if top is not None:
+            whole.top.absorb(top, inputs)
 
 
 _NOTHING: Final = np.zeros(0, np.uint8)

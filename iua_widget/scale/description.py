@@ -29,7 +29,7 @@ class Description:
     layers : dict of str to dict
         Facts of each layer: see `iua_widget.tally.tally.TallyState`, and whether it has counts of
         NaN and infinities, ``non_finite``.
-    probes, steady, weights, notes
+    probes, inputs_passed, steady, weights, notes
         Those of the run.
     step : int or None
         Of training, where a model is looked at while it trains.
@@ -40,6 +40,7 @@ class Description:
     options: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, dict[str, Any]] = field(default_factory=dict)
     probes: int = 0
+    inputs_passed: int = 0
     steady: bool = True
     weights: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Description:
             options=options_of(run.options),
             layers=layers,
             probes=run.probes,
+            inputs_passed=run.inputs_passed,
             steady=run.steady,
             weights=tuple(run.weights),
             notes=tuple(run.kept_notes),
@@ -75,8 +77,10 @@ class Whole:
         Whether a layer has counts of NaN and infinities.
     first_non_finite : dict of str to int or None
         The first batch with any, of the first rank that had one.
-    inputs : int
-        Inputs counted.
+    inputs, inputs_passed : int
+        Inputs counted, and those of the stream.
+    before : dict of str to list of int
+        Of each layer, how many inputs the ranks before each one have passed of its stream.
     steady : bool
     weights, notes : list of str
     """
@@ -86,6 +90,8 @@ class Whole:
     non_finite: dict[str, bool]
     first_non_finite: dict[str, int | None]
     inputs: int
+    inputs_passed: int
+    before: dict[str, list[int]]
     steady: bool
     weights: list[str]
     notes: list[str]
@@ -99,6 +105,7 @@ def options_of(options: CountOptions) -> dict[str, Any]:
         "keep_inactive": options.keep_inactive,
         "units": options.units,
         "channel_axis": options.channel_axis,
+        "top_probes": options.top_probes,
     }
 
 
@@ -136,6 +143,10 @@ def whole_of(told: Sequence[Description], options: CountOptions) -> Whole:
         non_finite={layer: any(_facts(told, layer, "non_finite", 0)) for layer in order},
         first_non_finite={layer: _first_non_finite(told, layer) for layer in order},
         inputs=max((sum(told[rank].probes for rank in ranks) for ranks in streams), default=0),
+        inputs_passed=max(
+            (sum(told[rank].inputs_passed for rank in ranks) for ranks in streams), default=0
+        ),
+        before={layer: _before(told, layer, streams) for layer in order},
         steady=steady,
         weights=list(dict.fromkeys(mark for one in begun for mark in one.weights)),
         notes=notes,
@@ -145,6 +156,13 @@ def whole_of(told: Sequence[Description], options: CountOptions) -> Whole:
 def _facts(told: Sequence[Description], layer: str, name: str, absent: Any) -> list[Any]:
     """A fact of a layer on every rank."""
     return [one.layers[layer][name] if layer in one.layers else absent for one in told]
+
+
+def _before(told: Sequence[Description], layer: str, streams: Sequence[Sequence[int]]) -> list[int]:
+    """How many inputs of a layer's stream the ranks before each one have passed."""
+    stream = next(ranks for ranks in streams if any(layer in told[rank].layers for rank in ranks))
+    passed = [one.inputs_passed if rank in stream else 0 for rank, one in enumerate(told)]
+    return [sum(passed[:rank]) for rank in range(len(told))]
 
 
 def _first_non_finite(told: Sequence[Description], layer: str) -> int | None:

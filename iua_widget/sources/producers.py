@@ -104,7 +104,7 @@ class MappingSource:
                 for layer, response in fields.items():
                     origin = origins.get(layer, UNKNOWN)
                     real = masks.of(layer) if masks else origin.mask
-                    record(layer, response, replace(origin, mask=real))
+                    record(layer, response, replace(origin, mask=real, inputs=probes))
                 if masks and number == first:
                     masks.check_used(list(fields), batch=number)
                 yield probes

@@ -17,6 +17,8 @@ from iua_widget.engines.engine import BatchCounts, Engine, LayerResponses
 from iua_widget.engines.reference import ReferenceEngine
 from iua_widget.errors import MergeError
 from iua_widget.tally.store import CountStore, HostStore
+from iua_widget.tally.top_candidates import TopCandidates
+from iua_widget.tally.top_probes import TopProbes
 from iua_widget.tally.unit_counts import count_all_waiting
 from iua_widget.tolerances import Stops
 from iua_widget.units.expert_load import ExpertLoad, of_both
@@ -44,7 +46,7 @@ class TallyState:
     facts : dict
         Numbers, strings, and tuples of them: what JSON can hold.
     arrays : dict of str to numpy.ndarray
-        Those of `iua_widget.tally.store.STATES`, and ``inactive``.
+        Those of `iua_widget.tally.store.STATES`, ``inactive``, and those of `TopProbes`.
     """
 
     facts: dict[str, Any]
@@ -80,6 +82,8 @@ class Tally:
         ``inactive``): the only thing that grows with the number of probes. None keeps none.
     engine : Engine, optional
         What counts; the NumPy reference by default.
+    top_probes : int
+        How many of the inputs with the largest responses to keep of each unit.
 
     Attributes
     ----------
@@ -97,6 +101,8 @@ class Tally:
         Whether a mask was given that cannot belong to this layer's responses.
     load : ExpertLoad or None
         Where it is an expert's layer, what that got of the tokens.
+    top : TopProbes or None
+        The inputs with the largest responses of each unit, where these are kept.
     response_shape : tuple of int or None
         Shape of one batch item's response as it came; None for an axis whose length varies.
     dtypes : set of str
@@ -125,6 +131,7 @@ class Tally:
         plan: UnitPlan | None = None,
         inactive_at: float | None = None,
         engine: Engine | None = None,
+        top_probes: int = 0,
     ) -> None:
         self.stops = stops
         self.unit_shape = tuple(unit_shape)
@@ -135,6 +142,7 @@ class Tally:
         self.inactive_at = inactive_at
         column = None if inactive_at is None else stops.locate(inactive_at).lower
         self.store: CountStore = HostStore(self.units, len(stops) + 1, self.engine, column)
+        self.top = TopProbes(self.units, top_probes) if top_probes else None
         self.to_come = 0
         self.most_waiting = 0
         self._count_nothing()
@@ -158,8 +166,8 @@ class Tally:
 
     @property
     def nbytes(self) -> int:
-        """What the counts of its units take now."""
-        return self.store.nbytes
+        """What the counts of its units take now, and their top probes."""
+        return self.store.nbytes + (0 if self.top is None else self.top.nbytes)
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -192,6 +200,8 @@ class Tally:
     def clear(self) -> None:
         """Forget what was counted, and keep all that was made for it."""
         self.store.clear()
+        if self.top is not None:
+            self.top.clear()
         self._count_nothing()
 
     def thin(self, columns: Sequence[int]) -> None:
@@ -219,6 +229,8 @@ class Tally:
 
                 self.store = DeviceStore(device, self.store)
         self.store.reserve(probes, self.to_come)
+        if self.top is not None:
+            self.top.reserve()
 
     def classify(
         self, values: np.ndarray | torch.Tensor, *, running: bool = False
@@ -280,6 +292,16 @@ class Tally:
         self.entries += batch.entries
         self.masked += masked
 
+    def add_top(self, found: TopCandidates | None, indices: np.ndarray) -> None:
+        """Keep the largest of what was found in a response; None where its inputs are not known.
+
+        `indices`, of int64 and shape (inputs,), are the places of the batch's inputs in the stream.
+        """
+        if self.top is not None and found is not None:
+            self.top.add(found, indices)
+        elif self.top is not None:
+            self.top.missed = True
+
     def note_dtype_and_shape(self, dtype: str, shape: tuple[int | None, ...]) -> None:
         """Note the dtype and the shape in which a batch's response came."""
         self.dtypes.add(dtype)
@@ -302,6 +324,8 @@ class Tally:
         arrays = store.arrays()
         if store.inactive is not None:
             arrays["inactive"] = np.concatenate([np.zeros(0, np.int64), *store.inactive])
+        if self.top is not None:
+            arrays |= self.top.arrays()
         return TallyState(self.facts, arrays)
 
     @property
@@ -319,6 +343,7 @@ class Tally:
             "load": None if self.load is None else asdict(self.load),
             "columns": self.columns,
             "inactive_at": self.inactive_at,
+            "top": None if self.top is None else self.top.facts,
             "first_non_finite": self.store.read_magnitudes().first_non_finite,
         }
 
@@ -331,6 +356,8 @@ class Tally:
         store.magnitudes.first_non_finite = state.facts["first_non_finite"]
         if store.inactive is not None:
             store.inactive.append(state.arrays["inactive"])
+        if state.facts["top"] is not None:
+            tally.top = TopProbes.of(state.facts["top"], state.arrays)
         return tally
 
     @classmethod
@@ -345,6 +372,7 @@ class Tally:
             plan=UnitPlan(facts["unit"], facts["channel_axis"]),
             inactive_at=facts["inactive_at"],
             engine=engine,
+            top_probes=0 if facts["top"] is None else facts["top"]["k"],
         )
         shape, load = facts["response_shape"], facts["load"]
         tally.response_shape = None if shape is None else tuple(shape)
@@ -356,13 +384,20 @@ class Tally:
         return tally
 
     @as_ieee
-    def merged(self, other: Tally) -> Tally:
-        """A new tally of both streams, this one's probes first: see `joined`."""
+    def merged(self, other: Tally, inputs: int = 0) -> Tally:
+        """A new tally of both streams, this one's probes first: see `joined`.
+
+        `inputs` are those of this stream, by which the places of the other's are moved.
+        """
         merged = self.joined(other)
         merged.reserve(self.probes + other.probes)
         for part in (self, other):
             if part.seen:
                 merged.store.read().absorb(part.store.read())
+        if merged.top is not None:
+            for part, before in ((self, 0), (other, inputs)):
+                if part.seen and part.top is not None:
+                    merged.top.absorb(part.top, before)
         return merged
 
     def joined(self, other: Tally) -> Tally:
@@ -404,6 +439,7 @@ class Tally:
             plan=first.plan,
             inactive_at=self.inactive_at if self.inactive_at == other.inactive_at else None,
             engine=self.engine,
+            top_probes=min(0 if part.top is None else part.top.k for part in parts),
         )
         held = [set(part.columns) for part in seen or (self, other)]
         joined.thin(sorted(set.intersection(*held)))

@@ -73,8 +73,8 @@ def arrange(
         flat = values.reshape(probes, math.prod(unit_shape))
         return ArrangedResponse(flat, unit_shape)
     channels = values.shape[plan.channel_axis]
-    last = _channels_last(values, plan.channel_axis)
-    real, fits_mask = _fit_mask(mask, tuple(last.shape[:-1]))
+    last = channels_last(values, plan.channel_axis)
+    real, fits_mask = fit_mask(mask, tuple(last.shape[:-1]))
     if plan.choice == "token":
         rows = last.reshape(math.prod(last.shape[:-1]), channels)
         if real is not None:
@@ -96,7 +96,8 @@ def arrange(
     )
 
 
-def _channels_last(values: Any, axis: int) -> Any:
+def channels_last(values: Any, axis: int) -> Any:
+    """A view of an array or tensor with its channels on the last axis."""
     return (
         np.moveaxis(values, axis, -1)
         if isinstance(values, np.ndarray)
@@ -104,9 +105,7 @@ def _channels_last(values: Any, axis: int) -> Any:
     )
 
 
-def _fit_mask(
-    mask: np.ndarray | None, positions: tuple[int, ...]
-) -> tuple[np.ndarray | None, bool]:
+def fit_mask(mask: np.ndarray | None, positions: tuple[int, ...]) -> tuple[np.ndarray | None, bool]:
     """The mask in the shape of a response's positions, and whether it fits there."""
     if mask is None:
         return None, True

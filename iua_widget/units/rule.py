@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import numpy as np
 
-from iua_widget.common.layer_names import matches, try_one_of, unmatched
+from iua_widget.common.layer_names import of_layer, try_one_of, unmatched
 from iua_widget.common.plain_values import plain
 from iua_widget.common.words import did_you_mean
 from iua_widget.errors import UnitsError
@@ -49,6 +49,10 @@ class Origin:
         to them since.
     load : ExpertLoad or None
         What the expert of a mixture whose layer it is got of the batch's tokens.
+    inputs : int or None
+        Inputs of the batch, where a model was watched.
+    positions_first : bool
+        Whether positions are known to come before inputs.
     """
 
     kind: str = "array"
@@ -61,6 +65,8 @@ class Origin:
     many_passes: bool = False
     settled: UnitPlan | None = None
     load: ExpertLoad | None = None
+    inputs: int | None = None
+    positions_first: bool = False
 
     @property
     def tells_only_units(self) -> bool:
@@ -175,7 +181,7 @@ class UnitRule:
             If the response has no such channel axis.
         """
         axis = self._axis(layer, shape, origin)
-        choice = _of(self._units, layer, "auto")
+        choice = of_layer(self._units, layer, "auto")
         if choice == "auto":
             choice = _automatic(shape, axis, origin)
         return UnitPlan(cast("UnitChoice", choice), axis)
@@ -199,7 +205,7 @@ class UnitRule:
         ndim = len(shape)
         if ndim <= 2:  # noqa: PLR2004  (one unit a probe, or one axis that can count channels)
             return ndim - 1 or None
-        axis = _of(self._axes, layer, None)
+        axis = of_layer(self._axes, layer, None)
         if axis is None and origin.settled is not None:
             axis = origin.settled.channel_axis
         elif axis is None and shape[-1] == origin.length != shape[1]:
@@ -235,10 +241,3 @@ def _automatic(shape: tuple[int, ...], axis: int | None, origin: Origin) -> Unit
 def _rows_are_tokens(rows: int, origin: Origin) -> bool:
     mask = origin.mask
     return origin.tokens or (mask is not None and rows == mask.size != len(mask))
-
-
-def _of(choices: Mapping[str, Any], layer: str, default: Any) -> Any:
-    if layer in choices:
-        return choices[layer]
-    found = (value for pattern, value in choices.items() if matches(pattern, layer))
-    return next(found, default)

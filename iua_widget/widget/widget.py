@@ -81,8 +81,8 @@ class IUAWidget(WidgetTraits):
         its layer, by default 0.025 times: see `IUA.introspect`.
     layers : str, type, LayerKind, Module, callable, or iterable of these, optional
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
-        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `stops`, `engine`
-        and `memory`.
+        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `stops`,
+        `engine`, `memory` and `top_probes`.
     resume : str or Path, optional
         A file to which the run is saved as it goes, also when it is stopped, and from which it goes
         on where the file is there; one of `IUA.introspect`, too. The page shows at once what the
@@ -189,6 +189,7 @@ class IUAWidget(WidgetTraits):
         stops: Iterable[float] | None = None,
         engine: EngineName = "auto",
         memory: str | int | None = None,
+        top_probes: int | Mapping[str, int] = 0,
         resume: str | Path | None = None,
         save_every: int | None = None,
         layer: str | None = None,
@@ -235,6 +236,7 @@ class IUAWidget(WidgetTraits):
                 channel_axis=channel_axis,
                 engine=engine,
                 memory=memory,
+                top_probes=top_probes,
             ),
             resume=resume,
             save_every=save_every,

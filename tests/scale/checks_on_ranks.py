@@ -188,6 +188,18 @@ def what_is_counted_differently_on_ranks_comes_together() -> None:
 
 
 @check
+def top_probes_of_ranks_are_those_of_their_inputs_in_order() -> None:
+    options: dict[str, Any] = {"top_probes": 3, "units": "channel"}
+    images = IMAGES[5 * RANK : 5 * RANK + 5] if RANK < 2 else IMAGES[10 + RANK :: 2][: 3 * RANK]
+    told: list[Any] = [None] * SIZE
+    dist.all_gather_object(told, images)
+    whole = counted(Net(), images, **options).all_reduce()
+    assert_same(whole, counted(Net(), torch.cat(told), **options))
+    assert_same_on_all(whole)
+    assert len(whole.top_probes("relu"))
+
+
+@check
 def a_rank_that_has_counted_nothing_has_what_the_others_have() -> None:
     iua = IUA(**OPTIONS) if RANK == 0 else counted(Net(), IMAGES[RANK::SIZE])
     whole = iua.all_reduce()
