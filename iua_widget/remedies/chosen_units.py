@@ -74,6 +74,22 @@ def _of_producer(chain: LayerChain, layer: str, indices: np.ndarray, iua: IUA) -
     return np.flatnonzero(whole).astype(np.int64)
 
 
+def check_iua(iua: object) -> None:
+    """Check that what was counted is an `IUA`.
+
+    Raises
+    ------
+    TypeError
+        If it is not.
+    """
+    if not isinstance(iua, IUA):
+        message = (
+            f"iua must be the IUA of what was counted of the model; got {type(iua).__name__}. Of a "
+            "widget `w` give `w.iua`, of a monitor `m` give `m.iua()`, of a file IUA.load(path)."
+        )
+        raise TypeError(message)
+
+
 def check_none(refused: Mapping[str, str], done: str) -> None:
     """Check that no layer was refused, by name with the reason.
 

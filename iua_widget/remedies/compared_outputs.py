@@ -102,7 +102,7 @@ def _difference(before: torch.Tensor, after: torch.Tensor | None) -> float:
         return math.inf
     if not before.numel():
         return 0.0
-    before, after = before.double(), after.double()
+    before, after = before.cpu().double(), after.cpu().double()  # MPS has no float64
     same = (before == after) | (before.isnan() & after.isnan())
     apart = torch.where(same, 0.0, (before - after).abs())
     largest = float(apart.max())

@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from iua_widget.remedies.layer_chain import LayerChain
 from iua_widget.remedies.steps import Step, keeps_constants, step_of
+from iua_widget.remedies.weight_axes import pads_with_constant
 
 
 def constants_of(chain: LayerChain) -> tuple[torch.Tensor, dict[int, str]]:
@@ -30,28 +31,26 @@ def constants_of(chain: LayerChain) -> tuple[torch.Tensor, dict[int, str]]:
         if step in (Step.EACH, Step.BY_UNIT):
             axes = 0 if place >= chain.flat_from else chain.axes(chain.nodes[0]).positions
             values = _computed(chain, node, values.reshape(1, -1, *[1] * axes)).reshape(-1)
+        elif step is Step.DEPTHWISE:
+            module: Any = chain.module(node)
+            if pads_with_constant(module):
+                _keep(kept, values, f"{chain.part.called(node)} pads it")
+            values = values * module.weight.detach().flatten(1).sum(dim=1)
+            values = values if module.bias is None else values + module.bias.detach()
         elif step is Step.FLATTEN and not flat:
             values = values.repeat_interleave(chain.positions)
         elif (step is Step.POOL and not keeps_constants(node, chain.part)) or step is Step.PRODUCT:
             _keep(kept, values, f"{chain.part.called(node)} makes no constant of it")
         flat |= place >= chain.flat_from
     consumer: Any = chain.module(chain.consumer)
-    if chain.axes(chain.consumer).positions and _pads_with_zeros(consumer):
-        _keep(kept, values, f"{chain.part.called(chain.consumer)} pads it with zeros")
+    if chain.axes(chain.consumer).positions and pads_with_constant(consumer):
+        _keep(kept, values, f"{chain.part.called(chain.consumer)} pads it")
     return values.double(), kept
 
 
 def _keep(kept: dict[int, str], values: torch.Tensor, why: str) -> None:
     for unit in values.nonzero().flatten().tolist():
         kept.setdefault(unit, f"it gives a constant {values[unit].item():.3g}, and {why}")
-
-
-def _pads_with_zeros(convolution: Any) -> bool:
-    if convolution.padding_mode != "zeros" or convolution.padding == "valid":
-        return False
-    if convolution.padding == "same":
-        return any(length > 1 for length in convolution.kernel_size)
-    return any(convolution.padding)
 
 
 def _computed(chain: LayerChain, node: fx.Node, values: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from torch import fx, nn
 
@@ -16,7 +17,7 @@ from iua_widget.remedies.steps import (
     step_of,
 )
 from iua_widget.remedies.traced_model import Part, Place, TracedModel
-from iua_widget.remedies.weight_axes import WeightAxes, axes_of
+from iua_widget.remedies.weight_axes import WeightAxes, axes_of, is_depthwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class LayerChain:
             for place, node in enumerate(self.nodes[1:-1], start=1)
         ]
         path += [(node, 1) for side in self.sides for node in side[1:]]
-        return [(node, of) for node, of in path if step_of(node, self.part) is Step.BY_UNIT]
+        with_parameters = {Step.BY_UNIT, Step.DEPTHWISE}
+        return [(node, of) for node, of in path if step_of(node, self.part) in with_parameters]
 
     def module(self, node: fx.Node) -> nn.Module:
         """The module that one of its nodes calls."""
@@ -194,15 +196,20 @@ def _weight(node: fx.Node, part: Part) -> nn.Parameter:
     NotAChainError
         If it is computed, or the layer is grouped.
     """
-    module = part.module(node)
-    weight = None if module is None else module._parameters.get("weight")  # noqa: SLF001
+    module: Any = part.module(node)
+    weight: nn.Parameter = module._parameters.get("weight")  # noqa: SLF001
     if weight is None:
-        reason = f"the weight of {part.called(node)} is computed, and no parameter of its own"
-        raise NotAChainError(reason)
+        raise _computed_weight(node, part)
     if (groups := getattr(module, "groups", 1)) != 1:
         reason = f"{part.called(node)} is a grouped convolution (groups={groups})"
         raise NotAChainError(reason)
     return weight
+
+
+def _computed_weight(node: fx.Node, part: Part) -> NotAChainError:
+    return NotAChainError(
+        f"the weight of {part.called(node)} is computed, and no parameter of its own"
+    )
 
 
 def _checked(
@@ -228,11 +235,16 @@ def _checked(
         raise _does_not_fit(nodes, part)
     chain = LayerChain(part, tuple(nodes), measured, tuple(sides), units, positions, flat_from)
     for node, of in chain.by_unit:
-        module = part.module(node)
-        width = getattr(module, "num_features", getattr(module, "num_parameters", None))
-        if width != units * of:
+        if not _fits(chain.module(node), units * of, first.positions):
             raise _does_not_fit(nodes, part)
     return chain
+
+
+def _fits(module: Any, units: int, positions: int) -> bool:
+    """Whether what has parameters for each unit has them for so many, with such positions."""
+    if is_depthwise(module):
+        return bool(module.out_channels == units and module.weight.ndim == positions + 2)
+    return bool(getattr(module, "num_features", getattr(module, "num_parameters", None)) == units)
 
 
 def _flat_from(part: Part, nodes: list[fx.Node], positions: int) -> int:
@@ -250,7 +262,7 @@ def _flat_from(part: Part, nodes: list[fx.Node], positions: int) -> int:
             flat_from = flat_from if stay else place
         elif (
             step is Step.MEAN
-            or (flat and step is Step.POOL)
+            or (flat and step in {Step.POOL, Step.DEPTHWISE})
             or (flat and positions and step is Step.PRODUCT)
         ):
             raise _not_known_use(node, part)
@@ -264,6 +276,9 @@ def _does_not_fit(nodes: list[fx.Node], part: Part) -> NotAChainError:
 
 
 def _check_own(traced: TracedModel, chain: LayerChain, node: fx.Node) -> None:
-    reason = traced.why_shared(chain.module(node), chain.part.called(node))
+    module = chain.module(node)
+    if "weight" not in module._parameters:  # noqa: SLF001
+        raise _computed_weight(node, chain.part)
+    reason = traced.why_shared(module, chain.part.called(node))
     if reason:
         raise NotAChainError(reason)

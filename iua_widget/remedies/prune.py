@@ -17,7 +17,13 @@ from iua_widget.common.arguments import known_arguments_only
 from iua_widget.common.words import listed
 from iua_widget.errors import IUAWarning, RemedyError
 from iua_widget.iua import IUA
-from iua_widget.remedies.chosen_units import ChosenUnits, check_none, choose_units, warn_of
+from iua_widget.remedies.chosen_units import (
+    ChosenUnits,
+    check_iua,
+    check_none,
+    choose_units,
+    warn_of,
+)
 from iua_widget.remedies.compared_outputs import compare_outputs
 from iua_widget.remedies.constant_output import constants_of, fold
 from iua_widget.remedies.traced_model import TracedModel, copied
@@ -82,11 +88,11 @@ def prune(
 ) -> Pruned:
     """A new model without its dead units, which gives the same outputs; the old one stays.
 
-    Of chains of Linear and Conv layers, with activations, BatchNorm, Dropout, pooling and Flatten
-    between, and gated products (``down(act(gate(x)) * up(x))``): the layer that makes a dead unit
-    loses its row, what is between its entry, and the layer that takes it its column. A dead unit is
-    taken for zero. What follows from that up to the next layer, such as BatchNorm's shift, goes
-    into that layer's bias. Nothing else changes, not by a bit.
+    Of chains of Linear and Conv layers, with activations, BatchNorm, Dropout, pooling, depthwise
+    convolutions and Flatten between, and gated products (``down(act(gate(x)) * up(x))``): the layer
+    that makes a dead unit loses its row, what is between its entry, and the layer that takes it its
+    column. A dead unit is taken for zero. What follows from that up to the next layer, such as
+    BatchNorm's shift, goes into that layer's bias. Nothing else changes, not by a bit.
 
     **Dead on the probes is not dead on the data** (`IUA.dead_units` says how rarely such a unit can
     be active). Give held-out inputs as `check`: both models are run on them, and outputs that
@@ -149,6 +155,7 @@ def prune(
     True
     """
     model = unwrapped(model)
+    check_iua(iua)
     allowed = None if within is None else check_tolerance("within", within)
     dead_at = None if dead_share is None else check_dead_at(dead_share, "dead_share")
     at = iua.tolerances.but(dead_at=dead_at, atol=atol, rtol=rtol, scale=scale)
@@ -257,8 +264,9 @@ class _Cut:
             module, entries = self._module(model, node), _entries(alive, positions)
             for name in ("weight", "bias", "running_mean", "running_var"):
                 _select(module, name, 0, entries)
-            is_norm = hasattr(module, "num_features")
-            setattr(module, "num_features" if is_norm else "num_parameters", len(entries))
+            for name in ("num_features", "num_parameters", "groups", "in_channels", "out_channels"):
+                if hasattr(module, name):
+                    setattr(module, name, len(entries))
         axes, module = chain.axes(chain.consumer), self._module(model, chain.consumer)
         entries = _entries(alive, chain.positions)
         _select(module, "weight", axes.into, entries)
@@ -324,10 +332,12 @@ def _active(
             keep_inactive=False,
             **{name: getattr(at, name) for name in ("atol", "rtol", "scale", "dead_at")},
         )
-    dead, _ = choose_units(TracedModel(model), held_out, held_out.dead_units())
+    dead, refused = choose_units(TracedModel(model), held_out, held_out.dead_units())
     still = {one.layer: one.units for one in dead}
     active = {
-        one.layer: np.setdiff1d(one.units, still.get(one.layer, one.units[:0])) for one in chosen
+        one.layer: np.setdiff1d(one.units, still.get(one.layer, one.units[:0]))
+        for one in chosen
+        if one.layer not in refused
     }
     told = [
         f"active there of {layer!r}: {listed(list(map(str, units)))}"

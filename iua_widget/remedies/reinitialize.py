@@ -16,7 +16,13 @@ from iua_widget.capture.refusals import unwrapped
 from iua_widget.common.arguments import known_arguments_only
 from iua_widget.errors import RemedyError
 from iua_widget.iua import IUA
-from iua_widget.remedies.chosen_units import ChosenUnits, check_none, choose_units, warn_of
+from iua_widget.remedies.chosen_units import (
+    ChosenUnits,
+    check_iua,
+    check_none,
+    choose_units,
+    warn_of,
+)
 from iua_widget.remedies.optimizer_moments import check_moments, clear_moments
 from iua_widget.remedies.traced_model import TracedModel
 from iua_widget.remedies.weight_axes import axes_of
@@ -72,8 +78,9 @@ def reinitialize(
     That is the algorithm of Sokar et al., and as in their code a feature map is one unit, and the
     moments of its weights are cleared. There biases become 0, which is how these layers begin; here
     they become what their layer begins with, a draw for PyTorch's own, and their moments are
-    cleared, too. Where BatchNorm is between, scale, shift and statistics of the unit begin anew:
-    the paper has none. Layers are those that `prune` takes; the others stay, with a warning.
+    cleared, too. Where BatchNorm or a depthwise convolution is between, what it has of the unit
+    begins anew: the paper has neither. Layers are those that `prune` takes; the others stay, with a
+    warning.
 
     Parameters
     ----------
@@ -135,6 +142,7 @@ def reinitialize(
     (True, [0.0, 0.0])
     """
     model = unwrapped(model)
+    check_iua(iua)
     if tau is not None and any(one is not None for one in (dead_share, atol, rtol, scale)):
         message = (
             "tau chooses dormant units, in which dead_share, atol, rtol and scale have no part: "

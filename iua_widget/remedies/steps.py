@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from iua_widget.capture.activations import ACTIVATION_FUNCTIONS, is_activation
 from iua_widget.remedies.traced_model import Part, name_of_function
-from iua_widget.remedies.weight_axes import axes_of
+from iua_widget.remedies.weight_axes import axes_of, is_depthwise
 
 
 class NotAChainError(Exception):
@@ -23,6 +23,7 @@ class Step(enum.Enum):
     EACH = "takes each value by itself"
     DROPOUT = "leaves them, in evaluation"
     BY_UNIT = "has parameters for each"
+    DEPTHWISE = "convolves each with a filter of its own"
     POOL = "pools positions of each"
     MEAN = "takes the mean over positions"
     FLATTEN = "makes a unit of each position"
@@ -80,19 +81,19 @@ def step_of(node: fx.Node, part: Part) -> Step:
 
 def _step_of_module(module: nn.Module, called: str) -> Step:
     kind = type(module).__name__
-    if axes_of(module) is not None:
-        return Step.LAYER
+    if is_depthwise(module) or axes_of(module) is not None:
+        return Step.DEPTHWISE if is_depthwise(module) else Step.LAYER
     if isinstance(module, _NORMS):
         if module.running_mean is None:
             reason = f"{called} ({kind}) keeps no statistics, and normalizes by each batch"
             raise NotAChainError(reason)
         return Step.BY_UNIT
-    if isinstance(module, nn.PReLU) and module.num_parameters > 1:
-        return Step.BY_UNIT
     if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
         return Step.FLATTEN
     if isinstance(module, (*_DROPOUTS, *_POOLS)) and not getattr(module, "return_indices", False):
         return Step.POOL if isinstance(module, _POOLS) else Step.DROPOUT
+    if isinstance(module, nn.PReLU):
+        return Step.BY_UNIT if module.num_parameters > 1 else Step.EACH
     tensors = (*module.parameters(), *module.buffers())
     fused = type(module).__module__.startswith("torch.ao.")
     if is_activation(module) and not fused and all(one.numel() == 1 for one in tensors):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from iua_widget.capture.activations import function_name, is_activation
 from iua_widget.capture.names import ModuleNames
 from iua_widget.capture.refusals import is_sharded
 from iua_widget.errors import RemedyError
-from iua_widget.remedies.weight_axes import axes_of
+from iua_widget.remedies.weight_axes import axes_of, is_depthwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class TracedModel:
         self._calls: Counter[int] = Counter()
         self._owners: dict[int, set[int]] = {}
         for module in skeleton.modules():
+            axes_of(module)  # known from here on: it may take a trace of its own
             for parameter in module.parameters(recurse=False):
                 self._owners.setdefault(id(parameter), set()).add(id(module))
         self._trace(skeleton, "")
@@ -150,6 +152,7 @@ class _Tracer(fx.Tracer):
 
     def __init__(self, names: ModuleNames, root: str) -> None:
         super().__init__()
+        self._thread = threading.get_ident()
         self._module_names = names
         self._frames = [root]
         self._calls: Counter[str] = Counter()
@@ -159,10 +162,12 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one operation."""
         leaf: bool = super().is_leaf_module(m, module_qualified_name)
-        return leaf or is_activation(m) or axes_of(m) is not None
+        return leaf or is_activation(m) or is_depthwise(m) or axes_of(m) is not None
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        """Note the name of what a module gives."""
+        """Note the name of what a module gives; on other threads modules are called as ever."""
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
         name = self._module_names.called_from(m, self._frames[-1])
         self._frames.append(name)
         try:
@@ -172,6 +177,12 @@ class _Tracer(fx.Tracer):
         if isinstance(output, fx.Proxy):
             self._note(name, output.node)
         return output
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: Any) -> Any:
+        """Stand in for parameters, but on other threads, which may train the model."""
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def create_node(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
         """Note the name of what a function gives."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,7 @@ def grouped() -> nn.Module:
     net = Net(
         lambda net, x: net.conv2(F.relu(net.conv1(x))),
         conv1=conv(3),
-        conv2=nn.Conv2d(4, 4, 3, groups=4),
+        conv2=nn.Conv2d(4, 4, 3, groups=2),
     )
     net.images = True
     return net
@@ -126,7 +127,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         "relu",
         "'relu' is used in 2 places ('fc2', 'head'), not in one",
     ),
-    "grouped": (grouped, "Net/relu", "'conv2' is a grouped convolution (groups=4)"),
+    "grouped": (grouped, "Net/relu", "'conv2' is a grouped convolution (groups=2)"),
     "called twice": (
         lambda: of_two(lambda net, x: net.fc2(net.relu(net.fc2(net.relu(net.fc1(x)))))),
         "relu",
@@ -262,11 +263,46 @@ def test_the_model_is_traced_without_a_trace() -> None:
     assert len(seen) == before
 
 
+def test_while_it_is_traced_other_threads_call_modules_as_ever() -> None:
+    entered, called = threading.Event(), threading.Event()
+
+    class Waits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = linear(), nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if isinstance(x, torch.fx.Proxy):
+                entered.set()
+                assert called.wait(20)
+            return self.fc2(F.relu(self.fc1(x)))
+
+    model, data, results = Waits(), torch.randn(9, 4), []
+    iua = IUA.introspect(model, data, engine="reference")
+
+    def elsewhere() -> None:
+        entered.wait(20)
+        try:
+            results.append(model(data))
+        finally:
+            called.set()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    pruned = prune(model, iua)
+    thread.join()
+    assert torch.equal(results[0], model(data))
+    assert 1 in pruned.removed["fc1"]
+
+
 def test_of_layers_counted_with_other_axes_nothing_is_believed() -> None:
     model = of_two(lambda net, x: net.fc2(net.relu(net.fc1(x))))
     iua = IUA.introspect({"relu": np.zeros((5, 7))}, engine="reference")
     with pytest.raises(RemedyError, match="7 units were counted, and 'fc1' makes 4"):
         prune(model, iua)
+    for remedy in (prune, reinitialize):
+        with pytest.raises(TypeError, match=r"Of a widget `w` give `w\.iua`"):
+            remedy(model, "run.iua")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])

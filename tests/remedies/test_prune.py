@@ -177,7 +177,7 @@ def test_a_constant_map_stays_where_it_is_padded_with_zeros(padding: Any) -> Non
     with pytest.warns(IUAWarning, match="Not pruned: 'Padded/relu': unit 1: it gives a constant"):
         pruned = prune(model, counted(model, images(20)), check=images(9, seed=2))
     assert removed(pruned) == {"conv1": [0]}
-    why = "unit 1: it gives a constant 0.7, and 'conv2' pads it with zeros"
+    why = "unit 1: it gives a constant 0.7, and 'conv2' pads it"
     assert pruned.kept == {"Padded/relu": why}
 
 
@@ -207,6 +207,56 @@ def test_of_units_behind_a_flattened_convolution_a_channel_goes_where_all_its_ar
     entries = iua.dead_units()["2"]
     assert set(range(4, 8)) <= set(entries.tolist())
     assert removed(prune(model, iua, check=images(9, seed=2))) == {"0": [1]}
+
+
+def test_a_depthwise_convolution_between_goes_along() -> None:
+    depthwise = nn.Conv2d(6, 6, 3, padding=1, groups=6)
+    layers = [nn.Conv2d(3, 6, 1), nn.ReLU(), depthwise, nn.BatchNorm2d(6), nn.ReLU()]
+    model = planted(nn.Sequential(*layers, nn.Conv2d(6, 2, 1)), **{"0": [1], "3": [4]})
+    with torch.no_grad():
+        depthwise.bias[1] = 0.5  # behind a dead unit it is all that is given, at the border, too
+        depthwise.bias[4] = 0
+    pruned = prune(model, counted(model, images(20)), check=images(9, seed=2))
+    gone = removed(pruned)["0"]
+    assert {1, 4} <= set(gone)
+    left: Any = pruned.model[2]
+    assert left.groups == left.in_channels == left.out_channels == len(left.weight) == 6 - len(gone)
+    assert torch.equal(left.weight, without(depthwise.weight.detach(), 0, gone))
+
+
+class SamePadding(nn.Conv2d):
+    """As several libraries have it, after TensorFlow."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if self.kernel_size[0] > 1 else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(self.pad(x), self.weight, self.bias, self.stride)
+
+
+class Standardized(nn.Conv2d):
+    """A convolution whose filters depend on all their entries."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), self.bias)
+
+
+def test_convolutions_of_ones_own_are_told_by_what_they_compute() -> None:
+    def net(second: nn.Module) -> nn.Module:
+        layers = [SamePadding(3, 4, 2), nn.ReLU(), nn.BatchNorm2d(4), second]
+        model = nn.Sequential(*layers)
+        nn.init.constant_(model[2].bias, 0.5)
+        return planted(model, **{"0": [1]})
+
+    model = net(SamePadding(4, 5, 1))
+    assert removed(prune(model, counted(model, images(20)), check=images(9))) == {"0": [1]}
+    model = net(SamePadding(4, 5, 2))
+    with pytest.warns(IUAWarning, match="Not pruned: '1': unit 1: it gives a constant 0.5"):
+        assert removed(prune(model, counted(model, images(20)), check=images(9))) == {}
+    model = net(Standardized(4, 5, 2))
+    with pytest.raises(RemedyError, match="is not known to leave each unit by itself"):
+        prune(model, counted(model, images(20)))
 
 
 def test_the_mean_over_positions_keeps_channels() -> None:
@@ -346,6 +396,10 @@ def chains(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
         _plant(draw, layers, after, nn.BatchNorm2d)
         if draw(st.booleans()):
             layers.append(nn.MaxPool2d(2, padding=1))
+        if draw(st.booleans()):
+            size = draw(st.sampled_from([1, 3]))
+            layers.append(nn.Conv2d(after, after, size, padding=size // 2, groups=after))
+            layers.append(draw(st.sampled_from(ACTIVATIONS))())
         width = after
     layers.append(nn.Flatten())
     with torch.no_grad():
@@ -394,8 +448,11 @@ def test_random_chains_with_units_planted_dead_give_the_same_outputs(
     assert same_state(model, before)
     assert pruned.within is not None
     assert pruned.within <= 2e-12 * float(model(data[:20]).detach().abs().max())
+    layers = (nn.Linear, nn.Conv2d)
     names = [
-        name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))
+        name
+        for name, one in model.named_modules()
+        if isinstance(one, layers) and getattr(one, "groups", 1) == 1
     ]
     widths = {name: model.get_submodule(name).weight.shape[0] for name in names}
     smaller = {name: pruned.model.get_submodule(name).weight.shape[0] for name in names}
