@@ -103,7 +103,7 @@ def reinitialize(
         model's layers were initialized in another way.
     generator : torch.Generator, optional
         What weights are drawn from; PyTorch's own where left out. With one, PyTorch's is left as it
-        was.
+        was. The ranks of a job need one each, of the same seed.
 
     Returns
     -------
