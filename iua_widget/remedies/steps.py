@@ -81,6 +81,8 @@ def step_of(node: fx.Node, part: Part) -> Step:
 
 def _step_of_module(module: nn.Module, called: str) -> Step:
     kind = type(module).__name__
+    if "forward" in vars(module):  # put in its place
+        raise _not_known(called, kind)
     if is_depthwise(module) or axes_of(module) is not None:
         return Step.DEPTHWISE if is_depthwise(module) else Step.LAYER
     if isinstance(module, _NORMS):

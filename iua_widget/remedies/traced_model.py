@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +48,22 @@ class Part:
     path : str
         To it from the model, with a dot behind it where there is one.
     modules : mapping of str to torch.nn.Module
-        By the targets of nodes.
+        By the targets of nodes; itself by "".
+    entered : set of torch.nn.Module
+        Those whose forward was traced, too.
     names : mapping of torch.fx.Node to str
         By which a run knows what modules and functions give.
+    nodes : mapping of str to torch.fx.Node
+        By these names, and those of modules that are traced through.
     """
 
     name: str
     whole: bool
     path: str
     modules: Mapping[str, nn.Module]
+    entered: AbstractSet[nn.Module]
     names: Mapping[fx.Node, str]
+    nodes: Mapping[str, fx.Node]
 
     def module(self, node: fx.Node) -> nn.Module | None:
         """The module that a node calls; None where it calls a function."""
@@ -74,8 +81,8 @@ class Part:
 class TracedModel:
     """A model as `torch.fx` sees it, without a trace on it.
 
-    Where it cannot be traced as a whole, the modules within it are, each by itself, the largest
-    first.
+    Where it cannot be traced as a whole, modules that cannot be traced are one operation of it, and
+    where that does not do, the modules within it are traced, each by itself.
 
     Parameters
     ----------
@@ -98,14 +105,19 @@ class TracedModel:
         self.names = ModuleNames(skeleton)
         self.why_not_whole = ""
         self._places: dict[str, Place] = {}
-        self._paths: dict[str, str] = {}
+        self._opaque: set[nn.Module] = set()
         self._calls: Counter[int] = Counter()
         self._owners: dict[int, set[int]] = {}
         for module in skeleton.modules():
             axes_of(module)  # known from here on: it may take a trace of its own
             for parameter in module.parameters(recurse=False):
                 self._owners.setdefault(id(parameter), set()).add(id(module))
-        self._trace(skeleton, "")
+        for part in self._parts(skeleton, ""):
+            for layer, node in part.nodes.items():
+                self._places.setdefault(layer, Place(part, node))
+            for node in part.names:
+                if (called := part.module(node)) is not None:
+                    self._calls[id(called)] += 1
 
     def place(self, layer: str) -> Place | None:
         """Where a layer of a run is computed; None where the tracer has not seen it."""
@@ -124,45 +136,75 @@ class TracedModel:
             return f"{name} shares its weight with {tied!r}"
         return ""
 
-    def _trace(self, module: nn.Module, path: str) -> None:
-        tracer = _Tracer(self.names, self.names.of(module)[0])
+    def _parts(self, module: nn.Module, path: str) -> list[Part]:
+        """What can be traced of a module: all of it, or all around modules that cannot be."""
+        if (part := self._traced(module, path)) is not None:
+            return [part]
+        within = [
+            part
+            for name, child in module.named_children()
+            if isinstance(child, (nn.ModuleList, nn.ModuleDict)) or not is_leaf(child)
+            for part in self._parts(child, f"{path}{name}.")
+        ]
+        if (part := self._traced(module, path)) is not None:
+            return [part, *(one for one in within if one.modules[""] not in part.entered)]
+        self._opaque.add(module)
+        return within
+
+    def _traced(self, module: nn.Module, path: str) -> Part | None:
+        """A module as one part; None where it cannot be traced."""
+        tracer = _Tracer(self.names, self.names.of(module)[0], self._opaque)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                tracer.trace(module, concrete_args=_defaults(module))
+                tracer.trace(module)
         except Exception as error:  # noqa: BLE001  (whatever the user's forward does of a proxy)
             if not path:
                 self.why_not_whole = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            for name, child in module.named_children():
-                holds = isinstance(child, (nn.ModuleList, nn.ModuleDict))
-                if holds or not tracer.is_leaf_module(child, name):
-                    self._trace(child, f"{path}{name}.")
-            return
+            return None
         modules = dict(module.named_modules(remove_duplicate=False))
-        part = Part(self.names.of(module)[0], not path, path, modules, tracer.names)
-        for layer, node in tracer.nodes.items():
-            self._places.setdefault(layer, Place(part, node))
-        for node in tracer.graph.nodes:
-            if (called := part.module(node)) is not None:
-                self._calls[id(called)] += 1
+        name, entered = self.names.of(module)[0], tracer.entered
+        return Part(name, not path, path, modules, entered, tracer.names, tracer.nodes)
 
 
 class _Tracer(fx.Tracer):
     """Traces as far as layers and activations, and names what these give as a run does."""
 
-    def __init__(self, names: ModuleNames, root: str) -> None:
+    def __init__(self, names: ModuleNames, root: str, opaque: AbstractSet[nn.Module]) -> None:
         super().__init__()
+        self._opaque = opaque
         self._thread = threading.get_ident()
         self._module_names = names
         self._frames = [root]
         self._calls: Counter[str] = Counter()
+        self.entered: set[nn.Module] = set()
         self.nodes: dict[str, fx.Node] = {}
         self.names: dict[fx.Node, str] = {}
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is one operation."""
-        leaf: bool = super().is_leaf_module(m, module_qualified_name)
-        return leaf or is_activation(m) or is_depthwise(m) or axes_of(m) is not None
+    def create_args_for_root(self, *_: Any, **__: Any) -> tuple[Any, list[Any]]:
+        """Stand in for the arguments that a forward requires, or else the first; not for others."""
+        forward: Any = self.root.forward
+        parameters = list(inspect.signature(forward).parameters.values())
+        by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+        several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        required = [p for p in parameters if p.default is p.empty and p.kind not in several]
+        given = required or parameters[:1]
+        proxies = [self.create_proxy("placeholder", p.name, (), {}) for p in given]
+
+        def called(*values: Any) -> Any:
+            pairs = list(zip(given, values, strict=True))
+            args = [value for p, value in pairs if p.kind in by_place]
+            named = {p.name: value for p, value in pairs if p.kind not in by_place}
+            return forward(*args, **named)
+
+        return called, proxies
+
+    def is_leaf_module(self, m: nn.Module, _name: str) -> bool:
+        """Whether a module is one operation; what is not is entered."""
+        leaf = m in self._opaque or is_leaf(m)
+        if not leaf:
+            self.entered.add(m)
+        return leaf
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """Note the name of what a module gives; on other threads modules are called as ever."""
@@ -199,17 +241,18 @@ class _Tracer(fx.Tracer):
         self.names.setdefault(node, name)
 
 
+def is_leaf(module: nn.Module) -> bool:
+    """Whether a module is one operation: of PyTorch's own, an activation, or a layer."""
+    if fx.Tracer().is_leaf_module(module, "") or is_activation(module):
+        return True
+    return is_depthwise(module) or axes_of(module) is not None
+
+
 def name_of_function(node: fx.Node) -> str:
     """The name of the function or method that a node calls: ``relu`` of `F.relu` and `x.relu_`."""
     if node.op == "call_method":
         return function_name(getattr(torch.Tensor, str(node.target), None)) or str(node.target)
     return function_name(node.target)
-
-
-def _defaults(module: nn.Module) -> dict[str, Any]:
-    """The arguments of a module's forward that have a default, which are not traced."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def _skeleton(model: nn.Module) -> nn.Module:

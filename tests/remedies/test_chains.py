@@ -305,7 +305,37 @@ def test_of_layers_counted_with_other_axes_nothing_is_believed() -> None:
             remedy(model, "run.iua")  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_what_cannot_be_traced_is_one_operation_of_what_is_around_it() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = Net(
+                lambda net, x: net.fc2(F.relu(net.fc1(x))), fc1=linear(), fc2=linear()
+            )
+
+        def forward(self, x: torch.Tensor, mask: Any = None, **options: Any) -> torch.Tensor:
+            return self.inside(x) if x.sum() > -1e9 or options or mask else -x
+
+    model = of_two(lambda net, x: net.fc2(net.relu(net.fc1(x + net.inner(x)))), inner=Branching())
+    data = torch.randn(40, 4)
+    iua = IUA.introspect(model, data, engine="reference")
+    pruned = prune(model, iua, check=torch.randn(40, 4))
+    assert {layer: 1 in units for layer, units in pruned.removed.items()} == {
+        "fc1": True,
+        "inner.inside.fc1": True,
+    }
+
+
+def test_a_forward_put_in_the_place_of_a_modules_own_is_not_passed_over() -> None:
+    model = of_two(lambda net, x: net.fc2(net.relu(net.fc1(x))))
+    model.fc2.forward = lambda x: F.linear(x.roll(1, dims=1), model.fc2.weight)
+    iua = IUA.introspect(model, torch.randn(40, 4), engine="reference")
+    with pytest.raises(RemedyError, match=r"'fc2' \(Linear\) is not known to leave each unit"):
+        prune(model, iua)
+
+
+@pytest.mark.filterwarnings("ignore:.*responses for 8 inputs")  # OPT flattens them
+@pytest.mark.parametrize("family", ["gpt2", "llama", "opt"])
 def test_the_mlps_of_transformers_are_pruned_by_themselves(family: str) -> None:
     import transformers
 
@@ -324,6 +354,15 @@ def test_the_mlps_of_transformers_are_pruned_by_themselves(family: str) -> None:
         with torch.no_grad():
             model.transformer.h[1].mlp.c_fc.bias[[0, 5]] = -100
         layer, producers = "transformer.h.1.mlp.act", ["transformer.h.1.mlp.c_fc"]
+    elif family == "opt":  # whose MLP is in the forward of the layer, beside attention
+        config = transformers.OPTConfig(
+            vocab_size=31, hidden_size=16, ffn_dim=24, num_hidden_layers=2, num_attention_heads=2,
+            word_embed_proj_dim=16, max_position_embeddings=32,
+        )  # fmt: skip
+        model = transformers.OPTForCausalLM(config).eval()
+        with torch.no_grad():
+            model.model.decoder.layers[1].fc1.bias[[0, 5]] = -100
+        layer, producers = "model.decoder.layers.1.activation_fn", ["model.decoder.layers.1.fc1"]
     else:
         config = transformers.LlamaConfig(
             vocab_size=31, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
