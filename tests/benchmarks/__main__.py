@@ -22,6 +22,7 @@ BENCHMARKS = (
     "scale",
     "files",
     "monitoring",
+    "several_processes",
     *(("device_host_time",) if find_spec("triton") else ()),
 )
 ONLY_BY_NAME = ("forward_pass_gpu", "devices")  # what not every machine or time is for

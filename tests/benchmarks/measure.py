@@ -42,8 +42,8 @@ class Row:
     must, goal : float or None
         What the median is held to; None where nothing is laid down.
     better : {"lower", "higher"}
-    unit : {"x", "s", "µs"}
-        Whether `spread` is ratios, seconds or microseconds.
+    unit : {"x", "s", "ms", "µs"}
+        Whether `spread` is ratios, seconds, milliseconds or microseconds.
     """
 
     what: str
@@ -53,7 +53,7 @@ class Row:
     must: float | None = None
     goal: float | None = None
     better: Literal["lower", "higher"] = "lower"
-    unit: Literal["x", "s", "µs"] = "x"
+    unit: Literal["x", "s", "ms", "µs"] = "x"
 
     @property
     def reached(self) -> str:

@@ -104,5 +104,5 @@ def _limit(limit: float | None, row: Row) -> str:
 
 def _value(value: float, row: Row) -> str:
     if row.unit != "x":
-        return f"{value:.3f} s" if row.unit == "s" else f"{value:.1f} µs"
+        return f"{value:.3f} s" if row.unit == "s" else f"{value:.1f} {row.unit}"
     return f"{value:.3f}×" if value < 10 else f"{value:.1f}×"
