@@ -57,8 +57,8 @@ class UnitsError(IUAError, ValueError):
 class DistributedError(IUAError, RuntimeError):
     """Ranks of a distributed job that cannot be counted together: one is not there, or failed.
 
-    Raised by `IUA.all_reduce`, and with `distributed` by `IUA.introspect` and `IUAMonitor`. What
-    was counted on this rank is kept.
+    Raised by `IUA.all_reduce`, and with `distributed` by `IUA.introspect`, `IUAWidget` and
+    `IUAMonitor`. What was counted on this rank is kept.
     """
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from iua_widget.run.run import Run
 from iua_widget.scale.description import Description, Whole, whole_of
+from iua_widget.scale.part import run_of_whole
 from iua_widget.scale.ranks import Ranks
 from iua_widget.scale.telling import failures_told
 from iua_widget.tally.store import STATES, State
@@ -67,11 +68,7 @@ def all_reduced(run: Run, ranks: Ranks, step: int | None = None) -> Run:
         arrays = _summed(run, whole, ranks)
         for layer, joined in whole.layers.items():
             _gather_top(run.tallies.get(layer), joined, whole.before[layer], ranks)
-    result = Run(run.options, run.engine)
-    result.position = None
-    result.probes, result.steady = whole.inputs, whole.steady
-    result.inputs_passed = whole.inputs_passed
-    result.weights, result.source_notes = whole.weights, whole.notes
+    result = run_of_whole(run, whole)
     for layer, joined in whole.layers.items():
         facts = {
             **joined.facts,

@@ -64,6 +64,11 @@ class Ranks:
         self.size: int = distributed.get_world_size(group)
         self.device: torch.device = _device(distributed.get_backend_config(group))
 
+    @property
+    def name(self) -> str:
+        """What the group is called, the same on all ranks."""
+        return str(getattr(self._group, "group_name", ""))
+
     @classmethod
     def apart(cls, kept: str) -> Ranks:
         """All ranks of the job in a gloo group of their own, which each of them makes here.

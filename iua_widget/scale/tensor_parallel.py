@@ -1,4 +1,4 @@
-"""Refuses models whose layers are split among ranks: each has other units of one layer."""
+"""Which models are split among ranks; where each has other units of a layer, they are refused."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 
 from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
+
+
+def passes_together(producer: Any) -> bool:
+    """Whether a pass of a model takes all ranks, each of which has a part of it (FSDP)."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(producer, torch.nn.Module):
+        return False
+    from iua_widget.capture.refusals import is_sharded
+
+    return is_sharded(producer)
 
 
 def check_layers_whole(producer: Any) -> None:
@@ -20,9 +30,7 @@ def check_layers_whole(producer: Any) -> None:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(producer, torch.nn.Module):
         return
-    from iua_widget.capture.refusals import is_sharded
-
-    gathered = 1 if is_sharded(producer) else 0
+    gathered = 1 if passes_together(producer) else 0
     split = [
         name
         for name, parameter in producer.named_parameters()

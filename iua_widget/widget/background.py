@@ -79,7 +79,8 @@ class BackgroundRun:
     Parameters
     ----------
     open_steps : callable
-        Gives the generator: each step counts one batch and yields its probes.
+        Gives the generator: each step counts one batch and yields its probes. It may return the
+        status in which the run ends, "done" where it does not.
     total : callable, optional
         Gives the probes to come, where known.
     before : int
@@ -107,7 +108,7 @@ class BackgroundRun:
 
     def __init__(
         self,
-        open_steps: Callable[[], Generator[int]],
+        open_steps: Callable[[], Generator[int, None, Status | None]],
         *,
         total: Callable[[], int | None] = lambda: None,
         before: int = 0,
@@ -261,11 +262,12 @@ class BackgroundRun:
             finally:
                 self._finished.set()
 
-    def _drive(self, steps: Generator[int]) -> Status:
+    def _drive(self, steps: Generator[int, None, Status | None]) -> Status:
         while self._may_go_on():
-            probes = next(steps, None)
-            if probes is None:
-                return "done"
+            try:
+                probes = next(steps)
+            except StopIteration as end:
+                return end.value or "done"
             with self._changed:
                 self._probes += probes
             self._on_step()

@@ -183,7 +183,9 @@ class Frames:
         broke_off = None if run.failure is None else run.failure.note
         counted = [note for note in notes_at(run, self._page.atol) if note != broke_off]
         dropped = "" if self._looks is None else self._looks.history.dropped_note
-        before = [*self._opening.notes, *self._runs.context.notes, *([dropped] if dropped else [])]
+        runs = self._runs
+        before = [*self._opening.notes, *runs.context.notes, *runs.notes]
+        before += [dropped] if dropped else []
         notes = [*before, *counted, *self._comparison_notes]
         in_sight = [note for note in notes if note.startswith(NOT_FINITE)]
         return {"notes": notes, "warnings": in_sight, "opened": self._opening.why_relative}

@@ -105,7 +105,7 @@ class Chosen:
         """End the runs of widgets that an earlier execution of the cell made."""
         for runs, cell in list(_in_cells.items()):
             if self._cell is not None and self._cell.replaces(cell):
-                runs.stop()
+                runs.end()
                 if wait:
                     runs.wait()
 

@@ -17,10 +17,17 @@ from iua_widget.run.failure import partial_kept
 from iua_widget.run.loop import recount
 from iua_widget.run.open import open_source
 from iua_widget.run.run import Run
+from iua_widget.scale.ranks import Ranks
+from iua_widget.scale.sampler import OwnSamples, own_samples
+from iua_widget.scale.telling import check_begun_alike, failures_told
+from iua_widget.scale.tensor_parallel import check_layers_whole, passes_together
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.background import BackgroundRun, Progress, Status
 from iua_widget.widget.iua_on_show import IUAOnShow
+from iua_widget.widget.live_ranks import LiveRanks
+from iua_widget.widget.rank_notices import Want
+from iua_widget.widget.steps_over_ranks import steps_over_ranks
 
 _BEAT: Final = 3.0
 """Seconds between signs of life to the page, which takes three missed ones for a silence."""
@@ -39,11 +46,18 @@ class Runs:
         As `IUA.introspect` takes them.
     background : bool
         Whether to count on a thread of its own.
+    ranks : Ranks, optional
+        Those that count together, in a group of their own.
 
     Attributes
     ----------
     iua : IUA
         What is shown.
+    counted : IUA
+        What this process has counted; of several ranks `iua` is the sum, on rank 0 also before the
+        end.
+    notes : list of str
+        What a reader should know of the other ranks.
     source : Source or None
         What is counted; None where a finished result is shown.
     context : CellContext
@@ -71,6 +85,7 @@ class Runs:
         resume: str | Path | None,
         save_every: int | None,
         background: bool,
+        ranks: Ranks | None = None,
     ) -> None:
         self.background = background
         self.context = CellContext()
@@ -81,15 +96,23 @@ class Runs:
         self._layers: Sequence[str] = list(producer) if isinstance(producer, Mapping) else []
         self._steps: Generator[int] | None = None
         self.source: Source | None = None
+        self._live: LiveRanks | None = None
+        self._ranks, self._note, self._refused = ranks, "", list[str]()
+        self._in_step = ranks is not None and passes_together(producer)
         if isinstance(producer, IUA):
-            saving = {"resume": resume, "save_every": save_every}
-            _check_unused({"loader": loader} | saving, options, counting)
+            others = {"resume": resume, "save_every": save_every, "distributed": ranks}
+            _check_unused({"loader": loader} | others, options, counting)
             self.iua = producer.counted if isinstance(producer, IUAOnShow) else producer
         else:
-            self.source = open_source(producer, loader, options)
+            if ranks is not None:
+                check_layers_whole(producer)
+            own = OwnSamples(loader, options) if ranks is None else own_samples(loader, options)
+            self._note = own.note
+            self.source = open_source(producer, own.loader, own.options)
             checkpoint = checkpoint_at(resume, save_every)
             run, self._steps = begin(counting, self.source, checkpoint)
             self.iua = iua_of(run)
+        self.counted = self.iua
 
     @property
     def run(self) -> Run:
@@ -99,7 +122,26 @@ class Runs:
     @property
     def label(self) -> str:
         """What the source is called, where the user does not say."""
-        return "a finished run" if self.source is None else self.source.label
+        if self.source is None:
+            return "a finished run"
+        on_ranks = "" if self._ranks is None else f" on {self._ranks.size} ranks"
+        return f"{self.source.label}{on_ranks}"
+
+    @property
+    def shown(self) -> bool:
+        """Whether a page shows it: of several ranks, that of rank 0."""
+        return self._ranks is None or self._ranks.rank == 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of the other ranks."""
+        return [] if self._live is None else [*self._live.notes, *self._refused]
+
+    @property
+    def where(self) -> str:
+        """Of which part it is, of several; empty elsewhere."""
+        ranks = self._ranks
+        return "" if ranks is None else f"rank {ranks.rank} of {ranks.size}"
 
     @property
     def layers(self) -> Sequence[str]:
@@ -113,8 +155,8 @@ class Runs:
 
     @property
     def progress(self) -> Progress:
-        """How far the newest run has come."""
-        return Progress(0, None, 0.0) if self.current is None else self.current.progress
+        """How far the newest run has come: of several ranks, on rank 0, all together."""
+        return self._own_progress() if self._live is None else self._live.progress()
 
     @property
     def error(self) -> Exception | None:
@@ -134,12 +176,60 @@ class Runs:
     @property
     def restartable(self) -> bool:
         """Whether the source can be streamed again."""
-        return self.source is not None and self.source.restartable
+        return self._ranks is None and self.source is not None and self.source.restartable
 
     def begin(self) -> None:
         """Count what is there to be counted."""
-        if self.source is not None and self._steps is not None:
-            self._launch(self.source, _keeping_partial(self.iua, self._steps), after=None)
+        if self.source is None or self._steps is None:
+            return
+        steps: Generator[int, None, Status | None] = self._steps
+        if self._ranks is not None:
+            run = run_of(self.counted)
+            with failures_told(self._ranks):
+                self._live = LiveRanks(self._ranks, run, self._own_progress, self._add, self._obey)
+            check_begun_alike(self._ranks, self._counting, {})
+            steps = steps_over_ranks(self._steps, self._live, run, self._note, self._show)
+        self._launch(self.source, _keeping_partial(self.counted, steps), after=None)
+
+    def _own_progress(self) -> Progress:
+        return Progress(0, None, 0.0) if self.current is None else self.current.progress
+
+    def _show(self, run: Run) -> None:
+        """Show what all ranks have."""
+        self.iua = iua_of(run)
+
+    def _add(self, run: Run) -> None:
+        self._show(run)
+        self.context.run(self.on_step)
+
+    def _obey(self, want: Want) -> None:
+        """Do what rank 0 wants of this rank's run, which sees by itself when all are to stop."""
+        if self.current is not None and want == "pause":
+            self.current.pause(wait=False)
+        elif self.current is not None:
+            self.current.resume(wait=False)
+
+    def _want(self, want: Want, what: str) -> None:
+        """Have all ranks pause, go on or stop, where there are several."""
+        if self._live is None or not self._live_now:
+            return
+        if self._in_step:
+            message = (
+                f"a run over ranks that have parts of the model (FSDP) cannot {what}: each pass "
+                "takes all of them, and they would wait for each other. It goes on to its end."
+            )
+            self._refused = [message]
+            raise ProducerError(message)
+        if not self._live.first:
+            message = (
+                f"this is {self.where}: what is to {what} is all of them, by the widget of rank 0."
+            )
+            raise ProducerError(message)
+        self._live.want(want)
+
+    @property
+    def _live_now(self) -> bool:
+        return self.current is not None and self.current.active
 
     def start(self, tolerances: Tolerances) -> None:
         """Begin to count, or go on after a pause; a run that has ended begins anew."""
@@ -150,18 +240,35 @@ class Runs:
 
     def pause(self, *, wait: bool = False) -> None:
         """Pause the run after the batch at hand."""
+        self._want("pause", "pause")
         if self.current is not None:
             self.current.pause(wait=wait)
 
     def resume(self, *, wait: bool = False) -> None:
         """Go on after a pause."""
+        self._want("run", "go on")
         if self.current is not None:
             self.current.resume(wait=wait)
 
     def stop(self, *, wait: bool = False) -> None:
-        """End the run after the batch at hand."""
-        if self.current is not None:
+        """End the run after the batch at hand, that of all ranks once they have summed."""
+        if self.current is None:
+            return
+        if self._live is None:
             self.current.stop(wait=wait)
+        elif self._live_now:
+            self._want("stop", "stop")
+            self.current.resume(wait=False)
+            if wait:
+                self.current.wait()
+
+    def end(self) -> None:
+        """End the run because nobody will look at it any more."""
+        alone = self._live is None or self._in_step or not self._live.first
+        if self.current is not None and alone:
+            self.current.stop(wait=False)
+        else:
+            self.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end of the run; whether it has ended."""
@@ -186,7 +293,7 @@ class Runs:
         if checkpoint is None:
             options = replace(options, tolerances=tolerances)
         run, steps = begin(options, source, checkpoint, anew=True)
-        self.iua = iua_of(run)
+        self.iua = self.counted = iua_of(run)
         self._launch(source, _keeping_partial(self.iua, steps), after=previous)
 
     def recount(self, tolerances: Tolerances) -> None:
@@ -208,8 +315,14 @@ class Runs:
         self._launch(source, steps, after=self.current, again=True)
 
     def _restartable_source(self) -> Source:
-        if self.source is not None and self.source.restartable:
+        if self.restartable and self.source is not None:
             return self.source
+        if self._ranks is not None:
+            message = (
+                "the widget counts over ranks, which have to begin together: make a new one on "
+                "every rank."
+            )
+            raise ProducerError(message)
         what = "a finished IUA" if self.source is None else "a one-shot iterator"
         message = (
             f"the widget shows {what}, which cannot be run again. Give it a list, a DataLoader or "
@@ -220,7 +333,7 @@ class Runs:
     def _launch(
         self,
         source: Source,
-        steps: Generator[int],
+        steps: Generator[int, None, Status | None],
         *,
         after: BackgroundRun | None,
         again: bool = False,
@@ -229,7 +342,7 @@ class Runs:
             lambda: steps,
             total=lambda: source.total,
             before=0 if again else self.run.probes,
-            on_step=self.on_step,
+            on_step=self.on_step if self._live is None else _do_nothing,
             on_status=lambda: self._tell_status(run),
             context=self.context,
         )
@@ -252,10 +365,12 @@ def _do_nothing() -> None:
     pass
 
 
-def _keeping_partial(iua: IUA, steps: Generator[int]) -> Generator[int]:
+def _keeping_partial(
+    iua: IUA, steps: Generator[int, None, Status | None]
+) -> Generator[int, None, Status | None]:
     """The steps of a run, whose error holds what was counted before it."""
     with partial_kept(iua):
-        yield from steps
+        return (yield from steps)
 
 
 def _check_unused(given: dict[str, Any], options: SourceOptions, counting: CountOptions) -> None:

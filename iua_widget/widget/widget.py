@@ -21,6 +21,8 @@ from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, Sour
 from iua_widget.reading.comparison import Comparison
 from iua_widget.reading.presets import find_preset
 from iua_widget.reading.thresholds import UNIT_SCALES
+from iua_widget.scale.ranks import Ranks
+from iua_widget.scale.telling import failures_told
 from iua_widget.tolerances import Scale, Tolerances
 from iua_widget.widget import commands, export
 from iua_widget.widget.cell_output import CellOutput
@@ -28,6 +30,7 @@ from iua_widget.widget.compared_with import ComparedWith
 from iua_widget.widget.frames import Frames
 from iua_widget.widget.history_feed import HistoryFeed
 from iua_widget.widget.iua_on_show import IUAOnShow, OnShow
+from iua_widget.widget.live_ranks import KEPT
 from iua_widget.widget.looks_on_show import LookBefore, LooksOnShow
 from iua_widget.widget.opening import Opening
 from iua_widget.widget.replacing import Chosen
@@ -88,6 +91,12 @@ class IUAWidget(WidgetTraits):
         on where the file is there; one of `IUA.introspect`, too. The page shows at once what the
         file holds. `IUAWidget.restart` begins anew, and replaces it. See `IUA.introspect`, also for
         `save_every`.
+    distributed : bool
+        Whether each rank of a job of `torch.distributed` counts its part of the data, as with
+        `IUA.introspect`: every rank makes the widget, and waits for its end. That of rank 0 is
+        shown, and is live over all ranks, which pause, go on and stop with it; `iua` then is a
+        copy of what they have counted, each second anew. On the others it counts and shows
+        nothing. In the end `iua` is the same on all. See ``docs/scale.md``.
     layer, sort, filter, color : optional
         What the traits of these names are at first.
     name : str, optional
@@ -144,6 +153,10 @@ class IUAWidget(WidgetTraits):
         same settings, or another file.
     ComparisonError
         If two results are not of one architecture: see `compare`.
+    DistributedError, MergeError
+        With `distributed`, if there is no process group, or another rank does not come within the
+        job's timeout, or cannot begin, or has other options: on every rank. What goes wrong later
+        is in `error` on every rank.
     TypeError, AttributeError
         If an argument or an attribute is unknown: the message has the nearest name.
     traitlets.TraitError
@@ -192,6 +205,7 @@ class IUAWidget(WidgetTraits):
         top_probes: int | Mapping[str, int] = 0,
         resume: str | Path | None = None,
         save_every: int | None = None,
+        distributed: bool = False,
         layer: str | None = None,
         sort: Mapping[str, Any] | None = None,
         filter: str | None = None,  # noqa: A002  (as the trait is called)
@@ -199,81 +213,83 @@ class IUAWidget(WidgetTraits):
         name: str | None = None,
         background: bool = True,
     ) -> None:
-        name = _as_text("name", name)
-        tolerances = {"rtol": rtol, "atol": atol, "scale": scale, "dead_at": dead_at, "tau": tau}
-        view = {"layer": layer, "sort": sort, "filter": filter, "color": color}
-        given = {trait: value for trait, value in (tolerances | view).items() if value is not None}
-        self._chosen = Chosen(given)
-        self._looks = LooksOnShow(producer) if isinstance(producer, History) else None
-        producer = producer if self._looks is None else self._looks.show(None).iua
-        begun_at = _DEFAULTS if self._looks is None else asdict(self._looks.history.tolerances)
-        asked = {**self._chosen.before, **given}
-        at = _opened_at(asked, begun_at)
-        if resume is not None:
-            self._chosen.end_earlier(wait=True)  # it saves to the file what it has counted
-        compared = None
-        _check_counted(producer, loader)
-        if isinstance(producer, IUA) and isinstance(loader, IUA):
-            compared, producer, loader = ComparedWith(producer), loader, None
-        self._runs = Runs(
-            producer,
-            loader,
-            SourceOptions(
-                layers=layers,
-                batch_size=batch_size,
-                mask=mask,
-                forward=forward,
-                max_probes=max_probes,
-                mode=mode,
-                calls=calls,
-            ),
-            CountOptions(
-                # What is continued must be counted as it was, whatever was chosen since.
-                tolerances=at if resume is None else _opened_at(given, begun_at),
-                stops=stops,
-                keep_inactive=resume is not None,
-                units=units,
-                channel_axis=channel_axis,
-                engine=engine,
-                memory=memory,
-                top_probes=top_probes,
-            ),
-            resume=resume,
-            save_every=save_every,
-            background=background,
-        )
-        if compared is not None:
-            compared.check(self._runs.run)
-        self._label = name or ("training" if self._looks is not None else self._runs.label)
-        self._on_show = OnShow(at)
-        self._iua_on_show = IUAOnShow(self._runs.iua, self._on_show)
-        self._cell_output = CellOutput(
-            self._static_table, lambda kept: self.send({"type": "kept", "data": kept})
-        )
-        shown = {trait: asked[trait] for trait in ("sort", "filter", "color") if trait in asked}
-        if compared is not None:
-            shown.setdefault("color", CHANGE)
-        super().__init__(**asdict(at), **shown)
-        before = self._chosen.before
-        self._opening = Opening(
-            self, self._runs, before.get("layer", ""), before.get("selected", ())
-        )
-        self._opening.open_relative = asked.keys().isdisjoint(RULE) and begun_at == _DEFAULTS
-        if layer is not None:
-            try:
-                self.layer = layer
-            except traitlets.TraitError:
-                self.layout.close()
-                super().close()
-                raise
-        self._frames = Frames(
-            self, self._runs, self._label, self._opening, compared=compared, looks=self._looks
-        )
-        self._feed = None if self._looks is None else self._follow(self._looks)
-        self._runs.on_step, self._runs.on_status = self._counted, self._follow_run
-        self._runs.on_beat = self._frames.beat
-        self._listen()
-        self._open()
+        ranks = Ranks.apart(kept=KEPT) if distributed else None
+        with failures_told(ranks):
+            name = _as_text("name", name)
+            view: dict[str, Any] = {"layer": layer, "sort": sort, "filter": filter, "color": color}
+            view |= {"rtol": rtol, "atol": atol, "scale": scale, "dead_at": dead_at, "tau": tau}
+            given = {trait: value for trait, value in view.items() if value is not None}
+            self._chosen = Chosen(given)
+            self._looks = LooksOnShow(producer) if isinstance(producer, History) else None
+            producer = producer if self._looks is None else self._looks.show(None).iua
+            begun_at = _DEFAULTS if self._looks is None else asdict(self._looks.history.tolerances)
+            asked = {**self._chosen.before, **given}
+            at = _opened_at(asked, begun_at)
+            if resume is not None:
+                self._chosen.end_earlier(wait=True)  # it saves to the file what it has counted
+            compared = None
+            _check_counted(producer, loader)
+            if isinstance(producer, IUA) and isinstance(loader, IUA):
+                compared, producer, loader = ComparedWith(producer), loader, None
+            self._runs = Runs(
+                producer,
+                loader,
+                SourceOptions(
+                    layers=layers,
+                    batch_size=batch_size,
+                    mask=mask,
+                    forward=forward,
+                    max_probes=max_probes,
+                    mode=mode,
+                    calls=calls,
+                ),
+                CountOptions(
+                    # What is continued must be counted as it was, whatever was chosen since; what
+                    # several ranks count, as all of them were told.
+                    tolerances=_opened_at(given, begun_at) if resume or distributed else at,
+                    stops=stops,
+                    keep_inactive=resume is not None,
+                    units=units,
+                    channel_axis=channel_axis,
+                    engine=engine,
+                    memory=memory,
+                    top_probes=top_probes,
+                ),
+                resume=resume,
+                save_every=save_every,
+                background=background,
+                ranks=ranks,
+            )
+            if compared is not None:
+                compared.check(self._runs.run)
+            self._label = name or ("training" if self._looks is not None else self._runs.label)
+            self._on_show = OnShow(at)
+            self._iua_on_show = IUAOnShow(self._runs.iua, self._on_show)
+            self._cell_output = CellOutput(
+                self._static_table, lambda kept: self.send({"type": "kept", "data": kept})
+            )
+            shown = {trait: asked[trait] for trait in ("sort", "filter", "color") if trait in asked}
+            if compared is not None:
+                shown.setdefault("color", CHANGE)
+            super().__init__(**asdict(at), **shown)
+            before = self._chosen.before
+            self._opening = Opening(
+                self, self._runs, before.get("layer", ""), before.get("selected", ())
+            )
+            self._opening.open_relative = asked.keys().isdisjoint(RULE) and begun_at == _DEFAULTS
+            if layer is not None:
+                try:
+                    self.layer = layer
+                except traitlets.TraitError:
+                    self.layout.close()
+                    super().close()
+                    raise
+            self._frames = Frames(
+                self, self._runs, self._label, self._opening, compared=compared, looks=self._looks
+            )
+            self._feed = None if self._looks is None else self._follow(self._looks)
+            self._listen()
+            self._open()
         if self._runs.source is None:
             self._frames.flush()
         else:
@@ -287,6 +303,8 @@ class IUAWidget(WidgetTraits):
         In a notebook that page is an output of its own, which follows the cell's others, and is
         brought up to date when the run is paused or at its end.
         """
+        if not self._runs.shown:
+            return {"text/plain": f"{self!r}: what all ranks count is shown by rank 0"}
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
@@ -295,7 +313,8 @@ class IUAWidget(WidgetTraits):
         return bundle
 
     def __repr__(self) -> str:
-        return f"IUAWidget({self.status}, {self._runs.iua!r})"
+        where = f"{self._runs.where}, " if self._runs.where else ""
+        return f"IUAWidget({where}{self.status}, {self._runs.iua!r})"
 
     @property
     def iua(self) -> IUA:
@@ -314,7 +333,7 @@ class IUAWidget(WidgetTraits):
     @property
     def plan(self) -> pd.DataFrame:
         """What each layer takes in memory, and at how many stops it is counted: see `IUA.plan`."""
-        return self._runs.iua.plan
+        return self._runs.counted.plan
 
     @property
     def error(self) -> Exception | None:
@@ -689,7 +708,7 @@ class IUAWidget(WidgetTraits):
         2
         """
         if "_frames" in self.__dict__:  # else it was never made as a whole
-            self._runs.stop()
+            self._runs.end()
             self._frames.close()
         feed = self.__dict__.get("_feed")
         if feed is not None and self._looks is not None:
@@ -804,6 +823,8 @@ class IUAWidget(WidgetTraits):
     # What follows may be called on another thread than the user's cell: it only asks for a frame.
 
     def _listen(self) -> None:
+        self._runs.on_step, self._runs.on_status = self._counted, self._follow_run
+        self._runs.on_beat = self._beat
         for trait, follow in (
             (SETTINGS, self._follow_setting),
             (("layer",), self._follow_layer),
@@ -873,9 +894,18 @@ class IUAWidget(WidgetTraits):
 
     def _counted(self) -> None:
         self._open()
-        self._frames.counted()
+        if self._runs.shown:
+            self._frames.counted()
+
+    def _beat(self) -> None:
+        if self._runs.shown:
+            self._frames.beat()
 
     def _follow_run(self) -> None:
+        if not self._runs.shown:
+            self._open()
+            self.set_trait("status", self._runs.status)
+            return
         self._frames.status_changed()
         if self._runs.status != "running":
             self._cell_output.update()

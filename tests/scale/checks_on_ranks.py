@@ -5,7 +5,9 @@ Called as `on_ranks` says; prints the names of the checks that held.
 
 from __future__ import annotations
 
+import itertools
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,6 +17,7 @@ import monitor_on_ranks
 import numpy as np
 import torch
 import torch.distributed as dist
+import widget_on_ranks
 from on_ranks import (
     CHECKS,
     FOLDER,
@@ -269,20 +272,31 @@ def ranks_go_on_from_files_of_their_own_which_merge_to_the_same() -> None:
 
 
 @check
-def a_rank_that_dies_or_does_not_come_is_an_error_and_nothing_is_lost() -> None:
+def a_rank_that_dies_while_a_widget_counts_is_told_within_the_timeout() -> None:
+    def endless() -> Iterator[torch.Tensor]:
+        for number, batch in enumerate(itertools.cycle(IMAGES.split(7))):
+            if RANK == 3 and number == 20:
+                print(*(one.__name__ for one in CHECKS), flush=True)
+                os._exit(7)
+            time.sleep(0.01)
+            yield batch
+
+    widget = widget_on_ranks.widget_of(Net(), endless())
+    assert widget_on_ranks.ended(widget) == "failed"
+    assert "nothing was heard of rank 3 for 3 seconds" in str(widget.error)
+    assert widget._runs.counted.probes > 20 * 7
+    if RANK == 0:
+        shown = IUA.load(widget.iua.save(FOLDER / "shown.iua"))
+        assert shown.probes > widget._runs.counted.probes + 2 * 20 * 7
+
+
+@check
+def a_rank_that_has_died_or_does_not_come_is_an_error_and_nothing_is_lost() -> None:
     iua = counted(Net(), IMAGES[RANK::SIZE])
     before = iua.to_bytes()
-    job_store().set_timeout(TIMEOUT)
-    monitor = monitor_on_ranks.monitor_of(Net(), IMAGES[RANK::SIZE], distributed=True)
-    monitor.look()
     if RANK == 1:
-        dist.barrier()
+        time.sleep(TIMEOUT.total_seconds() + 1)
         return  # does not come to the others of its pair
-    if RANK == 3:
-        print(*(one.__name__ for one in CHECKS), flush=True)
-        dist.barrier()
-        os._exit(7)
-    dist.barrier()
     error = raised(lambda: iua.all_reduce(DOOMED[RANK // 2]))
     assert isinstance(error, DistributedError)
     assert "save it with iua.save" in str(error)
@@ -290,16 +304,21 @@ def a_rank_that_dies_or_does_not_come_is_an_error_and_nothing_is_lost() -> None:
     assert iua.save(FOLDER / f"{RANK}.iua").stat().st_size
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert monitor.look(1) is None
-        assert monitor.look(2) is None  # at once
+        assert MONITOR.look(1) is None
+        assert MONITOR.look(2) is None  # at once
     assert "heard nothing from the others" in str(caught[0].message)
-    assert (monitor.steps, len(caught)) == ([0], 1)
-    assert any(note.startswith("2 looks, at steps 1 to 2, failed") for note in monitor.notes)
+    assert (MONITOR.steps, len(caught)) == ([0], 1)
+    assert any(note.startswith("2 looks, at steps 1 to 2, failed") for note in MONITOR.notes)
 
 
 if __name__ == "__main__":
+    for one in CHECKS[:-2]:
+        one()
     DOOMED = [dist.new_group(ranks, timeout=TIMEOUT) for ranks in ([0, 1], [2, 3])]
-    for one in CHECKS:
+    job_store().set_timeout(TIMEOUT)
+    MONITOR = monitor_on_ranks.monitor_of(Net(), IMAGES[RANK::SIZE], distributed=True)
+    MONITOR.look()
+    for one in CHECKS[-2:]:
         one()
     print(*(one.__name__ for one in CHECKS), flush=True)
     os._exit(0)  # the groups have lost a rank

@@ -14,7 +14,7 @@ import pytest
 from iua_widget import IUA, DistributedError
 
 CHECKS = Path(__file__).with_name("checks_on_ranks.py")
-OTHERS = [Path(__file__).with_name(name) for name in ("monitor_on_ranks.py",)]
+OTHERS = [Path(__file__).with_name(name) for name in ("monitor_on_ranks.py", "widget_on_ranks.py")]
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def broken_off() -> Iterator[Mapping[str, np.ndarray]]:
 def test_it_takes_what_introspect_takes_but_what_only_a_cell_needs() -> None:
     widget, function = (inspect.signature(made).parameters for made in (IUAWidget, IUA.introspect))
     assert list(function)[:3] == list(widget)[:3]
-    assert set(function) - set(widget) == {"distributed", "keep_inactive", "progress"}
+    assert set(function) - set(widget) == {"keep_inactive", "progress"}
     assert [name for name in widget if name in function] == [n for n in function if n in widget]
 
 
