@@ -776,7 +776,9 @@ class IUA:
             }
 
     @known_arguments_only
-    def top_probes(self, layer: str, *, units: int | Iterable[int] | None = None) -> pd.DataFrame:
+    def top_probes(
+        self, layer: str, *, units: int | Iterable[int] | None = None, show: Any = None
+    ) -> pd.DataFrame:
         """The probes that fire a layer's units most: of each unit, the largest first.
 
         Each input is there at most once a unit, at the position of its largest response: k rows are
@@ -790,6 +792,12 @@ class IUA:
             One of `layers`, of those that `top_probes` was given for.
         units : int or iterable of int, optional
             Which units; all by default.
+        show : indexable, tuple or callable, optional
+            Draws the probes: a dataset in the order of the stream, of which ``show[probe]`` is a
+            sample, or a tuple or mapping that begins with one; such a dataset with the tokenizer of
+            its texts, ``(dataset, tokenizer)``; or ``show(probe, position)``, where position is an
+            index, (row, column) or None. A sample is an image (array, tensor, of Pillow's), a text,
+            or a list of tokens or of their ids. Name `units` of large layers: each row is drawn.
 
         Returns
         -------
@@ -800,7 +808,8 @@ class IUA:
             where positions have two axes ``row`` and ``column``, where more ``position 0``, ...;
             ``value``, the response with its sign, of complex ones the magnitude. Where entries are
             units, `position` is missing, or the call where those of a pass are one layer; it is
-            missing, too, where a batch's further passes gave it.
+            missing, too, where a batch's further passes gave it. With `show` also ``shown``, which
+            a notebook draws, with the place marked: each has `png`, or `text`.
 
         Raises
         ------
@@ -810,6 +819,8 @@ class IUA:
             If there is no such layer: the message has the names that come nearest.
         UnitsError
             If there is no such unit.
+        ProducerError
+            If `show` can draw nothing. What fails for a probe is told in its place.
 
         Notes
         -----
@@ -828,10 +839,16 @@ class IUA:
         0     1     1      4         5    1       1   -8.0
         1     1     2      3         8    2       0    7.0
         """
+        from iua_widget.reading.shown_probe import Drawing
+        from iua_widget.reading.shown_probes import probes_to_show, shown_table
         from iua_widget.reading.top_probes import top_probes_table
 
+        drawing = None if show is None else Drawing(show)
         with self._run.being_read() as run:
-            return top_probes_table(layer, run.tally(layer), units)
+            tally = run.tally(layer)
+            table = top_probes_table(layer, tally, units)
+            probes = [] if drawing is None else probes_to_show(layer, tally, units)
+        return table if drawing is None else shown_table(table, probes, drawing)
 
     @known_arguments_only
     def worst(

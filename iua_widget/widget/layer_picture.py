@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.common.png import indexed_png
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.statistics import finite_probes
-from iua_widget.widget.png import indexed_png
 
 if TYPE_CHECKING:
     from iua_widget.reading.recount import LayerRecount

@@ -20,6 +20,7 @@ from iua_widget.iua import IUA
 from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
 from iua_widget.reading.comparison import Comparison
 from iua_widget.reading.presets import find_preset
+from iua_widget.reading.shown_probe import Drawing
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.scale.ranks import Ranks
 from iua_widget.scale.telling import failures_told
@@ -86,6 +87,9 @@ class IUAWidget(WidgetTraits):
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
         `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `stops`,
         `engine`, `memory` and `top_probes`.
+    show : indexable, tuple or callable, optional
+        Draws the probes that `top_probes` keeps, also those of a finished result: see
+        `IUA.top_probes`.
     resume : str or Path, optional
         A file to which the run is saved as it goes, also when it is stopped, and from which it goes
         on where the file is there; one of `IUA.introspect`, too. The page shows at once what the
@@ -203,6 +207,7 @@ class IUAWidget(WidgetTraits):
         engine: EngineName = "auto",
         memory: str | int | None = None,
         top_probes: int | Mapping[str, int] = 0,
+        show: Any = None,
         resume: str | Path | None = None,
         save_every: int | None = None,
         distributed: bool = False,
@@ -220,6 +225,7 @@ class IUAWidget(WidgetTraits):
             view |= {"rtol": rtol, "atol": atol, "scale": scale, "dead_at": dead_at, "tau": tau}
             given = {trait: value for trait, value in view.items() if value is not None}
             self._chosen = Chosen(given)
+            self._drawing = None if show is None else Drawing(show)
             self._looks = LooksOnShow(producer) if isinstance(producer, History) else None
             producer = producer if self._looks is None else self._looks.show(None).iua
             begun_at = _DEFAULTS if self._looks is None else asdict(self._looks.history.tolerances)

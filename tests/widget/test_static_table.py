@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from iua_widget import IUA, IUAWarning, IUAWidget
+from iua_widget.common.png import indexed_png
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.layer_picture import (
     DEAD,
@@ -23,7 +24,6 @@ from iua_widget.widget.layer_picture import (
     layer_picture,
     picture_pixels,
 )
-from iua_widget.widget.png import indexed_png
 from iua_widget.widget.static_table import MOST_BYTES, OnPage, static_table
 
 ROOT = Path(__file__).parents[2]

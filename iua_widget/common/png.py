@@ -1,4 +1,4 @@
-"""Pictures as PNG files: of at most sixteen colors, four bits a pixel."""
+"""Pictures as PNG files: of at most sixteen colors, four bits a pixel, or of all."""
 
 from __future__ import annotations
 
@@ -47,15 +47,39 @@ def indexed_png(pixels: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> 
     rows = np.zeros((height, 1 + even.shape[1] // 2), np.uint8)  # the first byte: no filter
     rows[:, 1:] = even[:, ::2] << 4 | even[:, 1::2]
     header = struct.pack(">IIBBBBB", width, height, 4, 3, 0, 0, 0)
-    return _SIGNATURE + b"".join(
-        (
-            _chunk(b"IHDR", header),
-            _chunk(b"PLTE", np.array(palette, np.uint8).tobytes()),
-            _chunk(b"tRNS", b"\0"),
-            _chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
-            _chunk(b"IEND", b""),
-        )
-    )
+    colors = np.array(palette, np.uint8).tobytes()
+    return _file((b"IHDR", header), (b"PLTE", colors), (b"tRNS", b"\0"), (b"IDAT", _packed(rows)))
+
+
+def rgb_png(pixels: np.ndarray) -> bytes:
+    """A picture of any colors.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray of uint8, shape (height, width, 3)
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> rgb_png(np.zeros((2, 3, 3), np.uint8))[1:4]
+    b'PNG'
+    """
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)
+    rows[:, 1:] = pixels.reshape(height, 3 * width)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return _file((b"IHDR", header), (b"IDAT", _packed(rows)))
+
+
+def _packed(rows: np.ndarray) -> bytes:
+    return zlib.compress(rows.tobytes(), 9)
+
+
+def _file(*chunks: tuple[bytes, bytes]) -> bytes:
+    return _SIGNATURE + b"".join(_chunk(*one) for one in (*chunks, (b"IEND", b"")))
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
