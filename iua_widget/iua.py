@@ -79,6 +79,8 @@ class IUA:
         What the run may hold: see `introspect`.
     top_probes : int or mapping of str to int
         How many inputs to keep that have the largest responses of a unit: see `introspect`.
+    causes : bool
+        Whether to count what tells why units are dead or stuck: see `introspect`.
 
     Raises
     ------
@@ -133,6 +135,7 @@ class IUA:
         engine: EngineName = "auto",
         memory: str | int | None = None,
         top_probes: int | Mapping[str, int] = 0,
+        causes: bool = False,
     ) -> None:
         self._run = Run(
             CountOptions(
@@ -144,6 +147,7 @@ class IUA:
                 engine=engine,
                 memory=memory,
                 top_probes=top_probes,
+                causes=causes,
             )
         )
 
@@ -172,6 +176,7 @@ class IUA:
         engine: EngineName = "auto",
         memory: str | int | None = None,
         top_probes: int | Mapping[str, int] = 0,
+        causes: bool = False,
         resume: str | Path | None = None,
         save_every: int | None = None,
         progress: bool = False,
@@ -283,6 +288,10 @@ class IUA:
             are: see `top_probes`. For all layers, or by layer name or glob, others having none:
             ``{"layer4.*": 8}``. Each takes 24 bytes a unit of the memory, and each layer that has
             some is counted by itself. 0, the default, keeps none, and costs nothing.
+        causes : bool
+            Whether to count what tells why units are dead or stuck as well: pre-activations, where
+            the input of an activation is at hand, and how often it is at its bound. Columns of
+            `units` tell them. It takes 64 bytes a unit, and the fast ways of counting are off.
         resume : str or Path, optional
             A file to which the run is saved as it goes, and from which it goes on where the file is
             there: what is lost when the process dies is what came after the last save. The stream
@@ -356,6 +365,7 @@ class IUA:
                 engine=engine,
                 memory=memory,
                 top_probes=top_probes,
+                causes=causes,
             )
             options = SourceOptions(
                 layers=layers,
@@ -365,6 +375,7 @@ class IUA:
                 max_probes=max_probes,
                 mode=mode,
                 calls=calls,
+                causes=causes,
             )
             if ranks is not None:
                 check_layers_whole(producer)
@@ -628,8 +639,12 @@ class IUA:
             ``inactive share``, ``dead``, ``active rate below`` (of a unit that was active on no
             finite probe: see `dead_units`; NaN of others), ``dormant`` (where a channel has several
             units: whether its channel is), ``mean |x|``, ``rms``, ``max |x|``, ``nan``,
-            ``infinite``; with a unit scale ``threshold``; where counts are not exact also
-            ``inactive count upper`` and ``dead upper``.
+            ``infinite``; with ``causes=True`` also ``max pre-activation`` and ``mean
+            pre-activation`` (finite ones, with their sign, where the input of an activation is at
+            hand), ``constant`` (all finite responses within `atol` of each other, on two probes
+            at least) and, where the activation has a bound, ``share at bound``; with a unit scale
+            ``threshold``; where counts are not exact also ``inactive count upper`` and ``dead
+            upper``.
 
         Raises
         ------

@@ -53,6 +53,7 @@ class SourceOptions:
     max_probes: int | None = None
     mode: Mode = "eval"
     calls: CallsOption = "auto"
+    causes: bool = False
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the class is frozen
@@ -103,6 +104,7 @@ class CountOptions:
     engine: EngineName = "auto"
     memory: str | int | None = None
     top_probes: int | Mapping[str, int] = 0
+    causes: bool = False
     grid: Stops = field(init=False)
     rule: UnitRule = field(init=False, compare=False, repr=False)
 
@@ -113,6 +115,7 @@ class CountOptions:
         atol = self.tolerances.atol
         set_field(self, "grid", _default_grid(atol) if stops is None else Stops([*stops, atol]))
         set_field(self, "keep_inactive", bool(self.keep_inactive))
+        set_field(self, "causes", bool(self.causes))
         set_field(self, "rule", UnitRule(self.units, self.channel_axis))
         check_engine(self.engine)
         memory = plain(self.memory)

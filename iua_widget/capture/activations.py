@@ -16,7 +16,7 @@ ACTIVATION_MODULES: Final[tuple[type[nn.Module], ...]] = (
 )  # fmt: skip
 """PyTorch's own; `is_activation` knows more."""
 
-_FUSED: Final = {
+FUSED: Final = {
     "add_relu", "add_scalar_relu", "mul_relu", "mul_scalar_relu", "linear_relu", "conv1d_relu",
     "conv2d_relu", "conv3d_relu", "conv2d_add_relu", "batch_norm2d_relu", "batch_norm3d_relu",
 }  # fmt: skip
@@ -26,7 +26,7 @@ ACTIVATION_FUNCTIONS: Final = frozenset(
     {
         "relu", "relu6", "leaky_relu", "prelu", "rrelu", "threshold", "elu", "celu", "selu", "gelu",
         "silu", "mish", "softplus", "hardswish", "hardtanh", "tanh", "sigmoid", "hardsigmoid",
-        "logsigmoid", "softsign", "softshrink", "hardshrink", "tanhshrink", *_FUSED,
+        "logsigmoid", "softsign", "softshrink", "hardshrink", "tanhshrink", *FUSED,
     }
 )  # fmt: skip
 """Names as `function_name` gives them: `F.relu`, `torch.relu` and `x.relu_()` are all ``relu``."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from iua_widget.capture.routing import Tokens
 from iua_widget.sources.response_info import LayerInfo
+from iua_widget.units.activation import Activation
 from iua_widget.units.expert_load import ExpertLoad
 
 
@@ -38,6 +39,10 @@ class CapturedResponse:
         Whether several calls of a pass are one layer.
     load : ExpertLoad or None
         What the expert whose layer it is got of the batch's tokens, where that is now told.
+    before : torch.Tensor or None
+        The input of the activation whose output it is, laid out like that, where it was asked for.
+    activation : Activation or None
+        What is known of that activation.
     module : torch.nn.Module or None
         Whose output it is, as it was returned; None where it is a part of it, or changed, or what
         a function gave.
@@ -53,4 +58,6 @@ class CapturedResponse:
     number: int = 0
     merged: bool = False
     load: ExpertLoad | None = None
+    before: torch.Tensor | None = None
+    activation: Activation | None = None
     module: nn.Module | None = None

@@ -121,6 +121,7 @@ class ExpertTracker:
                 layer=replace(layer, name=inner),
                 channel_axis=of.tensor.ndim - 1,
                 tokens=of.tokens,
+                before=of.before,
             )
             mixture.add(of.expert, one)
             split.append(one)
@@ -150,6 +151,11 @@ class ExpertTracker:
         if isinstance(routing, AllExperts):
             routing.last = self._findings.experts_last.get(layer)
         found = routing.split(captured.tensor, call)
+        if captured.before is not None and found is not None:
+            before = routing.split(captured.before, call) or []
+            found = [
+                replace(of, before=given.tensor) for of, given in zip(found, before, strict=True)
+            ]
         if isinstance(routing, AllExperts) and found is not None:
             self._findings.experts_last[layer] = routing.last
         if found is None and routing.sure:

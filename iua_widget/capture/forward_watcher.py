@@ -12,10 +12,12 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from iua_widget.capture.activation_inputs import ActivationInputs, Before
 from iua_widget.capture.activations import (
     ACTIVATION_FUNCTIONS,
     function_kind,
     function_name,
+    is_activation,
     module_kind,
 )
 from iua_widget.capture.axes import Axes
@@ -67,6 +69,9 @@ class ForwardWatcher:
         Given a layer's name, how many tokens it has, and `positions_first` and `number` as of a
         `CapturedResponse`: which of them are no padding.
 
+    inputs : ActivationInputs, optional
+        Keeps what activations are given, for `CapturedResponse.before`.
+
     Attributes
     ----------
     failure : Exception or None
@@ -86,6 +91,7 @@ class ForwardWatcher:
         calls: Calls | None = None,
         left_out: LeftOut | None = None,
         real: Callable[[str, int, bool | None, int], np.ndarray | None] = lambda *_: None,
+        inputs: ActivationInputs | None = None,
     ) -> None:
         self._names = names
         self._selection = selection
@@ -96,6 +102,7 @@ class ForwardWatcher:
         self._calls = calls or Calls("separate")
         self._left_out = left_out
         self._real = real
+        self._inputs = inputs
         self._wanted = {id(module) for module in selection.modules}
         self._axes = Axes(mask_shapes)
         self._experts = ExpertTracker(names, selection, findings, self._real_tokens)
@@ -182,6 +189,8 @@ class ForwardWatcher:
         frame.own_leaf = _is_own_leaf(module)
         frame.time_major = time_major(module, inherited=caller.time_major)
         frame.given = args, kwargs
+        if self._inputs is not None and id(module) in self._wanted and is_activation(module):
+            frame.before = self._inputs.of_module(module, frame.name, frame.given)
         self._calls.note_module(module)
         if id(module) in self._selection.of_experts or frame.name in self._names.experts:
             with Innermost(None), plain_torch():
@@ -245,10 +254,14 @@ class ForwardWatcher:
             second = path.startswith("[1]")
             state = isinstance(module, nn.RNNBase) and second
             weights = isinstance(module, nn.MultiheadAttention) and second
-            if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
-                tensor = tensor.transpose(0, 1)  # noqa: PLW2901
             whole = module if tensor is output else None
-            self._hand_on(call, path, tensor, layer, frame, sequence=not state, module=whole)
+            before = self._before(frame.before, tensor) if whole is not None else None
+            if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
+                tensor, before = _items_first(tensor, before)  # noqa: PLW2901
+                whole = None
+            self._hand_on(
+                call, path, tensor, layer, frame, sequence=not state, module=whole, before=before
+            )
 
     # The functions of PyTorch:
 
@@ -262,8 +275,17 @@ class ForwardWatcher:
             )
             raise self.failure
 
-    def see_function(self, function: Any, args: Iterable[Any], result: Any) -> None:
-        """Take what is wanted of the result of a function."""
+    def before_function(self, function: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """What an activation is given, where that is asked for, before it can write over it."""
+        if self._inputs is None or not self._here or self._frames[-1].own_leaf:
+            return None
+        name = str(getattr(function, "__name__", ""))
+        return self._inputs.of_function(name, self._frames[-1].name, args, kwargs or {})
+
+    def see_function(
+        self, function: Any, args: Iterable[Any], result: Any, kept: Any = None
+    ) -> None:
+        """Take what is wanted of the result of a function; `kept` is of `before_function`."""
         if not self._here:
             return
         name, frame = function_name(function), self._frames[-1]
@@ -289,9 +311,14 @@ class ForwardWatcher:
         layer = LayerInfo(base, function_kind(name), name)
         for path, tensor in wanted:
             self._findings.functions = True
+            before = self._before(kept, tensor) if tensor is result else None
             if tensor.ndim == 3 and frame.time_major:  # noqa: PLR2004
-                tensor = tensor.transpose(0, 1)  # noqa: PLW2901
-            self._hand_on(call, path, tensor, layer, frame)
+                tensor, before = _items_first(tensor, before)  # noqa: PLW2901
+            self._hand_on(call, path, tensor, layer, frame, before=before)
+
+    def _before(self, kept: Any, made: torch.Tensor) -> Before | None:
+        """The input of which a response was made, and what is known of the activation."""
+        return None if self._inputs is None else self._inputs.taken(kept, made)
 
     def _hand_on(
         self,
@@ -303,6 +330,7 @@ class ForwardWatcher:
         *,
         sequence: bool = True,
         module: nn.Module | None = None,
+        before: Before | None = None,
     ) -> None:
         if not self._calls.counts(call):
             return
@@ -323,6 +351,8 @@ class ForwardWatcher:
                 positions_first=self._axes.positions_first,
                 number=self._number,
                 merged=call.merged,
+                before=None if before is None else before[0],
+                activation=None if before is None else before[1],
                 module=module,
             )
             with Innermost(None), plain_torch():
@@ -343,11 +373,13 @@ class FunctionMode(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        kept = self._watcher.before_function(func, args, kwargs)
         result = func(*args, **(kwargs or {}))
         with plain_torch():
             if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
                 self._watcher.check_arguments(args)
-            self._watcher.see_function(func, (*args, *(kwargs or {}).values()), result)
+            given = (*args, *(kwargs or {}).values())
+            self._watcher.see_function(func, given, result, kept)
         return result
 
 
@@ -376,6 +408,12 @@ def _check_whole(name: str, tensor: torch.Tensor) -> None:
 def _shape(found: list[tuple[str, torch.Tensor]]) -> tuple[int, ...]:
     """The shape of one probe's response, by the first tensor of an output."""
     return tuple(found[0][1].shape[1:]) if found else ()
+
+
+def _items_first(tensor: torch.Tensor, before: Before | None) -> tuple[torch.Tensor, Before | None]:
+    """A response of which positions come first, and the input it was made of, items first."""
+    given = None if before is None else (before[0].transpose(0, 1), before[1])
+    return tensor.transpose(0, 1), given
 
 
 def _is_own_leaf(module: nn.Module) -> bool:

@@ -31,6 +31,9 @@ class Frame:
     given: tuple[Any, Any] = ((), {})
     """The arguments, by place and by name."""
 
+    before: Any = None
+    """The input of an activation, where that is asked for."""
+
     routing: Routing | None = None
     listed: ListedExpert | None = None
     tokens: Tokens | None = None

@@ -64,6 +64,7 @@ class MaskLayout:
         """
         tensor, channel_axis = captured.tensor, captured.channel_axis
         later_axis = input_axis == 1
+        before = captured.before
         if captured.load is not None:  # which comes without a row
             mask = None
         if mask is not None:
@@ -74,6 +75,7 @@ class MaskLayout:
             later_axis = bool(positions_first) and tensor.ndim != _SEQUENCE
             if positions_first and tensor.ndim == _SEQUENCE:
                 tensor = tensor.transpose(0, 1)
+                before = None if before is None else before.transpose(0, 1)
                 channel_axis = channel_axis if channel_axis == _SEQUENCE - 1 else None
             elif positions_first:
                 mask = mask.T
@@ -90,6 +92,8 @@ class MaskLayout:
             load=captured.load,
             inputs=inputs,
             positions_first=later_axis,
+            before=before,
+            activation=captured.activation,
         )
 
     def real(

@@ -39,7 +39,10 @@ class Mixture:
             tensor, tokens = captured.tensor, captured.tokens
             empty = tensor.new_empty((0, *tensor.shape[1:]))
             none = None if tokens is None else Tokens(tokens.index[:0].clone(), 0)
-            self.layers[captured.name] = expert, replace(captured, tensor=empty, tokens=none)
+            self.layers[captured.name] = (
+                expert,
+                replace(captured, tensor=empty, tokens=none, before=None),
+            )
 
     def complete(self, has: Callable[[str, CapturedResponse, CapturedResponse], bool]) -> None:
         """Give every expert the layers that the others have.

@@ -245,9 +245,11 @@ class _Guarded(ForwardWatcher):
         with self._guarded():
             super()._leave_module(module, args, output)
 
-    def see_function(self, function: Any, args: Iterable[Any], result: Any) -> None:
+    def see_function(
+        self, function: Any, args: Iterable[Any], result: Any, kept: Any = None
+    ) -> None:
         with self._guarded():
-            super().see_function(function, args, result)
+            super().see_function(function, args, result, kept)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

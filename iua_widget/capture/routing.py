@@ -42,11 +42,15 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ExpertRows:
-    """What one expert computed: a tensor of shape (rows, ...), and its tokens."""
+    """What one expert computed: a tensor of shape (rows, ...), and its tokens.
+
+    `before` is what an activation was given to make it, where that is asked for.
+    """
 
     expert: int
     tensor: torch.Tensor
     tokens: Tokens | None
+    before: torch.Tensor | None = None
 
 
 class Routing:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 
+from iua_widget.capture.activation_inputs import ActivationInputs
 from iua_widget.capture.batch_masks import batch_masks
 from iua_widget.capture.calls import Calls
 from iua_widget.capture.captured_response import CapturedResponse
@@ -106,6 +107,7 @@ class WatchedModel:
         self._findings = Findings()
         self._left_out = LeftOut()
         self._layout = MaskLayout()
+        self._inputs = ActivationInputs() if options.causes else None
         self._known: dict[str, _Known] = {}
         self.counted_before: frozenset[str] = frozenset()
         self._overshot = False
@@ -265,6 +267,8 @@ class WatchedModel:
     def _careful_pass(self, batch: Any, inputs: Inputs, masks: Masks, one: _Pass) -> None:
         """Watch a pass that may be like none before."""
         number, length = one.number, text_length(inputs.batch)
+        if self._inputs is not None:
+            one.told.steps = None  # outputs alone do not do
 
         def take(captured: CapturedResponse) -> None:
             mask = masks.of(captured.name)
@@ -324,6 +328,7 @@ class WatchedModel:
             shadow=self._shadow,
             calls=self._calls,
             left_out=left_out,
+            inputs=self._inputs,
             real=lambda layer, tokens, positions_first, number: self._layout.real(
                 masks.of(layer), layer, tokens, positions_first=positions_first, number=number
             ),

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Inputs with the largest responses to keep of each unit: 8, or 'fc*=8'.",
 )
+@click.option("--causes", is_flag=True, help="Count what tells why units are dead or stuck.")
 @click.option("--resume", type=FILE, help="Save to this file on the way, and go on from it.")
 @click.option("--save-every", type=click.IntRange(1), help="Batches between two saves.")
 @click.option("--save", type=FILE, help="Save what was counted to this file.")

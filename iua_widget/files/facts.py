@@ -63,6 +63,10 @@ class Facts:
         value = self._take(key, lambda value: value is None or _is_whole(value))
         return None if value is None else int(value)
 
+    def whole_or(self, key: str, *, default: int) -> int:
+        """A whole number, zero or more, that older files lack."""
+        return self.whole(key) if key in self._values else default
+
     def whole(self, key: str) -> int:
         """A whole number, zero or more."""
         return int(self._take(key, _is_whole))
@@ -125,6 +129,10 @@ class Facts:
         """An object, or None."""
         value = self._take(key, lambda value: value is None or isinstance(value, dict))
         return None if value is None else Facts(value, self.require, key)
+
+    def object_or_none(self, key: str) -> Facts | None:
+        """An object that older files lack, or None."""
+        return self.optional(key) if key in self._values else None
 
     def objects(self, key: str) -> list[Facts]:
         """A list of objects, to be read further."""

@@ -43,6 +43,9 @@ _MOST_WITHOUT_UNITS: Final = 2**24
 _FLUSHED: Final = 1e-30
 """What a sum may lack where threads of PyTorch's flush small numbers to zero."""
 
+_TOLD_BY: Final = {state.optional: state.name for state in STATES if state.optional}
+"""Arrays that are not always there, by the flag that tells."""
+
 _LITTLE: Final = {f"uint{8 * width}": np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
 _INT64: Final = np.dtype("<i8")
 
@@ -98,6 +101,7 @@ def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]
         **asdict(options.tolerances),
         "stops": options.grid.values,
         "keep_inactive": options.keep_inactive,
+        "causes": options.causes,
         "units": options.units,
         "channel_axis": options.channel_axis,
         "memory": options.memory,
@@ -118,7 +122,7 @@ def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]
                 "name": name,
                 **state.facts,
                 "counter": state.arrays["counts"].dtype.name,
-                "non_finite": "nan_count" in state.arrays,
+                **{name: array in state.arrays for name, array in _TOLD_BY.items()},
             }
             for name, state in states
         ],
@@ -198,6 +202,7 @@ def _options(container: Container, facts: Facts, engine: EngineName) -> CountOpt
     counting: dict[str, Any] = {
         "stops": stops.values,
         "keep_inactive": facts.flag("keep_inactive"),
+        "causes": facts.flag_or("causes", default=False),
         "units": facts.option("units", str),
         "channel_axis": facts.option("channel_axis", int),
         "memory": facts.amount("memory"),
@@ -253,6 +258,13 @@ def _top(facts: Facts | None) -> dict[str, Any] | None:
     return {"k": k, "lengths": lengths, "missed": facts.flag("missed")}
 
 
+def _activation(layer: Facts) -> dict[str, float | None] | None:
+    facts = layer.object_or_none("activation")
+    if facts is None:
+        return None
+    return {name: facts.number_or_none(name) for name in ("zero_up_to", "lower", "upper")}
+
+
 def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -> TallyState:
     top = len(stops)
     shape = tuple(layer.wholes("unit_shape"))
@@ -273,6 +285,9 @@ def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -
         "merged_calls": layer.flag_or("merged_calls", default=False),
         "many_passes": layer.flag_or("many_passes", default=False),
         "load": _load(layer.optional("load")),
+        "evidence_entries": layer.whole_or("evidence_entries", default=0),
+        "pre_entries": layer.whole_or("pre_entries", default=0),
+        "activation": _activation(layer),
         "columns": columns,
         "inactive_at": inactive_at,
         "top": _top(layer.optional("top")),
@@ -298,7 +313,7 @@ def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -
     counter = _LITTLE[layer.one_of("counter", tuple(np.dtype(d).name for d in COUNTER_DTYPES))]
     as_narrow = {"counts": counter, "highest_bin": _LITTLE[np.min_scalar_type(top + 1).name]}
     lengths = {"units": units, "columns": len(columns), "stops": top + 1}
-    non_finite = layer.flag("non_finite")
+    there = {name: layer.flag_or(name, default=False) for name in _TOLD_BY}
     arrays = {
         state.name: container.array(
             prefix + state.name,
@@ -306,7 +321,7 @@ def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -
             tuple(lengths[axis] for axis in state.axes),
         )
         for state in STATES
-        if non_finite or not state.optional
+        if not state.optional or there[state.optional]
     }
     if inactive_at is not None:
         arrays["inactive"] = container.array(prefix + "inactive", _INT64, (facts["probes"],))
@@ -366,11 +381,33 @@ def _fault(state: TallyState, units: int, kept_at: int | None) -> str:
         "square_sum": (arrays["square_sum"] >= 0).all(),
         "abs_max": (arrays["abs_max"] >= 0).all(),
         "top_probes": state.facts["top"] is None or can_be(arrays, arrays["abs_max"]),
+        **_fits_evidence(state),
     }
     zero = finite & (arrays["highest_bin"] == 0)
     for key in ("abs_sum", "square_sum", "abs_max"):
         checks[key] = checks[key] and not arrays[key][zero].any()
     return next((name for name, holds in checks.items() if not holds), "")
+
+
+def _fits_evidence(state: TallyState) -> dict[str, bool]:
+    """Whether arrays of evidence can be, by what they are called."""
+    arrays, facts = state.arrays, state.facts
+    fits: dict[str, bool] = {}
+    if facts["evidence_entries"] and "highest" not in arrays:
+        fits["evidence_entries"] = False
+    if facts["pre_entries"] and "pre_highest" not in arrays:
+        fits["pre_entries"] = False
+    for prefix in ("", "pre_"):
+        if f"{prefix}highest" in arrays:
+            high, low = arrays[f"{prefix}highest"], arrays[f"{prefix}lowest"]
+            fits[f"{prefix}highest"] = bool(((high >= low) | (high == -np.inf)).all())
+    if "at_lower" in arrays:
+        lower, upper = arrays["at_lower"], arrays["at_upper"]
+        most = facts["evidence_entries"]
+        fits["at_lower"] = _within(lower, most) and _within(upper, most)
+    if "pre_finite" in arrays:
+        fits["pre_finite"] = _within(arrays["pre_finite"], facts["pre_entries"])
+    return fits
 
 
 def _is_highest(highest: np.ndarray, counts: np.ndarray, columns: list[int], probes: int) -> bool:

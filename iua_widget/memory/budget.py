@@ -20,7 +20,7 @@ from iua_widget.memory.plan import (
     with_waiting,
 )
 from iua_widget.options import CountOptions
-from iua_widget.tally.store import BYTES_PER_UNIT
+from iua_widget.tally.store import BYTES_PER_UNIT, EVIDENCE_BYTES
 from iua_widget.tally.tally import Tally
 from iua_widget.tally.unit_counts import counter_bytes
 
@@ -87,6 +87,7 @@ class MemoryBudget:
         self._stops = options.grid
         self._always = (options.tolerances.atol,)
         self.asked = options.memory
+        self._unit_bytes = BYTES_PER_UNIT + (EVIDENCE_BYTES if options.causes else 0)
         # What is free is asked for when the run begins: the model may not be loaded yet.
         self._bytes = None if self.asked is None else memory_budget(self.asked)
         self._devices: set[torch.device] = set()
@@ -120,7 +121,8 @@ class MemoryBudget:
         `top` are the bytes of its top probes.
         """
         columns = min(len(self._stops), FEWEST_STOPS) + 1
-        return units * (columns * counter_bytes(probes) + BYTES_PER_UNIT) + self.fixed + top
+        of_counts = columns * counter_bytes(probes)
+        return units * (of_counts + self._unit_bytes) + self.fixed + top
 
     @property
     def fixed(self) -> int:
@@ -193,7 +195,15 @@ class MemoryBudget:
         known = {plan.need.layer: plan.need for plan in self.plans}
         merged = {**tallies, **{layer: one.tally for layer, one in coming.items()}}
         needs = [
-            _need(known.get(layer), layer, tally, coming.get(layer), share, self.fixed)
+            _need(
+                known.get(layer),
+                layer,
+                tally,
+                coming.get(layer),
+                share,
+                self.fixed,
+                self._unit_bytes,
+            )
             for layer, tally in merged.items()
         ]
         if [_demand(need) for need in needs] == [_demand(need) for need in known.values()]:
@@ -227,6 +237,7 @@ def _need(  # noqa: PLR0917
     coming: LayerBatch | None,
     share: Fraction,
     fixed: int,
+    unit_bytes: int,
 ) -> LayerNeed:
     # A layer of tokens, or one called now and then, has other probes than inputs.
     probes = tally.probes + (coming.probes if coming else 0)
@@ -246,6 +257,7 @@ def _need(  # noqa: PLR0917
         fixed=fixed + kept,
         work=max(coming.work if coming else 0, known.work if known else 0),
         top_probes=0 if tally.top is None else tally.top.k,
+        unit_bytes=unit_bytes,
     )
 
 

@@ -91,6 +91,8 @@ class LayerNeed:
         What is held besides while a batch of it is classified.
     top_probes : int
         Of each unit, the inputs with the largest responses that are kept.
+    unit_bytes : int
+        What a unit takes beside its counts.
     """
 
     layer: str
@@ -103,6 +105,7 @@ class LayerNeed:
     fixed: int = 0
     work: int = 0
     top_probes: int = 0
+    unit_bytes: int = BYTES_PER_UNIT
 
     @property
     def counter_bits(self) -> int:
@@ -111,7 +114,7 @@ class LayerNeed:
 
     def bytes_with(self, columns: int) -> int:
         """What its tally takes with so many columns held."""
-        beside = BYTES_PER_UNIT + self.top_probes * BYTES_EACH
+        beside = self.unit_bytes + self.top_probes * BYTES_EACH
         return self.units * (columns * self.final_width + beside)
 
     def transient(self, columns: int) -> int:

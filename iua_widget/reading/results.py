@@ -14,6 +14,7 @@ from iua_widget.common.layer_names import unknown_layer
 from iua_widget.common.text_column import text_column
 from iua_widget.errors import LayerSelectionError, ToleranceError
 from iua_widget.reading.bounds import read_bounds
+from iua_widget.reading.evidence import share_at_bound
 from iua_widget.reading.recount import LayerRecount
 from iua_widget.reading.statistics import dormant_counts, finite_probes, non_finite
 from iua_widget.reading.table_columns import dormant_heading
@@ -91,6 +92,9 @@ class LayerResult:
     load : float or None
         Of an expert of a mixture, its tokens over an even share of those of all experts there: 0.0
         where none was routed to it, NaN where none was to any. None elsewhere.
+    share_at_bound : float or None
+        Of all finite responses, those at a bound of the activation (6 of a ReLU6; within 0.01 of
+        those of sigmoid and tanh). None where it has no bound, or without ``causes=True``.
 
     Examples
     --------
@@ -128,6 +132,7 @@ class LayerResult:
     dead_channels: int | None
     dead_channels_upper: int | None
     load: float | None
+    share_at_bound: float | None
     _dead_units: np.ndarray = field(repr=False)
     _dead_units_upper: np.ndarray = field(repr=False)
     _finite_units: np.ndarray = field(repr=False)
@@ -209,6 +214,7 @@ def read_layer(
         dead_channels=_count(bounds.dead_channels(tally)),
         dead_channels_upper=_count(bounds.dead_channels_upper(tally)),
         load=None if tally.load is None else tally.load.share,
+        share_at_bound=share_at_bound(tally),
         _dead_units=bounds.dead.reshape(tally.unit_shape),
         _dead_units_upper=bounds.dead_upper.reshape(tally.unit_shape),
         _finite_units=_finite_units(tally),
@@ -293,7 +299,8 @@ class Reading:
             ``masked`` (positions left out as padding), ``stops`` (at which units are counted),
             ``nan``, ``infinite``; and, where a channel of some layer has several units,
             ``channels`` and ``dead channels``; where some layer is an expert's, ``load`` (its
-            tokens over an even share of all its mixture's, padding left out). Where figures are
+            tokens over an even share of all its mixture's, padding left out); where some activation
+            has a bound and ``causes=True`` was given, ``share at bound``. Where figures are
             not exact there are also ``mean inactive upper`` and ``dead units upper``: the true
             figure lies between. A layer that no probe has reached has no figures: they are missing
             (NaN, or ``<NA>`` in columns that are then of dtype ``Int64``), and `IUA.notes` says
@@ -348,6 +355,11 @@ class Reading:
             )
         if any(row.load is not None for row in rows.values()):
             columns["load"] = [math.nan if row.load is None else row.load for row in rows.values()]
+        if any(row.share_at_bound is not None for row in rows.values()):
+            columns["share at bound"] = [
+                math.nan if row.share_at_bound is None else row.share_at_bound
+                for row in rows.values()
+            ]
         if not self.exact:
             columns["mean inactive upper"] = [row.mean_inactive_upper for row in rows.values()]
             columns["dead units upper"] = counts("dead_upper")

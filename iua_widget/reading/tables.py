@@ -8,6 +8,12 @@ import pandas as pd
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.dead_units import never_active_rate
+from iua_widget.reading.evidence import (
+    constant_units,
+    highest_pre_activation,
+    mean_pre_activation,
+    unit_share_at_bound,
+)
 from iua_widget.reading.recount import LayerRecount
 from iua_widget.reading.results import shares
 from iua_widget.reading.statistics import (
@@ -45,12 +51,24 @@ def unit_table(
         "nan": nan.copy(),
         "infinite": infinite.copy(),
     }
+    columns |= _evidence_columns(tally, tolerances)
     if bounds.thresholds is not None:
         columns["threshold"] = bounds.thresholds
     if not bounds.exact:
         columns["inactive count upper"] = bounds.upper
         columns["dead upper"] = bounds.dead_upper
     return pd.DataFrame(columns)
+
+
+def _evidence_columns(tally: Tally, tolerances: Tolerances) -> dict[str, np.ndarray]:
+    """What evidence tells of units, where there is some."""
+    columns = {
+        "max pre-activation": highest_pre_activation(tally),
+        "mean pre-activation": mean_pre_activation(tally),
+        "constant": constant_units(tally, tolerances.atol),
+        "share at bound": unit_share_at_bound(tally),
+    }
+    return {name: column for name, column in columns.items() if column is not None}
 
 
 @as_ieee

@@ -195,9 +195,10 @@ class Counting:
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
             form=None
-            if plan is not tally.plan or tally.top is not None  # another number of axes
+            if run.options.causes or plan is not tally.plan or tally.top is not None
             else (DeviceForm if stays else ResponseForm).of(value, origin, tally, arranged.values),
         )
+        self._note_evidence(pending, response, plan, origin, layer)
         if layer not in run.tallies and pending.first:
             to_come = max(self._source.total or 0, probes)
             self._new += run.budget.least(units, to_come, top_bytes(tally))
@@ -210,6 +211,15 @@ class Counting:
             pending.classify()
         self._layers.setdefault(layer, []).append(pending)
         self._nbytes += pending.nbytes
+
+    def _note_evidence(
+        self, pending: RecordedResponse, response: Response, plan: UnitPlan, origin: Origin, /,
+        layer: str,
+    ) -> None:  # fmt: skip
+        """Take what a response tells of why units are dead or stuck, where that is asked for."""
+        if self._run.options.causes:
+            place = {"layer": layer, "batch": self.number}
+            pending.note_evidence(response, plan, origin, self._masking, **place)
 
     def commit(self, probes: int, rows: np.ndarray | None = None, of: int | None = None) -> None:
         """Count the batch at hand, of so many inputs.

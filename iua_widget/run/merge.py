@@ -69,7 +69,12 @@ def _merged(one: Run, other: Run) -> Run:
         )
         raise MergeError(message)
     keep = one.options.keep_inactive and other.options.keep_inactive
-    options = replace(one.options, keep_inactive=keep, top_probes=_top_probes(one, other))
+    options = replace(
+        one.options,
+        keep_inactive=keep,
+        causes=one.options.causes and other.options.causes,
+        top_probes=_top_probes(one, other),
+    )
     run = Run(options, one.engine)
     # In one order whichever is merged into which: two threads may merge both ways at once.
     first, second = sorted((one.lock, other.lock), key=id)

@@ -11,11 +11,16 @@ from iua_widget.common.tensors import address, is_tensor
 from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.engines.engine import BatchCounts
 from iua_widget.engines.threads import cores
+from iua_widget.run.batch_evidence import batch_evidence
 from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.response_form import ResponseForm
 from iua_widget.tally.tally import Tally
 from iua_widget.tally.top_candidates import TopCandidates
+from iua_widget.tally.unit_evidence import BatchEvidence
+from iua_widget.units.activation import Activation
 from iua_widget.units.by_input import by_input
+from iua_widget.units.masking import Masking
+from iua_widget.units.response import Response
 from iua_widget.units.rule import Origin, UnitPlan
 
 _SINGLE: Final = 4
@@ -43,6 +48,10 @@ class RecordedResponse:
         What it comes to, once it is classified.
     top : TopCandidates or None
         Which inputs may be among the top probes of a unit, where these are kept and told.
+    evidence : BatchEvidence or None
+        What it tells of why units are dead or stuck, where that is asked for.
+    activation : Activation or None
+        What made it.
     """
 
     tally: Tally
@@ -61,6 +70,8 @@ class RecordedResponse:
     form: ResponseForm | DeviceForm | None = None
     counts: BatchCounts | DeviceBatch | None = None
     top: TopCandidates | None = None
+    evidence: BatchEvidence | None = None
+    activation: Activation | None = None
 
     @classmethod
     def of_classified(cls, tally: Tally, counts: DeviceBatch) -> Self:
@@ -91,10 +102,22 @@ class RecordedResponse:
         if self.zeroed:
             counts = replace(counts, entries=counts.entries - self.zeroed)
         self.counts, self.values = counts, None
-        self.nbytes = max(self.nbytes, counts.nbytes)
+        evidence = 0 if self.evidence is None else self.evidence.nbytes
+        self.nbytes = max(self.nbytes, counts.nbytes + evidence)
+
+    def note_evidence(
+        self, response: Response, plan: UnitPlan, origin: Origin, masking: Masking, **place: Any
+    ) -> None:
+        """Take what it tells of why units are dead or stuck: see `batch_evidence`."""
+        self.activation = origin.activation
+        self.evidence = batch_evidence(response, plan, origin, masking, **place)
+        if self.evidence is not None:
+            self.nbytes += self.evidence.nbytes
 
     def count(self, number: int, indices: np.ndarray) -> None:
         """Count it, as a part of the batch of this number, of the inputs of these places."""
+        if self.evidence is not None:
+            self.tally.add_evidence(self.evidence, self.activation)
         if self.counts is not None:
             self.tally.add(self.counts, number=number, masked=self.masked, among_others=True)
         self.tally.note_dtype_and_shape(self.dtype, self.shape)

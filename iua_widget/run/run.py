@@ -226,7 +226,7 @@ class Run:
         weights : str or None
             Their fingerprint.
         """
-        names = ["units", "channel_axis", "keep_inactive", "top_probes"]
+        names = ["units", "channel_axis", "keep_inactive", "top_probes", "causes"]
         pairs = {name: (getattr(self.options, name), getattr(options, name)) for name in names}
         if options.keep_inactive:
             pairs["atol"] = self.options.tolerances.atol, options.tolerances.atol

@@ -23,11 +23,16 @@ BUCKET_BYTES: Final = 2**26
 
 @dataclass(frozen=True, slots=True)
 class _Array:
-    """An array that is summed: what this rank has of it, from where on, and where the sum goes."""
+    """An array that is summed: what this rank has of it, from where on, and where the sum goes.
+
+    Where it has nothing, it has `empty`. The smallest values are the largest of what is negated.
+    """
 
     here: np.ndarray
     start: int
     whole: np.ndarray
+    empty: float = 0
+    negated: bool = False
 
 
 _Kind = tuple[str, bool]
@@ -103,12 +108,15 @@ def _summed(run: Run, whole: Whole, ranks: Ranks) -> dict[str, dict[str, np.ndar
         here = _arrays_of(run.tallies.get(layer), joined)
         probes = whole.probes[layer]
         for state in STATES:
-            if state.optional and not whole.non_finite[layer]:
+            if state.optional and state.optional not in whole.optional[layer]:
                 continue
             array = np.zeros(_shape(state, joined), _dtype(state, joined, sum(probes)))
             arrays[layer][state.name] = array
             kind = _kind(state, counters)
-            kinds[kind].append(_Array(here.get(state.name, _NOTHING), 0, array))
+            negated = state.both is np.minimum
+            one = here.get(state.name, _NOTHING)
+            empty = -state.empty if negated else state.empty
+            kinds[kind].append(_Array(-one if negated else one, 0, array, empty, negated))
         if joined.inactive_at is not None:
             array = arrays[layer]["inactive"] = np.zeros(sum(probes), np.int64)
             start = sum(probes[: ranks.rank])
@@ -144,7 +152,7 @@ def _counters_sent(probes: int) -> str:
 
 
 def _kind(state: State, counters: str) -> _Kind:
-    if state.both is np.maximum:
+    if state.both in {np.maximum, np.minimum}:
         return "float64", True
     if state.name == "counts":
         return counters, False
@@ -190,6 +198,7 @@ def _sum(arrays: Sequence[_Array], dtype: np.dtype[Any], ranks: Ranks, *, larges
             if first < stop and end > start
         ]
         for array, begin, end, first in parts:
+            bucket[begin - start : end - start] = array.empty
             # What is here of the array begins at `array.start` of it, and may end before it does.
             offset = first + array.start
             have = slice(max(begin, offset), min(end, offset + array.here.size))
@@ -198,6 +207,5 @@ def _sum(arrays: Sequence[_Array], dtype: np.dtype[Any], ranks: Ranks, *, larges
                 bucket[have.start - start : have.stop - start] = piece
         ranks.sum(bucket, largest=largest)
         for array, begin, end, first in parts:
-            array.whole.reshape(-1)[begin - first : end - first] = bucket[
-                begin - start : end - start
-            ]
+            part = bucket[begin - start : end - start]
+            array.whole.reshape(-1)[begin - first : end - first] = -part if array.negated else part

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 from iua_widget.common.words import listed, named
 from iua_widget.errors import DistributedError, MergeError
@@ -13,6 +13,7 @@ from iua_widget.options import CountOptions
 from iua_widget.reading.notes import notes_of_both
 from iua_widget.run.layer_order import merged_order
 from iua_widget.run.run import Run
+from iua_widget.tally.store import STATES
 from iua_widget.tally.tally import Tally
 
 
@@ -27,8 +28,8 @@ class Description:
     options : dict
         Those that all ranks must share.
     layers : dict of str to dict
-        Facts of each layer: see `iua_widget.tally.tally.TallyState`, and whether it has counts of
-        NaN and infinities, ``non_finite``.
+        Facts of each layer: see `iua_widget.tally.tally.TallyState`, and what it has of the arrays
+        that are not always there: see `iua_widget.tally.store.State`.
     probes, inputs_passed, steady, weights, notes
         Those of the run.
     step : int or None
@@ -49,8 +50,7 @@ class Description:
     def of(cls, run: Run) -> Description:
         """Of a run, into which nothing may be counted meanwhile."""
         layers = {
-            name: {**tally.facts, "non_finite": not tally.store.read_magnitudes().all_finite}
-            for name, tally in run.tallies.items()
+            name: {**tally.facts, **_optional_arrays(tally)} for name, tally in run.tallies.items()
         }
         return cls(
             options=options_of(run.options),
@@ -73,8 +73,8 @@ class Whole:
         What each is of, and its facts: without counts.
     probes : dict of str to list of int
         Of each layer on every rank.
-    non_finite : dict of str to bool
-        Whether a layer has counts of NaN and infinities.
+    optional : dict of str to set of str
+        What a layer has of the arrays that are not always there: see `State`.
     first_non_finite : dict of str to int or None
         The first batch with any, of the first rank that had one.
     inputs, inputs_passed : int
@@ -87,7 +87,7 @@ class Whole:
 
     layers: dict[str, Tally]
     probes: dict[str, list[int]]
-    non_finite: dict[str, bool]
+    optional: dict[str, set[str]]
     first_non_finite: dict[str, int | None]
     inputs: int
     inputs_passed: int
@@ -97,12 +97,22 @@ class Whole:
     notes: list[str]
 
 
+_OPTIONAL: Final = tuple(dict.fromkeys(state.optional for state in STATES if state.optional))
+
+
+def _optional_arrays(tally: Tally) -> dict[str, bool]:
+    """Which of the arrays that are not always there a tally has."""
+    store = tally.store.read()
+    return {state.optional: state.of(store) is not None for state in STATES if state.optional}
+
+
 def options_of(options: CountOptions) -> dict[str, Any]:
     """Those that all ranks must share."""
     return {
         **asdict(options.tolerances),
         "stops": options.grid.values,
         "keep_inactive": options.keep_inactive,
+        "causes": options.causes,
         "units": options.units,
         "channel_axis": options.channel_axis,
         "top_probes": options.top_probes,
@@ -140,7 +150,10 @@ def whole_of(told: Sequence[Description], options: CountOptions) -> Whole:
     return Whole(
         layers={layer: _joined(told, layer, options) for layer in order},
         probes={layer: _facts(told, layer, "probes", 0) for layer in order},
-        non_finite={layer: any(_facts(told, layer, "non_finite", 0)) for layer in order},
+        optional={
+            layer: {name for name in _OPTIONAL if any(_facts(told, layer, name, 0))}
+            for layer in order
+        },
         first_non_finite={layer: _first_non_finite(told, layer) for layer in order},
         inputs=max((sum(told[rank].probes for rank in ranks) for ranks in streams), default=0),
         inputs_passed=max(

@@ -20,6 +20,7 @@ from iua_widget.engines.device_batch import DeviceBatch
 from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.store import HostStore
 from iua_widget.tally.unit_counts import UnitCounts
+from iua_widget.tally.unit_evidence import BatchEvidence, UnitEvidence
 from iua_widget.tally.unit_magnitudes import UnitMagnitudes
 
 _MOST_PROBES: Final = 2**31 - 1
@@ -131,6 +132,15 @@ class DeviceStore:
                 self._kept += probes
             self.note_added(probes)
         self._host.probes += probes
+
+    @property
+    def evidence(self) -> UnitEvidence:
+        """Evidence, which is brought to the host with each batch."""
+        return self._host.evidence
+
+    def add_evidence(self, batch: BatchEvidence) -> None:
+        """Add what a batch tells."""
+        self._host.add_evidence(batch)
 
     @property
     def inactive_column(self) -> int | None:

@@ -14,6 +14,7 @@ from iua_widget.engines.cpu import buffers
 from iua_widget.engines.engine import BatchCounts, Engine
 from iua_widget.tally.probe_moments import ProbeMoments
 from iua_widget.tally.unit_counts import UnitCounts
+from iua_widget.tally.unit_evidence import BatchEvidence, UnitEvidence
 from iua_widget.tally.unit_magnitudes import UnitMagnitudes
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _JOINED_BYTES: Final = 2**16
 """Of arrays that are joined; below it, one has no memory of its own."""
+
+
+Optional = Literal["", "non_finite", "evidence", "pre_activation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +41,19 @@ class State:
         The widest it can have.
     both : numpy.ufunc
         What makes one of those of two streams.
-    optional : bool
-        Whether it is None as long as there is nothing in it.
+    optional : {"", "non_finite", "evidence", "pre_activation"}
+        Of one that is None as long as there is nothing in it, what such are told by together.
+    empty : float
+        What it is where nothing has come.
     """
 
-    part: Literal["counts", "magnitudes", "moments"]
+    part: Literal["counts", "magnitudes", "moments", "evidence"]
     name: str
     axes: tuple[Literal["units", "columns", "stops"], ...]
     dtype: type[np.generic]
     both: np.ufunc = np.add
-    optional: bool = False
+    optional: Optional = ""
+    empty: float = 0
 
     def of(self, store: HostStore) -> np.ndarray | None:
         """The array of a store."""
@@ -62,6 +69,27 @@ class State:
             self.both(here, there, out=here, casting="unsafe")
 
 
+def _evidence(
+    name: str,
+    optional: Optional,
+    both: np.ufunc = np.add,
+    dtype: type[np.generic] = np.float64,
+    empty: float = 0,
+) -> State:
+    return State("evidence", name, ("units",), dtype, both, optional, empty)
+
+
+_EVIDENCE: Final = (
+    _evidence("highest", "evidence", np.maximum, empty=-np.inf),
+    _evidence("lowest", "evidence", np.minimum, empty=np.inf),
+    _evidence("at_lower", "evidence", dtype=np.int64),
+    _evidence("at_upper", "evidence", dtype=np.int64),
+    _evidence("pre_highest", "pre_activation", np.maximum, empty=-np.inf),
+    _evidence("pre_lowest", "pre_activation", np.minimum, empty=np.inf),
+    _evidence("pre_sum", "pre_activation"),
+    _evidence("pre_finite", "pre_activation", dtype=np.int64),
+)
+
 STATES: Final = (
     State("counts", "counts", ("units", "columns"), np.uint64),
     State("magnitudes", "abs_sum", ("units",), np.float64),
@@ -71,15 +99,20 @@ STATES: Final = (
     State("moments", "inactive_sum", ("stops",), np.int64),
     State("moments", "square_low", ("stops",), np.int64),
     State("moments", "square_high", ("stops",), np.int64),
-    State("magnitudes", "nan_count", ("units",), np.int64, optional=True),
-    State("magnitudes", "infinite_count", ("units",), np.int64, optional=True),
+    State("magnitudes", "nan_count", ("units",), np.int64, optional="non_finite"),
+    State("magnitudes", "infinite_count", ("units",), np.int64, optional="non_finite"),
+    *_EVIDENCE,
 )
 """All that is counted, in the order of files; beside it there is the list `HostStore.inactive`."""
 
-BYTES_PER_UNIT: Final = sum(
-    np.dtype(state.dtype).itemsize for state in STATES if state.axes == ("units",)
+EVIDENCE_BYTES: Final = sum(np.dtype(state.dtype).itemsize for state in _EVIDENCE)
+"""Bytes of a unit's evidence, where that is asked for."""
+
+BYTES_PER_UNIT: Final = (
+    sum(np.dtype(state.dtype).itemsize for state in STATES if state.axes == ("units",))
+    - EVIDENCE_BYTES
 )
-"""Bytes that a unit takes beside its counts, at the most."""
+"""Bytes that a unit takes beside its counts, at the most, but for evidence."""
 
 
 class CountStore(Protocol):
@@ -95,6 +128,8 @@ class CountStore(Protocol):
         Columns at which units are counted.
     nbytes : int
         Bytes that the counts of the units take on the host, once they are read.
+    evidence : UnitEvidence
+        On the host.
     """
 
     @property
@@ -105,12 +140,17 @@ class CountStore(Protocol):
     def columns(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
     def nbytes(self) -> int: ...  # noqa: D102
+    @property
+    def evidence(self) -> UnitEvidence: ...  # noqa: D102
 
     def reserve(self, probes: int, to_come: int) -> None:
         """Make room for this many further probes; `to_come` are expected in all."""
 
     def add(self, batch: Any, number: int) -> None:
         """Add a batch that was classified where the store is, once there is room for it."""
+
+    def add_evidence(self, batch: BatchEvidence) -> None:
+        """Add what a batch tells of units, and bring that to the host."""
 
     def thin(self, columns: Sequence[int]) -> None:
         """Count units at these columns only from now on, some of those until now."""
@@ -161,6 +201,7 @@ class HostStore:
     moments : ProbeMoments
     inactive : list of numpy.ndarray of int64, or None
         Inactive units of each probe, batch by batch.
+    evidence : UnitEvidence
     probes : int
         Probes added so far.
     """
@@ -177,6 +218,7 @@ class HostStore:
         self.counts = UnitCounts(units, range(columns), engine)
         self.moments = ProbeMoments(columns)
         self.inactive: list[np.ndarray] | None = None if inactive_column is None else []
+        self.evidence = UnitEvidence()
         self._apart = self._apart_bytes = 0
 
     @functools.cached_property
@@ -192,7 +234,8 @@ class HostStore:
     @property
     def nbytes(self) -> int:
         """Bytes that the counts of the units take, and what waits."""
-        return self.counts.bytes_for(self.probes) + self.units * BYTES_PER_UNIT
+        of_units = self.units * BYTES_PER_UNIT + self.evidence.nbytes
+        return self.counts.bytes_for(self.probes) + of_units
 
     def reserve(self, probes: int, to_come: int = 0) -> None:
         """Make room for this many further probes: adding them then needs no more memory."""
@@ -238,6 +281,7 @@ class HostStore:
         self.magnitudes.clear()
         self.moments.clear()
         self.inactive = None if self.inactive is None else []
+        self.evidence = UnitEvidence()
         self._apart = self._apart_bytes = 0
 
     def read(self) -> HostStore:
@@ -278,6 +322,12 @@ class HostStore:
         self.probes += other.probes
         if self.inactive is not None and other.inactive is not None:
             self.inactive += other.inactive
+
+    def add_evidence(self, batch: BatchEvidence) -> None:
+        """Add what a batch tells."""
+        found = batch.read()
+        for state in _EVIDENCE:
+            state.absorb(self.evidence, found)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of all `STATES` by name, without those that are None."""

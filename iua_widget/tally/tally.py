@@ -20,7 +20,10 @@ from iua_widget.tally.store import CountStore, HostStore
 from iua_widget.tally.top_candidates import TopCandidates
 from iua_widget.tally.top_probes import TopProbes
 from iua_widget.tally.unit_counts import count_all_waiting
+from iua_widget.tally.unit_evidence import BatchEvidence, UnitEvidence
 from iua_widget.tolerances import Stops
+from iua_widget.units.activation import Activation
+from iua_widget.units.activation import of_both as of_activations
 from iua_widget.units.expert_load import ExpertLoad, of_both
 from iua_widget.units.rule import UNKNOWN, UnitPlan, UnitRule
 
@@ -33,6 +36,8 @@ _OF_BOTH: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "mask_missed": or_,
     "merged_calls": or_,
     "many_passes": or_,
+    "evidence_entries": add,
+    "pre_entries": add,
 }
 """Attributes of a tally beside its counts, and what makes one of those of two streams."""
 
@@ -103,6 +108,11 @@ class Tally:
         Where it is an expert's layer, what that got of the tokens.
     top : TopProbes or None
         The inputs with the largest responses of each unit, where these are kept.
+    evidence_entries, pre_entries : int
+        Responses of each unit of which there is evidence, and of which there are pre-activations:
+        what these tell holds where it is all of `entries`.
+    activation : Activation or None
+        What is known of the function that made the responses, where that was asked for.
     response_shape : tuple of int or None
         Shape of one batch item's response as it came; None for an axis whose length varies.
     dtypes : set of str
@@ -151,6 +161,8 @@ class Tally:
         self.response_shape: tuple[int | None, ...] | None = None
         self.dtypes: set[str] = set()
         self.entries = self.masked = 0
+        self.evidence_entries = self.pre_entries = 0
+        self.activation: Activation | None = None
         self.mask_missed = self.merged_calls = self.many_passes = False
         self.load: ExpertLoad | None = None
 
@@ -302,6 +314,26 @@ class Tally:
         elif self.top is not None:
             self.top.missed = True
 
+    def add_evidence(self, batch: BatchEvidence, activation: Activation | None) -> None:
+        """Add what a batch tells of why units are dead or stuck; before `add` counts it."""
+        self.activation = (
+            activation if not self.seen else of_activations(self.activation, activation)
+        )
+        self.store.add_evidence(batch)
+        self.evidence_entries += batch.entries
+        self.pre_entries += 0 if batch.before is None else batch.entries
+
+    @property
+    def evidence(self) -> UnitEvidence | None:
+        """What is known of the extremes of its units; None where not all of the data is."""
+        complete = self.entries and self.evidence_entries == self.entries
+        return self.store.evidence if complete else None
+
+    @property
+    def has_pre_activations(self) -> bool:
+        """Whether the evidence has the pre-activations of all of the data."""
+        return self.evidence is not None and self.pre_entries == self.entries
+
     def note_dtype_and_shape(self, dtype: str, shape: tuple[int | None, ...]) -> None:
         """Note the dtype and the shape in which a batch's response came."""
         self.dtypes.add(dtype)
@@ -341,6 +373,7 @@ class Tally:
             "probes": self.probes,
             **{name: getattr(self, name) for name in _OF_BOTH},
             "load": None if self.load is None else asdict(self.load),
+            "activation": None if self.activation is None else asdict(self.activation),
             "columns": self.columns,
             "inactive_at": self.inactive_at,
             "top": None if self.top is None else self.top.facts,
@@ -380,6 +413,8 @@ class Tally:
         for name in _OF_BOTH:
             setattr(tally, name, facts[name])
         tally.load = None if load is None else ExpertLoad(**load)
+        activation = facts["activation"]
+        tally.activation = None if activation is None else Activation(**activation)
         tally.thin(facts["columns"])
         return tally
 
@@ -447,6 +482,7 @@ class Tally:
             joined._take_facts(part)
         joined.dtypes = self.dtypes | other.dtypes
         joined.load = of_both(self.load, other.load)
+        joined.activation = of_activations(first.activation, last.activation)
         return joined
 
     def _take_facts(self, part: Tally) -> None:

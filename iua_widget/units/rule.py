@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import numpy as np
 
@@ -12,7 +12,11 @@ from iua_widget.common.layer_names import of_layer, try_one_of, unmatched
 from iua_widget.common.plain_values import plain
 from iua_widget.common.words import did_you_mean
 from iua_widget.errors import UnitsError
+from iua_widget.units.activation import Activation
 from iua_widget.units.expert_load import ExpertLoad
+
+if TYPE_CHECKING:
+    import torch
 
 UnitChoice = Literal["element", "channel", "token"]
 """`element`: every entry of a probe's response. `channel`: the channel, inactive on a probe only
@@ -53,6 +57,10 @@ class Origin:
         Inputs of the batch, where a model was watched.
     positions_first : bool
         Whether positions are known to come before inputs.
+    before : torch.Tensor or None
+        The input of the activation whose output it is, laid out as that is, where it was asked for.
+    activation : Activation or None
+        What is known of that activation.
     """
 
     kind: str = "array"
@@ -67,6 +75,8 @@ class Origin:
     load: ExpertLoad | None = None
     inputs: int | None = None
     positions_first: bool = False
+    before: torch.Tensor | None = None
+    activation: Activation | None = None
 
     @property
     def tells_only_units(self) -> bool:

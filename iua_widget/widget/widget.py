@@ -86,7 +86,7 @@ class IUAWidget(WidgetTraits):
     layers : str, type, LayerKind, Module, callable, or iterable of these, optional
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
         `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `stops`,
-        `engine`, `memory` and `top_probes`.
+        `engine`, `memory`, `top_probes` and `causes`.
     show : indexable, tuple or callable, optional
         Draws the probes that `top_probes` keeps, also those of a finished result: see
         `IUA.top_probes`.
@@ -208,6 +208,7 @@ class IUAWidget(WidgetTraits):
         memory: str | int | None = None,
         top_probes: int | Mapping[str, int] = 0,
         show: Any = None,
+        causes: bool = False,
         resume: str | Path | None = None,
         save_every: int | None = None,
         distributed: bool = False,
@@ -248,6 +249,7 @@ class IUAWidget(WidgetTraits):
                     max_probes=max_probes,
                     mode=mode,
                     calls=calls,
+                    causes=causes,
                 ),
                 CountOptions(
                     # What is continued must be counted as it was, whatever was chosen since; what
@@ -260,6 +262,7 @@ class IUAWidget(WidgetTraits):
                     engine=engine,
                     memory=memory,
                     top_probes=top_probes,
+                    causes=causes,
                 ),
                 resume=resume,
                 save_every=save_every,

@@ -87,6 +87,16 @@ def a_wrapped_model_is_counted_as_the_model_with_unequal_batches_or_none() -> No
 
 
 @check
+def evidence_of_causes_is_that_of_all_ranks() -> None:
+    own = [IMAGES[:20], IMAGES[20:21], [], IMAGES[21:]][RANK]
+    whole = counted(Net(), own, distributed=True, causes=True)
+    alone = counted(Net(), IMAGES, causes=True)
+    assert_same(whole, alone)
+    assert "max pre-activation" in whole.units("out")
+    assert_same_on_all(whole)
+
+
+@check
 def a_model_that_fsdp_shards_is_counted_as_the_model() -> None:
     model = Net()
     fully_shard(model, mesh=init_device_mesh("cpu", (SIZE,)))

@@ -24,7 +24,7 @@ PORT, RANK, SIZE = map(int, sys.argv[2:])
 torch.set_num_threads(1)
 dist.init_process_group("gloo", f"tcp://127.0.0.1:{PORT}", rank=RANK, world_size=SIZE)
 
-FLOATING = {"abs_sum", "square_sum"}
+FLOATING = {"abs_sum", "square_sum", "pre_sum"}
 CHECKS: list[Callable[[], None]] = []
 
 
