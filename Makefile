@@ -9,7 +9,7 @@ SETTINGS := pyproject.toml constraints.txt hatch_build.py
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test quick lint dev format hooks bench picture docs clean
+.PHONY: help demo lab test quick lint dev format hooks bench faults picture docs clean
 
 help:
 	@echo "make demo     train two small nets, count their inactive units, write demo.html"
@@ -21,6 +21,7 @@ help:
 	@echo "make format   format Python, TypeScript and styles"
 	@echo "make hooks    have git check what is committed"
 	@echo "make bench    measure against rivals and limits, write tests/benchmarks/results.md"
+	@echo "make faults   kill ranks, workers and the driver, let files not grow, and tell what was lost"
 	@echo "make picture  record the README's moving picture of the widget anew"
 	@echo "make docs     build the pages and the API reference as HTML, in docs/_build/html"
 	@echo "make clean    remove what the others made"
@@ -69,6 +70,9 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python hatch_build.py
 	$(BIN)/python tests/benchmarks $(BENCH)
+
+faults: $(VENV)/.test
+	$(BIN)/python tests/scale/faults.py $(FAULTS)
 
 picture: $(VENV)/.test
 	$(BIN)/python hatch_build.py
