@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import accumulate
 from typing import Final
 
-from iua_widget.errors import MemoryBudgetError
-from iua_widget.memory.plan import LayerNeed, plan_memory
+from iua_widget.memory.plan import FEWEST_STOPS, LayerNeed, plan_memory
 from iua_widget.run.run import Run
 from iua_widget.scale.description import Description, Whole, whole_of
 from iua_widget.tally.store import STATES
 from iua_widget.tally.tally import Tally, TallyState
 
-_LAYER_BYTES: Final = 4096
+_LAYER_BYTES: Final = 3072
 _STOP_BYTES: Final = 24
 """What a layer takes in a file beside its units: headers, and sums over the probes."""
 
@@ -63,15 +63,16 @@ def part_of(run: Run, room: int | None = None) -> Part:
 def _columns(run: Run, room: int) -> dict[str, tuple[int, ...]]:
     """At which columns each layer is told; without those that there is no room for."""
     needs = [_need(name, tally) for name, tally in run.tallies.items()]
-    always = [run.options.tolerances.atol]
-    while needs:
-        try:
-            plans = plan_memory(needs, room, run.options.grid.values, always)
-        except MemoryBudgetError:
-            needs.remove(max(needs, key=lambda need: need.units))
-        else:
-            return {plan.need.layer: plan.columns for plan in plans}
-    return {}
+    by_size = sorted(needs, key=lambda need: need.units)
+    held = accumulate(need.fixed + need.bytes_with(FEWEST_STOPS + 1) for need in by_size)
+    fitting = {need.layer for need, total in zip(by_size, held, strict=True) if total <= room}
+    plans = plan_memory(
+        [need for need in needs if need.layer in fitting],
+        room,
+        run.options.grid.values,
+        [run.options.tolerances.atol],
+    )
+    return {plan.need.layer: plan.columns for plan in plans}
 
 
 def _need(name: str, tally: Tally) -> LayerNeed:

@@ -23,9 +23,9 @@ from iua_widget.widget.rank_notices import Sign, Want, Word
 
 KEPT: Final = "What was counted is in w.iua: w.iua.save(path) saves it."
 
-_LARGEST_PART: Final = 6 * 2**20
+_LARGEST_PART: Final = 15 * 2**19
 _ALL_PARTS: Final = 2**28
-"""Bytes that ranks post, at the most: one, and all together."""
+"""Bytes that ranks post, at the most: one, of the 8 MiB that a store takes, and all together."""
 
 _POLL: Final = 0.2
 _RANKS_A_SECOND: Final = 1000

@@ -76,7 +76,7 @@ def rank_0_is_live_and_all_have_the_counts_of_one_process() -> None:
                 until(lambda: go[0])  # a slow one
             yield batch
 
-    widget = widget_of(nn.parallel.DistributedDataParallel(Net()), inputs())
+    widget = widget_of(nn.parallel.DistributedDataParallel(Net()), inputs(), top_probes=2)
     if RANK == 0:
         until(lambda: widget.iua.probes == 31)
         assert (widget.status, widget._run["probes"] <= 31) == ("running", True)
@@ -85,7 +85,7 @@ def rank_0_is_live_and_all_have_the_counts_of_one_process() -> None:
     dist.barrier()
     go[0] = True
     assert ended(widget) == "done"
-    assert_same(widget.iua, one_process())
+    assert_same(widget.iua, one_process(Net(), IMAGES, top_probes=2))
     assert_same_on_all(widget.iua)
     assert widget._runs.progress.probes == (42 if RANK == 0 else [20, 1, 0, 21][RANK])
     assert f"rank {RANK} of {SIZE}, done" in repr(widget)
@@ -165,6 +165,26 @@ def an_error_on_one_rank_ends_all_and_rank_0_can_save_what_all_had() -> None:
         assert IUA.load(widget.iua.save(FOLDER / "all.iua")).probes >= told[0] + told[2]
         assert "bad disk" in widget._run["error"]["message"]
         assert widget._run["error"]["title"] == "The run broke off"
+
+
+@check
+def a_rank_that_does_not_wait_is_told_and_rank_0_closes_for_all() -> None:
+    def endless() -> Iterator[torch.Tensor]:
+        for batch in itertools.cycle(IMAGES.split(7)):
+            time.sleep(0.002)
+            yield batch
+
+    widget = widget_of(Net(), endless())
+    if RANK == 1:
+        widget.close()
+    assert ended(widget) == ("stopped" if RANK == 1 else "failed")
+    assert ("rank 1: its run was ended before" in str(widget.error)) == (RANK != 1)
+    widget = widget_of(Net(), endless())
+    if RANK == 0:
+        widget.close()
+    assert ended(widget) == "stopped" or RANK == 0
+    assert widget._runs.status == "stopped"
+    assert_same_on_all(widget.iua)
 
 
 @check
