@@ -446,7 +446,8 @@ def test_random_chains_with_units_planted_dead_give_the_same_outputs(
     model, data = chain
     before = state(model)
     iua = counted(model, data[:20])
-    pruned = prune(model, iua, check=data[:20])  # raises if not
+    # At atol=0, because a GELU far below zero gives less than 1e-8, and more than nothing.
+    pruned = prune(model, iua, atol=0, check=data[:20])  # raises if not
     assert same_state(model, before)
     assert pruned.within is not None
     assert pruned.within <= 2e-12 * float(model(data[:20]).detach().abs().max())
@@ -462,7 +463,7 @@ def test_random_chains_with_units_planted_dead_give_the_same_outputs(
     assert smaller == {name: width - gone.get(name, 0) for name, width in widths.items()}
     # Of what is flattened, single positions may be dead.
     after_flatten = str(1 + [type(one) for one in model].index(nn.Flatten))
-    dead = [layer for layer, units in iua.dead_units().items() if len(units)]
+    dead = [layer for layer, units in iua.dead_units(atol=0).items() if len(units)]
     if any(layer != after_flatten for layer in dead):
         assert gone or pruned.kept
     assert dead or not gone
