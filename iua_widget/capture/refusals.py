@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Final
 
 import torch
@@ -57,8 +58,8 @@ def wrapped_in(module: nn.Module) -> nn.Module | None:
 
 def is_sharded(model: nn.Module) -> bool:
     """Whether the model is sharded by FSDP, which gathers its parameters at each call."""
-    kinds = {kind.__name__ for module in model.modules() for kind in type(module).__mro__}
-    return not kinds.isdisjoint(_SHARDED)
+    kinds = chain.from_iterable(kind.__mro__ for kind in set(map(type, model.modules())))
+    return any(kind.__name__ in _SHARDED for kind in kinds)
 
 
 def _check(model: nn.Module) -> None:

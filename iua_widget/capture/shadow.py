@@ -96,7 +96,7 @@ class Shadow:
 
     def is_original_parameter(self, value: object) -> bool:
         """Whether a value is a parameter of the model itself, and not the shadow's alias of it."""
-        return isinstance(value, nn.Parameter) and id(value) in self._parameters
+        return id(value) in self._parameters
 
     def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The user's function, with the shadow in place of the model wherever it refers to it."""
@@ -219,10 +219,16 @@ class Shadow:
     def _drop_copies(self) -> None:
         """Drop copies of tensors that the owner has replaced, as some do in every step."""
         self._changed |= any(one.has_changed_by_now() for one in self._parameters.values())
+        self.free()
         self._copier = Copier(self._stand_in)
+
+    def free(self) -> None:
+        """Let go of all copies, after the last batch."""
+        del self._copier  # which refers back
         for known in (self._twins, self._originals, self._parameters, self._tensors):
             known.clear()
         self._storages.clear()
+        self._changing.clear()
         self._unchanging = None
         self._first = True
 

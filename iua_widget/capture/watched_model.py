@@ -112,8 +112,8 @@ class WatchedModel:
         self.counted_before: frozenset[str] = frozenset()
         self._overshot = False
         self._probe_axis = 1 if options.forward is None and time_major(self._model) else 0
-        self._shadow = self._new_shadow()
-        self._weight_notes: list[str] = []
+        self._shadow = Shadow(self._model, options.mode, has_forward=options.forward is not None)
+        self._weight_notes: list[str] | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -148,7 +148,8 @@ class WatchedModel:
                 f"Calls of {named(sorted(findings.other_threads))} on another thread were not "
                 "counted."
             )
-        return notes + (self._weight_notes or self._shadow.notes())
+        ended = self._weight_notes
+        return notes + (self._shadow.notes() if ended is None else ended)
 
     def feed(
         self,
@@ -231,7 +232,7 @@ class WatchedModel:
     def begin_anew(self) -> None:
         """Begin another run of the same model, with what is known of its passes."""
         self._overshot = False
-        self._weight_notes = []
+        self._weight_notes = None
         self._shadow.begin_anew()
 
     def pause(self) -> None:
@@ -241,11 +242,7 @@ class WatchedModel:
     def end(self) -> None:
         """Free the shadow, after the last batch."""
         self._weight_notes = self._shadow.notes(thorough=True)
-        self._shadow = self._new_shadow()
-
-    def _new_shadow(self) -> Shadow:
-        options = self._options
-        return Shadow(self._model, options.mode, has_forward=options.forward is not None)
+        self._shadow.free()
 
     def _pass(self, batch: Any, one: _Pass) -> int:
         masks = self._masks(batch, one.number)
