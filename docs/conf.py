@@ -45,7 +45,7 @@ SECTIONS = {
         *("capture", "units", "tolerances", "table", "heatmap", "worst-units"),
         *("compare", "causes", "remedies", "top-probes", "monitor", "training"),
         *("command-line", "hosts", "speed", "memory"),
-        *("files", "scale"),
+        *("files", "scale", "scale-figures"),
     ],
     "Look up": ["api", "file-format", "alternatives", "references"],
 }

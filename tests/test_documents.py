@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from scale_figures import page_with
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, TensorDataset
@@ -192,6 +193,12 @@ def test_figures_in_prose_are_measured(document: str, title: str, names: list[st
     found = [number.replace(",", "") for number in NUMBER.findall(plain)]
     assert found
     assert not set(found) - measured(*names) - {"70"}
+
+
+def test_figures_of_64_workers_are_worked_out_from_those_measured() -> None:
+    page = (ROOT / "docs/scale-figures.md").read_text(encoding="utf-8")
+    text = (ROOT / "tests/benchmarks/results.md").read_text(encoding="utf-8")
+    assert page == page_with(page, text), "python tests/benchmarks/scale_figures.py"
 
 
 def test_memory_of_a_million_units_is_what_is_planned() -> None:
