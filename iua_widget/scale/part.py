@@ -114,7 +114,6 @@ def run_of_whole(run: Run, whole: Whole) -> Run:
     result.position = None
     result.probes, result.steady = whole.inputs, whole.steady
     result.inputs_passed = whole.inputs_passed
-    result.inputs_passed = whole.inputs_passed
     result.weights, result.source_notes = whole.weights, whole.notes
     result.tallies = dict(whole.layers)
     return result

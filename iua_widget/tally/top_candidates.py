@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from iua_widget.common.tensors import is_tensor
+from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel
 from iua_widget.units.by_input import ResponseByInput
 
 if TYPE_CHECKING:
     import torch
 
-_AT_ONCE: Final = 2**22
-"""Responses that are looked at together: what is held besides are a few copies of these."""
 _FEW: Final = 2
 """Times as many candidates as there is room for, below which they are ranked one by one."""
 
@@ -77,16 +76,19 @@ _Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def _of_array(response: ResponseByInput, k: int, floor: np.ndarray) -> _Parts:
     values = np.asarray(response.values)
     inputs, units, positions = values.shape
-    step = max(1, _AT_ONCE // max(inputs * positions, 1))
-    parts = []
-    for start in range(0, units, step):
-        some = slice(start, start + step)
-        found = _of_block(values[:, some], response.real, k, floor[some])
-        parts.append((found[0] + start, *found[1:]))
+    parts: dict[int, _Parts] = {}
+
+    def find(start: int, stop: int) -> None:
+        some = slice(start, stop)
+        of, *found = _of_block(values[:, some], response.real, k, floor[some])
+        parts[start] = of + start, found[0], found[1], found[2]
+
+    in_parallel(find, units, inputs * units * positions, UNIT_ALIGNMENT)
     empty = np.zeros(0, np.int64)
-    parts = [part for part in parts if len(part[0])] or [(empty, empty, np.zeros(0), empty)]
+    none: _Parts = (empty, empty, np.zeros(0), empty)
+    in_order = [none, *(parts[start] for start in sorted(parts))]
     units_of, rows, of_values, of_positions = (
-        np.concatenate(of) for of in zip(*parts, strict=True)
+        np.concatenate(of) for of in zip(*in_order, strict=True)
     )
     return units_of, rows, of_values, of_positions
 
@@ -95,13 +97,15 @@ def _of_block(values: np.ndarray, real: np.ndarray | None, k: int, floor: np.nda
     if real is not None:
         values = np.where(real[:, None], values, values.dtype.type(0))
     best = _largest(values)
-    if not np.isfinite(best).all():
+    if not np.isfinite(best.max(initial=0)):
         values = np.where(np.isfinite(values), values, values.dtype.type(0))
         best = _largest(values)
     above = best > _rounded_down(floor, best.dtype)
     if len(best) > k and np.count_nonzero(above) > _FEW * k * best.shape[1]:
         above &= best >= np.partition(best, -k, axis=0)[-k]
-    units, rows = np.nonzero(above.T)
+    rows, units = np.nonzero(above)
+    by_unit = units.argsort(kind="stable")
+    units, rows = units[by_unit], rows[by_unit]
     units, rows = _ranked(units, rows, best[rows, units], k)
     if values.shape[2] == 1:
         return units, rows, _signed(values[rows, units, 0]), np.zeros(len(units), np.int64)
@@ -112,7 +116,9 @@ def _of_block(values: np.ndarray, real: np.ndarray | None, k: int, floor: np.nda
 
 def _largest(values: np.ndarray) -> np.ndarray:
     """The largest magnitude over the positions."""
-    if values.shape[2] == 1 or values.dtype.kind == "c":
+    if values.shape[2] == 1:
+        return np.asarray(np.abs(values[:, :, 0]))
+    if values.dtype.kind == "c":
         return np.asarray(np.abs(values).max(axis=2, initial=0))
     highest = values.max(axis=2, initial=0)
     return np.asarray(np.maximum(highest, -values.min(axis=2, initial=0), out=highest))

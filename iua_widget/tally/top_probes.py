@@ -9,13 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel
 from iua_widget.tally.top_candidates import TopCandidates
 
 BYTES_EACH: Final = 24
 """What a probe of a unit takes: its value, its index, its position."""
 
 _POSITION_BITS: Final = 63
-_UNITS_AT_ONCE: Final = 2**16
+_WORK: Final = 16
+"""How many responses take as long to be compared as one that is kept takes to be ranked."""
 NONE: Final = -1
 """Stands for no probe, and for no position."""
 _NAMES: Final = ("values", "probes", "positions")
@@ -192,8 +194,9 @@ class TopProbes:
         counts = np.bincount(units, minlength=self._shape[0])
         first = np.cumsum(counts) - counts
         affected = np.flatnonzero(counts)
-        for start in range(0, len(affected), _UNITS_AT_ONCE):
-            some = affected[start : start + _UNITS_AT_ONCE]
+
+        def add(start: int, stop: int) -> None:
+            some = affected[start:stop]
             entries = slice(first[some[0]], first[some[-1]] + counts[some[-1]])
             place = np.cumsum(counts[some]) - counts[some]
             rows = np.repeat(np.arange(len(some)), counts[some])
@@ -203,6 +206,8 @@ class TopProbes:
             for whole, part in zip(new, (values, probes, positions), strict=True):
                 whole[rows, columns] = part[entries]
             self._take(some, *new, may_repeat=may_repeat)
+
+        in_parallel(add, len(affected), _WORK * self.k * len(affected), UNIT_ALIGNMENT)
         self.latest = max(self.latest, int(probes.max()))
 
     def _take(
