@@ -25,7 +25,7 @@ _WORTH_A_THREAD: Final = 2**19
 """Responses that take several times as long as to call a thread. Threads are called one after the
 other: on 16 cores, 8 have done 4 million responses sooner than 16."""
 
-_RANGE: Final = 2**19
+RANGE: Final = 2**19
 """Responses that take so long that to fetch the next range costs nothing beside it, and whose bins
 and sums still are in the cache when they are looked at again."""
 
@@ -69,7 +69,7 @@ def in_parallel(work: Callable[[int, int], object], units: int, size: int, align
     0 100
     """
     most = _cores_for(size)
-    ranges = max(most, size // _RANGE)
+    ranges = max(most, size // RANGE)
     step = max(-(-units // (ranges * alignment)) * alignment, alignment)
     if most == 1:
         for start in range(0, units, step):

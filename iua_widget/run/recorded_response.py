@@ -15,7 +15,7 @@ from iua_widget.run.batch_evidence import batch_evidence
 from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.response_form import ResponseForm
 from iua_widget.tally.tally import Tally
-from iua_widget.tally.top_candidates import TopCandidates
+from iua_widget.tally.top_candidates import TopCandidates, finding_bytes
 from iua_widget.tally.unit_evidence import BatchEvidence
 from iua_widget.units.activation import Activation
 from iua_widget.units.by_input import by_input
@@ -96,6 +96,7 @@ class RecordedResponse:
         if response is not None:
             self.top = self.tally.top.candidates(response)
             self.nbytes += self.top.nbytes
+            self.work += 0 if is_tensor(values) else finding_bytes(values)
 
     def take(self, counts: BatchCounts | DeviceBatch) -> None:
         """Take what it comes to."""
@@ -103,7 +104,8 @@ class RecordedResponse:
             counts = replace(counts, entries=counts.entries - self.zeroed)
         self.counts, self.values = counts, None
         evidence = 0 if self.evidence is None else self.evidence.nbytes
-        self.nbytes = max(self.nbytes, counts.nbytes + evidence)
+        top = 0 if self.top is None else self.top.nbytes
+        self.nbytes = max(self.nbytes, counts.nbytes + evidence + top)
 
     def note_evidence(
         self, response: Response, plan: UnitPlan, origin: Origin, masking: Masking, **place: Any

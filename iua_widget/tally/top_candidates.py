@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from iua_widget.common.tensors import is_tensor
-from iua_widget.engines.threads import UNIT_ALIGNMENT, in_parallel
+from iua_widget.engines.threads import RANGE, UNIT_ALIGNMENT, cores, in_parallel
 from iua_widget.units.by_input import ResponseByInput
 
 if TYPE_CHECKING:
     import torch
 
+_COPIES: Final = 3
 _FEW: Final = 2
 """Times as many candidates as there is room for, below which they are ranked one by one."""
+
+
+def finding_bytes(values: np.ndarray) -> int:
+    """What is held besides while they are found in a response: copies of what is looked at."""
+    return _COPIES * min(values.nbytes, cores() * RANGE * values.itemsize)
 
 
 @dataclass(frozen=True, slots=True)
