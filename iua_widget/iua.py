@@ -291,7 +291,8 @@ class IUA:
         causes : bool
             Whether to count what tells why units are dead or stuck as well: pre-activations, where
             the input of an activation is at hand, and how often it is at its bound. Columns of
-            `units` tell them. It takes 64 bytes a unit, and the fast ways of counting are off.
+            `units` tell them, and `findings` why each dead unit is dead. It takes 104 bytes a unit,
+            and the fast ways of counting are off.
         resume : str or Path, optional
             A file to which the run is saved as it goes, and from which it goes on where the file is
             there: what is lost when the process dies is what came after the last save. The stream
@@ -642,7 +643,8 @@ class IUA:
             ``infinite``; with ``causes=True`` also ``max pre-activation`` and ``mean
             pre-activation`` (finite ones, with their sign, where the input of an activation is at
             hand), ``constant`` (all finite responses within `atol` of each other, on two probes
-            at least) and, where the activation has a bound, ``share at bound``; with a unit scale
+            at least), ``finding`` (why a dead unit is dead: see `findings`) and, where the
+            activation has a bound, ``share at bound``; with a unit scale
             ``threshold``; where counts are not exact also ``inactive count upper`` and ``dead
             upper``.
 
@@ -667,6 +669,61 @@ class IUA:
         at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at, tau=tau)
         with self._run.being_read() as run:
             return unit_table(run.tally(layer), at, run.recounted(layer, at))
+
+    @known_arguments_only
+    def findings(
+        self,
+        layer: str,
+        *,
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+        dead_at: float | None = None,
+    ) -> pd.DataFrame:
+        """Why the dead units of a layer are dead, where it was counted with ``causes=True``.
+
+        Parameters
+        ----------
+        layer : str
+            One of `layers`.
+        atol, rtol, scale, dead_at
+            As in `at`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a dead unit: ``unit``, ``finding``, and the numbers it rests on: ``max
+            pre-activation``, ``mean pre-activation``, ``distance`` (what the largest lacks to be
+            active); and where the module before can be told ``largest |weight|`` (inf where a
+            parameter is not finite), ``bias``, ``BatchNorm scale`` (over the running deviation),
+            ``BatchNorm shift`` and ``at zero input``, what all these make of inputs of zero. A
+            finding is the first that holds of: ``weights zero or not finite``, ``inputs all
+            dead``, ``just below``, ``bias-dominated``, ``BatchNorm shift``, ``no cause seen``;
+            ``docs/causes.md`` has the rules. No row where pre-activations are not at hand.
+
+        Raises
+        ------
+        LayerSelectionError
+            If there is no such layer: the message has the names that come nearest.
+        ToleranceError, NoProbesError
+            As in `at`.
+
+        Examples
+        --------
+        >>> import torch
+        >>> fc = torch.nn.Linear(1, 1)
+        >>> _ = torch.nn.init.constant_(fc.weight, 1.0), torch.nn.init.constant_(fc.bias, -9.0)
+        >>> model = torch.nn.Sequential(fc, torch.nn.ReLU())
+        >>> iua = IUA.introspect(model, torch.tensor([[1.0], [3.0]]), causes=True)
+        >>> iua.findings("1")[["unit", "finding", "max pre-activation", "bias"]]
+           unit         finding  max pre-activation  bias
+        0     0  bias-dominated                -6.0  -9.0
+        """
+        from iua_widget.reading.unit_findings import finding_table
+
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at)
+        with self._run.being_read() as run:
+            return finding_table(run.tally(layer), at, run.recounted(layer, at))
 
     @known_arguments_only
     def channels(

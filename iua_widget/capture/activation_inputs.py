@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import nn
 
 from iua_widget.capture.activations import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES, FUSED
+from iua_widget.capture.calls import Call
 from iua_widget.capture.findings import RepeatBatch
+from iua_widget.capture.parameters_before import Made, ParametersBefore, parameters_of
 from iua_widget.capture.tensor_copies import version
 from iua_widget.common.cell_context import plain_torch
 from iua_widget.units.activation import Activation
+from iua_widget.units.parameters import Parameters
 
 SATURATED: Final = 0.01
 """How near to a bound that is only approached a response counts as at it: of sigmoid and tanh."""
@@ -30,8 +33,18 @@ _PLACES: Final = {"hardtanh": ("min_val", "max_val"), "threshold": ("threshold",
 _INPUT: Final = ("input", "self")
 
 
-Before = tuple[torch.Tensor, Activation]
-"""The input of which a response was made, and the activation."""
+class Before(NamedTuple):
+    """The input of which a response was made, the activation, and what made the input."""
+
+    tensor: torch.Tensor
+    activation: Activation
+    parameters: Parameters | None
+
+    def items_first(self) -> Before:
+        """The same, where positions came first."""
+        last = self.parameters is not None and self.parameters.axis == self.tensor.ndim - 1
+        kept = self.parameters if last else None
+        return Before(self.tensor.transpose(0, 1), self.activation, kept)
 
 
 @dataclass(slots=True)
@@ -47,12 +60,15 @@ class ActivationInput:
     given_version : int or None
         Of the tensor when it was given; None of a copy.
     activation : Activation
+    made : Made or None
+        What made the tensor.
     """
 
     tensor: torch.Tensor
     writer: str
     given_version: int | None
     activation: Activation
+    made: Made | None
 
 
 @dataclass(slots=True)
@@ -66,9 +82,28 @@ class ActivationInputs:
     ----------
     writers : set of str
         What was seen to write over its input.
+    parameters : dict of str to Parameters or None
+        By layer, what made its input, as the first pass in which functions are seen tells.
     """
 
     writers: set[str] = field(default_factory=set)
+    parameters: dict[str, Parameters | None] = field(default_factory=dict)
+    _before: ParametersBefore = field(default_factory=ParametersBefore)
+
+    def begin_pass(self) -> None:
+        """Begin another pass."""
+        self._before.clear()
+
+    def note(
+        self,
+        function: str,
+        caller: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        result: Any,
+    ) -> None:
+        """Note what a function has made, by the name it has in PyTorch: see `of_function`."""
+        self._before.note(function, caller, args, kwargs, result)
 
     def of_module(self, module: nn.Module, name: str, given: tuple[Any, Any]) -> Any:
         """The input of a call of a module; None where it is no activation, or is fused."""
@@ -100,8 +135,8 @@ class ActivationInputs:
         known = _of_name(name, _settings(name, args, kwargs))
         return self._kept(tensor, f"{caller}/{name}", known, copied=copied)
 
-    def taken(self, kept: Any, made: torch.Tensor) -> Before | None:
-        """The input of which a response was made, and the activation as it rounds in its dtype.
+    def taken(self, kept: Any, made: torch.Tensor, call: Call, path: str) -> Before | None:
+        """The input of which a call's response was made; bounds are as they are in its dtype.
 
         Raises
         ------
@@ -113,7 +148,13 @@ class ActivationInputs:
         if kept.given_version is not None and version(kept.tensor) != kept.given_version:
             self.writers.add(kept.writer)
             raise RepeatBatch
-        return kept.tensor, _rounded(kept.activation, made.dtype)
+        name = call.name + path
+        if kept.made is not None and name not in self.parameters:
+            # Calls that are one layer may be of several modules.
+            told = None if call.merged else parameters_of(kept.made, kept.tensor.dtype)
+            self.parameters[name] = told
+        parameters = self.parameters.get(name)
+        return Before(kept.tensor, _rounded(kept.activation, made.dtype), parameters)
 
     def _kept(
         self, tensor: Any, writer: str, activation: Activation, *, copied: bool
@@ -121,10 +162,10 @@ class ActivationInputs:
         if not isinstance(tensor, torch.Tensor) or tensor.is_nested or not tensor.ndim:
             return None
         with plain_torch():
-            given = version(tensor)
+            given, made = version(tensor), self._before.of(tensor)
             if copied or given is None or writer in self.writers:
-                return ActivationInput(tensor.detach().clone(), writer, None, activation)
-        return ActivationInput(tensor, writer, given, activation)
+                tensor, given = tensor.detach().clone(), None
+        return ActivationInput(tensor, writer, given, activation, made)
 
 
 def of_module(module: nn.Module) -> Activation:

@@ -11,6 +11,7 @@ from iua_widget.capture.routing import Tokens
 from iua_widget.sources.response_info import LayerInfo
 from iua_widget.units.activation import Activation
 from iua_widget.units.expert_load import ExpertLoad
+from iua_widget.units.parameters import Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class CapturedResponse:
         The input of the activation whose output it is, laid out like that, where it was asked for.
     activation : Activation or None
         What is known of that activation.
+    parameters : Parameters or None
+        Those of the module that made `before`.
     module : torch.nn.Module or None
         Whose output it is, as it was returned; None where it is a part of it, or changed, or what
         a function gave.
@@ -60,4 +63,5 @@ class CapturedResponse:
     load: ExpertLoad | None = None
     before: torch.Tensor | None = None
     activation: Activation | None = None
+    parameters: Parameters | None = None
     module: nn.Module | None = None

@@ -122,6 +122,7 @@ class ExpertTracker:
                 channel_axis=of.tensor.ndim - 1,
                 tokens=of.tokens,
                 before=of.before,
+                parameters=None,
             )
             mixture.add(of.expert, one)
             split.append(one)

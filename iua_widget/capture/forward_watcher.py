@@ -176,6 +176,8 @@ class ForwardWatcher:
     def _begin_pass(self) -> None:
         self._calls.begin()
         self._experts.begin_pass()
+        if self._inputs is not None:
+            self._inputs.begin_pass()
         if self._left_out is not None:
             self._left_out.begin_pass()
 
@@ -259,7 +261,7 @@ class ForwardWatcher:
             state = isinstance(module, nn.RNNBase) and second
             weights = isinstance(module, nn.MultiheadAttention) and second
             whole = module if tensor is output else None
-            before = self._before(frame.before, tensor) if whole is not None else None
+            before = self._before(frame.before, tensor, call, path) if whole is not None else None
             if tensor.ndim == 3 and (state or (frame.time_major and not weights)):  # noqa: PLR2004
                 tensor, before = _items_first(tensor, before)  # noqa: PLW2901
                 whole = None
@@ -315,14 +317,20 @@ class ForwardWatcher:
         layer = LayerInfo(base, function_kind(name), name)
         for path, tensor in wanted:
             self._findings.functions = True
-            before = self._before(kept, tensor) if tensor is result else None
+            before = self._before(kept, tensor, call, path) if tensor is result else None
             if tensor.ndim == 3 and frame.time_major:  # noqa: PLR2004
                 tensor, before = _items_first(tensor, before)  # noqa: PLW2901
             self._hand_on(call, path, tensor, layer, frame, before=before)
 
-    def _before(self, kept: Any, made: torch.Tensor) -> Before | None:
-        """The input of which a response was made, and what is known of the activation."""
-        return None if self._inputs is None else self._inputs.taken(kept, made)
+    def _before(self, kept: Any, made: torch.Tensor, call: Call, path: str) -> Before | None:
+        """The input of which a response was made, and what is known of that."""
+        return None if self._inputs is None else self._inputs.taken(kept, made, call, path)
+
+    def note_made(self, function: Any, args: tuple[Any, ...], kwargs: Any, result: Any) -> None:
+        """Note what a function has made, which may be an activation's input."""
+        if self._inputs is not None and self._here:
+            name, caller = str(getattr(function, "__name__", "")), self._frames[-1].name
+            self._inputs.note(name, caller, args, kwargs or {}, result)
 
     def _hand_on(
         self,
@@ -355,8 +363,9 @@ class ForwardWatcher:
                 positions_first=self._axes.positions_first,
                 number=self._number,
                 merged=call.merged,
-                before=None if before is None else before[0],
-                activation=None if before is None else before[1],
+                before=None if before is None else before.tensor,
+                activation=None if before is None else before.activation,
+                parameters=None if before is None else before.parameters,
                 module=module,
             )
             with Innermost(None), plain_torch():
@@ -383,6 +392,7 @@ class FunctionMode(TorchFunctionMode):
             if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
                 self._watcher.check_arguments(args)
             given = (*args, *(kwargs or {}).values())
+            self._watcher.note_made(func, args, kwargs, result)
             self._watcher.see_function(func, given, result, kept)
         return result
 
@@ -416,8 +426,7 @@ def _shape(found: list[tuple[str, torch.Tensor]]) -> tuple[int, ...]:
 
 def _items_first(tensor: torch.Tensor, before: Before | None) -> tuple[torch.Tensor, Before | None]:
     """A response of which positions come first, and the input it was made of, items first."""
-    given = None if before is None else (before[0].transpose(0, 1), before[1])
-    return tensor.transpose(0, 1), given
+    return tensor.transpose(0, 1), None if before is None else before.items_first()
 
 
 def _is_own_leaf(module: nn.Module) -> bool:

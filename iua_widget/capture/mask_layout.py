@@ -64,7 +64,7 @@ class MaskLayout:
         """
         tensor, channel_axis = captured.tensor, captured.channel_axis
         later_axis = input_axis == 1
-        before = captured.before
+        before, parameters = captured.before, captured.parameters
         if captured.load is not None:  # which comes without a row
             mask = None
         if mask is not None:
@@ -76,6 +76,8 @@ class MaskLayout:
             if positions_first and tensor.ndim == _SEQUENCE:
                 tensor = tensor.transpose(0, 1)
                 before = None if before is None else before.transpose(0, 1)
+                last = parameters is not None and parameters.axis == _SEQUENCE - 1
+                parameters = parameters if last else None
                 channel_axis = channel_axis if channel_axis == _SEQUENCE - 1 else None
             elif positions_first:
                 mask = mask.T
@@ -94,6 +96,7 @@ class MaskLayout:
             positions_first=later_axis,
             before=before,
             activation=captured.activation,
+            parameters=parameters,
         )
 
     def real(

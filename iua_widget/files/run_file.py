@@ -265,6 +265,18 @@ def _activation(layer: Facts) -> dict[str, float | None] | None:
     return {name: facts.number_or_none(name) for name in ("zero_up_to", "lower", "upper")}
 
 
+def _parameters(layer: Facts) -> dict[str, Any] | None:
+    facts = layer.object_or_none("parameters")
+    if facts is None:
+        return None
+    return {
+        "module": facts.text("module"),
+        "batch_norm": facts.option("batch_norm", str),
+        "rounding": facts.number("rounding"),
+        "checksum": facts.whole("checksum"),
+    }
+
+
 def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -> TallyState:
     top = len(stops)
     shape = tuple(layer.wholes("unit_shape"))
@@ -288,6 +300,7 @@ def _read_layer(container: Container, layer: Facts, stops: Stops, prefix: str) -
         "evidence_entries": layer.whole_or("evidence_entries", default=0),
         "pre_entries": layer.whole_or("pre_entries", default=0),
         "activation": _activation(layer),
+        "parameters": _parameters(layer),
         "columns": columns,
         "inactive_at": inactive_at,
         "top": _top(layer.optional("top")),
@@ -401,6 +414,8 @@ def _fits_evidence(state: TallyState) -> dict[str, bool]:
         if f"{prefix}highest" in arrays:
             high, low = arrays[f"{prefix}highest"], arrays[f"{prefix}lowest"]
             fits[f"{prefix}highest"] = bool(((high >= low) | (high == -np.inf)).all())
+    if facts["parameters"] is not None and "weight_max" not in arrays:
+        fits["parameters"] = False
     if "at_lower" in arrays:
         lower, upper = arrays["at_lower"], arrays["at_upper"]
         most = facts["evidence_entries"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from iua_widget.common.arithmetic import as_ieee
+from iua_widget.common.text_column import text_column
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.dead_units import never_active_rate
 from iua_widget.reading.evidence import (
@@ -25,6 +28,7 @@ from iua_widget.reading.statistics import (
     unit_mean_abs,
     unit_rms,
 )
+from iua_widget.reading.unit_findings import FINDINGS, codes_at
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Tolerances
 
@@ -37,7 +41,7 @@ def unit_table(
     bounds = read_bounds(tally, tolerances, recount)
     mean_abs = unit_mean_abs(tally)
     nan, infinite = non_finite_counts(tally)
-    columns: dict[str, np.ndarray] = {"unit": np.arange(tally.units)}
+    columns: dict[str, Any] = {"unit": np.arange(tally.units)}
     columns |= axes_of_units(tally.unit_shape, tally.channel_axis)
     columns |= {
         "inactive count": bounds.lower,
@@ -52,6 +56,9 @@ def unit_table(
         "infinite": infinite.copy(),
     }
     columns |= _evidence_columns(tally, tolerances)
+    codes = codes_at(tally, bounds)
+    if codes is not None:
+        columns["finding"] = text_column([FINDINGS[code] for code in codes])
     if bounds.thresholds is not None:
         columns["threshold"] = bounds.thresholds
     if not bounds.exact:

@@ -20,6 +20,7 @@ from iua_widget.tally.unit_evidence import BatchEvidence
 from iua_widget.units.activation import Activation
 from iua_widget.units.by_input import by_input
 from iua_widget.units.masking import Masking
+from iua_widget.units.parameters import Parameters
 from iua_widget.units.response import Response
 from iua_widget.units.rule import Origin, UnitPlan
 
@@ -52,6 +53,8 @@ class RecordedResponse:
         What it tells of why units are dead or stuck, where that is asked for.
     activation : Activation or None
         What made it.
+    parameters : Parameters or None
+        Those of the module before.
     """
 
     tally: Tally
@@ -72,6 +75,7 @@ class RecordedResponse:
     top: TopCandidates | None = None
     evidence: BatchEvidence | None = None
     activation: Activation | None = None
+    parameters: Parameters | None = None
 
     @classmethod
     def of_classified(cls, tally: Tally, counts: DeviceBatch) -> Self:
@@ -111,7 +115,7 @@ class RecordedResponse:
         self, response: Response, plan: UnitPlan, origin: Origin, masking: Masking, **place: Any
     ) -> None:
         """Take what it tells of why units are dead or stuck: see `batch_evidence`."""
-        self.activation = origin.activation
+        self.activation, self.parameters = origin.activation, origin.parameters
         self.evidence = batch_evidence(response, plan, origin, masking, **place)
         if self.evidence is not None:
             self.nbytes += self.evidence.nbytes
@@ -119,7 +123,7 @@ class RecordedResponse:
     def count(self, number: int, indices: np.ndarray) -> None:
         """Count it, as a part of the batch of this number, of the inputs of these places."""
         if self.evidence is not None:
-            self.tally.add_evidence(self.evidence, self.activation)
+            self.tally.add_evidence(self.evidence, self.activation, self.parameters)
         if self.counts is not None:
             self.tally.add(self.counts, number=number, masked=self.masked, among_others=True)
         self.tally.note_dtype_and_shape(self.dtype, self.shape)

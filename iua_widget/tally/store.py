@@ -24,7 +24,7 @@ _JOINED_BYTES: Final = 2**16
 """Of arrays that are joined; below it, one has no memory of its own."""
 
 
-Optional = Literal["", "non_finite", "evidence", "pre_activation"]
+Optional = Literal["", "non_finite", "evidence", "pre_activation", "before"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class State:
         The widest it can have.
     both : numpy.ufunc
         What makes one of those of two streams.
-    optional : {"", "non_finite", "evidence", "pre_activation"}
+    optional : {"", "non_finite", "evidence", "pre_activation", "before"}
         Of one that is None as long as there is nothing in it, what such are told by together.
     empty : float
         What it is where nothing has come.
@@ -88,6 +88,11 @@ _EVIDENCE: Final = (
     _evidence("pre_lowest", "pre_activation", np.minimum, empty=np.inf),
     _evidence("pre_sum", "pre_activation"),
     _evidence("pre_finite", "pre_activation", dtype=np.int64),
+    # Those of two streams are the same, or are not read: see `Tally.parameters`.
+    *(
+        _evidence(name, "before", np.maximum, empty=-np.inf)
+        for name in ("weight_max", "bias", "gain", "shift", "at_zero")
+    ),
 )
 
 STATES: Final = (

@@ -25,6 +25,7 @@ from iua_widget.tolerances import Stops
 from iua_widget.units.activation import Activation
 from iua_widget.units.activation import of_both as of_activations
 from iua_widget.units.expert_load import ExpertLoad, of_both
+from iua_widget.units.parameters import Parameters
 from iua_widget.units.rule import UNKNOWN, UnitPlan, UnitRule
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ class Tally:
         what these tell holds where it is all of `entries`.
     activation : Activation or None
         What is known of the function that made the responses, where that was asked for.
+    parameters : dict or None
+        What is known of the module before that: see `iua_widget.units.parameters.Parameters.facts`.
+        Its evidence holds only where this is known, of all of the data.
     response_shape : tuple of int or None
         Shape of one batch item's response as it came; None for an axis whose length varies.
     dtypes : set of str
@@ -163,6 +167,7 @@ class Tally:
         self.entries = self.masked = 0
         self.evidence_entries = self.pre_entries = 0
         self.activation: Activation | None = None
+        self.parameters: dict[str, Any] | None = None
         self.mask_missed = self.merged_calls = self.many_passes = False
         self.load: ExpertLoad | None = None
 
@@ -314,14 +319,30 @@ class Tally:
         elif self.top is not None:
             self.top.missed = True
 
-    def add_evidence(self, batch: BatchEvidence, activation: Activation | None) -> None:
+    def add_evidence(
+        self, batch: BatchEvidence, activation: Activation | None, parameters: Parameters | None
+    ) -> None:
         """Add what a batch tells of why units are dead or stuck; before `add` counts it."""
         self.activation = (
             activation if not self.seen else of_activations(self.activation, activation)
         )
+        self._note_parameters(parameters)
         self.store.add_evidence(batch)
         self.evidence_entries += batch.entries
         self.pre_entries += 0 if batch.before is None else batch.entries
+
+    def _note_parameters(self, parameters: Parameters | None) -> None:
+        facts = None if parameters is None else parameters.facts
+        if parameters is None or (self.seen and self.parameters != facts):
+            self.parameters = None
+            return
+        if self.parameters is None or self.store.evidence.weight_max is None:
+            plan = self.plan
+            arrays = parameters.of_units(self.unit_shape, plan.choice, plan.channel_axis)
+            for name, array in (arrays or {}).items():
+                setattr(self.store.evidence, name, array)
+            facts = None if arrays is None else facts
+        self.parameters = facts
 
     @property
     def evidence(self) -> UnitEvidence | None:
@@ -374,6 +395,7 @@ class Tally:
             **{name: getattr(self, name) for name in _OF_BOTH},
             "load": None if self.load is None else asdict(self.load),
             "activation": None if self.activation is None else asdict(self.activation),
+            "parameters": self.parameters,
             "columns": self.columns,
             "inactive_at": self.inactive_at,
             "top": None if self.top is None else self.top.facts,
@@ -415,6 +437,7 @@ class Tally:
         tally.load = None if load is None else ExpertLoad(**load)
         activation = facts["activation"]
         tally.activation = None if activation is None else Activation(**activation)
+        tally.parameters = facts["parameters"]
         tally.thin(facts["columns"])
         return tally
 
@@ -483,6 +506,7 @@ class Tally:
         joined.dtypes = self.dtypes | other.dtypes
         joined.load = of_both(self.load, other.load)
         joined.activation = of_activations(first.activation, last.activation)
+        joined.parameters = first.parameters if first.parameters == last.parameters else None
         return joined
 
     def _take_facts(self, part: Tally) -> None:

@@ -30,6 +30,8 @@ class UnitEvidence:
         Sum of the finite pre-activations.
     pre_finite : numpy.ndarray of int64, shape (units,), or None
         How many were finite.
+    weight_max, bias, gain, shift, at_zero : numpy.ndarray of float64, shape (units,), or None
+        Of the module before: see `iua_widget.units.parameters.Parameters`.
     """
 
     highest: np.ndarray | None = None
@@ -40,6 +42,11 @@ class UnitEvidence:
     pre_lowest: np.ndarray | None = None
     pre_sum: np.ndarray | None = None
     pre_finite: np.ndarray | None = None
+    weight_max: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    gain: np.ndarray | None = None
+    shift: np.ndarray | None = None
+    at_zero: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:

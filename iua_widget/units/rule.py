@@ -14,6 +14,7 @@ from iua_widget.common.words import did_you_mean
 from iua_widget.errors import UnitsError
 from iua_widget.units.activation import Activation
 from iua_widget.units.expert_load import ExpertLoad
+from iua_widget.units.parameters import Parameters
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +62,8 @@ class Origin:
         The input of the activation whose output it is, laid out as that is, where it was asked for.
     activation : Activation or None
         What is known of that activation.
+    parameters : Parameters or None
+        Those of the module that made `before`.
     """
 
     kind: str = "array"
@@ -77,6 +80,7 @@ class Origin:
     positions_first: bool = False
     before: torch.Tensor | None = None
     activation: Activation | None = None
+    parameters: Parameters | None = None
 
     @property
     def tells_only_units(self) -> bool:
