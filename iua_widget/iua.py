@@ -21,6 +21,7 @@ from iua_widget.reading.results import LayerResult, Reading, read_layer
 from iua_widget.reading.show import CHART, TABLE, show
 from iua_widget.run.compare import compared
 from iua_widget.run.failure import keep_partial
+from iua_widget.run.gathering import CountedSource
 from iua_widget.run.loop import recount
 from iua_widget.run.merge import merged
 from iua_widget.run.notes import all_notes
@@ -29,6 +30,7 @@ from iua_widget.run.progress import drive
 from iua_widget.run.read import read
 from iua_widget.run.run import Run
 from iua_widget.scale.all_reduce import all_reduced
+from iua_widget.scale.open_counted import open_counted
 from iua_widget.scale.ranks import Ranks
 from iua_widget.scale.sampler import OwnSamples, own_samples
 from iua_widget.scale.telling import failures_told
@@ -181,6 +183,7 @@ class IUA:
         save_every: int | None = None,
         progress: bool = False,
         distributed: bool = False,
+        ray_options: Mapping[str, Any] | None = None,
     ) -> IUA:
         """Stream a producer and count every layer's inactive units at all stops.
 
@@ -191,9 +194,11 @@ class IUA:
             mappings, one a batch; a callable ``producer(batch_size)`` that yields them, or that
             yields objects with `fields` (DNIKit's producers and pipelines); or a model, with
             `loader`. An array's first axis counts the probes.
-        loader : iterable, Dataset, Tensor or numpy.ndarray, optional
+        loader : iterable, Dataset, Tensor, numpy.ndarray or ray.data.Dataset, optional
             The model's inputs. A batch is a tensor, a tuple with the input first, or a mapping of
-            keyword arguments; it is moved to the model's device.
+            keyword arguments; it is moved to the model's device. The batches of a Ray dataset are
+            counted on Ray's workers: one is a mapping of its columns, or the column itself where
+            there is only one.
         batch_size : int
             Probes pulled from the producer at a time.
         rtol : float
@@ -310,6 +315,10 @@ class IUA:
             then has the result of all: see `all_reduce`. Ranks may have unequally many batches, or
             none. Samples that a ``DistributedSampler`` repeats are left out, or a note tells of
             them. Each rank has a `resume` file of its own.
+        ray_options : mapping, optional
+            With a Ray dataset: arguments of its `map_batches` that say where batches are counted,
+            such as ``{"compute": ray.data.ActorPoolStrategy(size=4), "num_gpus": 1}``. With GPUs
+            the model is moved to them.
 
         Returns
         -------
@@ -381,7 +390,7 @@ class IUA:
             if ranks is not None:
                 check_layers_whole(producer)
             own = OwnSamples(loader, options) if ranks is None else own_samples(loader, options)
-            source = open_source(producer, own.loader, own.options)
+            source = open_counted(producer, own.loader, own.options, ray_options)
             checkpoint = checkpoint_at(resume, save_every)
             iua = _counted(source, counting, checkpoint, progress=progress, ranks=ranks)
         return iua if ranks is None else _of_all(iua, ranks, own.note)
@@ -1413,7 +1422,7 @@ def run_of(iua: IUA) -> Run:
 
 
 def _counted(
-    source: Source,
+    source: Source | CountedSource,
     counting: CountOptions,
     checkpoint: Checkpoint | None,
     *,

@@ -150,6 +150,19 @@ def arguments(model: nn.Module, batch: Any, number: int) -> tuple[tuple[Any, ...
     return (batch,), {}
 
 
+def as_input(model: nn.Module, columns: Mapping[str, Any]) -> Any:
+    """Columns of a table as a batch: the only one by itself, unless forward has its name.
+
+    Examples
+    --------
+    >>> as_input(nn.ReLU(), {"data": 1}), as_input(nn.ReLU(), {"input": 1})
+    (1, {'input': 1})
+    """
+    (name, *others) = columns
+    by_name = others or name in {parameter.name for parameter in _parameters(model)}
+    return columns if by_name else columns[name]
+
+
 def _check_no_matrices(batch: Any, number: int) -> None:
     """Refuse SciPy's sparse matrices, which no module takes; a model may take PyTorch's."""
     entries = batch.values() if isinstance(batch, Mapping) else batch

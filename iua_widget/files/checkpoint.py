@@ -13,6 +13,7 @@ from iua_widget.common.atomic_write import as_path, file_to_replace
 from iua_widget.errors import FileError, ProducerError
 from iua_widget.files.run_file import read_run, write_run
 from iua_widget.options import CountOptions, check_count
+from iua_widget.run.gathering import CountedSource
 from iua_widget.run.loop import count
 from iua_widget.run.run import Run
 from iua_widget.sources.source import Source
@@ -41,14 +42,18 @@ def checkpoint_at(resume: str | Path | None, save_every: int | None) -> Checkpoi
 
 
 def begin(
-    options: CountOptions, source: Source, checkpoint: Checkpoint | None, *, anew: bool = False
+    options: CountOptions,
+    source: Source | CountedSource,
+    checkpoint: Checkpoint | None,
+    *,
+    anew: bool = False,
 ) -> tuple[Run, Generator[int]]:
     """Begin a run, or continue the one in the file of its checkpoint.
 
     Parameters
     ----------
     options : CountOptions
-    source : Source
+    source : Source or CountedSource
     checkpoint : Checkpoint or None
     anew : bool
         Whether to begin in any case; the file is replaced then.
@@ -138,7 +143,8 @@ class Checkpoint:
         try:
             with closing(steps):
                 for probes in steps:
-                    self._counted(run)
+                    if probes:
+                        self._counted(run)
                     yield probes
             self._save(run)
         except BaseException as error:  # Ctrl-C, the end of a run that is stopped, and a full disk

@@ -116,6 +116,7 @@ def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]
             "batches": position.batches,
             "probes": position.probes,
             "checksum": position.checksum,
+            **({} if position.row is None else {"row": position.row}),
         },
         "layers": [
             {
@@ -218,7 +219,12 @@ def _options(container: Container, facts: Facts, engine: EngineName) -> CountOpt
 def _position(facts: Facts | None) -> Position | None:
     if facts is None:
         return None
-    return Position(facts.whole("batches"), facts.whole("probes"), facts.whole("checksum"))
+    return Position(
+        facts.whole("batches"),
+        facts.whole("probes"),
+        facts.whole("checksum"),
+        facts.whole_or_none("row"),
+    )
 
 
 def _contradiction(run: Run) -> str:

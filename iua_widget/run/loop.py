@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from iua_widget.errors import IUAError, ProducerError
 from iua_widget.run.counting import Counting
+from iua_widget.run.gathering import CountedSource, Gathering
 from iua_widget.run.layer_groups import LayerGroups
 from iua_widget.run.recounting import Recounting
 from iua_widget.run.run import Run
-from iua_widget.sources.position import Position
 from iua_widget.sources.source import Source
 from iua_widget.tolerances import Tolerances
-from iua_widget.units.rule import UNKNOWN, Origin
 
 
 def count(
-    run: Run, source: Source, *, onward: bool = False, groups: LayerGroups | None = None
+    run: Run,
+    source: Source | CountedSource,
+    *,
+    onward: bool = False,
+    groups: LayerGroups | None = None,
 ) -> Generator[int]:
     """Count a source into a run, yielding the probes of each batch once it is counted.
+
+    Of batches that are counted elsewhere it yields 0 now and then while it waits for them.
 
     Parameters
     ----------
@@ -38,7 +43,19 @@ def count(
     IUAError
         As for `IUA.introspect`; an error of the producer's or the model's own is its cause.
     """
-    return _stream(source, lambda: Counting(run, source, onward=onward, groups=groups))
+    if isinstance(source, CountedSource):
+        counted = source
+        return _stream(
+            source.label,
+            lambda: Gathering(run, counted, onward=onward),
+            lambda one: counted.counted_batches(one.take, run.options, one.position),
+        )
+    responses = source
+    return _stream(
+        source.label,
+        lambda: Counting(run, responses, onward=onward, groups=groups),
+        lambda one: _responses(responses, one),
+    )
 
 
 def recount(run: Run, source: Source, tolerances: Tolerances) -> Generator[int]:
@@ -49,7 +66,16 @@ def recount(run: Run, source: Source, tolerances: Tolerances) -> Generator[int]:
     NoProbesError, ProducerError
         As for `IUA.recount`.
     """
-    return _stream(source, lambda: Recounting(run, source, tolerances))
+    return _stream(
+        source.label,
+        lambda: Recounting(run, source, tolerances),
+        lambda one: _responses(source, one),
+    )
+
+
+def _responses(source: Source, one_pass: Counting | Recounting) -> Generator[int]:
+    """The batches of a source, whose responses a pass takes in."""
+    return source.batches(one_pass.record, one_pass.restart, one_pass.position)
 
 
 class _Pass(Protocol):
@@ -57,23 +83,17 @@ class _Pass(Protocol):
 
     Attributes
     ----------
-    position : Position
-        Where in the stream to begin.
     number : int
         The batch at hand, from 0.
     kept : str
         What becomes of the batches before one that fails, to end a message.
     """
 
-    position: Position
-    number: int
+    @property
+    def number(self) -> int: ...
 
     @property
     def kept(self) -> str: ...
-
-    def record(self, layer: str, value: Any, origin: Origin = UNKNOWN, /) -> None: ...
-
-    def restart(self) -> None: ...
 
     def commit(self, probes: int) -> None: ...
 
@@ -84,13 +104,17 @@ class _Pass(Protocol):
     def close(self) -> None: ...
 
 
-def _stream(source: Source, begin: Callable[[], _Pass]) -> Generator[int]:
+_P = TypeVar("_P", bound=_Pass)
+
+
+def _stream(
+    label: str, begin: Callable[[], _P], batches: Callable[[_P], Generator[int]]
+) -> Generator[int]:
     one_pass = begin()
     ended_by_caller = False
     try:
-        batches = source.batches(one_pass.record, one_pass.restart, one_pass.position)
-        with closing(batches):
-            for probes in batches:
+        with closing(batches(one_pass)) as stream:
+            for probes in stream:
                 one_pass.commit(probes)
                 ended_by_caller = True
                 yield probes
@@ -103,7 +127,7 @@ def _stream(source: Source, begin: Callable[[], _Pass]) -> Generator[int]:
         if isinstance(error, GeneratorExit) and ended_by_caller:
             raise
         number = one_pass.number
-        what = f"{source.label} raised {type(error).__name__} in batch {number}: {error}."
+        what = f"{label} raised {type(error).__name__} in batch {number}: {error}."
         wrapped = ProducerError(what + one_pass.kept, batch=number)
         one_pass.broke_off(wrapped)
         raise wrapped from error

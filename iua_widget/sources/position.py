@@ -27,7 +27,10 @@ class Position:
     batches, probes : int
         Counted before it.
     checksum : int
-        CRC-32 over samples of the batches before it, to tell whether a stream is the same again.
+        CRC-32 over samples of the batches before it, to tell whether a stream is the same again;
+        of rows that are counted elsewhere the sum of their CRC-32.
+    row : int or None
+        The number of the last row before it, where rows are counted elsewhere.
     merged : frozenset of str or None
         The modules and functions whose calls are merged; None where that is not decided yet.
     layers : frozenset of str
@@ -47,6 +50,7 @@ class Position:
     batches: int = 0
     probes: int = 0
     checksum: int = 0
+    row: int | None = None
     merged: frozenset[str] | None = dataclasses.field(default=None, compare=False)
     layers: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     _ahead: int = dataclasses.field(default=0, init=False, repr=False, compare=False)

@@ -14,9 +14,10 @@ from iua_widget.files.checkpoint import begin, checkpoint_at
 from iua_widget.iua import IUA, iua_of, run_of
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, CountOptions, SourceOptions
 from iua_widget.run.failure import partial_kept
+from iua_widget.run.gathering import CountedSource
 from iua_widget.run.loop import recount
-from iua_widget.run.open import open_source
 from iua_widget.run.run import Run
+from iua_widget.scale.open_counted import open_counted
 from iua_widget.scale.ranks import Ranks
 from iua_widget.scale.sampler import OwnSamples, own_samples
 from iua_widget.scale.telling import check_begun_alike, failures_told
@@ -39,7 +40,7 @@ class Runs:
     Parameters
     ----------
     producer, loader, options
-        As `open_source` takes them; or a finished `IUA`, which is shown as it is.
+        As `open_counted` takes them; or a finished `IUA`, which is shown as it is.
     counting : CountOptions
         With the tolerances that the widget opens at.
     resume, save_every
@@ -48,6 +49,8 @@ class Runs:
         Whether to count on a thread of its own.
     ranks : Ranks, optional
         Those that count together, in a group of their own.
+    ray_options
+        As `open_counted` takes them.
 
     Attributes
     ----------
@@ -57,8 +60,8 @@ class Runs:
         What this process has counted; of several ranks `iua` is the sum, on rank 0 also before the
         end.
     notes : list of str
-        What a reader should know of the other ranks.
-    source : Source or None
+        What a reader should know of the other ranks, or of Ray's workers.
+    source : Source, CountedSource or None
         What is counted; None where a finished result is shown.
     context : CellContext
         What holds in the runs.
@@ -86,6 +89,7 @@ class Runs:
         save_every: int | None,
         background: bool,
         ranks: Ranks | None = None,
+        ray_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.background = background
         self.context = CellContext()
@@ -95,12 +99,13 @@ class Runs:
         self._counting, self._resume, self._save_every = counting, resume, save_every
         self._layers: Sequence[str] = list(producer) if isinstance(producer, Mapping) else []
         self._steps: Generator[int] | None = None
-        self.source: Source | None = None
+        self.source: Source | CountedSource | None = None
         self._live: LiveRanks | None = None
         self._ranks, self._note, self._refused = ranks, "", list[str]()
         self._in_step = ranks is not None and passes_together(producer)
         if isinstance(producer, IUA):
-            others = {"resume": resume, "save_every": save_every, "distributed": ranks}
+            others: dict[str, Any] = {"resume": resume, "save_every": save_every}
+            others |= {"distributed": ranks, "ray_options": ray_options}
             _check_unused({"loader": loader} | others, options, counting)
             self.iua = producer.counted if isinstance(producer, IUAOnShow) else producer
         else:
@@ -108,7 +113,7 @@ class Runs:
                 check_layers_whole(producer)
             own = OwnSamples(loader, options) if ranks is None else own_samples(loader, options)
             self._note = own.note
-            self.source = open_source(producer, own.loader, own.options)
+            self.source = open_counted(producer, own.loader, own.options, ray_options)
             checkpoint = checkpoint_at(resume, save_every)
             run, self._steps = begin(counting, self.source, checkpoint)
             self.iua = iua_of(run)
@@ -134,7 +139,9 @@ class Runs:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader should know of the other ranks."""
+        """What a reader should know of the other ranks, or of Ray's workers."""
+        if isinstance(self.source, CountedSource) and self.source.workers:
+            return [self.source.workers]
         return [] if self._live is None else [*self._live.notes, *self._refused]
 
     @property
@@ -308,13 +315,19 @@ class Runs:
             message = f"the run is {self.status}: recount when it has ended, or stop it."
             raise ProducerError(message)
         source, run = self._restartable_source(), self.run
+        if isinstance(source, CountedSource):
+            message = (
+                "batches of a Ray dataset are not recounted: count them again with this atol among "
+                "`stops`, or IUA.recount(model, dataset.iter_batches(batch_size=32), ...)."
+            )
+            raise ProducerError(message)
         if not run.probes:
             so = "there is nothing to count again"
             raise run.nothing_counted(so)
         steps = recount(run, source, tolerances)
         self._launch(source, steps, after=self.current, again=True)
 
-    def _restartable_source(self) -> Source:
+    def _restartable_source(self) -> Source | CountedSource:
         if self.restartable and self.source is not None:
             return self.source
         if self._ranks is not None:
@@ -332,7 +345,7 @@ class Runs:
 
     def _launch(
         self,
-        source: Source,
+        source: Source | CountedSource,
         steps: Generator[int, None, Status | None],
         *,
         after: BackgroundRun | None,
@@ -352,6 +365,8 @@ class Runs:
         run.start(background=self.background, after=after)
 
     def _tell_status(self, run: BackgroundRun) -> None:
+        if run.status == "paused" and isinstance(self.source, CountedSource):
+            self.source.rest()
         if run is self.current:  # and not an earlier run, ended by a restart
             self.on_status()
 

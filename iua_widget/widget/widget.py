@@ -63,7 +63,7 @@ class IUAWidget(WidgetTraits):
         What `IUA.introspect` takes: one mapping ``{layer: array}``, an iterable of mappings, a
         callable that yields them, or a model, with `loader`; or a finished `IUA`, which is shown;
         or a `History`, of which any look is: that of a monitor (`IUAMonitor.widget`).
-    loader : iterable, Dataset, Tensor, numpy.ndarray or IUA, optional
+    loader : iterable, Dataset, Tensor, numpy.ndarray, ray.data.Dataset or IUA, optional
         The model's inputs: see `IUA.introspect`. Of two finished results, ``IUAWidget(before,
         after)``, the second is shown, compared with the first: see `compare`.
     batch_size : int
@@ -101,6 +101,9 @@ class IUAWidget(WidgetTraits):
         shown, and is live over all ranks, which pause, go on and stop with it; `iua` then is a
         copy of what they have counted, each second anew. On the others it counts and shows
         nothing. In the end `iua` is the same on all. See ``docs/scale.md``.
+    ray_options : mapping, optional
+        Where the batches of a Ray dataset are counted: see `IUA.introspect`. A run that is paused
+        frees Ray's workers.
     layer, sort, filter, color : optional
         What the traits of these names are at first.
     name : str, optional
@@ -212,6 +215,7 @@ class IUAWidget(WidgetTraits):
         resume: str | Path | None = None,
         save_every: int | None = None,
         distributed: bool = False,
+        ray_options: Mapping[str, Any] | None = None,
         layer: str | None = None,
         sort: Mapping[str, Any] | None = None,
         filter: str | None = None,  # noqa: A002  (as the trait is called)
@@ -268,6 +272,7 @@ class IUAWidget(WidgetTraits):
                 save_every=save_every,
                 background=background,
                 ranks=ranks,
+                ray_options=ray_options,
             )
             if compared is not None:
                 compared.check(self._runs.run)
