@@ -15,6 +15,8 @@ from iua_widget.tally.top_candidates import TopCandidates
 BYTES_EACH: Final = 24
 """What a probe of a unit takes: its value, its index, its position."""
 
+_FLUSHED: Final = 1e-30
+"""What a largest response may lack where threads of PyTorch's flush small numbers to zero."""
 _POSITION_BITS: Final = 63
 _WORK: Final = 16
 """How many responses take as long to be compared as one that is kept takes to be ranked."""
@@ -243,7 +245,7 @@ def can_be(arrays: Mapping[str, np.ndarray], abs_max: np.ndarray) -> bool:
     return bool(
         falls
         and not repeats
-        and (magnitudes <= abs_max[:, None]).all()
+        and (magnitudes <= abs_max[:, None] + _FLUSHED).all()
         and ((values != 0) == there).all()
         and (probes >= NONE).all()
         and (positions >= NONE).all()

@@ -47,6 +47,16 @@ def test_a_class_is_called_and_attributes_have_attributes() -> None:
     assert found["probes"] == 7
 
 
+def test_top_probes_are_kept_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.iua"
+    counted(*MODEL, "--top-probes", "1=3", "--save", str(path))
+    iua = IUA.load(path)
+    assert iua.top_probes("1")["rank"].max() == 3
+    assert iua._run.options.top_probes == {"1": 3}
+    result = called(*MODEL, "--top-probes", "many")
+    assert (result.exit_code, "expected a whole number" in result.stderr) == (2, True)
+
+
 def test_a_producer_has_no_loader() -> None:
     for target, layers in (("mynets:responses", 2), ("mynets:batches", 1)):
         found = counted("run", target, "--batch-size", "3", "--engine", "reference")
