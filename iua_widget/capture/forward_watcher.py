@@ -134,6 +134,8 @@ class ForwardWatcher:
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
+        if self._inputs is not None:
+            self._inputs.begin_pass()  # nothing of this one is kept
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """One that sees nothing, for copies that the model makes of its modules."""

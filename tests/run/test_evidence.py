@@ -222,6 +222,34 @@ def test_layouts_are_those_of_the_responses(batch_first: bool) -> None:
     assert list(table["max |x|"]) == list(table["max pre-activation"].clip(lower=0))
 
 
+class Loop(nn.Module):
+    """One cell for many steps, whose calls are one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.relu = nn.Linear(3, 3), nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(20):
+            x = self.relu(self.cell(x) + x)
+        return x
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("inference", [False, True])
+def test_calls_that_are_one_layer_are_all_in_it(dtype: torch.dtype, inference: bool) -> None:
+    def forward(model: Any, batch: torch.Tensor) -> Any:
+        with torch.inference_mode(inference):
+            return model(batch)
+
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    iua = counted(Loop().to(dtype), x, batch_size=5, forward=forward)
+    table = iua.units("relu")
+    assert iua._run.tallies["relu"].entries == 12 * 20
+    assert list(table["max |x|"]) == list(table["max pre-activation"].clip(lower=0))
+    assert set(table["finding"]) <= {"", "no cause seen", "just below"}
+
+
 def test_experts_have_the_pre_activations_of_their_own_tokens() -> None:
     for kind in ("mixtral", "llama4_text"):
         model = tiny(kind)
