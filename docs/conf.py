@@ -43,7 +43,7 @@ html_copy_source = False
 SECTIONS = {
     "Read and use": [
         *("capture", "units", "tolerances", "table", "heatmap", "worst-units"),
-        *("compare", "causes", "remedies", "top-probes", "monitor", "training"),
+        *("compare", "groups", "causes", "remedies", "top-probes", "monitor", "training"),
         *("command-line", "hosts", "speed", "memory"),
         *("files", "scale", "scale-figures"),
     ],

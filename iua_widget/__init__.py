@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         DistributedError,
         EngineError,
         FileError,
+        GroupError,
         IUAError,
         IUAWarning,
         LayerSelectionError,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from iua_widget.history.alarm_event import AlarmEvent
     from iua_widget.history.history import History
     from iua_widget.iua import IUA
-    from iua_widget.options import CallsOption, MaskOption, Mode
+    from iua_widget.options import CallsOption, GroupsOption, MaskOption, Mode
     from iua_widget.reading.comparison import Comparison
     from iua_widget.reading.layer_comparison import LayerComparison
     from iua_widget.reading.presets import PRESETS, Preset
@@ -68,6 +69,8 @@ __all__ = [
     "EngineError",
     "EngineName",
     "FileError",
+    "GroupError",
+    "GroupsOption",
     "History",
     "IUAError",
     "IUAMonitor",
@@ -116,6 +119,8 @@ _HOMES = {
     "EngineError": "errors",
     "EngineName": "engines.choice",
     "FileError": "errors",
+    "GroupError": "errors",
+    "GroupsOption": "options",
     "History": "history.history",
     "IUAError": "errors",
     "IUAMonitor": "training.monitor",

@@ -94,6 +94,13 @@ class MemoryBudgetError(IUAError, ValueError):
         self.layer = layer
 
 
+class GroupError(IUAError, ValueError):
+    """A group of probes that there is not, or a layer that is not counted by group.
+
+    Raised by `IUA.group` and `IUA.by_group`.
+    """
+
+
 class IUAWarning(UserWarning):
     """Something about a run that its figures alone do not tell, such as a layer never called.
 

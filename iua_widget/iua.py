@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -15,7 +15,14 @@ from iua_widget.errors import IUAWarning, NoBatchError
 from iua_widget.files.checkpoint import Checkpoint, begin, checkpoint_at
 from iua_widget.files.run_file import read_run, run_bytes, write_run
 from iua_widget.memory.plan import plan_table
-from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
+from iua_widget.options import (
+    CallsOption,
+    CountOptions,
+    GroupsOption,
+    MaskOption,
+    Mode,
+    SourceOptions,
+)
 from iua_widget.reading.comparison import Comparison
 from iua_widget.reading.results import LayerResult, Reading, read_layer
 from iua_widget.reading.show import CHART, TABLE, show
@@ -173,6 +180,8 @@ class IUA:
         max_probes: int | None = None,
         mode: Mode = "eval",
         calls: CallsOption = "auto",
+        groups: GroupsOption | None = None,
+        group_names: Mapping[Any, str] | Sequence[str] | None = None,
         stops: Iterable[float] | None = None,
         keep_inactive: bool = True,
         engine: EngineName = "auto",
@@ -263,6 +272,17 @@ class IUA:
             activation or a function, are merged where they come from one place in the code and
             follow the same weights. ``"auto"`` merges where there are more than 16, and says so;
             the first batch decides.
+        groups : int, str, callable or array_like, optional
+            Where the label of each probe is, to count the probes of each label by themselves, too:
+            see `group` and `by_group`. The place in a batch that is a tuple (1 for ``(x, y)``); the
+            field of one that is a mapping (which then is no layer); a function of the batch, as the
+            loader gives it, that returns one label a probe; or the labels of all probes, where
+            these come in its order: of a tensor, of arrays, of a Dataset. Labels are integers,
+            texts, or whatever can be the key of a dict, of at most 1,000 groups, each of which
+            takes as much memory as all probes.
+        group_names : mapping or sequence of str, optional
+            The names of groups by label, ``{3: "cat"}``, or in the order of the labels 0, 1, ...;
+            labels of one name are one group. By default a group is called as its label prints.
         stops : iterable of float, optional
             The tolerances at which counts are exact: see `default_stops`.
         keep_inactive : bool
@@ -386,6 +406,8 @@ class IUA:
                 mode=mode,
                 calls=calls,
                 causes=causes,
+                groups=groups,
+                group_names=group_names,
             )
             if ranks is not None:
                 check_layers_whole(producer)
@@ -1005,6 +1027,120 @@ class IUA:
         with self._run.being_read() as run:
             tallies = {name: run.tallies[name] for name in choose_layers(layers, self.layers)}
             return worst_table(tallies, at, n, by, positions=positions, recount=run.recount)
+
+    @property
+    def groups(self) -> list[str]:
+        """The names of the groups of which a probe was counted; empty where none are told apart.
+
+        In the order of their labels: numbers by value, then others as texts.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> IUA.introspect({"relu": np.eye(4)}, groups=[10, 9, 10, 9]).groups
+        ['9', '10']
+        """
+        return list(self._run.groups or ())
+
+    def group(self, label: Any) -> IUA:
+        """What was counted of one group of the probes: all that can be read of a run.
+
+        Counts are those of a run over these probes alone. It grows with this one while that is
+        counted.
+
+        Parameters
+        ----------
+        label : str or object
+            The name of the group, or a label of it.
+
+        Returns
+        -------
+        IUA
+
+        Raises
+        ------
+        GroupError
+            If there is no such group, or probes are not told apart: see `introspect`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> iua = IUA.introspect({"relu": np.eye(4)}, groups=[0, 0, 1, 1], group_names=["a", "b"])
+        >>> iua.group("b").results["relu"].dead, iua.group(1).probes, iua.results["relu"].dead
+        (2, 2, 0)
+        """
+        with self._run.lock:
+            return iua_of(self._run.group(label))
+
+    @known_arguments_only
+    def by_group(
+        self,
+        layer: str,
+        *,
+        by: str = "inactive share",
+        atol: float | None = None,
+        rtol: float | None = None,
+        scale: Scale | None = None,
+        dead_at: float | None = None,
+    ) -> pd.DataFrame:
+        """One layer's units in each group of the probes, one row a unit.
+
+        Parameters
+        ----------
+        layer : str
+            One of `layers`.
+        by : {"inactive share", "mean |x|"}
+            What stands in the columns of the groups, and by what units answer to them.
+        atol, rtol, scale, dead_at
+            As in `at`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns: ``unit``, and the axes of units, as in `units`; ``answers to``, the group in
+            which the unit is active on the largest share of the probes on which it was finite (or
+            has the largest mean ``abs(x)``, which also tells equals apart), "" where it is active
+            in none; ``selectivity``, of 0 (alike in all) to 1 (in that group only): ``(m - r) / (m
+            + r)``, with m that largest share (or mean), and r the mean of those of the other
+            groups, which is the index of Morcos et al. (2018) for ``by="mean |x|"``; ``dead
+            groups``, in how many it is dead; ``dead only in``, the one group in which it is dead
+            while it is not in others, and ``active only in``, the one in which it is not while it
+            is in others, "" where there is none; then, for each group by name, the inactive share
+            (or the mean ``abs(x)``): NaN where none of its probes has reached the layer. With
+            counts that are not exact also ``<name> upper``. A group that is called as one of the
+            other columns is ``group <name>``.
+
+        Raises
+        ------
+        GroupError
+            If probes are not told apart, or the rows of the layer are no probes (`notes` say so).
+        ValueError
+            If there is no such figure to go `by`.
+        LayerSelectionError, ToleranceError, NoProbesError
+            As in `units`.
+
+        References
+        ----------
+        Morcos, Barrett, Rabinowitz and Botvinick, "On the importance of single directions for
+        generalization", ICLR 2018.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> data = {"relu": np.array([[0.0, 1.0], [0.0, 1.0], [2.0, 1.0], [4.0, 0.0]])}
+        >>> iua = IUA.introspect(data, groups=["cat", "cat", "dog", "dog"])
+        >>> units = iua.by_group("relu")
+        >>> units[["answers to", "selectivity", "dead only in", "cat", "dog"]]
+          answers to  selectivity dead only in  cat  dog
+        0        dog     1.000000          cat  1.0  0.0
+        1        cat     0.333333               0.0  0.5
+        """
+        from iua_widget.reading.by_group import group_table
+
+        at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at)
+        with self._run.being_read() as run:
+            tally = run.tally(layer)
+            return group_table(run.tally_by_group(layer), tally, at, by)
 
     def to_pandas(self) -> pd.DataFrame:
         """The layer table at the tolerances of `results`.

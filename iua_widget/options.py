@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from iua_widget.common.amounts import memory_budget
+from iua_widget.common.labels import checked_labels, checked_names
 from iua_widget.common.layer_names import of_layer, try_one_of, unmatched
 from iua_widget.common.plain_values import plain
 from iua_widget.common.words import did_you_mean
@@ -29,6 +30,10 @@ MaskOption = Callable[[Any], Any]
 """Takes a batch as the loader gave it; returns an array of shape (items, positions), zero where
 there is padding (or one to be added to scores, below zero there), a mapping of layer glob to such
 arrays, or None."""
+
+GroupsOption = Callable[[Any], Any] | str | int | Sequence[Any]
+"""Where the label of each probe is: a function of the batch, a field of it, a place in it, or the
+labels of all probes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,8 @@ class SourceOptions:
     mode: Mode = "eval"
     calls: CallsOption = "auto"
     causes: bool = False
+    groups: GroupsOption | None = None
+    group_names: Mapping[Any, str] | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the class is frozen
@@ -64,6 +71,11 @@ class SourceOptions:
         _check_callable("forward", self.forward, "lambda model, batch: model(batch['x'])")
         _check_one_of("mode", self.mode, get_args(Mode))
         _check_one_of("calls", self.calls, get_args(CallsOption))
+        set_field(self, "groups", _checked_groups(self.groups))
+        if self.groups is None and self.group_names is not None:
+            message = "group_names= names what groups= tells apart: give groups=, too."
+            raise ProducerError(message)
+        set_field(self, "group_names", checked_names(self.group_names))
 
     @property
     def of_models(self) -> dict[str, Any]:
@@ -187,6 +199,15 @@ def _check_callable(name: str, value: object, example: str) -> None:
             f"{name} must be a callable, such as {name}={example}; got {type(value).__name__}."
         )
         raise ProducerError(message)
+
+
+def _checked_groups(groups: Any) -> GroupsOption | None:
+    """Where the labels are; those of all probes as a tuple."""
+    groups = plain(groups)
+    place = isinstance(groups, int) and not isinstance(groups, bool)
+    if groups is None or callable(groups) or isinstance(groups, str) or place:
+        return groups  # type: ignore[no-any-return]
+    return tuple(checked_labels(groups, "groups="))
 
 
 def _check_one_of(name: str, value: object, options: tuple[str, ...]) -> None:

@@ -46,6 +46,8 @@ class CapturedResponse:
         What is known of that activation.
     parameters : Parameters or None
         Those of the module that made `before`.
+    routed : bool
+        Whether it is of experts, which are given some of the tokens, or these in another order.
     module : torch.nn.Module or None
         Whose output it is, as it was returned; None where it is a part of it, or changed, or what
         a function gave.
@@ -64,4 +66,5 @@ class CapturedResponse:
     before: torch.Tensor | None = None
     activation: Activation | None = None
     parameters: Parameters | None = None
+    routed: bool = False
     module: nn.Module | None = None

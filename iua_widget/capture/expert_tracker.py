@@ -94,6 +94,7 @@ class ExpertTracker:
         within = None if experts is None else self._within(experts.name, layer.name)
         if experts is None or within is None:
             return [captured]
+        captured = replace(captured, routed=bool(within) or experts.listed is not None)
         if experts.listed is not None:
             listed, tokens = experts.listed, experts.tokens
             if tokens is not None and len(tokens.index) != len(captured.tensor):

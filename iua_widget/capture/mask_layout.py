@@ -97,6 +97,7 @@ class MaskLayout:
             before=before,
             activation=captured.activation,
             parameters=parameters,
+            routed=captured.routed or captured.tokens is not None,
         )
 
     def real(

@@ -20,6 +20,7 @@ from iua_widget.common.interrupts import interrupts_held, interrupts_let_through
 from iua_widget.common.layer_names import base_of
 from iua_widget.errors import ProducerError
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
+from iua_widget.sources.labels import Labels
 from iua_widget.sources.position import Position
 from iua_widget.sources.producers import at_most
 from iua_widget.sources.source import Record
@@ -81,6 +82,11 @@ class TorchSource:
         with nullcontext() if draws_nothing(self._loader) else OwnRandomness().window():
             self._total = known_total(self._loader)
         self._randomness = OwnRandomness()
+        ours = isinstance(self._loader, (list, tuple)) or isinstance(
+            loader, torch.utils.data.Dataset
+        )
+        self.labels = Labels.asked(options, self._total, in_order=ours)
+        self._watched.labels = self.labels
         self._singles = 0
         self.label = type(self._model).__name__
         self.restartable = not isinstance(self._loader, Iterator)
@@ -132,6 +138,8 @@ class TorchSource:
                     if batch is _END:
                         break
                     with randomness.window():
+                        if self.labels is not None:
+                            self.labels.read(batch, number, counted)
                         probes = watched.feed(batch, number, record, restart, left)
                 if first:
                     watched.check_seen(first=True)
@@ -162,6 +170,7 @@ class TorchSource:
             self._watched.begin_anew()
         elif self._streamed or position.merged is not None:
             self._watched = WatchedModel(self._names, self._options, position.merged)
+            self._watched.labels = self.labels
         self._streamed = True
         self._watched.counted_before = frozenset(map(base_of, position.layers))
         return self._watched

@@ -36,6 +36,7 @@ from iua_widget.common.interrupts import interrupts_let_through
 from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
 from iua_widget.options import SourceOptions
+from iua_widget.sources.labels import Labels
 from iua_widget.sources.masks import Masks, asked_masks
 from iua_widget.sources.source import Record
 
@@ -88,6 +89,8 @@ class WatchedModel:
     ----------
     counted_before : frozenset of str
         Modules and functions that an earlier run has counted, which goes on.
+    labels : Labels or None
+        Those of the probes, where these are counted by group.
 
     Raises
     ------
@@ -110,6 +113,7 @@ class WatchedModel:
         self._inputs = ActivationInputs() if options.causes else None
         self._known: dict[str, _Known] = {}
         self.counted_before: frozenset[str] = frozenset()
+        self.labels: Labels | None = None
         self._overshot = False
         self._probe_axis = 1 if options.forward is None and time_major(self._model) else 0
         self._shadow = Shadow(self._model, options.mode, has_forward=options.forward is not None)
@@ -247,11 +251,15 @@ class WatchedModel:
     def _pass(self, batch: Any, one: _Pass) -> int:
         masks = self._masks(batch, one.number)
         inputs = read_batch(batch, one.number, self._model, self._probe_axis)
-        if one.left is not None and inputs.probes > one.left:
-            inputs = first_probes(inputs, one.left, self._probe_axis)
+        given = inputs.probes
+        left = given if one.left is None else one.left
+        if left < given:
+            inputs = first_probes(inputs, left, self._probe_axis)
             masks = masks.rows(inputs.probes)
-            self._overshot |= inputs.probes > one.left
-        elif one.steps is not None and not masks.shapes:
+            self._overshot |= inputs.probes > left
+        if self.labels is not None:
+            self.labels.take(given, one.number, inputs.probes)
+        if one.steps is not None and left >= given and not masks.shapes:
             with self._shadow.batch():
                 steady = SteadyPass(one.steps, self._selection.modules, self._shadow, one.record)
                 with steady:

@@ -75,7 +75,7 @@ def begin(
     if checkpoint is None:
         run = Run(options)
         return run, count(run, source)
-    run = Run(options) if anew else checkpoint.begin(options, source.weights)
+    run = Run(options) if anew else checkpoint.begin(options, source)
     return run, checkpoint.saving(count(run, source, onward=True), run)
 
 
@@ -110,14 +110,14 @@ class Checkpoint:
         self._wait = _LEAST_SECONDS
         self._last = time.monotonic()
 
-    def begin(self, options: CountOptions, weights: str | None) -> Run:
+    def begin(self, options: CountOptions, source: Source | CountedSource) -> Run:
         """A new run; where the file is there, the one that it holds, to be continued.
 
         Parameters
         ----------
         options : CountOptions
-        weights : str or None
-            The fingerprint of the model's weights now, where known.
+        source : Source
+            What it goes on with.
 
         Raises
         ------
@@ -127,7 +127,8 @@ class Checkpoint:
         if not self.path.exists():
             return Run(options)
         run = read_run(self.path, options.engine)
-        reason = run.why_not_continued(options, weights)
+        by_group = source.labels is not None
+        reason = run.why_not_continued(options, source.weights, by_group=by_group)
         if reason:
             message = (
                 f"the run cannot go on from {str(self.path)!r}: {reason}. Use the same settings, "

@@ -8,7 +8,7 @@ from typing import Any, Final
 MOST_AXES: Final = 64
 """A shape of a layer has at the most."""
 _LARGEST: Final = 2**62
-_ONE_OF: Final = {"layers": "layer", "looks": "look", "whole": "look"}
+_ONE_OF: Final = {"layers": "layer", "looks": "look", "whole": "look", "groups": "group"}
 """What one of several objects is called in messages."""
 
 
@@ -70,6 +70,14 @@ class Facts:
     def whole(self, key: str) -> int:
         """A whole number, zero or more."""
         return int(self._take(key, _is_whole))
+
+    def labels(self, key: str) -> list[str | int | float]:
+        """A list of texts and finite numbers."""
+
+        def fits(value: Any) -> bool:
+            return isinstance(value, list) and all(_is_label(one) for one in value)
+
+        return list(self._take(key, fits))
 
     def wholes(self, key: str) -> list[int]:
         """A list of whole numbers."""
@@ -145,6 +153,10 @@ class Facts:
         """A list of objects, as they are."""
         return list(self._take(key, lambda value: _is_list(value, dict)))
 
+    def objects_or_none(self, key: str) -> list[Facts] | None:
+        """Such a list, which is None, or not there, elsewhere."""
+        return None if self._values.get(key) is None else self.objects(key)
+
     def lists(self, key: str, kind: type) -> list[list[Any]]:
         """Lists of values of one type."""
 
@@ -164,6 +176,11 @@ class Facts:
 
 def _is_list(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(isinstance(one, kind) for one in value)
+
+
+def _is_label(value: Any) -> bool:
+    """Also true or false."""
+    return isinstance(value, (str, int)) or (isinstance(value, float) and abs(value) < float("inf"))
 
 
 def _is_whole(value: Any) -> bool:

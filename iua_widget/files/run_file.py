@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from iua_widget.common.labels import Label
 from iua_widget.engines.choice import EngineName, check_engine
 from iua_widget.errors import (
     FileError,
@@ -82,18 +83,49 @@ def parts_of(run: Run, prefix: str = "") -> tuple[dict[str, Any], Iterator[tuple
     prefix : str
         What the names of the arrays begin with.
     """
-    states = [(name, tally.state()) for name, tally in run.tallies.items()]
+    counted, groups = _states(run), run.groups
+    of_groups = {name: _states(group) for name, group in (groups or {}).items()}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
-        for number, (_, state) in enumerate(states):
-            for key, array in state.arrays.items():
-                yield f"{prefix}layers/{number}/{key}", array
+        yield from _arrays(counted, prefix)
+        for number, states in enumerate(of_groups.values()):
+            yield from _arrays(states, f"{prefix}groups/{number}/")
 
-    return _facts(run, states), arrays()
+    facts = _facts(run) | {"layers": _layers(counted)}
+    if groups is not None:
+        facts["not_by_group"] = list(run.not_by_group)
+        facts["groups"] = [
+            {
+                "name": name,
+                "labels": sorted(map(_plain_label, groups[name].labels), key=repr),
+                "probes": groups[name].probes,
+                "layers": _layers(states),
+            }
+            for name, states in of_groups.items()
+        ]
+    return facts, arrays()
 
 
-def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]:
-    """What of a run is kept as JSON."""
+_States = Sequence[tuple[str, TallyState]]
+
+
+def _states(run: Run) -> _States:
+    return [(name, tally.state()) for name, tally in run.tallies.items()]
+
+
+def _arrays(states: _States, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
+    for number, (_, state) in enumerate(states):
+        for key, array in state.arrays.items():
+            yield f"{prefix}layers/{number}/{key}", array
+
+
+def _plain_label(label: Label) -> str | int | float:
+    """A label as JSON can hold it: what is no text or number, as it is written."""
+    return label if isinstance(label, (str, int, float)) else str(label)
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """What of a run is kept as JSON, but for its layers."""
     options, position = run.options, run.position
     return {
         "version": VERSION,
@@ -118,16 +150,19 @@ def _facts(run: Run, states: Sequence[tuple[str, TallyState]]) -> dict[str, Any]
             "checksum": position.checksum,
             **({} if position.row is None else {"row": position.row}),
         },
-        "layers": [
-            {
-                "name": name,
-                **state.facts,
-                "counter": state.arrays["counts"].dtype.name,
-                **{name: array in state.arrays for name, array in _TOLD_BY.items()},
-            }
-            for name, state in states
-        ],
     }
+
+
+def _layers(states: _States) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            **state.facts,
+            "counter": state.arrays["counts"].dtype.name,
+            **{name: array in state.arrays for name, array in _TOLD_BY.items()},
+        }
+        for name, state in states
+    ]
 
 
 def read_run(source: Path | bytes, engine: EngineName = "auto") -> Run:
@@ -168,6 +203,27 @@ def run_in(
         If no run can have been so.
     """
     run = Run(_options(container, facts, engine))
+    expected = _read_counts(container, facts, run, prefix)
+    run.inputs_passed = facts.whole_or_none("inputs_passed") or run.probes
+    run.source_notes = facts.texts("notes")
+    run.position = _position(facts.optional("position"))
+    run.steady = facts.flag_or("steady", default=True)
+    run.weights = facts.texts_or_empty("weights")
+    groups = facts.objects_or_none("groups")
+    if groups is not None:
+        run.groups, run.not_by_group = {}, dict.fromkeys(facts.texts("not_by_group"))
+        for number, one in enumerate(groups):
+            name, group = one.text("name"), run.new_group(set(one.labels("labels")))
+            container.require(name not in run.groups, f"group {name!r} is there twice")
+            expected |= _read_counts(container, one, group, f"{prefix}groups/{number}/")
+            run.add_groups({name: group})
+    fault = _contradiction(run) or _contradiction_of_groups(run)
+    container.require(not fault, fault)
+    return run, expected
+
+
+def _read_counts(container: Container, facts: Facts, run: Run, prefix: str) -> set[str]:
+    """Read the layers of a run, or of a group of it, and the names of their arrays."""
     expected: set[str] = set()
     for number, layer in enumerate(facts.objects("layers")):
         within = f"{prefix}layers/{number}/"
@@ -177,14 +233,33 @@ def run_in(
         container.require(name not in run.tallies, f"layer {name!r} is there twice")
         run.tallies[name] = Tally.from_state(run.options.grid, state, run.engine)
     run.probes = facts.whole("probes")
-    run.inputs_passed = facts.whole_or_none("inputs_passed") or run.probes
-    run.source_notes = facts.texts("notes")
-    run.position = _position(facts.optional("position"))
-    run.steady = facts.flag_or("steady", default=True)
-    run.weights = facts.texts_or_empty("weights")
-    fault = _contradiction(run)
-    container.require(not fault, fault)
-    return run, expected
+    return expected
+
+
+def _contradiction_of_groups(run: Run) -> str:
+    """How groups contradict what they sum up to; empty where they do not."""
+    if run.groups is None:
+        return ""
+    groups = run.groups.values()
+    if sum(group.probes for group in groups) != run.probes:
+        return f"its groups have other probes in all than the {run.probes} of the run"
+    for name, tally in run.tallies.items():
+        parts = [group.tallies[name] for group in groups if name in group.tallies]
+        if name in run.not_by_group:
+            if parts:
+                return f"layer {name!r} is counted by group, and is not"
+            continue
+        whole = tally.store.read_moments().inactive_sum
+        sums = [part.store.read_moments().inactive_sum for part in parts]
+        alike = all(
+            (part.unit_shape, part.plan) == (tally.unit_shape, tally.plan) for part in parts
+        )
+        if not alike or (np.sum([np.zeros_like(whole), *sums], axis=0) != whole).any():
+            return f"the groups of layer {name!r} do not sum up to it"
+        if any(part.top is not None and part.top.latest >= run.inputs_passed for part in parts):
+            return f"the groups of layer {name!r} have top probes beyond its {run.inputs_passed}"
+    strangers = sorted({name for group in groups for name in group.tallies} - {*run.tallies})
+    return f"only groups have {strangers[:3]}" if strangers else ""
 
 
 def _options(container: Container, facts: Facts, engine: EngineName) -> CountOptions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -14,9 +14,10 @@ from iua_widget.common.arithmetic import FLUSHED, as_ieee, flushes
 from iua_widget.common.interrupts import interrupts_held
 from iua_widget.common.tensors import is_tensor
 from iua_widget.engines.device_batch import DeviceBatch
-from iua_widget.errors import NoBatchError
+from iua_widget.errors import NoBatchError, ProducerError
 from iua_widget.memory.budget import LayerBatch, top_bytes
 from iua_widget.memory.plan import batch_bytes
+from iua_widget.run.counting_by_group import CountingByGroup, GroupStream
 from iua_widget.run.device_slots import DeviceForm
 from iua_widget.run.failure import Failure
 from iua_widget.run.group import Taken
@@ -36,6 +37,22 @@ from iua_widget.units.response import Response, as_response
 from iua_widget.units.rule import UNKNOWN, Origin, UnitPlan
 
 
+@dataclass(slots=True)
+class _Room:
+    """What a batch takes, that of all probes and of each group.
+
+    Attributes
+    ----------
+    nbytes : int
+        Until it is counted.
+    new : int
+        In tallies of layers that came with it, at least.
+    """
+
+    nbytes: int = 0
+    new: int = 0
+
+
 class Counting:
     """Counts the batches of a source into a run.
 
@@ -50,6 +67,8 @@ class Counting:
         Whether to pass over the batches that have been counted before.
     groups : LayerGroups, optional
         Those of a run before, of the same source, which then are kept for another.
+    within : Counting, optional
+        Where only the probes of one group are counted, what counts all of them.
 
     Attributes
     ----------
@@ -71,9 +90,27 @@ class Counting:
         *,
         onward: bool = False,
         groups: LayerGroups | None = None,
+        within: Counting | None = None,
     ) -> None:
-        self._run, self._source = run, source
+        self._run, self._source, self._within = run, source, within
         run.check_not_counted()
+        if within is None:
+            self._begin_stream(onward=onward)
+        self._room: _Room = _Room() if within is None else within._room  # noqa: SLF001
+        self.position = run.position or Position()
+        self.position.merged = run.merged_calls
+        self.position.layers = frozenset(run.tallies)
+        self.number = self.position.batches
+        self._groups = groups or LayerGroups()
+        self._is_last = groups is None
+        self._by_group: CountingByGroup | None = None
+        if source.labels is not None:
+            self._by_group = CountingByGroup(run, source.labels, self._begin_group)
+        self.restart()
+        run.counted_by = weakref.ref(self)
+
+    def _begin_stream(self, *, onward: bool) -> None:
+        run, source = self._run, self._source
         run.failure = None
         if not run.probes:
             run.weights = []
@@ -81,14 +118,16 @@ class Counting:
         if not onward:
             run.position = None if run.probes else Position()
         run.steady = run.steady and source.steady
-        self.position = run.position or Position()
-        self.position.merged = run.merged_calls
-        self.position.layers = frozenset(run.tallies)
-        self.number = self.position.batches
-        self._groups = groups or LayerGroups()
-        self._is_last = groups is None
-        self.restart()
-        run.counted_by = weakref.ref(self)
+        if run.probes and (run.groups is None) is not (source.labels is None):
+            message = (
+                "the probes that were counted before and those to come must all be told apart by "
+                "group, or none: count these into a run of their own."
+            )
+            raise ProducerError(message)
+
+    def _begin_group(self, run: Run) -> Counting:
+        """What counts the probes of one group of the batches."""
+        return Counting(run, GroupStream(self._source.label), within=self)
 
     @property
     def kept(self) -> str:
@@ -99,8 +138,13 @@ class Counting:
         """Forget what was recorded of the batch at hand."""
         self._masking = OnDevice()
         self._groups.begin_batch()
-        self._nbytes = self._taken = self._groups.nbytes
-        self._new = 0
+        self._taken = self._groups.nbytes
+        if self._within is None:
+            self._room.nbytes, self._room.new = self._taken, 0
+        else:
+            self.number = self._within.number
+        if self._by_group is not None:
+            self._by_group.restart()
         self._came: dict[str, None] = {}
         self._layers: dict[str, list[RecordedResponse]] = {}
         self._loads: dict[str, ExpertLoad | None] = {}
@@ -133,11 +177,11 @@ class Counting:
         """What layers then bring of the batch at hand, if what was taken of some is taken back."""
         if not taken:
             return {}
-        self._nbytes += self._groups.nbytes - self._taken
+        self._room.nbytes += self._groups.nbytes - self._taken
         self._taken = self._groups.nbytes
         for layer, one in taken.items():
             self._take_back(layer, one)
-        return self._layer_batches()
+        return self.layer_batches()
 
     def _take_back(self, layer: str, taken: Taken) -> None:
         """Have what was taken of a layer in the batch at hand be counted by itself."""
@@ -147,7 +191,7 @@ class Counting:
             return
         pending = RecordedResponse.of_classified(self._run.tallies[layer], before)
         self._layers[layer] = [pending]
-        self._nbytes += pending.nbytes
+        self._room.nbytes += pending.nbytes
 
     @as_ieee
     def _record(self, layer: str, value: Any, origin: Origin) -> None:
@@ -156,9 +200,26 @@ class Counting:
         if origin.load is not None:
             self._loads[layer] = of_both(self._loads.get(layer), origin.load)
         tally = self._tally(layer)
-        run, steady = self._run, self._source.steady
-        engine = run.engine if tally is None else tally.engine
+        engine = self._run.engine if tally is None else tally.engine
         response = as_response(value, layer=layer, batch=self.number, stays=engine.takes)
+        self._take(layer, response, origin, value)
+        tally = self._tally(layer)
+        if self._by_group is not None and tally is not None:
+            self._by_group.record(layer, response, origin, tally)
+
+    @as_ieee
+    def record_rows(self, layer: str, response: Response, origin: Origin) -> None:
+        """Classify those rows of a response that are of this group."""
+        self._came[layer] = None
+        self._take(layer, response, origin, None)
+
+    def leave(self, layer: str) -> None:
+        """Forget what was recorded of a layer in the batch at hand."""
+        self._room.nbytes -= sum(part.nbytes for part in self._layers.pop(layer, ()))
+
+    def _take(self, layer: str, response: Response, origin: Origin, value: Any) -> None:
+        """Arrange and classify a response, once it has been checked."""
+        tally, run, steady = self._tally(layer), self._run, self._source.steady
         if tally is not None and not steady and not response.shape[0]:
             return  # routed past it this time: there is nothing to count
         provisional = None
@@ -180,6 +241,8 @@ class Counting:
         if is_tensor(arranged.values):
             run.budget.counts_on(arranged.values.device)
         copied = not stays and is_copy(arranged.values, value)
+        grouped = self._within is not None or self._by_group is not None
+        one_by_one = grouped or run.options.causes or tally.top is not None
         pending = RecordedResponse(
             tally,
             arranged.values,
@@ -195,22 +258,23 @@ class Counting:
             merged_calls=origin.merged_calls,
             many_passes=origin.many_passes,
             form=None
-            if run.options.causes or plan is not tally.plan or tally.top is not None
+            if one_by_one or plan is not tally.plan
             else (DeviceForm if stays else ResponseForm).of(value, origin, tally, arranged.values),
         )
         self._note_evidence(pending, response, plan, origin, layer)
+        room = self._room
         if layer not in run.tallies and pending.first:
             to_come = max(self._source.total or 0, probes)
-            self._new += run.budget.least(units, to_come, top_bytes(tally))
+            room.new += run.budget.least(units, to_come, top_bytes(tally))
         run.budget.check_room(
-            layer, tally, pending=self._nbytes + pending.nbytes + pending.work, new=self._new
+            layer, tally, pending=room.nbytes + pending.nbytes + pending.work, new=room.new
         )
         call = len(self._layers.get(layer, ()))
         pending.find_top(response.values, plan, origin, call)
         if not self._source.whole_batches or stays or copied:
             pending.classify()
         self._layers.setdefault(layer, []).append(pending)
-        self._nbytes += pending.nbytes
+        self._room.nbytes += pending.nbytes
 
     def _note_evidence(
         self, pending: RecordedResponse, response: Response, plan: UnitPlan, origin: Origin, /,
@@ -221,16 +285,8 @@ class Counting:
             place = {"layer": layer, "batch": self.number}
             pending.note_evidence(response, plan, origin, self._masking, **place)
 
-    def commit(self, probes: int, rows: np.ndarray | None = None, of: int | None = None) -> None:
+    def commit(self, probes: int) -> None:
         """Count the batch at hand, of so many inputs.
-
-        Parameters
-        ----------
-        probes : int
-        rows : numpy.ndarray of int64, shape (probes,), optional
-            Which of the inputs of the stream's batch these are, ascending; all by default.
-        of : int, optional
-            How many inputs that batch has.
 
         Raises
         ------
@@ -242,22 +298,29 @@ class Counting:
         MemoryBudgetError
             If there is no memory to count it.
         """
-        run, groups, batches = self._run, self._groups, self._layer_batches()
-        places = run.inputs_passed + (np.arange(probes) if rows is None else rows)
+        run, groups, batches = self._run, self._groups, self.layer_batches()
+        by_group, passed = self._by_group, run.inputs_passed
+        of_groups = {} if by_group is None else by_group.layer_batches()
         groups.classify()
         with interrupts_held(), run.lock:
             inputs, total = run.probes + probes, self._source.total
             groups.drop_untaken()
             if batches or not groups.fits_as_before(total):
                 batches = self._all_taken_back(groups.make_room(run.budget, total)) or batches
-                coming = groups.layer_batches() | batches
-                run.budget.fit(run.tallies, coming, inputs=inputs, total=total)
+                coming = groups.layer_batches() | batches | of_groups
+                held = run.tallies if by_group is None else run.tallies | by_group.held()
+                run.budget.fit(held, coming, inputs=inputs, total=total)
                 batches = self._all_taken_back(groups.drop_thinned(total)) or batches
-            run.tallies = self._counted(batches, places)
+            self.reserve(batches)
+            if by_group is not None:
+                by_group.reserve()
+            run.tallies = self.count(batches, passed + np.arange(probes))
             run.recount = run.tally_notes = None  # they lack these probes
             run.probes = inputs
-            run.inputs_passed += probes if of is None else of
+            run.inputs_passed = passed + probes
             run.source_notes = self._notes()
+            if by_group is not None:
+                by_group.count(passed)
             self.position.counted(probes)
             self.number += 1
             groups.group_layers(self._alike(), run.budget, total)
@@ -273,7 +336,7 @@ class Counting:
         """
         run = self._run
         with interrupts_held(), run.lock:
-            count_waiting(run.tallies.values())
+            count_waiting(run.held.values())
         if not run.tallies:
             message = (
                 f"{self._source.label} gave no batch with a response: there is nothing to count."
@@ -282,10 +345,12 @@ class Counting:
         if not run.weights:  # those of lazy modules come with the first batch
             run.note_weights(self._source.weights)
         run.source_notes = self._notes()
+        run.share_with_groups()
 
     def broke_off(self, error: BaseException) -> None:
         """Note what ended the run."""
         self._run.failure = Failure.of(error, self._run.probes)
+        self._run.share_with_groups()
 
     def close(self) -> None:
         """Free what is kept for the next batch only."""
@@ -296,6 +361,8 @@ class Counting:
                 self._groups.rest()
             for tally in self._run.tallies.values():
                 tally.release_buffers()
+            if self._by_group is not None:
+                self._by_group.close()
             self._run.counted_by = None
 
     def _notes(self) -> list[str]:
@@ -303,10 +370,10 @@ class Counting:
         return list(dict.fromkeys([*self._source.notes, *([FLUSHED] if flushes() else [])]))
 
     @as_ieee
-    def _layer_batches(self) -> dict[str, LayerBatch]:
+    def layer_batches(self) -> dict[str, LayerBatch]:
         """Check that every promised layer has come, and classify what has not been classified."""
         known = self._run.tallies
-        if not known and self._layers:
+        if not known and self._layers and self._within is None:
             self._run.options.check_used(self._layers)
         came = len(self._layers) + self._groups.taken
         if came < len(known) and self._source.steady:
@@ -329,12 +396,15 @@ class Counting:
         }
 
     @as_ieee
-    def _counted(self, batches: Mapping[str, LayerBatch], places: np.ndarray) -> dict[str, Tally]:
-        """Count the batch, and return all tallies in the order of the network."""
+    def reserve(self, batches: Mapping[str, LayerBatch]) -> None:
+        """Make room for the batch: the last that could fail, before anything is added."""
         for layer in batches.values():
-            # The last that could fail, before anything is added.
             layer.tally.reserve(layer.probes, layer.device)
         self._groups.reserve()
+
+    @as_ieee
+    def count(self, batches: Mapping[str, LayerBatch], places: np.ndarray) -> dict[str, Tally]:
+        """Count the batch, of the inputs of these places, and return all tallies in order."""
         self._groups.count(self.number)
         for part in self._parts():
             part.count(self.number, places)

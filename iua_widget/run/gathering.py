@@ -58,10 +58,13 @@ class CountedSource(ABC):
     label : str
     restartable : bool
         Whether `counted_batches` can be called again for the same stream from its beginning.
+    labels : None
+        Its probes are not told apart by group.
     """
 
     label: str
     restartable: bool
+    labels: None = None
 
     @property
     @abstractmethod

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import replace
 from functools import reduce
 
+from iua_widget.common.labels import Label
 from iua_widget.common.words import named
 from iua_widget.errors import IUAWarning, MergeError
 from iua_widget.reading.notes import notes_of_both
@@ -96,7 +97,47 @@ def _merged(one: Run, other: Run) -> Run:
             except MergeError as error:
                 message = f"layer {name!r}: {error}"
                 raise MergeError(message) from None
+        _merge_groups(run, one, other)
     return run
+
+
+def _merge_groups(run: Run, one: Run, other: Run) -> None:
+    """Merge the groups of two runs into those of one, by name."""
+    begun = [part for part in (one, other) if part.probes or part.groups is not None]
+    if all(part.groups is None for part in begun):
+        return
+    if any(part.groups is None for part in begun):
+        message = (
+            "one was counted by group (groups=), and the other was not: what groups have would not "
+            "be the whole. Count both by group, or neither."
+        )
+        raise MergeError(message)
+    run.groups, run.not_by_group = {}, one.not_by_group | other.not_by_group
+    named_so: dict[Label, str] = {}
+    for name in (one.groups or {}) | (other.groups or {}):
+        parts = [_part_of_group(run, part, name) for part in (one, other)]
+        group = _merged(*parts)
+        group.labels = parts[0].labels | parts[1].labels
+        for label in group.labels:
+            if named_so.setdefault(label, name) != name:
+                message = (
+                    f"the label {label!r} is of the group {named_so[label]!r} in one and of "
+                    f"{name!r} in the other: count both with the same group_names."
+                )
+                raise MergeError(message)
+        run.add_groups({name: group})
+
+
+def _part_of_group(run: Run, whole: Run, name: str) -> Run:
+    """What is merged of a group of one of two runs, which may lack it."""
+    part, group = run.new_group(set()), (whole.groups or {}).get(name)
+    part.inputs_passed = whole.inputs_passed
+    if group is not None:
+        part.labels, part.probes, part.steady = group.labels, group.probes, group.steady
+        part.tallies = {
+            name: tally for name, tally in group.tallies.items() if name not in run.not_by_group
+        }
+    return part
 
 
 def _position(one: Run, other: Run) -> Position | None:

@@ -23,11 +23,13 @@ def notes_at(run: Run, atol: float) -> list[str]:
         notes = run.kept_notes
         if len(run.weights) > 1:
             notes.append(OTHER_WEIGHTS)
+        if run.not_by_group:
+            notes.append(_not_by_group_note(run))
         notes += vanishing_notes(run.tallies, atol)
         if run.tally_notes is None:
             run.tally_notes = tally_notes(run.tallies, run.probes)
         notes += run.tally_notes
-        thinned = [name for name, tally in run.tallies.items() if tally.thinned]
+        thinned = [name for name, tally in run.held.items() if tally.thinned]
         return [*notes, _thinned_note(run, thinned)] if thinned else notes
 
 
@@ -38,8 +40,17 @@ def all_notes(run: Run, tolerances: Tolerances) -> list[str]:
         return [*notes_at(run, tolerances.atol), *zero_notes(run.tallies, tolerances)]
 
 
+def _not_by_group_note(run: Run) -> str:
+    return (
+        f"{named(list(run.not_by_group))}: counted as a whole only, and not by group, since a row "
+        "of the response there is no probe of the batch, such as tokens routed to an expert, or "
+        "several items in one."
+    )
+
+
 def _thinned_note(run: Run, layers: list[str]) -> str:
-    fewest = min(len(run.tallies[layer].columns) for layer in layers) - 1
+    held = run.held
+    fewest = min(len(held[layer].columns) for layer in layers) - 1
     counted_here = run.budget.plans or run.budget.asked is not None
     within = f"memory={run.budget.words!r}" if counted_here else "the memory that was free"
     return (

@@ -49,6 +49,7 @@ class PassingCounter:
     whole_batches = False
     total: None = None
     weights: None = None
+    labels: None = None
 
     def __init__(
         self, model: Any, count_options: CountOptions, source_options: SourceOptions

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from iua_widget.common.labels import Label, label_order
 from iua_widget.common.layer_names import base_of, unknown_layer
+from iua_widget.common.plain_values import plain
 from iua_widget.common.turn_lock import TurnLock
+from iua_widget.common.words import did_you_mean, named
 from iua_widget.engines.choice import choose_engine
 from iua_widget.engines.engine import Engine
-from iua_widget.errors import NoProbesError, ProducerError
+from iua_widget.errors import GroupError, NoProbesError, ProducerError
 from iua_widget.memory.budget import MemoryBudget
 from iua_widget.options import CountOptions
 from iua_widget.reading.recount import LayerRecount, Recount
@@ -55,6 +58,13 @@ class Run:
         The last one, unless more has been counted since.
     tally_notes : list of str or None
         What the counts tell whatever the tolerances, once it was asked for since the last batch.
+    groups : dict of str to Run, or None
+        What was counted of each group of probes, by name, in the order of their labels; None where
+        it is not counted by group. They share its budget, engine and lock.
+    labels : set of Label
+        Where it is a group of another run, the labels of its probes.
+    not_by_group : dict of str to None
+        Layers that are counted as a whole only, since their rows are not the probes.
     counted_by : weakref.ref or None
         To what counts a source into it, until that has come to its end.
     lock : TurnLock
@@ -79,6 +89,9 @@ class Run:
         self.failure: Failure | None = None
         self.recount: Recount | None = None
         self.tally_notes: list[str] | None = None
+        self.groups: dict[str, Run] | None = None
+        self.labels: set[Label] = set()
+        self.not_by_group: dict[str, None] = {}
         self.counted_by: weakref.ref[object] | None = None
         self.lock = TurnLock()
 
@@ -95,10 +108,23 @@ class Run:
         """What is pickled: of one moment, too."""
         return vars(copy.deepcopy(self))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Have what was pickled share again what groups share."""
+        vars(self).update(state)
+        self.share_with_groups()
+
     @property
     def nbytes(self) -> int:
         """Bytes that the counts take now."""
-        return sum(tally.nbytes for tally in self.tallies.values())
+        return sum(tally.nbytes for tally in self.held.values())
+
+    @property
+    def held(self) -> dict[str, Tally]:
+        """All tallies, those of groups too, by names under which memory is planned for them."""
+        held = dict(self.tallies)
+        for name, group in (self.groups or {}).items():
+            held |= {held_name(layer, name): tally for layer, tally in group.tallies.items()}
+        return held
 
     @property
     def merged_calls(self) -> frozenset[str] | None:
@@ -126,6 +152,73 @@ class Run:
             top_probes=self.options.top_probes_of(layer),
         )
 
+    def new_group(self, labels: set[Label]) -> Run:
+        """A run for a group of the probes: `add_groups` has it be one of the groups."""
+        group = Run(self.options, self.engine)
+        group.labels, group.position = set(labels), None
+        group.lock, group.budget, group.steady = self.lock, self.budget, self.steady
+        return group
+
+    def add_groups(self, groups: Mapping[str, Run]) -> None:
+        """Take further groups, or others in the place of those of the same names."""
+        known = {**(self.groups or {}), **groups}
+        names = sorted(known, key=lambda name: (label_order(list(known[name].labels)), name))
+        self.groups = {name: known[name] for name in names}
+        self.share_with_groups()
+
+    def share_with_groups(self) -> None:
+        """Have groups share the lock, the budget, and what is known of all probes."""
+        for group in (self.groups or {}).values():
+            group.lock, group.budget, group.engine = self.lock, self.budget, self.engine
+            group.steady, group.weights, group.failure = self.steady, self.weights, self.failure
+            group.source_notes, group.inputs_passed = self.source_notes, self.inputs_passed
+
+    def group(self, label: Label) -> Run:
+        """What was counted of one group.
+
+        Parameters
+        ----------
+        label : Label
+            The group's name, or one of its labels.
+
+        Raises
+        ------
+        GroupError
+            If there is no such group.
+        """
+        groups = self.groups
+        if groups is None:
+            raise _not_told_apart()
+        label = plain(label)
+        if isinstance(label, str) and label in groups:
+            return groups[label]
+        for one in groups.values():
+            if label in one.labels:
+                return one
+        if str(label) in groups:
+            return groups[str(label)]
+        there = f"there are {named(list(groups), 10)}" if groups else "no probe was counted yet"
+        message = f"there is no group {label!r}: {there}.{did_you_mean(label, groups)}"
+        raise GroupError(message)
+
+    def tally_by_group(self, layer: str) -> dict[str, Tally | None]:
+        """The counts of one layer in each group; None in those whose probes have not reached it.
+
+        Raises
+        ------
+        GroupError
+            If this is not counted by group, or the layer is not.
+        """
+        if self.groups is None:
+            raise _not_told_apart()
+        if layer in self.not_by_group:
+            message = (
+                f"layer {layer!r} is counted as a whole only, and not by group: a row of its "
+                "response is no probe of the batch."
+            )
+            raise GroupError(message)
+        return {name: group.tallies.get(layer) for name, group in self.groups.items()}
+
     def clear(self) -> None:
         """Forget what was counted, and keep the tallies for another run of the same source.
 
@@ -141,6 +234,7 @@ class Run:
             self.probes = self.inputs_passed = 0
             self.position = Position()
             self.source_notes = []
+            self.groups, self.not_by_group = (None if self.groups is None else {}), {}
             self.failure = self.recount = self.tally_notes = None
 
     def check_not_counted(self) -> None:
@@ -217,7 +311,9 @@ class Run:
         if fingerprint is not None and fingerprint not in self.weights:
             self.weights.append(fingerprint)
 
-    def why_not_continued(self, options: CountOptions, weights: str | None) -> str:
+    def why_not_continued(
+        self, options: CountOptions, weights: str | None, *, by_group: bool
+    ) -> str:
         """Why it cannot be continued with these options, on a model of these weights; "" if it can.
 
         Parameters
@@ -225,6 +321,8 @@ class Run:
         options : CountOptions
         weights : str or None
             Their fingerprint.
+        by_group : bool
+            Whether the probes to come are told apart by group.
         """
         names = ["units", "channel_axis", "keep_inactive", "top_probes", "causes"]
         pairs = {name: (getattr(self.options, name), getattr(options, name)) for name in names}
@@ -242,8 +340,33 @@ class Run:
             return "the model had other weights"
         if self.position is None:
             return "it holds several runs, merged, or counted one after the other"
+        if self.probes and by_group is not (self.groups is not None):
+            was, now = ("", "not ") if self.groups is not None else ("not ", "")
+            return f"it was {was}counted by group, and is {now}to be now (groups=)"
         return ""
 
     def continue_with(self, options: CountOptions) -> None:
         """Take the options of whoever continues it: see `why_not_continued`."""
         self.options, self.budget = options, MemoryBudget(options)
+        for group in (self.groups or {}).values():
+            group.options = options
+        self.share_with_groups()
+
+
+def _not_told_apart() -> GroupError:
+    message = (
+        "the probes were not told apart by group: say where their labels are, such as "
+        "IUA.introspect(model, loader, groups=1) for batches (x, y)."
+    )
+    return GroupError(message)
+
+
+def held_name(layer: str, group: str) -> str:
+    """The name under which memory is planned for what is counted of a layer in a group.
+
+    Examples
+    --------
+    >>> held_name("relu", "cat")
+    "relu of group 'cat'"
+    """
+    return f"{layer} of group {group!r}"

@@ -70,10 +70,33 @@ def all_reduced(run: Run, ranks: Ranks, step: int | None = None) -> Run:
             description = replace(Description.of(run), step=step)
         told: list[Description] = ranks.exchange(description)
         whole = whole_of(told, run.options)
-        arrays = _summed(run, whole, ranks)
-        for layer, joined in whole.layers.items():
-            _gather_top(run.tallies.get(layer), joined, whole.before[layer], ranks)
+        here, groups = run.groups or {}, whole.groups or {}
+        parts = [(run.tallies, whole)]
+        parts += [
+            (here[name].tallies if name in here else {}, group) for name, group in groups.items()
+        ]
+        arrays, *of_groups = _summed(parts, ranks)
+        for tallies, part in parts:
+            for layer, joined in part.layers.items():
+                _gather_top(tallies.get(layer), joined, part.before[layer], ranks)
     result = run_of_whole(run, whole)
+    _fill(result, whole, arrays)
+    if whole.groups is not None:
+        result.groups, result.not_by_group = {}, dict.fromkeys(whole.not_by_group)
+    for (name, group), arrays in zip(groups.items(), of_groups, strict=True):
+        of_group = run_of_whole(result, group)
+        of_group.labels = group.labels
+        _fill(of_group, group, arrays)
+        result.add_groups({name: of_group})
+    return result
+
+
+_Arrays = dict[str, dict[str, np.ndarray]]
+"""By layer, and by their own names."""
+
+
+def _fill(run: Run, whole: Whole, arrays: _Arrays) -> None:
+    """Have the tallies of a run hold what was counted on all ranks."""
     for layer, joined in whole.layers.items():
         facts = {
             **joined.facts,
@@ -85,15 +108,20 @@ def all_reduced(run: Run, ranks: Ranks, step: int | None = None) -> Run:
         tally = Tally.from_state(run.options.grid, state, run.engine)
         tally.store.read_moments().carry()
         tally.top = joined.top
-        result.tallies[layer] = tally
-    return result
+        run.tallies[layer] = tally
 
 
-def _summed(run: Run, whole: Whole, ranks: Ranks) -> dict[str, dict[str, np.ndarray]]:
-    """The arrays of each layer, summed over all ranks."""
-    most = max((sum(probes) for probes in whole.probes.values()), default=0)
+def _summed(parts: Sequence[tuple[Mapping[str, Tally], Whole]], ranks: Ranks) -> list[_Arrays]:
+    """The arrays of each layer, summed over all ranks: of all probes, and of each group.
+
+    Parameters
+    ----------
+    parts : sequence of (mapping of str to Tally, Whole)
+        What this rank has of each, and what all have together: that of all probes first.
+    ranks : Ranks
+    """
+    most = max((sum(probes) for probes in parts[0][1].probes.values()), default=0)
     counters = _counters_sent(most)
-    arrays: dict[str, dict[str, np.ndarray]] = {}
     kinds: dict[_Kind, list[_Array]] = {
         (dtype, largest): []
         for dtype, largest in (
@@ -103,9 +131,21 @@ def _summed(run: Run, whole: Whole, ranks: Ranks) -> dict[str, dict[str, np.ndar
             ("float64", True),
         )
     }
+    summed = [_gathered(tallies, whole, kinds, ranks.rank) for tallies, whole in parts]
+    for (dtype, largest), of_kind in kinds.items():
+        _sum(of_kind, np.dtype(dtype), ranks, largest=largest)
+    return summed
+
+
+def _gathered(
+    tallies: Mapping[str, Tally], whole: Whole, kinds: Mapping[_Kind, list[_Array]], rank: int
+) -> _Arrays:
+    """The arrays that are to be summed, added to those of their kind."""
+    counters = next(dtype for dtype, _ in kinds)
+    arrays: _Arrays = {}
     for layer, joined in whole.layers.items():
         arrays[layer] = {}
-        here = _arrays_of(run.tallies.get(layer), joined)
+        here = _arrays_of(tallies.get(layer), joined)
         probes = whole.probes[layer]
         for state in STATES:
             if state.optional and state.optional not in whole.optional[layer]:
@@ -119,10 +159,8 @@ def _summed(run: Run, whole: Whole, ranks: Ranks) -> dict[str, dict[str, np.ndar
             kinds[kind].append(_Array(-one if negated else one, 0, array, empty, negated))
         if joined.inactive_at is not None:
             array = arrays[layer]["inactive"] = np.zeros(sum(probes), np.int64)
-            start = sum(probes[: ranks.rank])
+            start = sum(probes[:rank])
             kinds["int64", False].append(_Array(here.get("inactive", _NOTHING), start, array))
-    for (dtype, largest), of_kind in kinds.items():
-        _sum(of_kind, np.dtype(dtype), ranks, largest=largest)
     return arrays
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from typing import Any, Final
 
+from iua_widget.common.labels import Label
 from iua_widget.common.words import listed, named
 from iua_widget.errors import DistributedError, MergeError
 from iua_widget.options import CountOptions
@@ -34,6 +35,12 @@ class Description:
         Those of the run.
     step : int or None
         Of training, where a model is looked at while it trains.
+    groups : dict of str to Description, or None
+        Of each group of the probes; None where these are not told apart.
+    labels : frozenset of Label
+        Of a group, those of its probes.
+    not_by_group : tuple of str
+        Layers that are counted as a whole only.
     """
 
     failed: str = ""
@@ -45,6 +52,9 @@ class Description:
     steady: bool = True
     weights: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    groups: dict[str, Description] | None = None
+    labels: frozenset[Label] = frozenset()
+    not_by_group: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, run: Run) -> Description:
@@ -60,7 +70,20 @@ class Description:
             steady=run.steady,
             weights=tuple(run.weights),
             notes=tuple(run.kept_notes),
+            groups=None
+            if run.groups is None
+            else {name: replace(cls.of(group), notes=()) for name, group in run.groups.items()},
+            labels=frozenset(run.labels),
+            not_by_group=tuple(run.not_by_group),
         )
+
+    def group(self, name: str, left_out: Iterable[str]) -> Description:
+        """Of a group, without some layers; of nothing where there is no such group here."""
+        group = (self.groups or {}).get(name)
+        if group is None:
+            return Description(options=self.options)
+        layers = {name: one for name, one in group.layers.items() if name not in left_out}
+        return replace(group, layers=layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +106,12 @@ class Whole:
         Of each layer, how many inputs the ranks before each one have passed of its stream.
     steady : bool
     weights, notes : list of str
+    groups : dict of str to Whole, or None
+        Each group of the probes, likewise; None where these are not told apart.
+    labels : set of Label
+        Of a group, those of its probes.
+    not_by_group : list of str
+        Layers that are counted as a whole only.
     """
 
     layers: dict[str, Tally]
@@ -95,6 +124,9 @@ class Whole:
     steady: bool
     weights: list[str]
     notes: list[str]
+    groups: dict[str, Whole] | None
+    labels: set[Label]
+    not_by_group: list[str]
 
 
 _OPTIONAL: Final = tuple(dict.fromkeys(state.optional for state in STATES if state.optional))
@@ -147,6 +179,7 @@ def whole_of(told: Sequence[Description], options: CountOptions) -> Whole:
             f"Only some of the ranks had {named(apart)}: each layer is counted over those that had "
             "it."
         )
+    before = {layer: _before(told, layer, streams) for layer in order}
     return Whole(
         layers={layer: _joined(told, layer, options) for layer in order},
         probes={layer: _facts(told, layer, "probes", 0) for layer in order},
@@ -155,15 +188,57 @@ def whole_of(told: Sequence[Description], options: CountOptions) -> Whole:
             for layer in order
         },
         first_non_finite={layer: _first_non_finite(told, layer) for layer in order},
-        inputs=max((sum(told[rank].probes for rank in ranks) for ranks in streams), default=0),
+        inputs=max(
+            (sum(told[rank].probes for rank in ranks) for ranks in streams),
+            default=sum(one.probes for one in told),
+        ),
         inputs_passed=max(
             (sum(told[rank].inputs_passed for rank in ranks) for ranks in streams), default=0
         ),
-        before={layer: _before(told, layer, streams) for layer in order},
+        before=before,
         steady=steady,
         weights=list(dict.fromkeys(mark for one in begun for mark in one.weights)),
         notes=notes,
+        groups=_groups(told, options, before),
+        labels=set().union(*(one.labels for one in told)),
+        not_by_group=_not_by_group(told),
     )
+
+
+def _not_by_group(told: Sequence[Description]) -> list[str]:
+    return list(dict.fromkeys(layer for one in told for layer in one.not_by_group))
+
+
+def _groups(
+    told: Sequence[Description], options: CountOptions, before: dict[str, list[int]]
+) -> dict[str, Whole] | None:
+    """What the groups of all ranks are together, by name: not every rank has them all."""
+    begun = [rank for rank, one in enumerate(told) if one.layers or one.groups is not None]
+    without = [rank for rank in begun if told[rank].groups is None]
+    if len(without) == len(begun):
+        return None
+    if without:
+        message = (
+            f"rank {without[0]} does not count by group (groups=), and others do: give the same to "
+            "all of them."
+        )
+        raise MergeError(message)
+    left_out = _not_by_group(told)
+    names = dict.fromkeys(name for one in told for name in one.groups or ())
+    wholes = {}
+    for name in names:
+        whole = whole_of([one.group(name, left_out) for one in told], options)
+        wholes[name] = replace(whole, before=before)  # also ranks that lack the group had inputs
+    named_so: dict[Label, str] = {}
+    for name, whole in wholes.items():
+        for label in whole.labels:
+            if named_so.setdefault(label, name) != name:
+                message = (
+                    f"the label {label!r} is of the group {named_so[label]!r} on one rank and of "
+                    f"{name!r} on another: give the same group_names to all of them."
+                )
+                raise MergeError(message)
+    return wholes
 
 
 def _facts(told: Sequence[Description], layer: str, name: str, absent: Any) -> list[Any]:

@@ -37,6 +37,12 @@ def open_counted(
     if is_ray_dataset(loader) and torch is not None and isinstance(producer, torch.nn.Module):
         from iua_widget.scale.ray_source import RaySource
 
+        if options.groups is not None:
+            message = (
+                "the batches of a Ray dataset are not counted by group: leave groups= out, or give "
+                "the batches themselves, such as dataset.iter_torch_batches()."
+            )
+            raise ProducerError(message)
         return RaySource(producer, loader, options, ray_options)
     if ray_options is not None:
         message = (

@@ -13,6 +13,7 @@ import numpy as np
 from iua_widget.errors import ProducerError
 from iua_widget.options import DEFAULT_SOURCE_OPTIONS, SourceOptions
 from iua_widget.sources.batch import fields_of, origins_and_probes
+from iua_widget.sources.labels import Labels
 from iua_widget.sources.masks import asked_masks
 from iua_widget.sources.pipeline import Pipeline
 from iua_widget.sources.position import Position
@@ -34,11 +35,13 @@ class MappingSource:
     restartable : bool
         Whether `open_stream` can be called again.
     options : SourceOptions
-        Of which `max_probes` and `mask` are used.
+        Of which `max_probes`, `mask`, `groups` and `group_names` are used.
     steady : bool
         Whether every batch gives the same layers.
     notes : callable, optional
         Gives notes for whoever reads the counts.
+    in_order : bool
+        Whether the probes come in an order that the user knows.
     """
 
     whole_batches = True
@@ -53,6 +56,7 @@ class MappingSource:
         options: SourceOptions = DEFAULT_SOURCE_OPTIONS,
         steady: bool = True,
         notes: Callable[[], list[str]] = list,
+        in_order: bool = False,
     ) -> None:
         self._notes = notes
         self.label = label
@@ -61,6 +65,7 @@ class MappingSource:
         self._total = total
         self._open_stream = open_stream
         self._options = options
+        self.labels = Labels.asked(options, total, in_order=in_order)
 
     @property
     def total(self) -> int | None:
@@ -90,12 +95,18 @@ class MappingSource:
         left = None if most is None else most - position.probes
         if left is not None and left <= 0:
             return
+        labels, start = self.labels, position.probes
         stream = position.onward(_iterate(self._open_stream(), self.label))
         try:
             for number, batch in enumerate(stream, start=first):
                 fields = _fields(batch, number)
                 origins, counted = origins_and_probes(batch)
+                if labels is not None:
+                    labels.read(batch, number, start)
+                    fields = {name: one for name, one in fields.items() if name != labels.field}
                 probes = _probes(fields, number) if counted is None else counted
+                if labels is not None:
+                    labels.take(probes, number, left)
                 masks = None if mask is None else asked_masks(mask, batch, number)
                 if left is not None and probes > left:
                     fields = {layer: response[:left] for layer, response in fields.items()}
@@ -108,6 +119,7 @@ class MappingSource:
                 if masks and number == first:
                     masks.check_used(list(fields), batch=number)
                 yield probes
+                start += probes
                 if left is not None:
                     left -= probes
                     if not left:
@@ -131,7 +143,7 @@ def as_source(producer: Any, options: SourceOptions = DEFAULT_SOURCE_OPTIONS) ->
         protocol), or taking nothing, that returns an iterable of batches; or such an iterable
         itself. A batch is a mapping of layer to array, or an object whose `fields` is one.
     options : SourceOptions
-        Of which `batch_size`, `max_probes` and `mask` are used.
+        Of which `batch_size`, `max_probes`, `mask`, `groups` and `group_names` are used.
 
     Returns
     -------
@@ -175,6 +187,7 @@ def as_source(producer: Any, options: SourceOptions = DEFAULT_SOURCE_OPTIONS) ->
         total=_sequence_total(producer),
         restartable=not isinstance(producer, Iterator),
         options=options,
+        in_order=isinstance(producer, (list, tuple)),
     )
 
 
@@ -192,7 +205,7 @@ def _mapping_source(mapping: Mapping[str, Any], options: SourceOptions) -> Sourc
             yield {layer: response[rows] for layer, response in mapping.items()}
 
     label = f"{len(mapping)} array{'' if len(mapping) == 1 else 's'}"
-    return MappingSource(cut, label=label, total=total, options=options)
+    return MappingSource(cut, label=label, total=total, options=options, in_order=True)
 
 
 def _opener(producer: Callable[..., Any], batch_size: int) -> Callable[[], Any]:

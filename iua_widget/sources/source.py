@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol, runtime_checkable
 
+from iua_widget.sources.labels import Labels
 from iua_widget.sources.position import Position
 from iua_widget.units.rule import UNKNOWN, Origin
 
@@ -73,6 +74,11 @@ class Stream(Protocol):
     @property
     def notes(self) -> list[str]:
         """Notes on the stream so far for whoever reads the counts."""
+        ...
+
+    @property
+    def labels(self) -> Labels | None:
+        """Tells the labels of each batch's probes; None where they are not counted by group."""
         ...
 
     @property

@@ -64,6 +64,8 @@ class Origin:
         What is known of that activation.
     parameters : Parameters or None
         Those of the module that made `before`.
+    routed : bool
+        Whether its rows are those that experts were given, and so not the batch's items in order.
     """
 
     kind: str = "array"
@@ -81,6 +83,7 @@ class Origin:
     before: torch.Tensor | None = None
     activation: Activation | None = None
     parameters: Parameters | None = None
+    routed: bool = False
 
     @property
     def tells_only_units(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,14 @@ from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning, ProducerError
 from iua_widget.history.history import History
 from iua_widget.iua import IUA
-from iua_widget.options import CallsOption, CountOptions, MaskOption, Mode, SourceOptions
+from iua_widget.options import (
+    CallsOption,
+    CountOptions,
+    GroupsOption,
+    MaskOption,
+    Mode,
+    SourceOptions,
+)
 from iua_widget.reading.comparison import Comparison
 from iua_widget.reading.presets import find_preset
 from iua_widget.reading.shown_probe import Drawing
@@ -85,8 +92,9 @@ class IUAWidget(WidgetTraits):
         its layer, by default 0.025 times: see `IUA.introspect`.
     layers : str, type, LayerKind, Module, callable, or iterable of these, optional
         Whose outputs to count; by default those of activations. See `IUA.introspect`, also for
-        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `stops`,
-        `engine`, `memory`, `top_probes` and `causes`.
+        `units`, `channel_axis`, `mask`, `forward`, `max_probes`, `mode`, `calls`, `groups`,
+        `group_names` (read by `iua.group` and `iua.by_group`), `stops`, `engine`, `memory`,
+        `top_probes` and `causes`.
     show : indexable, tuple or callable, optional
         Draws the probes that `top_probes` keeps, also those of a finished result: see
         `IUA.top_probes`.
@@ -206,6 +214,8 @@ class IUAWidget(WidgetTraits):
         max_probes: int | None = None,
         mode: Mode = "eval",
         calls: CallsOption = "auto",
+        groups: GroupsOption | None = None,
+        group_names: Mapping[Any, str] | Sequence[str] | None = None,
         stops: Iterable[float] | None = None,
         engine: EngineName = "auto",
         memory: str | int | None = None,
@@ -254,6 +264,8 @@ class IUAWidget(WidgetTraits):
                     mode=mode,
                     calls=calls,
                     causes=causes,
+                    groups=groups,
+                    group_names=group_names,
                 ),
                 CountOptions(
                     # What is continued must be counted as it was, whatever was chosen since; what

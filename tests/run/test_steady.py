@@ -231,7 +231,8 @@ def test_any_stream(batches: list[tuple[int, str, bool]], seed: int, known: bool
 class Sometimes:
     """Gives layers now in one part, now in two, now not at all, as a model may."""
 
-    steady, whole_batches, label, total, weights = False, False, "sometimes", None, None
+    steady, whole_batches, label, total = False, False, "sometimes", None
+    weights, labels = None, None
     notes: list[str] = []  # noqa: RUF012
 
     def __init__(self, seed: int, *, breaks: bool = False) -> None:
