@@ -34,7 +34,7 @@ from torch import nn
 from iua_widget import IUA, FileError, IUAError
 
 BATCHES, BATCH, SAVE_EVERY = 24, 8, 4
-TIMEOUT = timedelta(seconds=5)
+TIMEOUT = timedelta(seconds=20)
 FLOATING = {"abs_sum", "square_sum"}
 
 
