@@ -68,6 +68,23 @@ def samples_that_a_sampler_repeats_are_left_out() -> None:
 
 
 @check
+def groups_that_only_some_ranks_have_are_summed() -> None:
+    labels = np.array([*range(3)] * 13 + [9] * 3)  # the last rank alone has a 9
+    batches = [(IMAGES[n : n + 7], labels[n : n + 7]) for n in range(0, 42, 7)]
+    own = [batches[:2], [], batches[2:4], batches[4:]][RANK]
+    options: dict[str, Any] = {"groups": 1, "top_probes": 2}
+    whole, alone = (
+        counted(Net(), own, distributed=True, **options),
+        counted(Net(), batches, **options),
+    )
+    assert whole.groups == ["0", "1", "2", "9"]
+    for name in whole.groups:
+        assert_same(whole.group(name), alone.group(name), in_order=False)
+        assert whole.group(name).top_probes("relu").equals(alone.group(name).top_probes("relu"))
+    assert_same_on_all(whole.group(9))
+
+
+@check
 def of_those_that_cannot_be_left_out_a_note_tells() -> None:
     data = TensorDataset(IMAGES)
     loader = DataLoader(data, 5, sampler=DistributedSampler(data), collate_fn=lambda rows: torch.stack([row[0] for row in rows]))  # fmt: skip # noqa: E501
