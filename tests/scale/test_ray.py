@@ -74,7 +74,7 @@ def assert_counts_of_one_process(iua: IUA, rows: torch.Tensor) -> None:
     for layer in iua.layers:
         tally, other = run_of(iua).tallies[layer], run_of(alone).tallies[layer]
         assert (tally.store.read_counts().counts == other.store.read_counts().counts).all()
-        if iua[layer].inactive is not None:
+        if run_of(iua).options.keep_inactive:
             assert iua[layer].inactive == alone[layer].inactive
 
 
@@ -119,7 +119,7 @@ def test_a_worker_killed_and_a_driver_resumed_count_each_batch_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("waiting.PATIENCE", 200.0)  # processes have to start
-    rows, path, early = data(480), tmp_path / "run.iua", tmp_path / "early.iua"
+    rows, path = data(480), tmp_path / "run.iua"
     options: dict[str, Any] = {"batch_size": 8, "forward": slowly(), "engine": "reference"}
     options |= {"ray_options": {"compute": ray.data.ActorPoolStrategy(size=2)}}
     w = IUAWidget(net(), dataset(rows), resume=path, save_every=1, **options)
@@ -132,13 +132,9 @@ def test_a_worker_killed_and_a_driver_resumed_count_each_batch_once(
     w.pause()
     assert w.status == "paused"
     assert before < w.iua.probes < len(rows)
-    early.write_bytes(path.read_bytes())
     until(lambda: not workers(), "the end of the workers")
-    w.resume()
-    w.wait()
-    assert w.status == "done", w.error
-    assert_counts_of_one_process(w.iua, rows)
-    resumed = IUA.introspect(net(), dataset(rows), resume=early, **options)
+    w.stop()
+    resumed = IUA.introspect(net(), dataset(rows), resume=path, **options)
     assert_counts_of_one_process(resumed, rows)
     until(lambda: not workers(), "the end of the workers")
 
@@ -250,6 +246,23 @@ def test_where_something_is_not_finite_is_told() -> None:
     rows[20, 3] = torch.nan
     with pytest.warns(IUAWarning, match="first in batch 2"):
         IUA.introspect(net(), dataset(rows), batch_size=8, engine="reference")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_that_was_paused_goes_on_with_what_it_has_not_counted() -> None:
+    rows = data(160)
+    options: dict[str, Any] = {"forward": slowly(), "engine": "reference", "batch_size": 8}
+    w = IUAWidget(net(), dataset(rows), **options)
+    until(lambda: w.iua.probes > 8 or w.status != "running", "batches")
+    w.pause()
+    source = w._runs.source
+    assert isinstance(source, RaySource)
+    assert source._execution is None
+    assert 8 < w.iua.probes < len(rows)
+    w.resume()
+    assert w.wait()
+    assert w.status == "done", w.error
+    assert_counts_of_one_process(w.iua, rows)
 
 
 def test_a_worker_that_was_lost_is_told() -> None:
