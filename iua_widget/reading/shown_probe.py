@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from iua_widget.common.layer_names import printable
 from iua_widget.common.tensors import as_numpy, is_tensor
 from iua_widget.errors import ProducerError
 from iua_widget.reading.sample_picture import sample_png
-from iua_widget.reading.top_probes import TopProbe
+
+if TYPE_CHECKING:
+    from iua_widget.reading.top_probes import TopProbe
 
 _AROUND: Final = 12
 """Tokens before and after the marked one that are shown."""
