@@ -72,7 +72,7 @@ bench: $(VENV)/.test
 	$(BIN)/python tests/benchmarks $(BENCH)
 
 faults: $(VENV)/.test
-	$(BIN)/python tests/scale/faults.py $(FAULTS)
+	$(BIN)/python tests/scale/faults.py --ray $(FAULTS)
 
 picture: $(VENV)/.test
 	$(BIN)/python hatch_build.py

@@ -389,7 +389,7 @@ def exit_status(pid: int) -> int:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -399,9 +399,19 @@ def told_as(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def outcomes(rounds: int, seed: int) -> Iterator[Outcome]:
+def outcomes(rounds: int, seed: int, *, with_ray: bool) -> Iterator[Outcome]:
     moments = random.Random(seed)
-    for fault in FAULTS:
+    yield from _outcomes(FAULTS, rounds, moments)
+    if with_ray:  # last: its threads do not go with forks
+        from faults_with_ray import FAULTS as OF_RAY
+
+        yield from _outcomes(OF_RAY, rounds, moments)
+
+
+def _outcomes(
+    faults: tuple[Callable[[Bench], Outcome], ...], rounds: int, moments: random.Random
+) -> Iterator[Outcome]:
+    for fault in faults:
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
                 last = 5 if fault is a_process_of_a_pool_is_killed else BATCHES // 2 - 1
@@ -419,6 +429,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python tests/scale/faults.py", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often, at moments by chance")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ray", action="store_true", help="faults of Ray's workers, too")
     parser.add_argument("--json", type=Path, help="where to write the same")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -426,7 +437,7 @@ def main() -> None:
     print("| fault | to be counted again | then | what one sees | how to go on |")
     print("|---|---|---|---|---|", flush=True)
     found = []
-    for outcome in outcomes(options.rounds, options.seed):
+    for outcome in outcomes(options.rounds, options.seed, with_ray=options.ray):
         found.append(outcome)
         print(line(outcome), flush=True)
     if options.json:
