@@ -1,9 +1,13 @@
 /** Encodes counts and magnitudes as levels, one byte a unit: pooled, and looked up in a palette. */
 
-import type { NumericArray } from "../reading/snapshot";
+import { EVIDENCE, type Evidence, type NumericArray } from "../reading/snapshot";
 
 /** What of a unit is colored; a trait of the widget. */
-export type Coloring = "share" | "count" | "mean |x|" | "dead" | "change";
+export type Coloring = "share" | "count" | "mean |x|" | "dead" | "change" | Evidence;
+
+export function isEvidence(coloring: Coloring): coloring is Evidence {
+  return (EVIDENCE as readonly Coloring[]).includes(coloring);
+}
 
 /** What a pixel shows of those of its units that have a shade. */
 export type Pooling = "mean" | "least active" | "most active";
@@ -172,6 +176,25 @@ export function magnitudeShades(magnitudes: NumericArray, range: Range | null): 
     if (value > 0) shades[unit] = shadeAt(width > 0 ? (top - Math.log(value)) / width : 0);
   }
   return shades;
+}
+
+/** From the largest value, which is lightest, to the smallest; null where there is none. */
+export function valueRange(values: NumericArray): Range | null {
+  let from = Number.NEGATIVE_INFINITY;
+  let to = Number.POSITIVE_INFINITY;
+  for (const value of values) {
+    if (value > from) from = value;
+    if (value < to) to = value;
+  }
+  return from < to ? null : { from, to };
+}
+
+/** Shades of values as they are, those of none darkest. */
+export function valueShades(values: NumericArray, range: Range | null): Uint8Array {
+  const { from, to } = range ?? { from: 0, to: 1 };
+  return Uint8Array.from(values, (value) =>
+    Number.isNaN(value) ? SHADES : shadeAt(from === to ? 0 : (value - from) / (to - from)),
+  );
 }
 
 /** Fill `out` with levels of shades made before, and of those units that are dead at these counts. */

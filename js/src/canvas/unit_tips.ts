@@ -2,7 +2,13 @@
 
 import { formatCounts, formatInteger, formatShares, plural } from "../reading/format";
 import { NEWLY_DEAD, REVIVED as REVIVED_SINCE } from "../reading/unit_changes";
-import { fateWords, probeWord, type UnitsInView, unitTitle } from "../reading/units_in_view";
+import {
+  evidenceWords,
+  fateWords,
+  probeWord,
+  type UnitsInView,
+  unitTitle,
+} from "../reading/units_in_view";
 import type { TipText } from "../ui/tooltip";
 import { type Coloring, DEAD, DEAD_IN_BOTH, REVIVED } from "./levels";
 
@@ -39,6 +45,7 @@ export function unitTip(
   );
   const fate = fateWords(data, unit);
   if (fate !== null) lines.push(fate);
+  for (const [name, words] of evidenceWords(data, unit)) lines.push(`${name} ${words}`);
   if (shared !== null && shared.units > 1) {
     const told = coloring === "change" ? TOLD_OF_CHANGES : TOLD;
     const counts = told.map(

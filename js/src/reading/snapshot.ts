@@ -86,6 +86,10 @@ interface TableRecount {
   readonly deadChannels: NumericArray;
 }
 
+/** The names of what is counted to tell causes: in Python columns of `iua.units`. */
+export const EVIDENCE = ["max pre-activation", "share at bound"] as const;
+export type Evidence = (typeof EVIDENCE)[number];
+
 /** Stop-major cumulative counts of one layer, for those columns that were sent. */
 export interface UnitsSnapshot {
   readonly layer: string;
@@ -111,6 +115,10 @@ export interface UnitsSnapshot {
   readonly dead_at: number;
   /** The columns at which that is known; null where it is at all. */
   readonly known: readonly number[] | null;
+  /** What was counted to tell causes, of each unit. */
+  readonly evidence: ReadonlyMap<Evidence, NumericArray>;
+  /** Why each would be dead: codes of words; null where that is not known. */
+  readonly findings: { readonly words: readonly string[]; readonly codes: NumericArray } | null;
   /** Exact counts at the tolerances of a recount, or null. */
   readonly recounted: Threshold | null;
   readonly recount: NumericArray | null;
@@ -353,8 +361,8 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
   const snapshot = decodeAs("units", data);
   const meta = snapshot.meta as unknown as Omit<
     UnitsSnapshot,
-    "counts" | "recount" | "comparison" | "dead_from"
-  > & { readonly comparison?: UnitsComparisonMeta };
+    "counts" | "recount" | "comparison" | "dead_from" | "evidence" | "findings"
+  > & { readonly comparison?: UnitsComparisonMeta; readonly findings?: readonly string[] };
   const magnitudes = (name: string): Float32Array | null =>
     snapshot.arrays.has(name) ? (take(snapshot, name, meta.units) as Float32Array) : null;
   return {
@@ -375,6 +383,16 @@ export function decodeUnits(data: DataView): UnitsSnapshot {
     dead_from: meta.columns.length === 0 ? take(snapshot, "dead_from", meta.units) : null,
     dead_at: meta.dead_at ?? 1,
     known: meta.known ?? null,
+    evidence: new Map(
+      EVIDENCE.filter((name) => snapshot.arrays.has(name)).map((name) => [
+        name,
+        take(snapshot, name, meta.units),
+      ]),
+    ),
+    findings:
+      meta.findings === undefined
+        ? null
+        : { words: meta.findings, codes: take(snapshot, "findings", meta.units) },
     recounted: meta.recounted ?? null,
     recount: snapshot.arrays.has("recount") ? take(snapshot, "recount", meta.units) : null,
     comparison:

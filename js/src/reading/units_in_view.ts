@@ -1,11 +1,11 @@
 /** Names and titles of units of the layer in view, for tooltip, card and lists. */
 
 import type { DeadRule } from "./dead_rule";
-import { formatInteger } from "./format";
+import { formatInteger, formatMagnitude, formatShare, NOTHING } from "./format";
 import type { LayerReading } from "./layer_reading";
 import { describeUnit, ownIndex, shortName } from "./layout";
 import type { UnitsReading } from "./per_unit_reader";
-import type { UnitsSnapshot } from "./snapshot";
+import type { Evidence, UnitsSnapshot } from "./snapshot";
 import type { Tolerances } from "./threshold";
 import { FATE_WORDS, type UnitChanges } from "./unit_changes";
 
@@ -59,6 +59,25 @@ export function rarelyWords({ units, finite, reading }: UnitsInView, unit: numbe
   if (probes === 0 || (reading.lower[unit] as number) < probes) return "";
   const rate = -Math.expm1(Math.log(0.05) / probes);
   return `; active on < ${Number((100 * rate).toPrecision(2))} % of such data`;
+}
+
+/** What may tell why a unit is dead, by name: of what was counted for its layer. */
+export function evidenceWords(
+  { units, reading, dead }: UnitsInView,
+  unit: number,
+): ReadonlyMap<Evidence | "finding", string> {
+  const words = new Map<Evidence | "finding", string>();
+  for (const [name, values] of units.evidence) {
+    const format = name === "share at bound" ? formatShare : formatMagnitude;
+    words.set(name, format(values[unit] as number));
+  }
+  const { findings } = units;
+  if (findings !== null) {
+    const isDead = (reading.lower[unit] as number) >= dead.fromOf(unit);
+    const found = isDead ? findings.words[findings.codes[unit] as number] : undefined;
+    words.set("finding", found ?? NOTHING);
+  }
+  return words;
 }
 
 /** "newly dead", say; null where the layer is compared with nothing. */

@@ -1,8 +1,9 @@
 /** The controls of the heatmap: what is colored and how, in which order, and zoom. */
 
 import { COLOR_MAPS, type ColorMap } from "../canvas/color";
-import { type Coloring, POOLINGS, type Pooling } from "../canvas/levels";
+import { type Coloring, isEvidence, POOLINGS, type Pooling } from "../canvas/levels";
 import type { Layout } from "../reading/layout";
+import type { Evidence } from "../reading/snapshot";
 import { named, select, showValue } from "../ui/controls";
 import { element, setAttribute } from "../ui/dom";
 import { PaneMenu } from "../ui/pane_menu";
@@ -40,6 +41,8 @@ interface ToolsState {
   readonly meanAbsent: string | null;
   /** Whether there are changes to color. */
   readonly compared: boolean;
+  /** Whether there is some. */
+  readonly evidence: (name: Evidence) => boolean;
   /** Why shares and counts cannot. */
   readonly countsAbsent: string | null;
   /** Units or channels a row as drawn now. */
@@ -52,6 +55,8 @@ const COLORING_WORDS: Readonly<Record<Coloring, string>> = {
   "mean |x|": "mean |x|",
   dead: "dead or not",
   change: "change",
+  "max pre-activation": "max pre-activation",
+  "share at bound": "share at bound",
 };
 
 function button(text: string, name: string, onClick: () => void, signal: AbortSignal): HTMLElement {
@@ -130,6 +135,7 @@ export class HeatmapTools {
     for (const option of this.#coloring.options) {
       const coloring = option.value as Coloring;
       if (coloring === "change") option.hidden = option.disabled = !state.compared;
+      else if (isEvidence(coloring)) option.hidden = option.disabled = !state.evidence(coloring);
       else if (coloring === "mean |x|") option.disabled = meanAbsent !== null;
       else if (coloring !== "dead") option.disabled = countsAbsent !== null;
     }

@@ -19,10 +19,16 @@ import {
 } from "../canvas/levels";
 import { LIVE, type LoneUnit } from "../canvas/lone_units";
 import type { LegendMark } from "../picture/picture";
-import { formatCounts, formatInteger, formatThreshold, plural } from "../reading/format";
+import {
+  formatCounts,
+  formatInteger,
+  formatMagnitude,
+  formatThreshold,
+  plural,
+} from "../reading/format";
 import { ALIVE, type ChangeSurvey, FATE_WORDS } from "../reading/unit_changes";
 import { element, setAttribute, setText } from "../ui/dom";
-import { LEVEL_OF_FATE } from "./unit_facts";
+import { LEVEL_OF_FATE, marksTheDead } from "./unit_facts";
 
 const GRADIENT_STEPS = 16;
 const RINGED = "A ring is around a unit too small to be seen among many that are not like it.";
@@ -80,6 +86,14 @@ function rampWords({ coloring, probes, probe, range, changes }: LegendState): Ra
         dark: range === null ? "0" : `≤ ${formatThreshold(range.from)}`,
         meaning: "mean |x|, by its logarithm",
       };
+    case "max pre-activation":
+      return {
+        light: range === null ? "" : formatMagnitude(range.from),
+        dark: range === null ? "" : formatMagnitude(range.to),
+        meaning: coloring,
+      };
+    case "share at bound":
+      return { light: "0 %", dark: "100 %", meaning: "of responses at the activation's bound" };
     case "dead":
       return { light: "", dark: "", meaning: "not dead" };
     case "change":
@@ -98,7 +112,7 @@ interface SignalWords {
 
 /** What is said of each signal, by level. */
 function signalWords(state: LegendState): ReadonlyMap<number, SignalWords> {
-  const { dead, deadRule, notFinite, changes } = state;
+  const { coloring, dead, deadRule, notFinite, changes } = state;
   const words = new Map<number, SignalWords>();
   if (changes !== null) {
     for (const [fate, level] of LEVEL_OF_FATE.entries()) {
@@ -111,7 +125,7 @@ function signalWords(state: LegendState): ReadonlyMap<number, SignalWords> {
     return words;
   }
   const text = `${dead} dead: ${deadRule}`;
-  words.set(DEAD, { text, title: `${text}. ${IN_PROPORTION}` });
+  if (marksTheDead(coloring)) words.set(DEAD, { text, title: `${text}. ${IN_PROPORTION}` });
   if (notFinite > 0) {
     const odd = `NaN or infinite at least once (${plural(notFinite, "unit")})`;
     words.set(NOT_FINITE, { text: odd, title: "" });

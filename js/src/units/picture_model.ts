@@ -1,6 +1,6 @@
 /** Chooses picture, legend and notes for the units on show, as they are to be drawn. */
 
-import { type Coloring, DEAD, NOT_FINITE } from "../canvas/levels";
+import { type Coloring, DEAD, isEvidence, NOT_FINITE } from "../canvas/levels";
 import type { UnitPicture } from "../canvas/unit_canvas";
 import { orderUnits } from "../canvas/unit_order";
 import { formatCounts, formatTolerance } from "../reading/format";
@@ -9,7 +9,7 @@ import type { ChangeSurvey } from "../reading/unit_changes";
 import { deadRule, probeWord, type UnitsInView } from "../reading/units_in_view";
 import type { PictureChoices } from "./heatmap_tools";
 import type { LegendState } from "./legend";
-import { LEVEL_OF_FATE, type ReadingSurvey, type UnitFacts } from "./unit_facts";
+import { LEVEL_OF_FATE, marksTheDead, type ReadingSurvey, type UnitFacts } from "./unit_facts";
 
 const CHANGES_ABSENT =
   "What became of units is not known here: the layer is compared with nothing, or it is too large.";
@@ -49,7 +49,9 @@ export function pictureAndLegend(
       order: sorted ? orderUnits(reading.lower, true) : null,
       across,
       signals:
-        changes === null ? deadAndNotFinite(survey.dead, notFinite) : signalsOf(changes.survey),
+        changes === null
+          ? deadAndNotFinite(marksTheDead(coloring) ? survey.dead : 0, notFinite)
+          : signalsOf(changes.survey),
     },
     legend: {
       coloring,
@@ -83,7 +85,12 @@ function signalsOf({ lower }: ChangeSurvey): readonly number[] {
 
 /** What the reader has to know of these numbers; empty where that is nothing. */
 export function noteOn({ data, coloring, wanted }: ShownUnits): string {
-  const absent = wanted === "change" ? CHANGES_ABSENT : MEAN_ABSENT;
+  const absent =
+    wanted === "change"
+      ? CHANGES_ABSENT
+      : isEvidence(wanted)
+        ? `There is no ${wanted} of these units.`
+        : MEAN_ABSENT;
   const kept = data.units.dead_from === null;
   const color = wanted === coloring || !kept ? "" : `${absent} Inactive share is shown.`;
   return [stopsNote(data), color].join(" ").trim();

@@ -2,8 +2,10 @@
 
 import { formatCounts, formatShares, formatThreshold, plural } from "../reading/format";
 import type { Life } from "../reading/life";
+import { EVIDENCE } from "../reading/snapshot";
 import type { Tolerances } from "../reading/threshold";
 import {
+  evidenceWords,
   fateWords,
   probeWord,
   rarelyWords,
@@ -25,8 +27,10 @@ interface UnitCardOptions {
 const RARELY =
   "With 95 % confidence, if the data are like the probes: what is dead on probes may fire on others.";
 
-const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold", "compared"] as const;
-type Figure = (typeof FIGURES)[number];
+const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold"] as const;
+/** Shown where they are known of the layer. */
+const SOMETIMES = [...EVIDENCE, "finding", "compared"] as const;
+type Figure = (typeof FIGURES | typeof SOMETIMES)[number];
 
 export class UnitCard {
   readonly #title = element("span", { class: "iua-card-title" });
@@ -35,6 +39,7 @@ export class UnitCard {
   readonly #why = element("span", { class: "iua-card-index" });
   readonly #alarm = element("span", { class: "iua-card-alarm" });
   readonly #values = new Map<Figure, HTMLElement>();
+  readonly #parts = new Map<Figure, HTMLElement>();
   readonly #plot: MagnitudePlot;
   readonly #life = new LifeLine();
   readonly #close: HTMLButtonElement;
@@ -42,7 +47,6 @@ export class UnitCard {
   readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
   readonly #node: HTMLElement;
   readonly #figures = element("div", { class: "iua-figures" });
-  #compared: HTMLElement | null = null;
   #data: UnitsInView | null = null;
   #unit = 0;
 
@@ -69,13 +73,13 @@ export class UnitCard {
       attributes: { type: "button", "aria-label": "let go of the unit" },
     });
     this.#close.addEventListener("click", options.onClose, { signal });
-    for (const name of FIGURES) {
+    for (const name of [...FIGURES, ...SOMETIMES]) {
       const value = element("span", { class: "iua-figure-value" });
       this.#values.set(name, value);
       const label = element("span", { class: "iua-figure-name", text: name });
       const figure = element("div", {}, label, document.createTextNode(" "), value);
       this.#figures.append(figure);
-      if (name === "compared") this.#compared = figure;
+      this.#parts.set(name, figure);
     }
     this.#body = element(
       "div",
@@ -140,8 +144,12 @@ export class UnitCard {
     set("max |x|", figure(units.max_abs));
     set("threshold", Number.isNaN(threshold) ? "unknown" : formatThreshold(threshold));
     const fate = fateWords(data, unit);
-    set("compared", fate ?? "");
-    if (this.#compared !== null) this.#compared.hidden = fate === null;
+    const known = new Map<Figure, string>(evidenceWords(data, unit));
+    if (fate !== null) known.set("compared", fate);
+    for (const name of SOMETIMES) {
+      set(name, known.get(name) ?? "");
+      (this.#parts.get(name) as HTMLElement).hidden = !known.has(name);
+    }
     this.#figures.classList.toggle("iua-figures-compared", fate !== null);
     this.#plot.node().hidden = units.dead_from !== null;
     this.#plot.update(histogram, units.stops, threshold);

@@ -9,6 +9,7 @@ import {
   encodeByTable,
   encodeCounts,
   encodeShades,
+  isEvidence,
   levelOfShade,
   magnitudeRange,
   magnitudeShades,
@@ -20,6 +21,8 @@ import {
   type Survey,
   surveyCounts,
   UNSURE,
+  valueRange,
+  valueShades,
 } from "../canvas/levels";
 import { DeadRule } from "../reading/dead_rule";
 import type { UnitsReading } from "../reading/per_unit_reader";
@@ -28,6 +31,12 @@ import { ChangeReader, type UnitChanges } from "../reading/unit_changes";
 
 /** By fate; null for a shade. */
 export const LEVEL_OF_FATE = [null, DEAD, REVIVED, DEAD_IN_BOTH, UNSURE, NOT_FINITE] as const;
+
+/** What of each unit is shaded by its value, and the ends of the ramp. */
+interface Shaded {
+  readonly range: Range | null;
+  readonly shades: Uint8Array;
+}
 
 export interface ReadingSurvey extends Survey {
   readonly deadUpper: number;
@@ -44,7 +53,7 @@ export class UnitFacts {
   /** By where a column begins: a drag comes back to columns, and to the upper one as the lower. */
   readonly #surveys = new Map<number, Survey>();
   #surveyedFor = 0;
-  #magnitudes: { readonly range: Range | null; readonly shades: Uint8Array } | null = null;
+  readonly #shades = new Map<Coloring, Shaded>();
 
   constructor(units: UnitsSnapshot) {
     this.units = units;
@@ -91,7 +100,9 @@ export class UnitFacts {
   /** The coloring asked for, or another where there is nothing to color by. */
   possible(coloring: Coloring): Coloring {
     const absent = { "mean |x|": this.units.mean_abs, change: this.units.comparison };
-    const isAbsent = coloring in absent && absent[coloring as keyof typeof absent] === null;
+    const isAbsent = isEvidence(coloring)
+      ? !this.units.evidence.has(coloring)
+      : coloring in absent && absent[coloring as keyof typeof absent] === null;
     const possible = isAbsent ? "share" : coloring;
     const counted = possible === "share" || possible === "count";
     return this.units.dead_from !== null && counted ? "dead" : possible;
@@ -104,18 +115,29 @@ export class UnitFacts {
     return this.#levels;
   }
 
-  #shaded(): { readonly range: Range | null; readonly shades: Uint8Array } {
-    const values = this.units.mean_abs ?? new Float32Array(this.units.units);
-    if (this.#magnitudes === null) {
+  /** Null for what is no value of a unit. */
+  #shaded(coloring: Coloring): Shaded | null {
+    const { mean_abs, evidence, units } = this.units;
+    const kept = this.#shades.get(coloring);
+    if (kept !== undefined) return kept;
+    let shaded: Shaded;
+    if (coloring === "mean |x|") {
+      const values = mean_abs ?? new Float32Array(units);
       const range = magnitudeRange(values);
-      this.#magnitudes = { range, shades: magnitudeShades(values, range) };
-    }
-    return this.#magnitudes;
+      shaded = { range, shades: magnitudeShades(values, range) };
+    } else if (isEvidence(coloring)) {
+      const values = evidence.get(coloring) ?? new Float32Array(units);
+      const range = coloring === "share at bound" ? { from: 0, to: 1 } : valueRange(values);
+      shaded = { range, shades: valueShades(values, range) };
+    } else return null;
+    this.#shades.set(coloring, shaded);
+    return shaded;
   }
 
   /** Ends of the ramp, where they are numbers of this layer. */
   range(coloring: Coloring, reading: UnitsReading, deadFrom: number): Range | null {
-    if (coloring === "mean |x|") return this.#shaded().range;
+    const shaded = this.#shaded(coloring);
+    if (shaded !== null) return shaded.range;
     return coloring === "count" ? aliveRange(reading.lower, deadFrom) : null;
   }
 
@@ -129,21 +151,28 @@ export class UnitFacts {
   ): Uint8Array {
     const { lower } = reading;
     const out = this.#levels;
-    if (coloring === "mean |x|") {
-      encodeShades(this.#shaded().shades, lower, dead.from, pooling, out);
+    const shaded = this.#shaded(coloring);
+    const marksDead = marksTheDead(coloring);
+    if (shaded !== null) {
+      encodeShades(shaded.shades, lower, marksDead ? dead.from : Infinity, pooling, out);
     } else {
       const { probes } = this.units;
       const ends = range ?? { from: 0, to: probes };
-      const by = coloring === "change" ? "dead" : coloring;
+      const by = coloring === "share" || coloring === "count" ? coloring : "dead";
       const levelOf = countLevels(by, probes, dead.from, ends, pooling);
       encodeCounts(lower, probes, levelOf, out);
     }
     for (const unit of this.notFinite) {
-      const isDead = (lower[unit] as number) >= dead.fromOf(unit);
+      const isDead = marksDead && (lower[unit] as number) >= dead.fromOf(unit);
       out[unit] = isDead ? DEAD : NOT_FINITE;
     }
     return out;
   }
+}
+
+/** Not where how far the dead are from firing is what is shown. */
+export function marksTheDead(coloring: Coloring): boolean {
+  return coloring !== "max pre-activation";
 }
 
 /** Units that are dead beyond all columns. */

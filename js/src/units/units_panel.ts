@@ -228,13 +228,14 @@ export class UnitsPanel {
 
   #showTools(): void {
     if (this.#shown === null) return;
-    const { shape, mean_abs, comparison, dead_from } = this.#shown.data.units;
+    const { shape, mean_abs, comparison, dead_from, evidence } = this.#shown.data.units;
     this.#tools.update({
       kind: layoutKind(shape),
       coloring: this.#shown.coloring,
       choices: this.#choices,
       meanAbsent: mean_abs === null ? MEAN_ABSENT : null,
       compared: comparison !== null,
+      evidence: (name) => evidence.has(name),
       countsAbsent: dead_from === null ? null : COUNTS_ABSENT,
       across: this.#picture.view.across,
     });

@@ -28,6 +28,8 @@ export function unitsSnapshot(
     recounted: null,
     recount: null,
     comparison: null,
+    evidence: new Map(),
+    findings: null,
     ...changes,
   };
 }
