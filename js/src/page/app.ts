@@ -17,6 +17,7 @@ import { isSelection, unitsOf, type WorstUnit } from "../worst/worst_reading";
 import { WorstUnitsList } from "../worst/worst_units";
 import { ComparedLine } from "./compared_line";
 import { ContactAlert } from "./contact_alert";
+import { Groups } from "./groups";
 import { Heartbeat } from "./heartbeat";
 import { Notes } from "./notes";
 import { Presentation } from "./presentation";
@@ -71,6 +72,7 @@ export class App {
   readonly #units: LayerUnits;
   readonly #worst: WorstUnitsList;
   readonly #strip: TabStrip;
+  readonly #groups: Groups;
   readonly #menu: ViewMenu;
   readonly #node: HTMLElement;
 
@@ -128,6 +130,10 @@ export class App {
     this.#strip.add("layer", "Of this layer", this.#units.list.node());
     this.#strip.add("selected", "Selected", this.#units.selected.node());
     this.#strip.pin(this.#units.card.node());
+    this.#groups = new Groups((group) => {
+      store.set({ group });
+      host.settle();
+    }, abort);
     this.#node = element(
       "div",
       { class: "iua-widget", attributes: { "data-lm-suppress-shortcuts": "true" } },
@@ -151,6 +157,7 @@ export class App {
       abort,
     );
     this.#status.addBefore(this.#notes.button());
+    this.#status.addBefore(this.#groups.choice);
     this.#status.add(this.#menu.node());
     this.#node.classList.toggle("iua-static", !host.canRun);
     for (const name of ["status", "_run"]) {
@@ -237,6 +244,17 @@ export class App {
       this.#notes.update(notes, warnings);
     });
     this.#store.show(() => this.#compared.update(_run.value));
+    this.#store.show(() => this.#showGroups());
+  }
+
+  #showGroups(): void {
+    const { _run, _groups, group, by_group } = this.#store.traits;
+    const { groups } = _run.value;
+    this.#groups.update(this.#host.canRun ? groups : [], group.value);
+    if (groups.length > 0) this.#strip.add("groups", "By group", this.#groups.node());
+    this.#groups.show(_groups.value, group.value);
+    const wanted = this.#strip.shown.value === "groups";
+    if (wanted !== by_group.value) this.#store.set({ by_group: wanted });
   }
 
   #showLayers(): void {

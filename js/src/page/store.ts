@@ -18,6 +18,7 @@ import { decodeTable, decodeUnits } from "../reading/snapshot";
 import { TableReading } from "../reading/table_reading";
 import type { Scale, Tolerances } from "../reading/threshold";
 import { WorstUnits } from "../worst/worst_reading";
+import type { GroupPicture } from "./groups";
 
 export type Status = "idle" | "running" | "paused" | "stopped" | "done" | "failed";
 
@@ -54,6 +55,8 @@ export interface RunInfo {
   readonly look: number | null;
   /** Whether there is a history, perhaps without a look so far. */
   readonly trains: boolean;
+  /** The groups that probes are counted by, in order. */
+  readonly groups: readonly string[];
 }
 
 export const EMPTY_RUN: RunInfo = {
@@ -75,6 +78,7 @@ export const EMPTY_RUN: RunInfo = {
   compared: null,
   look: null,
   trains: false,
+  groups: [],
 };
 
 /** A trait as it is, or as it is without a kernel that knows it. */
@@ -114,6 +118,10 @@ const TRAITS = {
   look: plain<number | null>(null),
   /** The step that is compared with it; null for none. */
   against: plain<number | null>(null),
+  /** The group of probes on show; null for all. */
+  group: plain<string | null>(null),
+  /** Whether the pictures of the layer in each group are asked for. */
+  by_group: plain(false),
   status: plain<Status>("idle"),
   _run: (raw: unknown): RunInfo => ({ ...EMPTY_RUN, ...(raw as Partial<RunInfo> | undefined) }),
   _table: bytes((data) => new TableReading(decodeTable(data))),
@@ -121,6 +129,7 @@ const TRAITS = {
   _worst: bytes((data) => new WorstUnits(data)),
   _history: bytes(decodeHistory),
   _life: bytes(decodeLives),
+  _groups: plain<readonly GroupPicture[]>([]),
   /** How many looks a file has all of; null where a kernel has them. */
   _held: plain<number | null>(null),
   /** In a file, which has no kernel to compare two looks: what is dead in that before and that on show. */
@@ -139,7 +148,18 @@ const NAMES = Object.keys(TRAITS) as Trait[];
 
 /** What the page may set. */
 type Changes = Partial<
-  Pick<Values, keyof Tolerances | "selected" | "sort" | "filter" | "color" | "look" | "against">
+  Pick<
+    Values,
+    | keyof Tolerances
+    | "selected"
+    | "sort"
+    | "filter"
+    | "color"
+    | "look"
+    | "against"
+    | "group"
+    | "by_group"
+  >
 >;
 
 export class Store {

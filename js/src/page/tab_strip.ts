@@ -35,8 +35,9 @@ export class TabStrip {
     );
   }
 
-  /** Add a tab after those there are; the first one is shown. */
+  /** Add a tab after those there are, unless it is there; the first one is shown. */
   add(key: string, title: string, content: HTMLElement): void {
+    if (this.#tabs.some((tab) => tab.key === key)) return;
     const id = `${this.#prefix}-${key}`;
     const button = element("button", {
       class: "iua-tab",
