@@ -15,6 +15,7 @@ import {
 import { element, setText } from "../ui/dom";
 import { LifeLine } from "./life_line";
 import { MagnitudePlot } from "./magnitude_plot";
+import { type TopOfUnit, TopProbes } from "./top_probes";
 import { unitHistogram } from "./unit_histogram";
 import { scaleOfUnit, tolerancesAt, unitThreshold } from "./unit_threshold";
 
@@ -42,6 +43,7 @@ export class UnitCard {
   readonly #parts = new Map<Figure, HTMLElement>();
   readonly #plot: MagnitudePlot;
   readonly #life = new LifeLine();
+  readonly #top = new TopProbes();
   readonly #close: HTMLButtonElement;
   readonly #body: HTMLElement;
   readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
@@ -98,6 +100,7 @@ export class UnitCard {
       this.#figures,
       this.#plot.node(),
       this.#life.node(),
+      this.#top.node(),
     );
     this.#node = element(
       "section",
@@ -162,6 +165,11 @@ export class UnitCard {
   /** Its life over training, where that is kept, and the step on show. */
   showLife(life: Life | null, step: number | null): void {
     this.#life.update(life, step);
+  }
+
+  /** The probes that it answered most, where they were kept. */
+  showTop(top: TopOfUnit | null): void {
+    this.#top.update(top);
   }
 
   /** There is no unit to tell of. */
