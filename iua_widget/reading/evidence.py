@@ -36,6 +36,22 @@ def mean_pre_activation(tally: Tally) -> np.ndarray | None:
         return np.asarray(evidence.pre_sum / evidence.pre_finite)
 
 
+def response_range(tally: Tally) -> np.ndarray | None:
+    """The largest finite response of each unit less the smallest, with their signs.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (units,), or None
+        NaN where fewer than two were finite; None where there is no evidence.
+    """
+    evidence = tally.evidence
+    if evidence is None or evidence.highest is None or evidence.lowest is None:
+        return None
+    several = (np.asarray(finite_responses(tally)) >= _FEWEST) & (tally.probes >= _FEWEST)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(several, evidence.highest - evidence.lowest, np.nan)
+
+
 def constant_units(tally: Tally, atol: float) -> np.ndarray | None:
     """Which units had the same response throughout: their largest and smallest are within `atol`.
 
@@ -44,12 +60,8 @@ def constant_units(tally: Tally, atol: float) -> np.ndarray | None:
     numpy.ndarray of bool, shape (units,), or None
         False where a unit had fewer than two finite responses; None where there is no evidence.
     """
-    evidence = tally.evidence
-    if evidence is None or evidence.highest is None or evidence.lowest is None:
-        return None
-    several = (np.asarray(finite_responses(tally)) >= _FEWEST) & (tally.probes >= _FEWEST)
-    constant: np.ndarray = (evidence.highest - evidence.lowest <= atol) & several
-    return constant
+    ranges = response_range(tally)
+    return None if ranges is None else np.less_equal(ranges, atol)
 
 
 def at_bound(tally: Tally) -> np.ndarray | None:

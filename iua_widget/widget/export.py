@@ -114,7 +114,7 @@ def save_page(
         message = f"limit must be a number of bytes, and is {limit!r:.60}."
         raise TypeError(message)
     tolerances = page.tolerances
-    state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status")}
+    state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status", "_top")}
     over_time = None
     if looks is not None:
         limit = int(limit) // 4

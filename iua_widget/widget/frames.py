@@ -9,9 +9,11 @@ from typing import Any
 
 from iua_widget.iua import run_of
 from iua_widget.reading.notes import NOT_FINITE
+from iua_widget.reading.shown_probe import Drawing
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.notes import notes_at
 from iua_widget.tolerances import Scale, Tolerances, default_stops
+from iua_widget.widget.card_probes import CardProbes
 from iua_widget.widget.compared_with import ComparedWith, notes_between
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
@@ -44,6 +46,8 @@ class Frames:
         The result with which the one on show is compared at first.
     looks : LooksOnShow, optional
         The looks that it shows, of a history.
+    drawing : Drawing, optional
+        What draws top probes.
 
     Attributes
     ----------
@@ -60,9 +64,10 @@ class Frames:
         *,
         compared: ComparedWith | None = None,
         looks: LooksOnShow | None = None,
+        drawing: Drawing | None = None,
     ) -> None:
         self._page, self._runs, self._label, self._opening = page, runs, label, opening
-        self._looks = looks
+        self._looks, self._cards = looks, CardProbes(drawing)
         # What trains beside a widget is given more time than what counts for it.
         trains = looks is not None
         self._pacer = FramePacer(
@@ -103,6 +108,11 @@ class Frames:
         """Send the units of the layer that is selected now."""
         self._pacer.request(urgent=True)
 
+    def selection_changed(self) -> None:
+        """Send what the cards of the units that are selected now show."""
+        context = self._runs.context
+        self._pacer.beside_frames(lambda: context.run(guarded, self._page, self._send_top))
+
     def compare(self, other: ComparedWith | LookBefore | None) -> None:
         """Compare what is on show with this from now on."""
         self.compared, self._comparison_notes = other, []
@@ -137,7 +147,7 @@ class Frames:
         self._pacer.shown(frame)
         # Panel loses what is sent between the making of a page and its opening.
         if before == 0 and frame < self._info.get("frame", 0):
-            bulk = {"_table", "_units", "_worst", "_history", "_life"}
+            bulk = {"_table", "_units", "_worst", "_history", "_life", "_top"}
             self._page.send_state({*bulk, "_run", "status", *SETTINGS, *LOOKS})
         self._worst.shown()
 
@@ -243,6 +253,7 @@ class Frames:
             page.set_trait("_units", units)
             if not tallies and (self._looks is None or self._looks.shown.partly is None):
                 page.set_trait("_worst", b"")
+            page.set_trait("_top", self._cards.of(run, page.layer, page.selected))
             page.set_trait("_run", self._info)
             page.set_trait("status", status)
         return FrameCost(len(table) + len(units), locked)
@@ -270,6 +281,10 @@ class Frames:
         page, context = self._page, self._runs.context
         send = functools.partial(page.set_trait, "_worst", worst)
         self._pacer.beside_frames(lambda: context.run(guarded, page, send))
+
+    def _send_top(self) -> None:
+        page = self._page
+        page.set_trait("_top", self._cards.of(self._runs.run, page.layer, page.selected))
 
     def _send_beat(self) -> None:
         page = self._page

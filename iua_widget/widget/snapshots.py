@@ -14,6 +14,7 @@ from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.curves import dead_curves, rtol_curves
 from iua_widget.reading.dead_from import DeadFrom, dead_exactly
+from iua_widget.reading.evidence import highest_pre_activation, response_range, unit_share_at_bound
 from iua_widget.reading.layer_comparison import DeadIn
 from iua_widget.reading.recount import Recount
 from iua_widget.reading.statistics import (
@@ -211,10 +212,11 @@ def units_snapshot(
     -------
     bytes
         ``counts`` of shape (columns, units), and ``mean_abs``, ``rms`` and ``max_abs`` (float32),
-        of shape (units,); and of a recount ``recount``, its counts, likewise; where it is compared,
-        also those of `units_comparison`. Units of three axes
-        and more come channel by channel, as they are drawn; ``channel_axis`` says where that axis
-        is in the layer.
+        of shape (units,); where causes were counted ``max pre-activation``, ``range`` (the largest
+        response less the smallest) and ``share at bound``, likewise; of a recount ``recount``, its
+        counts; where it is compared, also those of `units_comparison`. Units of three axes and more
+        come channel by channel, as they are drawn; ``channel_axis`` says where that axis is in the
+        layer.
     """
     dtype = _counts_dtype(tally.probes)
     most = _columns_within(budget, tally)
@@ -226,7 +228,7 @@ def units_snapshot(
     shape, axis = drawn_shape(tally.unit_shape, tally.channel_axis)
     arrays = {"counts": counts}
     if _MAGNITUDES * tally.units * np.float32().nbytes <= budget:
-        arrays |= _magnitudes(tally)
+        arrays |= _magnitudes(tally) | _evidence(tally)
     if recount is not None:
         arrays["recount"] = recount.layers[layer].counts.astype(dtype)
     comparison = None
@@ -318,6 +320,19 @@ def _magnitudes(tally: Tally) -> dict[str, np.ndarray]:
             ("max_abs", tally.store.read_magnitudes().abs_max),
         )
     }
+
+
+def _evidence(tally: Tally) -> dict[str, np.ndarray]:
+    """What was counted to tell causes, in single precision, under the names of its columns."""
+    found = {
+        "max pre-activation": highest_pre_activation(tally),
+        "range": response_range(tally),
+        "share at bound": unit_share_at_bound(tally),
+    }
+    with np.errstate(over="ignore"):
+        return {
+            name: values.astype(np.float32) for name, values in found.items() if values is not None
+        }
 
 
 def sends_all_columns(tally: Tally, budget: int) -> bool:

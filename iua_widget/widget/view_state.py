@@ -13,7 +13,16 @@ from iua_widget.reading.table_columns import COLUMNS, find_column
 from iua_widget.tolerances import check_dead_at, check_scale, check_tolerance
 
 CHANGE: Final = "change"
-COLORS: Final = ("share", "count", "mean |x|", "dead", CHANGE)
+COLORS: Final = (
+    "share",
+    "count",
+    "mean |x|",
+    "dead",
+    CHANGE,
+    "max pre-activation",
+    "range",
+    "share at bound",
+)
 """What the colors of the heatmap can stand for, the default first."""
 
 

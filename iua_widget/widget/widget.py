@@ -240,7 +240,6 @@ class IUAWidget(WidgetTraits):
             view |= {"rtol": rtol, "atol": atol, "scale": scale, "dead_at": dead_at, "tau": tau}
             given = {trait: value for trait, value in view.items() if value is not None}
             self._chosen = Chosen(given)
-            self._drawing = None if show is None else Drawing(show)
             self._looks = LooksOnShow(producer) if isinstance(producer, History) else None
             producer = producer if self._looks is None else self._looks.show(None).iua
             begun_at = _DEFAULTS if self._looks is None else asdict(self._looks.history.tolerances)
@@ -311,7 +310,13 @@ class IUAWidget(WidgetTraits):
                     super().close()
                     raise
             self._frames = Frames(
-                self, self._runs, self._label, self._opening, compared=compared, looks=self._looks
+                self,
+                self._runs,
+                self._label,
+                self._opening,
+                compared=compared,
+                looks=self._looks,
+                drawing=None if show is None else Drawing(show),
             )
             self._feed = None if self._looks is None else self._follow(self._looks)
             self._listen()
@@ -857,6 +862,7 @@ class IUAWidget(WidgetTraits):
             (TOLERANCES, self._follow_tolerances),
             ((*TOLERANCES, "layer", "sort", "filter"), self._follow_view),
             (("_shown",), self._follow_shown),
+            (("selected",), self._follow_selected),
         ):
             AnyWidget.observe(self, follow, trait)  # on whatever thread it is set, also in Shiny
         self.on_msg(self._obey)
@@ -949,6 +955,9 @@ class IUAWidget(WidgetTraits):
         self._frames.tolerances_changed()
         if self._feed is not None:
             self._feed.tolerances_changed()
+
+    def _follow_selected(self, _change: Any) -> None:
+        self._frames.selection_changed()
 
     def _follow_view(self, _change: Any) -> None:
         if self.status != "running":

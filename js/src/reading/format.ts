@@ -30,7 +30,8 @@ export function formatThreshold(value: number): string {
 
 /** The size of a response, where it is known. */
 export function formatMagnitude(value: number | undefined): string {
-  return value !== undefined && Number.isFinite(value) ? formatThreshold(value) : NOTHING;
+  if (value === undefined || !Number.isFinite(value)) return NOTHING;
+  return value < 0 ? `−${formatThreshold(-value)}` : formatThreshold(value);
 }
 
 /** A mean or deviation: two decimals below a thousand, one below ten thousand, then none. */

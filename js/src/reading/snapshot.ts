@@ -87,7 +87,7 @@ interface TableRecount {
 }
 
 /** The names of what is counted to tell causes: in Python columns of `iua.units`. */
-export const EVIDENCE = ["max pre-activation", "share at bound"] as const;
+export const EVIDENCE = ["max pre-activation", "range", "share at bound"] as const;
 export type Evidence = (typeof EVIDENCE)[number];
 
 /** Stop-major cumulative counts of one layer, for those columns that were sent. */

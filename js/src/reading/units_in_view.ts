@@ -63,13 +63,15 @@ export function rarelyWords({ units, finite, reading }: UnitsInView, unit: numbe
 
 /** What may tell why a unit is dead, by name: of what was counted for its layer. */
 export function evidenceWords(
-  { units, reading, dead }: UnitsInView,
+  { units, reading, dead, tolerances }: UnitsInView,
   unit: number,
 ): ReadonlyMap<Evidence | "finding", string> {
   const words = new Map<Evidence | "finding", string>();
   for (const [name, values] of units.evidence) {
     const format = name === "share at bound" ? formatShare : formatMagnitude;
-    words.set(name, format(values[unit] as number));
+    const value = values[unit] as number;
+    const constant = name === "range" && value <= tolerances.atol ? " (constant)" : "";
+    words.set(name, format(value) + constant);
   }
   const { findings } = units;
   if (findings !== null) {

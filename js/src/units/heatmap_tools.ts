@@ -56,6 +56,7 @@ const COLORING_WORDS: Readonly<Record<Coloring, string>> = {
   dead: "dead or not",
   change: "change",
   "max pre-activation": "max pre-activation",
+  range: "range",
   "share at bound": "share at bound",
 };
 

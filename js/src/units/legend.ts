@@ -87,6 +87,7 @@ function rampWords({ coloring, probes, probe, range, changes }: LegendState): Ra
         meaning: "mean |x|, by its logarithm",
       };
     case "max pre-activation":
+    case "range":
       return {
         light: range === null ? "" : formatMagnitude(range.from),
         dark: range === null ? "" : formatMagnitude(range.to),

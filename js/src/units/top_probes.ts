@@ -9,10 +9,12 @@ interface TopProbe {
   readonly value: number;
   /** Where in the response it is; empty where that is not known. */
   readonly place: readonly number[];
-  /** The address of an image; null where it is a text, or nothing to be seen. */
-  readonly picture: string | null;
-  /** Before the mark, marked, after it; null where it is none. */
-  readonly text: readonly [string, string, string] | null;
+  /** The address of an image; empty where it is a text, or nothing to be seen. */
+  readonly src: string;
+  /** A text: the token marked, and what is around it. */
+  readonly before: string;
+  readonly marked: string;
+  readonly after: string;
 }
 
 /** Those of a unit, by its index in the layer's own order. */
@@ -22,25 +24,16 @@ export interface TopOfUnit {
   readonly probes: readonly TopProbe[];
 }
 
-function figureOf({ probe, value, place, picture, text }: TopProbe): HTMLElement {
-  const at = place.length === 0 ? "" : ` at ${place.join(", ")}`;
-  const words = `probe ${formatInteger(probe)}${at}: ${formatMagnitude(value)}`;
-  const shown: HTMLElement[] = [];
-  if (picture !== null) shown.push(element("img", { attributes: { src: picture, alt: words } }));
-  if (text !== null) {
-    const [before, marked, after] = text;
-    shown.push(
-      element(
-        "p",
-        { title: text.join("") },
-        document.createTextNode(before),
-        element("mark", { text: marked }),
-        document.createTextNode(after),
-      ),
-    );
-  }
-  const caption = element("figcaption", { text: words, title: words });
-  return element("figure", {}, ...shown, caption);
+function figureOf({ probe, value, place, src, before, marked, after }: TopProbe): HTMLElement {
+  const words = `probe ${formatInteger(probe)}: ${formatMagnitude(value)}`;
+  const at = place.length === 0 ? words : `${words}, at ${place.join(", ")}`;
+  const text = element("p", { title: before + marked + after });
+  text.append(before, element("mark", { text: marked }), after);
+  text.hidden = text.title === "";
+  const image = element("img", { attributes: { alt: words } });
+  image.hidden = src === "";
+  if (src !== "") image.src = src;
+  return element("figure", {}, image, text, element("figcaption", { text: words, title: at }));
 }
 
 export class TopProbes {

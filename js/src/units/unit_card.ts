@@ -31,6 +31,11 @@ const RARELY =
 const FIGURES = ["inactive", "mean |x|", "RMS", "max |x|", "threshold"] as const;
 /** Shown where they are known of the layer. */
 const SOMETIMES = [...EVIDENCE, "finding", "compared"] as const;
+/** What has to be told in a quarter of the card's width. */
+const SHORT: Partial<Record<Figure, string>> = {
+  "max pre-activation": "max pre-act.",
+  "share at bound": "at bound",
+};
 type Figure = (typeof FIGURES | typeof SOMETIMES)[number];
 
 export class UnitCard {
@@ -78,7 +83,11 @@ export class UnitCard {
     for (const name of [...FIGURES, ...SOMETIMES]) {
       const value = element("span", { class: "iua-figure-value" });
       this.#values.set(name, value);
-      const label = element("span", { class: "iua-figure-name", text: name });
+      const label = element("span", {
+        class: "iua-figure-name",
+        text: SHORT[name] ?? name,
+        title: name,
+      });
       const figure = element("div", {}, label, document.createTextNode(" "), value);
       this.#figures.append(figure);
       this.#parts.set(name, figure);
