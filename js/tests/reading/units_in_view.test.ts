@@ -1,7 +1,7 @@
 /** Words on units of the layer in view. */
 
 import { describe, expect, it } from "vitest";
-import { rarelyWords, type UnitsInView } from "../../src/reading/units_in_view";
+import { evidenceWords, rarelyWords, type UnitsInView } from "../../src/reading/units_in_view";
 
 function inView(inactive: number, probes: number, finite: number | null = null): UnitsInView {
   return {
@@ -28,5 +28,36 @@ describe("how rarely a unit is active", () => {
   it("rests on the probes on which it was finite", () => {
     expect(rarelyWords(inView(50, 60, 50), 0)).toBe("; active on < 5.8 % of such data");
     expect(rarelyWords(inView(0, 60, 0), 0)).toBe("");
+  });
+});
+
+describe("evidence of a unit", () => {
+  const data = {
+    units: {
+      evidence: new Map([
+        ["max pre-activation", [-39.84, 2]],
+        ["range", [1e-9, 2]],
+        ["share at bound", [0.1312, Number.NaN]],
+      ]),
+      findings: { words: ["", "just below"], codes: [1, 1] },
+    },
+    reading: { lower: [50, 3] },
+    dead: { fromOf: () => 50 },
+    tolerances: { atol: 1e-8 },
+  } as unknown as UnitsInView;
+
+  it("is told with its sign, and a finding of what is dead alone", () => {
+    expect(Object.fromEntries(evidenceWords(data, 0))).toEqual({
+      "max pre-activation": "−39.8",
+      range: "1e-9 (constant)",
+      "share at bound": "13.1 %",
+      finding: "just below",
+    });
+    expect(Object.fromEntries(evidenceWords(data, 1))).toEqual({
+      "max pre-activation": "2",
+      range: "2",
+      "share at bound": "–",
+      finding: "–",
+    });
   });
 });
