@@ -123,12 +123,12 @@ class Frames:
 
         It has every stop, unless the layer was too large to send them all. What it has was read at
         some dead_at, at an rtol and a tau where these are no stops, and at an atol with a unit
-        scale; and the notes, too, may be others at these tolerances.
+        scale; findings and notes, too, may be others at these tolerances.
         """
         self._worst.tolerances_changed()
         if (
             self._stops_left_out
-            or _what_is_sent_for(self._page.tolerances) != self._sent_for
+            or self._what_is_sent_for(self._page.tolerances) != self._sent_for
             or not self._notes().items() <= self._info.items()
         ):
             self._pacer.request(urgent=True)
@@ -236,7 +236,7 @@ class Frames:
                     recount=recount,
                     before=before,
                 )
-                self._sent_for = _what_is_sent_for(tolerances)
+                self._sent_for = self._what_is_sent_for(tolerances)
             if page.layer in tallies:
                 tally = tallies[page.layer]
                 units = units_snapshot(
@@ -272,7 +272,7 @@ class Frames:
     def _of_look(self, partly: PartlyKept, before: ResultBefore | None) -> tuple[bytes, bytes]:
         """Table and units of a look of which not all counts are kept."""
         page, at = self._page, self._page.tolerances
-        self._sent_for, self._stops_left_out = _what_is_sent_for(at), False
+        self._sent_for, self._stops_left_out = self._what_is_sent_for(at), False
         there = page.layer in partly.look.index.numbers
         units = partly.units(page.layer, at, before) if there else b""
         return partly.table(at, before), units
@@ -291,13 +291,14 @@ class Frames:
         self._info = self._info | self.run_info() | {"beats": self._info.get("beats", 0) + 1}
         guarded(page, lambda: page.set_trait("_run", self._info))
 
-
-def _what_is_sent_for(tolerances: Tolerances) -> tuple[Any, ...]:
-    """What in a frame depends on the tolerances on show."""
-    stops = default_stops()
-    return (
-        tolerances.dead_at,
-        None if tolerances.rtol in stops else tolerances.rtol,
-        None if tolerances.tau in stops else tolerances.tau,
-        (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
-    )
+    def _what_is_sent_for(self, tolerances: Tolerances) -> tuple[Any, ...]:
+        """What in a frame depends on the tolerances on show; of findings, all."""
+        if self._runs.run.options.causes:
+            return (tolerances,)
+        stops = default_stops()
+        return (
+            tolerances.dead_at,
+            None if tolerances.rtol in stops else tolerances.rtol,
+            None if tolerances.tau in stops else tolerances.tau,
+            (tolerances.scale, tolerances.atol) if tolerances.scale in UNIT_SCALES else None,
+        )

@@ -29,6 +29,7 @@ from iua_widget.reading.statistics import (
     unit_rms,
 )
 from iua_widget.reading.thresholds import threshold_of, unit_thresholds
+from iua_widget.reading.unit_findings import FINDINGS, finding_codes
 from iua_widget.tally.tally import Tally
 from iua_widget.tolerances import Bracket, Scale, Stops, Tolerances, default_stops
 from iua_widget.widget.comparison_snapshot import (
@@ -213,7 +214,8 @@ def units_snapshot(
     bytes
         ``counts`` of shape (columns, units), and ``mean_abs``, ``rms`` and ``max_abs`` (float32),
         of shape (units,); where causes were counted ``max pre-activation``, ``range`` (the largest
-        response less the smallest) and ``share at bound``, likewise; of a recount ``recount``, its
+        response less the smallest) and ``share at bound``, likewise, and ``findings`` (uint8) at
+        the tolerances, places in the meta's list of words; of a recount ``recount``, its
         counts; where it is compared, also those of `units_comparison`. Units of three axes and more
         come channel by channel, as they are drawn; ``channel_axis`` says where that axis is in the
         layer.
@@ -229,6 +231,9 @@ def units_snapshot(
     arrays = {"counts": counts}
     if _MAGNITUDES * tally.units * np.float32().nbytes <= budget:
         arrays |= _magnitudes(tally) | _evidence(tally)
+        of_layer = None if recount is None else recount.layers[layer]
+        found = finding_codes(tally, tolerances, of_layer) if tally.has_pre_activations else None
+        arrays |= {} if found is None else {"findings": found}
     if recount is not None:
         arrays["recount"] = recount.layers[layer].counts.astype(dtype)
     comparison = None
@@ -253,6 +258,8 @@ def units_snapshot(
     }
     if comparison is not None:
         meta["comparison"] = comparison
+    if "findings" in arrays:
+        meta["findings"] = FINDINGS
     return pack(meta, arrays)
 
 

@@ -88,6 +88,18 @@ def test_the_probes_that_a_unit_answered_most_are_drawn(panel: Panel, widget: IU
     expect(figures).to_have_count(0)
 
 
+def test_the_card_of_a_dead_unit_says_why_it_is(panel: Panel, widget: IUAWidget) -> None:
+    findings = widget.iua.units("1")["finding"]
+    assert findings[FAR] == "bias-dominated"
+    assert findings[NEAR] in {"just below", "bias-dominated"}
+    card = panel.root.get_by_label("unit card")
+    expect(card).to_contain_text("finding \u2013")
+    for unit in (FAR, NEAR):
+        worst = panel.root.get_by_label("worst units of the network")
+        worst.get_by_text(f"unit {unit}", exact=True).first.click()
+        expect(card).to_contain_text(f"finding {findings[unit]}")
+
+
 def test_what_was_not_counted_is_not_offered(page: Page, tmp_path: Path) -> None:
     w = IUAWidget({"relu": np.eye(8)}, color="range", engine="reference", background=False)
     page.goto(w.to_html(tmp_path / "plain.html").as_uri())

@@ -88,7 +88,13 @@ export class UnitCard {
         text: SHORT[name] ?? name,
         title: name,
       });
-      const figure = element("div", {}, label, document.createTextNode(" "), value);
+      const figure = element(
+        "div",
+        { attributes: { "data-figure": name } },
+        label,
+        document.createTextNode(" "),
+        value,
+      );
       this.#figures.append(figure);
       this.#parts.set(name, figure);
     }
