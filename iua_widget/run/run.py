@@ -201,6 +201,11 @@ class Run:
         message = f"there is no group {label!r}: {there}.{did_you_mean(label, groups)}"
         raise GroupError(message)
 
+    def name_of_group(self, label: Label) -> str:
+        """What the group of a label is called; a GroupError as `group`."""
+        found = self.group(label)
+        return next(name for name, run in (self.groups or {}).items() if run is found)
+
     def tally_by_group(self, layer: str) -> dict[str, Tally | None]:
         """The counts of one layer in each group; None in those whose probes have not reached it.
 

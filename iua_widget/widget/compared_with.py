@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from iua_widget.common.layer_names import choose_layers
-from iua_widget.errors import IUAError
-from iua_widget.iua import IUA, run_of
+from iua_widget.errors import ComparisonError, IUAError
+from iua_widget.iua import IUA, iua_of, run_of
 from iua_widget.reading.comparison import Compared, Comparison, comparison_notes
 from iua_widget.reading.dead_from import DeadFrom, dead_exactly
 from iua_widget.reading.recount import Recount
@@ -42,6 +42,8 @@ class ComparedWith:
     def __init__(self, iua: IUA, name: str = "", layers: str | Iterable[str] | None = None) -> None:
         self.run, self.name = run_of(iua), name or _UNNAMED
         self._layers = layers if layers is None or isinstance(layers, str) else tuple(layers)
+        self._lacks: str | None = None
+        self._of_groups: dict[str, ComparedWith] = {}
         self._recount: Recount | None = None
         self._read_for: tuple[Any, ...] = ()
         self._read: ResultBefore | None = None
@@ -70,14 +72,31 @@ class ComparedWith:
             raise TypeError(message)
         return cls(other, name, layers)
 
+    def of_group(self, group: str | None) -> ComparedWith:
+        """It in a group of the probes, to compare with the same group; of all probes for None."""
+        if group is None:
+            return self
+        if group not in self._of_groups:
+            run = (self.run.groups or {}).get(group)
+            one = ComparedWith(iua_of(self.run if run is None else run), self.name, self._layers)
+            one._lacks = group if run is None else None
+            self._of_groups[group] = one
+        return self._of_groups[group]
+
     def check(self, after: Run) -> list[str]:
         """The layers that are compared; what cannot be compared is refused.
 
         Raises
         ------
         ComparisonError, LayerSelectionError, NoProbesError
-            See `iua_widget.IUA.compare`.
+            See `iua_widget.IUA.compare`; and if it was not counted for the group on show.
         """
+        if self._lacks is not None:
+            message = (
+                f"the result before has no group {self._lacks!r}: count both by group, or compare "
+                "all probes."
+            )
+            raise ComparisonError(message)
         return comparable(self.run, after, self._layers)
 
     def info(self, after: Run) -> dict[str, Any]:
@@ -105,6 +124,7 @@ class ComparedWith:
 
     def comparison(self, after: Run, at: Tolerances) -> Comparison:
         """What became of the units, at tolerances."""
+        self.check(after)
         return compared(self.run, after, self._layers, at)
 
     def read(

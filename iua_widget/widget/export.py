@@ -8,7 +8,7 @@ import hashlib
 import html
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +85,7 @@ def save_page(
     limit: int,
     before: ResultBefore | None = None,
     looks: LooksOnShow | None = None,
+    by_group: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write what a widget shows as a page, and return where it is: see `IUAWidget.to_html`.
 
@@ -103,6 +104,8 @@ def save_page(
         What it is compared with.
     looks : LooksOnShow, optional
         Where it shows a history: three quarters of the limit are for that.
+    by_group : sequence of mapping
+        From `group_pictures`.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def save_page(
         message = f"limit must be a number of bytes, and is {limit!r:.60}."
         raise TypeError(message)
     tolerances = page.tolerances
-    state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status", "_top")}
+    state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status", "group", "_top")}
     over_time = None
     if looks is not None:
         limit = int(limit) // 4
@@ -130,7 +133,7 @@ def save_page(
     else:
         table, units, worst = _whole(run, tolerances, limit, before)
         first = first_with_figures(run.tallies)
-    state |= {"layer": page.layer or first, "_run": dict(info)}
+    state |= {"layer": page.layer or first, "_run": dict(info), "_groups": list(by_group)}
     rendered = render_page(
         title, text, state, table=table, units=units, worst=worst, over_time=over_time
     )

@@ -12,11 +12,13 @@ from iua_widget.reading.notes import NOT_FINITE
 from iua_widget.reading.shown_probe import Drawing
 from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.notes import notes_at
+from iua_widget.run.run import Run
 from iua_widget.tolerances import Scale, Tolerances, default_stops
 from iua_widget.widget.card_probes import CardProbes
 from iua_widget.widget.compared_with import ComparedWith, notes_between
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
+from iua_widget.widget.group_pictures import group_pictures
 from iua_widget.widget.history_feed import BESIDE, LOOK_SHARE, WORST_OF_LOOK_SHARE
 from iua_widget.widget.looks_on_show import LookBefore, LooksOnShow
 from iua_widget.widget.opening import Opening
@@ -76,7 +78,7 @@ class Frames:
             beside=BESIDE if trains else 0.0,
         )
         self._worst = WorstFeed(
-            lambda: (runs.run, page.tolerances),
+            lambda: (self._run, page.tolerances),
             self._send_worst,
             partly=lambda: None if looks is None else looks.shown.partly,
             cost_share=WORST_OF_LOOK_SHARE if trains else WORST_SHARE,
@@ -88,6 +90,19 @@ class Frames:
         self._comparison_notes: list[str] = []
         self._sent_for: tuple[Any, ...] = ()
         self._stops_left_out = False
+
+    @property
+    def compared_on_show(self) -> ComparedWith | LookBefore | None:
+        """What is compared with what is on show: where that is of one group, it in that."""
+        compared = self.compared
+        return (
+            compared.of_group(self._page.group) if isinstance(compared, ComparedWith) else compared
+        )
+
+    @property
+    def _run(self) -> Run:
+        """What is on show: of all probes, or of one group."""
+        return run_of(self._runs.of_group(self._page.group))
 
     @property
     def may_wait(self) -> bool:
@@ -147,7 +162,7 @@ class Frames:
         self._pacer.shown(frame)
         # Panel loses what is sent between the making of a page and its opening.
         if before == 0 and frame < self._info.get("frame", 0):
-            bulk = {"_table", "_units", "_worst", "_history", "_life", "_top"}
+            bulk = {"_table", "_units", "_worst", "_history", "_life", "_top", "_groups"}
             self._page.send_state({*bulk, "_run", "status", *SETTINGS, *LOOKS})
         self._worst.shown()
 
@@ -185,6 +200,7 @@ class Frames:
             "source": self._label,
             "restartable": runs.restartable,
             "recounting": runs.recounting,
+            "groups": list(runs.run.groups or ()),
         }
 
     def _notes(self) -> dict[str, Any]:
@@ -211,7 +227,7 @@ class Frames:
         return cost
 
     def _build_and_set(self, order: FrameOrder) -> FrameCost:
-        page, run, status = self._page, self._runs.run, self._runs.status
+        page, run, status = self._page, self._run, self._runs.status
         shown = None if self._looks is None else self._looks.shown
         if shown is not None:
             run = run_of(shown.iua)
@@ -248,12 +264,15 @@ class Frames:
             self._info |= {"look": shown.look.step, "probes": shown.look.inputs}
             if shown.partly is not None:
                 table, units = self._of_look(shown.partly, before)
+        whole = self._runs.run
+        pictures = group_pictures(whole, [page.layer], tolerances) if page.by_group else []
         with page.hold_sync():
             page.set_trait("_table", table)
             page.set_trait("_units", units)
             if not tallies and (self._looks is None or self._looks.shown.partly is None):
                 page.set_trait("_worst", b"")
             page.set_trait("_top", self._cards.of(run, page.layer, page.selected))
+            page.set_trait("_groups", pictures)
             page.set_trait("_run", self._info)
             page.set_trait("status", status)
         return FrameCost(len(table) + len(units), locked)
@@ -263,7 +282,7 @@ class Frames:
 
         It takes the locks of both runs, one after the other: call it without that of the run.
         """
-        other, run = self.compared, self._runs.run
+        other, run = self.compared_on_show, self._run
         self._comparison = None if other is None else other.info(run)
         if other is None or self._comparison is None or self._comparison["refused"]:
             return None
@@ -284,7 +303,7 @@ class Frames:
 
     def _send_top(self) -> None:
         page = self._page
-        page.set_trait("_top", self._cards.of(self._runs.run, page.layer, page.selected))
+        page.set_trait("_top", self._cards.of(self._run, page.layer, page.selected))
 
     def _send_beat(self) -> None:
         page = self._page
@@ -292,8 +311,8 @@ class Frames:
         guarded(page, lambda: page.set_trait("_run", self._info))
 
     def _what_is_sent_for(self, tolerances: Tolerances) -> tuple[Any, ...]:
-        """What in a frame depends on the tolerances on show; of findings, all."""
-        if self._runs.run.options.causes:
+        """What in a frame depends on the tolerances on show; of findings and pictures, all."""
+        if self._runs.run.options.causes or self._page.by_group:
             return (tolerances,)
         stops = default_stops()
         return (

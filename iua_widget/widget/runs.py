@@ -118,11 +118,21 @@ class Runs:
             run, self._steps = begin(counting, self.source, checkpoint)
             self.iua = iua_of(run)
         self.counted = self.iua
+        self._of_group: IUA | None = None
 
     @property
     def run(self) -> Run:
         """What was counted of it."""
         return run_of(self.iua)
+
+    def of_group(self, group: str | None) -> IUA:
+        """What is shown of a group of the probes; of all where there is none of that name."""
+        run = (self.run.groups or {}).get(group or "")
+        if run is None:
+            return self.iua
+        if self._of_group is None or run_of(self._of_group) is not run:
+            self._of_group = iua_of(run)
+        return self._of_group
 
     @property
     def label(self) -> str:

@@ -47,6 +47,8 @@ class WidgetTraits(SessionWidget):
     color = traitlets.Unicode("share").tag(sync=True)
     look = traitlets.Any(None, allow_none=True).tag(sync=True)
     against = traitlets.Any(None, allow_none=True).tag(sync=True)
+    group = traitlets.Any(None, allow_none=True).tag(sync=True)
+    by_group = traitlets.Bool(False).tag(sync=True)  # noqa: FBT003
     status = traitlets.Unicode("idle", read_only=True).tag(sync=True)
     _run = traitlets.Dict(read_only=True).tag(sync=True)
     _table = traitlets.Bytes(b"", read_only=True).tag(sync=True)
@@ -54,6 +56,7 @@ class WidgetTraits(SessionWidget):
     _worst = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _history = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _life = traitlets.Bytes(b"", read_only=True).tag(sync=True)
+    _groups = traitlets.Any([], read_only=True).tag(sync=True)
     _top = traitlets.Any([], read_only=True).tag(sync=True)
     # The newest frame a page has shown. Its changes are coalesced on the way, unlike messages.
     _shown = traitlets.Int(0).tag(sync=True, echo_update=False)

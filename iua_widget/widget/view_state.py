@@ -40,12 +40,16 @@ class Known:
         How many the selected layer has; None before that is known.
     steps : sequence of int, or None
         Of the looks that are kept; None where no history is shown.
+    group_of : callable, or None
+        Returns the name of the group that has a label, or raises an error where there is none;
+        None where a history is shown.
     """
 
     layer: str
     layers: Sequence[str] = ()
     units: int | None = None
     steps: Sequence[int] | None = None
+    group_of: Callable[[object], str] | None = None
 
 
 def check_layer(value: object, layers: Sequence[str]) -> str:
@@ -195,6 +199,31 @@ def check_look(name: str, value: object, steps: Sequence[int] | None) -> int | N
     return min(steps, key=lambda one: abs(one - step), default=None)
 
 
+def check_group(value: object, group_of: Callable[[object], str] | None) -> str | None:
+    """Return the name of a group of probes.
+
+    Parameters
+    ----------
+    value : object
+        A name, or a label; None for all probes.
+    group_of : callable, or None
+        See `Known`.
+
+    Raises
+    ------
+    GroupError
+        If there is no such group.
+    ValueError
+        If a history is shown, of which there are none.
+    """
+    if value is None:
+        return None
+    if group_of is None:
+        message = f"group is {value!r:.60}, and a history is not told apart by group."
+        raise ValueError(message)
+    return group_of(value)
+
+
 CHECKS: Final[Mapping[str, Callable[[Any, Known], Any]]] = {
     "rtol": lambda value, _: check_tolerance("rtol", value),
     "atol": lambda value, _: check_tolerance("atol", value),
@@ -207,6 +236,7 @@ CHECKS: Final[Mapping[str, Callable[[Any, Known], Any]]] = {
     "filter": lambda value, _: check_filter(value),
     "color": lambda value, _: check_color(value),
     "look": lambda value, known: check_look("look", value, known.steps),
+    "group": lambda value, known: check_group(value, known.group_of),
     "against": lambda value, known: check_look("against", value, known.steps),
 }
 """What checks each trait: returns the value as it is kept, and raises where it is invalid."""

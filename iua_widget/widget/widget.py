@@ -16,7 +16,7 @@ from iua_widget.common.arguments import known_arguments_only
 from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning, ProducerError
 from iua_widget.history.history import History
-from iua_widget.iua import IUA
+from iua_widget.iua import IUA, run_of
 from iua_widget.options import (
     CallsOption,
     CountOptions,
@@ -36,6 +36,7 @@ from iua_widget.widget import commands, export
 from iua_widget.widget.cell_output import CellOutput
 from iua_widget.widget.compared_with import ComparedWith
 from iua_widget.widget.frames import Frames
+from iua_widget.widget.group_pictures import group_pictures
 from iua_widget.widget.history_feed import HistoryFeed
 from iua_widget.widget.iua_on_show import IUAOnShow, OnShow
 from iua_widget.widget.live_ranks import KEPT
@@ -155,6 +156,11 @@ class IUAWidget(WidgetTraits):
     against : int or None
         The step of the look that is compared with it: "newly dead" and "revived" are since then.
         None compares with none.
+    group : str or None
+        Where probes are counted by group, whose figures are on show: a name, or a label. None is
+        all probes.
+    by_group : bool
+        Whether the page shows the selected layer in each group: it is set as its tab is opened.
     status : {"idle", "running", "paused", "stopped", "done", "failed"}
         Where the run stands. Read only.
 
@@ -353,12 +359,13 @@ class IUAWidget(WidgetTraits):
 
         It is read at the tolerances on show where no others are named, and follows them:
         `IUA.show(w.iua)` is the whole table as the page has it. An `IUA` that was given keeps its
-        own tolerances.
+        own tolerances. Where a group is chosen (`group`), it is the result of that.
         """
         if self._looks is not None and not self._looks.shown.whole:
             raise self._looks.not_whole()
-        if self._iua_on_show.counted is not self._runs.iua:
-            self._iua_on_show = IUAOnShow(self._runs.iua, self._on_show)
+        shown = self._runs.of_group(self.group)
+        if self._iua_on_show.counted is not shown:
+            self._iua_on_show = IUAOnShow(shown, self._on_show)
         return self._iua_on_show
 
     @property
@@ -424,7 +431,7 @@ class IUAWidget(WidgetTraits):
           response  mean inactive  dead units
         0     relu            1.5           1
         """
-        compared, at = self._frames.compared, self.tolerances
+        compared, at = self._frames.compared_on_show, self.tolerances
         look = None if self._looks is None else self._looks.shown.look
         if (
             self._looks is not None
@@ -435,8 +442,9 @@ class IUAWidget(WidgetTraits):
             return look_rows(
                 self._looks.history, look.step, since, at, sort=self.sort, text=self.filter
             )
-        before = None if compared is None else compared.reading(self._runs.run, at)
-        table = layer_table(self._runs.iua, at, self.sort, self.filter, before)
+        shown = self._runs.of_group(self.group)
+        before = None if compared is None else compared.reading(run_of(shown), at)
+        table = layer_table(shown, at, self.sort, self.filter, before)
         self._tell_failure()
         return table
 
@@ -512,8 +520,8 @@ class IUAWidget(WidgetTraits):
         ComparisonError, NoProbesError
             As `compare`.
         """
-        compared = self._frames.compared
-        return None if compared is None else compared.comparison(self._runs.run, self.tolerances)
+        compared, run = self._frames.compared_on_show, run_of(self._runs.of_group(self.group))
+        return None if compared is None else compared.comparison(run, self.tolerances)
 
     @known_arguments_only
     def worst(self, n: int = 10, by: str = "inactive share") -> pd.DataFrame:
@@ -804,7 +812,8 @@ class IUAWidget(WidgetTraits):
         """
         title, text = _as_text("title", title), _as_text("text", text)
         title, before = title or self._title, self._frames.read_before(self.tolerances, UNIT_SCALES)
-        run, info = self._runs.run, self._frames.run_info()
+        run, info = run_of(self._runs.of_group(self.group)), self._frames.run_info()
+        by_group = group_pictures(self._runs.run, [self.layer, *run.tallies], self.tolerances)
         where = export.save_page(
             path,
             self,
@@ -815,6 +824,7 @@ class IUAWidget(WidgetTraits):
             limit=limit,
             before=before,
             looks=self._looks,
+            by_group=by_group,
         )
         self._tell_failure(stacklevel=5)
         return where
@@ -834,13 +844,16 @@ class IUAWidget(WidgetTraits):
 
     @property
     def _title(self) -> str:
-        return f"Inactive units of {self._label}"
+        group = "" if self.group is None else f", group {self.group}"
+        return f"Inactive units of {self._label}{group}"
 
     def _known(self) -> Known:
         tally = self._runs.run.tallies.get(self.layer)
         units = None if tally is None else tally.units
         if self._looks is None:
-            return Known(self.layer, self._runs.layers, units)
+            return Known(
+                self.layer, self._runs.layers, units, group_of=self._runs.run.name_of_group
+            )
         look = self._looks.shown.look
         if look is not None and self.layer in look.index.numbers:
             units = look.layer(self.layer).layer.count
@@ -863,6 +876,7 @@ class IUAWidget(WidgetTraits):
             ((*TOLERANCES, "layer", "sort", "filter"), self._follow_view),
             (("_shown",), self._follow_shown),
             (("selected",), self._follow_selected),
+            (("group", "by_group"), self._follow_group),
         ):
             AnyWidget.observe(self, follow, trait)  # on whatever thread it is set, also in Shiny
         self.on_msg(self._obey)
@@ -955,6 +969,10 @@ class IUAWidget(WidgetTraits):
         self._frames.tolerances_changed()
         if self._feed is not None:
             self._feed.tolerances_changed()
+
+    def _follow_group(self, _change: Any) -> None:
+        self._frames.look_changed()
+        self._follow_view(None)
 
     def _follow_selected(self, _change: Any) -> None:
         self._frames.selection_changed()

@@ -248,11 +248,12 @@ export class App {
   }
 
   #showGroups(): void {
-    const { _run, _groups, group, by_group } = this.#store.traits;
+    const { _run, _groups, group, by_group, layer } = this.#store.traits;
     const { groups } = _run.value;
     this.#groups.update(this.#host.canRun ? groups : [], group.value);
     if (groups.length > 0) this.#strip.add("groups", "By group", this.#groups.node());
-    this.#groups.show(_groups.value, group.value);
+    const pictures = _groups.value.filter((one) => one.layer === layer.value);
+    this.#groups.show(pictures, group.value);
     const wanted = this.#strip.shown.value === "groups";
     if (wanted !== by_group.value) this.#store.set({ by_group: wanted });
   }

@@ -6,6 +6,7 @@ import { element, setAttribute, setText } from "../ui/dom";
 
 /** A layer in one group. */
 export interface GroupPicture {
+  readonly layer: string;
   readonly group: string;
   /** "63.2 % inactive, 3 dead". */
   readonly words: string;
@@ -44,20 +45,22 @@ export class Groups {
     showValue(this.choice, group === null ? "all" : String(names.indexOf(group)));
   }
 
-  /** Show the layer's pictures, in place: those there are change. */
+  /** Show a layer's pictures, in place: those there are change. */
   show(pictures: readonly GroupPicture[], group: string | null): void {
     const nodes = this.#pictures.children;
     while (nodes.length > pictures.length) nodes[nodes.length - 1]?.remove();
     for (const [place, { group: name, words, picture }] of pictures.entries()) {
-      const node = (nodes[place] as HTMLButtonElement | undefined) ?? this.#add(place);
+      const node = (nodes[place] as HTMLButtonElement | undefined) ?? this.#add();
       const [image, caption] = node.children as unknown as [HTMLImageElement, HTMLElement];
       if (image.src !== picture) image.src = picture;
+      node.dataset.group = name;
+      node.disabled = Boolean(this.choice.hidden);
       setText(caption, `${name}: ${words}`);
       setAttribute(node, "aria-pressed", String(name === group));
     }
   }
 
-  #add(place: number): HTMLButtonElement {
+  #add(): HTMLButtonElement {
     const node = element(
       "button",
       { class: "iua-group-picture", attributes: { type: "button" } },
@@ -68,7 +71,7 @@ export class Groups {
       "click",
       () => {
         const isShown = node.getAttribute("aria-pressed") === "true";
-        this.#onGroup(isShown ? null : (this.#names[place] ?? null));
+        this.#onGroup(isShown ? null : (node.dataset.group as string));
       },
       { signal: this.#signal },
     );

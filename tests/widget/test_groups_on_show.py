@@ -1,0 +1,93 @@
+"""A group of the probes on show: the page is sent, and Python reads, what is of that group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import traitlets
+from unpacking import unpack
+
+from iua_widget import IUA, ComparisonError, IUAWidget
+
+RNG = np.random.default_rng(0)
+LABELS = np.repeat(["cat", "dog", "cow"], [10, 20, 30])
+DATA = {
+    "relu": np.maximum(RNG.normal(size=(60, 8)), 0),
+    "fc": np.maximum(RNG.normal(size=(60, 5)), 0),
+}
+DATA["relu"][:10, 3] = 0
+COUNTED: dict[str, Any] = {"groups": list(LABELS), "engine": "reference"}
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_what_is_on_show_is_that_of_the_group() -> None:
+    w = IUAWidget(DATA, layer="relu", background=False, **COUNTED)
+    alone = IUAWidget({name: one[LABELS == "cat"] for name, one in DATA.items()}, layer="relu")
+    alone.wait()
+    assert w._run["groups"] == ["cat", "cow", "dog"]
+    w.group = "cat"
+    until(lambda: unpack(w._units)[0]["probes"] == 10)
+    for here, there in ((w._table, alone._table), (w._units, alone._units)):
+        (meta, arrays), (other, expected) = unpack(here), unpack(there)
+        assert meta == other
+        for name, array in arrays.items():
+            np.testing.assert_allclose(array, expected[name])
+    pd.testing.assert_frame_equal(w.table(), alone.table())
+    pd.testing.assert_frame_equal(w.worst(), alone.worst())
+    assert (w.iua.probes, w._run["probes"]) == (10, 60)
+    until(lambda: w._worst == alone._worst)
+    w.group = None
+    assert w.iua.probes == 60
+    until(lambda: unpack(w._units)[0]["probes"] == 60)
+
+
+def test_a_group_is_chosen_by_name_or_label_and_another_is_refused() -> None:
+    w = IUAWidget(DATA, groups=list(range(6)) * 10, group_names=["a", "b"], background=False)
+    w.group = 0
+    assert w.group == "a"
+    w.group = "5"
+    assert w.iua.probes == 10
+    with pytest.raises(traitlets.TraitError, match="there is no group 'c'"):
+        w.group = "c"
+    assert w.group == "5"
+    with pytest.raises(traitlets.TraitError, match="groups=1"):
+        IUAWidget(DATA, background=False).group = "a"
+
+
+def test_the_pictures_of_a_layer_come_once_they_are_asked_for() -> None:
+    w = IUAWidget(DATA, layer="relu", background=False, **COUNTED)
+    assert w._groups == []
+    w.by_group = True
+    until(lambda: [one["group"] for one in w._groups] == ["cat", "cow", "dog"])
+    shares = [w.iua.group(name)["relu"] for name in ("cat", "cow", "dog")]
+    words = [f"{100 * one.mean_inactive / 8:.1f} % inactive, {one.dead:,} dead" for one in shares]
+    assert [one["words"] for one in w._groups] == words
+    w.layer = "fc"
+    until(lambda: {one["layer"] for one in w._groups} == {"fc"})
+    w.atol = 10
+    until(lambda: all(one["words"] == "100.0 % inactive, 5 dead" for one in w._groups))
+
+
+def test_a_group_is_compared_with_the_same_group_of_the_result_before() -> None:
+    before = IUA.introspect({name: one[:, ::-1] for name, one in DATA.items()}, **COUNTED)
+    w = IUAWidget(DATA, background=False, **COUNTED)
+    w.compare(before)
+    w.group = "cat"
+    assert w.table()["newly dead"].tolist() == [1, 0]
+    w.group = "dog"
+    assert w.table()["newly dead"].tolist() == [0, 0]
+    w.compare(IUA.introspect(DATA, engine="reference"))
+    with pytest.raises(ComparisonError, match="no group 'dog'"):
+        w.comparison  # noqa: B018
+    until(lambda: "no group 'dog'" in (w._run["compared"] or {}).get("refused", ""))
