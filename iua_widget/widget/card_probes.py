@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from iua_widget.reading.shown_probe import Drawing
-from iua_widget.reading.shown_probes import card_probes, probes_to_show
-from iua_widget.reading.top_probes import TopProbe
 from iua_widget.run.run import Run
+
+if TYPE_CHECKING:
+    from iua_widget.reading.shown_probe import Drawing
+    from iua_widget.reading.top_probes import TopProbe
 
 MOST: Final = 8
 """Units whose probes are drawn: the first of those selected."""
@@ -35,10 +36,13 @@ class CardProbes:
         """
         with run.lock:
             tally = run.tallies.get(layer)
-            found = []
-            if tally is not None and tally.top is not None:
-                chosen = [unit for unit in units[:MOST] if unit < tally.units]
-                found = [(unit, probes_to_show(layer, tally, unit)) for unit in chosen]
+            if tally is None or tally.top is None or not units:
+                return []
+            # With tables, which the widget does not load to be imported.
+            from iua_widget.reading.shown_probes import card_probes, probes_to_show
+
+            chosen = [unit for unit in units[:MOST] if unit < tally.units]
+            found = [(unit, probes_to_show(layer, tally, unit)) for unit in chosen]
         if (layer, found) != self._found:
             self._found = layer, found
             self._drawn = [

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable
 from typing import Any, Final
 
-from iua_widget.reading.results import read_layer
+from iua_widget.reading.bounds import read_bounds
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.layer_picture import layer_picture
@@ -41,14 +41,14 @@ def group_pictures(run: Run, layers: Iterable[str], tolerances: Tolerances) -> l
                     continue
                 if len(pictures) == MOST:
                     return pictures
-                result = read_layer(tally, tolerances)
-                share = 100 * result.mean_inactive / tally.units
+                bounds = read_bounds(tally, tolerances)
+                share = 100 * bounds.mean / tally.units
                 coded = base64.b64encode(picture.png).decode()
                 pictures.append(
                     {
                         "layer": layer,
                         "group": name,
-                        "words": f"{share:.1f} % inactive, {result.dead:,} dead",
+                        "words": f"{share:.1f} % inactive, {bounds.dead.sum():,} dead",
                         "picture": f"data:image/png;base64,{coded}",
                     }
                 )
