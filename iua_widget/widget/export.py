@@ -117,7 +117,7 @@ def save_page(
         message = f"limit must be a number of bytes, and is {limit!r:.60}."
         raise TypeError(message)
     tolerances = page.tolerances
-    state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status", "group", "_top")}
+    state = {name: getattr(page, name) for name in (*SETTINGS, *LOOKS, "status", "group", "_cards")}
     over_time = None
     if looks is not None:
         limit = int(limit) // 4

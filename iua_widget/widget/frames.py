@@ -14,7 +14,7 @@ from iua_widget.reading.thresholds import UNIT_SCALES
 from iua_widget.run.notes import notes_at
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Scale, Tolerances, default_stops
-from iua_widget.widget.card_probes import CardProbes
+from iua_widget.widget.card_facts import CardFacts
 from iua_widget.widget.compared_with import ComparedWith, notes_between
 from iua_widget.widget.comparison_snapshot import ResultBefore
 from iua_widget.widget.connection import LARGEST_FRAME
@@ -69,7 +69,7 @@ class Frames:
         drawing: Drawing | None = None,
     ) -> None:
         self._page, self._runs, self._label, self._opening = page, runs, label, opening
-        self._looks, self._cards = looks, CardProbes(drawing)
+        self._looks, self._cards = looks, CardFacts(drawing)
         # What trains beside a widget is given more time than what counts for it.
         trains = looks is not None
         self._pacer = FramePacer(
@@ -126,7 +126,7 @@ class Frames:
     def selection_changed(self) -> None:
         """Send what the cards of the units that are selected now show."""
         context = self._runs.context
-        self._pacer.beside_frames(lambda: context.run(guarded, self._page, self._send_top))
+        self._pacer.beside_frames(lambda: context.run(guarded, self._page, self._send_cards))
 
     def compare(self, other: ComparedWith | LookBefore | None) -> None:
         """Compare what is on show with this from now on."""
@@ -162,7 +162,7 @@ class Frames:
         self._pacer.shown(frame)
         # Panel loses what is sent between the making of a page and its opening.
         if before == 0 and frame < self._info.get("frame", 0):
-            bulk = {"_table", "_units", "_worst", "_history", "_life", "_top", "_groups"}
+            bulk = {"_table", "_units", "_worst", "_history", "_life", "_cards", "_groups"}
             self._page.send_state({*bulk, "_run", "status", *SETTINGS, *LOOKS})
         self._worst.shown()
 
@@ -271,7 +271,7 @@ class Frames:
             page.set_trait("_units", units)
             if not tallies and (self._looks is None or self._looks.shown.partly is None):
                 page.set_trait("_worst", b"")
-            page.set_trait("_top", self._cards.of(run, page.layer, page.selected))
+            page.set_trait("_cards", self._cards_of(run))
             page.set_trait("_groups", pictures)
             page.set_trait("_run", self._info)
             page.set_trait("status", status)
@@ -301,9 +301,13 @@ class Frames:
         send = functools.partial(page.set_trait, "_worst", worst)
         self._pacer.beside_frames(lambda: context.run(guarded, page, send))
 
-    def _send_top(self) -> None:
+    def _send_cards(self) -> None:
         page = self._page
-        page.set_trait("_top", self._cards.of(self._run, page.layer, page.selected))
+        page.set_trait("_cards", self._cards_of(self._run))
+
+    def _cards_of(self, run: Run) -> list[dict[str, Any]]:
+        page, whole = self._page, self._runs.run
+        return self._cards.of(run, whole, page.layer, page.selected, page.tolerances)
 
     def _send_beat(self) -> None:
         page = self._page
@@ -311,8 +315,9 @@ class Frames:
         guarded(page, lambda: page.set_trait("_run", self._info))
 
     def _what_is_sent_for(self, tolerances: Tolerances) -> tuple[Any, ...]:
-        """What in a frame depends on the tolerances on show; of findings and pictures, all."""
-        if self._runs.run.options.causes or self._page.by_group:
+        """What in a frame depends on the tolerances on show; of findings and groups, all."""
+        page, run = self._page, self._runs.run
+        if run.options.causes or page.by_group or (run.groups and page.selected):
             return (tolerances,)
         stops = default_stops()
         return (

@@ -57,7 +57,7 @@ class WidgetTraits(SessionWidget):
     _history = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _life = traitlets.Bytes(b"", read_only=True).tag(sync=True)
     _groups = traitlets.Any([], read_only=True).tag(sync=True)
-    _top = traitlets.Any([], read_only=True).tag(sync=True)
+    _cards = traitlets.Any([], read_only=True).tag(sync=True)
     # The newest frame a page has shown. Its changes are coalesced on the way, unlike messages.
     _shown = traitlets.Int(0).tag(sync=True, echo_update=False)
     # What the page hides where the widget lives: the output kept for those without a kernel.

@@ -28,9 +28,11 @@ def widget() -> IUAWidget:
 def test_a_file_has_the_group_on_show_and_pictures_of_all(page: Page, tmp_path: Path) -> None:
     w = widget()
     w.group = "cat"
+    w.selected = [2]
     page.goto(w.to_html(tmp_path / "groups.html").as_uri())
     panel = Panel(page)
     expect(panel.canvas).to_have_attribute("data-dead", "1")
+    expect(panel.root.get_by_label("unit card")).to_contain_text("Inactive in: cat: 100.0 %, dog:")
     expect(page.get_by_role("heading").first).to_contain_text("group cat")
     expect(panel.root.get_by_label("probes on show")).to_be_hidden()
     panel.root.get_by_role("tab", name="By group").click()

@@ -79,6 +79,22 @@ def test_the_pictures_of_a_layer_come_once_they_are_asked_for() -> None:
     until(lambda: all(one["words"] == "100.0 % inactive, 5 dead" for one in w._groups))
 
 
+def test_the_card_of_a_selected_unit_tells_its_share_in_each_group() -> None:
+    w = IUAWidget(DATA, layer="relu", background=False, **COUNTED)
+    assert w._cards == []
+    w.selected = [3, 5]
+    first, second = w._cards
+    assert (first["layer"], first["unit"], first["probes"]) == ("relu", 3, [])
+    shares = w.iua.by_group("relu").set_index("unit")[["cat", "cow", "dog"]]
+    ranked = shares.loc[3].sort_values(ascending=False, kind="stable")
+    told = ", ".join(f"{name}: {100 * share:.1f} %" for name, share in ranked.items())
+    assert told.startswith("cat: 100.0 %, ")
+    assert first["groups"] == f"Inactive in: {told}"
+    assert second["unit"] == 5
+    w.atol = 10
+    until(lambda: "dog: 100.0 %" in w._cards[0]["groups"])
+
+
 def test_a_group_is_compared_with_the_same_group_of_the_result_before() -> None:
     before = IUA.introspect({name: one[:, ::-1] for name, one in DATA.items()}, **COUNTED)
     w = IUAWidget(DATA, background=False, **COUNTED)

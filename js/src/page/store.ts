@@ -17,7 +17,7 @@ import { asSort } from "../reading/row_order";
 import { decodeTable, decodeUnits } from "../reading/snapshot";
 import { TableReading } from "../reading/table_reading";
 import type { Scale, Tolerances } from "../reading/threshold";
-import type { TopOfUnit } from "../units/top_probes";
+import type { FactsOfUnit } from "../units/card_facts";
 import { WorstUnits } from "../worst/worst_reading";
 import type { GroupPicture } from "./groups";
 
@@ -131,7 +131,7 @@ const TRAITS = {
   _history: bytes(decodeHistory),
   _life: bytes(decodeLives),
   _groups: plain<readonly GroupPicture[]>([]),
-  _top: plain<readonly TopOfUnit[]>([]),
+  _cards: plain<readonly FactsOfUnit[]>([]),
   /** How many looks a file has all of; null where a kernel has them. */
   _held: plain<number | null>(null),
   /** In a file, which has no kernel to compare two looks: what is dead in that before and that on show. */

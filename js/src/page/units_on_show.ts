@@ -43,7 +43,7 @@ export function unitsOnShow({
       coloring: traits.color.value,
       selected: traits.selected.value,
       lives: traits._life.value?.layer === layer ? traits._life.value : null,
-      top: traits._top.value,
+      cards: traits._cards.value,
       step: traits._run.value.look,
     };
   };

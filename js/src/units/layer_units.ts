@@ -11,8 +11,8 @@ import type { UnitsSnapshot } from "../reading/snapshot";
 import type { Tolerances } from "../reading/threshold";
 import { MOST_SELECTED } from "../reading/unit_selection";
 import { mostInactive, type UnitsInView } from "../reading/units_in_view";
+import type { FactsOfUnit } from "./card_facts";
 import { SelectedUnits } from "./selected_units";
-import type { TopOfUnit } from "./top_probes";
 import { UnitCard } from "./unit_card";
 import { UnitChoice } from "./unit_choice";
 import { type ReadingSurvey, sameCounts, UnitFacts } from "./unit_facts";
@@ -33,8 +33,8 @@ export type UnitsState =
       readonly selected: readonly number[];
       /** Of its units over training, where that is kept. */
       readonly lives: Lives | null;
-      /** The probes with the largest responses of units that are selected. */
-      readonly top: readonly TopOfUnit[];
+      /** What the cards of units that are selected tell besides. */
+      readonly cards: readonly FactsOfUnit[];
       /** The step of training on show. */
       readonly step: number | null;
     };
@@ -61,7 +61,7 @@ export class LayerUnits {
   #survey: ReadingSurvey | null = null;
   #coloring: Coloring = "share";
   #own: readonly number[] = [];
-  #lived: Pick<KnownUnits, "lives" | "step" | "top"> = { lives: null, step: null, top: [] };
+  #lived: Pick<KnownUnits, "lives" | "step" | "cards"> = { lives: null, step: null, cards: [] };
   /** Chosen from outside, of a layer whose units may yet have to come. */
   #wanted: { readonly layer: string; readonly own: readonly number[] } | null = null;
 
@@ -178,7 +178,7 @@ export class LayerUnits {
     const sameChanges = coloring !== "change" || changes === before?.changes;
     const sameColors = sameNumbers && sameChanges && coloring === this.#coloring;
     const data = { units, reading, layer, tolerances, rtolStops, dead, finite, changes };
-    this.#lived = { lives: state.lives, step: state.step, top: state.top };
+    this.#lived = { lives: state.lives, step: state.step, cards: state.cards };
     this.#data = data;
     this.#coloring = coloring;
     if (!sameLayer) {
@@ -210,11 +210,11 @@ export class LayerUnits {
     this.heatmap.showChoice();
     const unit = pinned ?? mostInactive(data);
     this.card.update(data, unit, pinned !== null);
-    const { lives, step, top } = this.#lived;
+    const { lives, step, cards } = this.#lived;
     this.card.showLife(lives && lifeOf(lives, unit, data.tolerances), step);
     const { shape, channel_axis: axis, layer } = data.units;
     const own = ownIndex(shape, axis, unit);
-    this.card.showTop(top.find((one) => one.layer === layer && one.unit === own) ?? null);
+    this.card.showFacts(cards.find((one) => one.layer === layer && one.unit === own) ?? null);
     this.list.update(data, this.#choice);
     this.selected.update(data, this.#choice);
   }

@@ -13,9 +13,9 @@ import {
   unitTitle,
 } from "../reading/units_in_view";
 import { element, setText } from "../ui/dom";
+import { CardFacts, type FactsOfUnit } from "./card_facts";
 import { LifeLine } from "./life_line";
 import { MagnitudePlot } from "./magnitude_plot";
-import { type TopOfUnit, TopProbes } from "./top_probes";
 import { unitHistogram } from "./unit_histogram";
 import { scaleOfUnit, tolerancesAt, unitThreshold } from "./unit_threshold";
 
@@ -48,7 +48,7 @@ export class UnitCard {
   readonly #parts = new Map<Figure, HTMLElement>();
   readonly #plot: MagnitudePlot;
   readonly #life = new LifeLine();
-  readonly #top = new TopProbes();
+  readonly #facts = new CardFacts();
   readonly #close: HTMLButtonElement;
   readonly #body: HTMLElement;
   readonly #nothing = element("p", { class: "iua-placeholder", text: "No unit to show yet." });
@@ -115,7 +115,7 @@ export class UnitCard {
       this.#figures,
       this.#plot.node(),
       this.#life.node(),
-      this.#top.node(),
+      this.#facts.node(),
     );
     this.#node = element(
       "section",
@@ -182,9 +182,9 @@ export class UnitCard {
     this.#life.update(life, step);
   }
 
-  /** The probes that it answered most, where they were kept. */
-  showTop(top: TopOfUnit | null): void {
-    this.#top.update(top);
+  /** What the kernel tells of it besides. */
+  showFacts(facts: FactsOfUnit | null): void {
+    this.#facts.update(facts);
   }
 
   /** There is no unit to tell of. */

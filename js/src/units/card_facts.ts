@@ -1,9 +1,9 @@
-/** The probes that had the largest responses of a unit, drawn: images, or texts with a mark. */
+/** What is told of a unit that is selected: its share in each group, and its top probes, drawn. */
 
 import { formatInteger, formatMagnitude } from "../reading/format";
 import { element } from "../ui/dom";
 
-/** One of them. */
+/** One of the probes with its largest responses. */
 interface TopProbe {
   readonly probe: number;
   readonly value: number;
@@ -17,10 +17,12 @@ interface TopProbe {
   readonly after: string;
 }
 
-/** Those of a unit, by its index in the layer's own order. */
-export interface TopOfUnit {
+/** By the unit's index in the layer's own order. */
+export interface FactsOfUnit {
   readonly layer: string;
   readonly unit: number;
+  /** "Inactive in: cow: 100.0 %, cat: 34.2 %"; empty where there are no groups. */
+  readonly groups: string;
   readonly probes: readonly TopProbe[];
 }
 
@@ -36,19 +38,21 @@ function figureOf({ probe, value, place, src, before, marked, after }: TopProbe)
   return element("figure", {}, image, text, element("figcaption", { text: words, title: at }));
 }
 
-export class TopProbes {
-  readonly #node = element("div", {
+export class CardFacts {
+  readonly #groups = element("p", { class: "iua-card-groups" });
+  readonly #probes = element("div", {
     class: "iua-top",
     attributes: { role: "group", "aria-label": "probes with the largest responses" },
   });
-  #top: TopOfUnit | null = null;
+  readonly #node = element("div", { class: "iua-card-facts" }, this.#groups, this.#probes);
+  #facts: FactsOfUnit | null = null;
 
-  /** Null where none were kept. */
-  update(top: TopOfUnit | null): void {
-    if (top === this.#top) return;
-    this.#top = top;
-    this.#node.hidden = top === null;
-    this.#node.replaceChildren(...(top?.probes ?? []).map(figureOf));
+  /** Null where nothing was told. */
+  update(facts: FactsOfUnit | null): void {
+    if (facts === this.#facts) return;
+    this.#facts = facts;
+    this.#groups.textContent = facts?.groups ?? "";
+    this.#probes.replaceChildren(...(facts?.probes ?? []).map(figureOf));
   }
 
   node(): HTMLElement {
