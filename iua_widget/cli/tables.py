@@ -19,10 +19,11 @@ _TO_READ: Final = (
     *("step", "rank", "response", "unit", "unit is", "position", "kind", "units"),
     *("mean inactive", "inactive share", "dead units", "dead share", "dead channels", "dormant"),
     *("dead units before", "dead units after", "newly dead", "revived", "dead in both"),
-    *("change of inactive share", "load", "mean |x|", "rms", "max |x|", "dead"),
+    *("change of inactive share", "load", "share at bound", "mean |x|"),
+    *("rms", "max |x|", "dead"),
 )
 """Columns of tables to be read; "unit" only where it says which."""
-_SHARES: Final = ("inactive share", "dead share", "change of inactive share")
+_SHARES: Final = ("inactive share", "dead share", "change of inactive share", "share at bound")
 
 
 def written(table: pd.DataFrame, form: str, marked: Iterable[str] = ()) -> str:

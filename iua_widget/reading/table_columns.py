@@ -49,6 +49,7 @@ _ALL: Final = (
     Column("channels"),
     Column("dormant"),
     Column("load"),
+    Column("share at bound", is_share=True),
     Column("probes"),
     Column("masked"),
     Column("stops"),

@@ -174,6 +174,7 @@ def _layer_meta(layer: LayerLook) -> Mapping[str, Any]:
         "unit": units.choice,
         "channels": units.channels,
         "load": None,
+        "share_at_bound": None,
         "masked": 0,
         "stops": layer.columns - 1 if layer.counted is None else len(layer.counted) - 1,
         "units": units.count,

@@ -14,7 +14,12 @@ from iua_widget.common.arithmetic import as_ieee
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.reading.curves import dead_curves, rtol_curves
 from iua_widget.reading.dead_from import DeadFrom, dead_exactly
-from iua_widget.reading.evidence import highest_pre_activation, response_range, unit_share_at_bound
+from iua_widget.reading.evidence import (
+    highest_pre_activation,
+    response_range,
+    share_at_bound,
+    unit_share_at_bound,
+)
 from iua_widget.reading.layer_comparison import DeadIn
 from iua_widget.reading.recount import Recount
 from iua_widget.reading.statistics import (
@@ -389,6 +394,7 @@ def choose_columns(columns: int, most: int, bracket: Bracket) -> list[int]:
 
 def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
     nan, infinite = non_finite(tally)
+    at_bound = share_at_bound(tally)
     return {
         "name": name,
         "kind": tally.kind,
@@ -398,6 +404,7 @@ def _layer_meta(name: str, tally: Tally) -> dict[str, Any]:
         "unit": tally.plan.choice,
         "channels": tally.channels,
         "load": None if tally.load is None or not tally.load.routed else tally.load.share,
+        "share_at_bound": None if at_bound is None or math.isnan(at_bound) else at_bound,
         "masked": tally.masked,
         "stops": len(tally.columns) - 1,
         "units": tally.units,

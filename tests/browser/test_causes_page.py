@@ -77,6 +77,19 @@ def test_the_share_at_the_bound_is_colored_where_the_dead_are(
     expect(panel.root.locator(".iua-legend")).to_contain_text(f"{widget.iua['1'].dead} dead")
 
 
+def test_the_share_at_the_bound_is_a_column_to_filter_by(panel: Panel, widget: IUAWidget) -> None:
+    share = widget.iua.results["1"].share_at_bound
+    cell = panel.root.locator('tbody td[data-column="share-at-bound"]').first
+    expect(cell).to_have_attribute("data-value", str(share))
+    expect(cell).to_contain_text(f"{100 * share:.1f} %")
+    for percent, rows in ((1, 1), (99, 0)):
+        panel.root.get_by_label("filter").fill(f"share-at-bound>{percent}%")
+        expect(panel.root.locator("tbody tr[data-layer]")).to_have_count(rows)
+        widget.filter = f"share at bound>{percent}%"
+        assert len(widget.table()) == rows
+    widget.filter = ""
+
+
 def test_the_probes_that_a_unit_answered_most_are_drawn(panel: Panel, widget: IUAWidget) -> None:
     top = widget.iua.top_probes("1", units=ALIVE)
     figures = panel.root.get_by_label("probes with the largest responses").locator("figure")

@@ -14,6 +14,7 @@ export type NumericKey =
   | "channels"
   | "dormant"
   | "load"
+  | "share-at-bound"
   | "share-over-tolerance"
   | "probes"
   | "masked"
@@ -108,6 +109,12 @@ export const COLUMNS: readonly Column[] = [
     label: "load",
     title: "An expert's tokens over an even share of those of its mixture, padding left out",
   },
+  {
+    key: "share-at-bound",
+    label: "at\nbound",
+    called: "share at bound",
+    title: "Share of responses at a bound of the activation, such as the 6 of ReLU6",
+  },
   { key: "probes", label: "probes", title: "Probes counted" },
   {
     key: "masked",
@@ -174,6 +181,7 @@ export function isText(key: FigureKey): key is TextKey {
 const SHARES: ReadonlySet<FigureKey> = new Set([
   "inactive-share",
   "dead-share",
+  "share-at-bound",
   "share-over-tolerance",
   "newly-dead-share",
 ]);

@@ -27,6 +27,8 @@ export interface LayerMeta {
   readonly channels: number | null;
   /** Of an expert of a mixture: its tokens over an even share; null elsewhere. */
   readonly load: number | null;
+  /** Of its finite responses; null where no bound is known. */
+  readonly share_at_bound: number | null;
   /** Positions left out as padding. */
   readonly masked: number;
   /** At how many stops counts of units are held: fewer than there are where memory was short. */

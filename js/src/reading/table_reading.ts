@@ -203,6 +203,8 @@ export class TableReading {
         return meta.channels ?? Number.NaN;
       case "load":
         return meta.load ?? Number.NaN;
+      case "share-at-bound":
+        return meta.share_at_bound ?? Number.NaN;
     }
     if (probes === 0) return Number.NaN;
     const bounds = side === "lower" ? this.#lower : this.#upper;

@@ -1,6 +1,6 @@
 /** A right-aligned number, or a range, with a bar below where it is a share. */
 
-import { COLUMNS, type ColumnKey, type NumberKey } from "../reading/columns";
+import { COLUMNS, type ColumnKey, isShare, type NumberKey } from "../reading/columns";
 import { formatBracket, formatInteger, formatMean, formatShare, NOTHING } from "../reading/format";
 import { element, setAttribute, setText, setVariable } from "../ui/dom";
 
@@ -42,6 +42,7 @@ const FORMATS: Readonly<Record<NumberKey, (value: number) => string>> = {
   dormant: formatInteger,
   probes: formatInteger,
   load: formatMean,
+  "share-at-bound": formatShare,
   masked: formatInteger,
   stops: formatInteger,
   nan: formatInteger,
@@ -85,7 +86,7 @@ export class NumberCell {
       { class: "iua-numeric", attributes: { "data-column": key } },
       element("span", { class: "iua-figure" }, this.#number, this.#aside),
     );
-    this.#bar = key.endsWith("share")
+    this.#bar = isShare(key)
       ? element("span", { class: "iua-bar", attributes: { "aria-hidden": "true" } })
       : null;
     if (this.#bar !== null) this.#node.append(this.#bar);

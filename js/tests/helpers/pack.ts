@@ -68,6 +68,7 @@ export function layerMeta(name: string, units: number, changes: object = {}): ob
     unit: "element",
     channels: null,
     load: null,
+    share_at_bound: null,
     masked: 0,
     stops: 71,
     units,
