@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
@@ -13,6 +13,8 @@ from iua_widget.common.words import named
 from iua_widget.errors import ProducerError
 
 _SHARDED: Final = {"FullyShardedDataParallel", "FSDPModule"}
+
+_Named = list[tuple[str, torch.Tensor]]
 
 
 def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
@@ -42,9 +44,11 @@ def unwrapped(model: nn.Module, *, values: bool = True) -> nn.Module:
         if inner is None:
             break
         model = inner
-    _check(model)
+    _check_kind(model)
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    _check_shapes(model, tensors)
     if values:
-        _check_values(model)
+        _check_values(model, tensors)
     return model
 
 
@@ -62,7 +66,7 @@ def is_sharded(model: nn.Module) -> bool:
     return any(kind.__name__ in _SHARDED for kind in kinds)
 
 
-def _check(model: nn.Module) -> None:
+def _check_kind(model: nn.Module) -> None:
     label = type(model).__name__
     if isinstance(model, torch.jit.ScriptModule):
         message = (
@@ -77,7 +81,10 @@ def _check(model: nn.Module) -> None:
             "their own that cannot be watched together. Put its .module in its place."
         )
         raise ProducerError(message)
-    tensors = [*model.named_parameters(), *model.named_buffers()]
+
+
+def _check_shapes(model: nn.Module, tensors: _Named) -> None:
+    label = type(model).__name__
     lazy = _names(tensors, nn.parameter.is_lazy)
     if lazy:
         message = (
@@ -87,9 +94,8 @@ def _check(model: nn.Module) -> None:
         raise ProducerError(message)
 
 
-def _check_values(model: nn.Module) -> None:
+def _check_values(model: nn.Module, tensors: _Named) -> None:
     label = type(model).__name__
-    tensors = [*model.named_parameters(), *model.named_buffers()]
     meta = _names(tensors, lambda tensor: tensor.is_meta)
     if meta:
         message = (
@@ -100,7 +106,5 @@ def _check_values(model: nn.Module) -> None:
         raise ProducerError(message)
 
 
-def _names(
-    tensors: Iterable[tuple[str, torch.Tensor]], concerns: Callable[[torch.Tensor], bool]
-) -> list[str]:
+def _names(tensors: _Named, concerns: Callable[[torch.Tensor], bool]) -> list[str]:
     return [name for name, tensor in tensors if concerns(tensor)]

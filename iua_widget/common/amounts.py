@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from iua_widget.common.plain_values import plain
@@ -129,5 +129,15 @@ def _free_on_the_machine() -> list[int]:
 def _free_in_the_container() -> list[int]:
     for limit, used in _CGROUPS:
         with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-            return [max(int(Path(limit).read_text()) - int(Path(used).read_text()), 0)]
+            most = _number_in(limit)
+            return [max(most - _number_in(used), 0)] if most < _MOST else []
     return []
+
+
+def _number_in(path: str) -> int:
+    """The number in a file of the system's, in a third of the time that `pathlib` takes."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return int(os.read(file, 64))
+    finally:
+        os.close(file)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iua_widget import IUA, IUAWarning, IUAWidget, MemoryBudgetError
+from iua_widget.common import amounts
 from iua_widget.common.amounts import format_bytes, free_memory, memory_budget
 from iua_widget.memory.plan import LayerNeed, plan_memory, thinned_columns
 from iua_widget.run.loop import count
@@ -69,6 +71,22 @@ def test_by_default_a_run_may_hold_half_of_what_is_free() -> None:
     free = free_memory()
     assert 2**26 < free < 2**50
     assert IUA().memory == pytest.approx(free / 2, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "free"),
+    [("1000000", 600_000), ("300000", 0), ("max", None), (str(2**63 - 4096), None)],
+)
+def test_a_container_has_free_what_its_limit_leaves(
+    limit: str, free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tmp_path / "most", tmp_path / "used"
+    for file, text in zip(files, (limit, "400000"), strict=True):
+        file.write_text(f"{text}\n")
+    none = str(tmp_path / "none")
+    monkeypatch.setattr(amounts, "_CGROUPS", ((none, none), tuple(map(str, files))))
+    monkeypatch.setattr(amounts, "_free_on_the_machine", list)
+    assert free_memory() == (2**31 if free is None else free)
 
 
 def test_the_plan_is_what_the_run_then_holds() -> None:
