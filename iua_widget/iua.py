@@ -704,19 +704,19 @@ class IUA:
     @known_arguments_only
     def findings(
         self,
-        layer: str,
+        layer: str | None = None,
         *,
         atol: float | None = None,
         rtol: float | None = None,
         scale: Scale | None = None,
         dead_at: float | None = None,
     ) -> pd.DataFrame:
-        """Why the dead units of a layer are dead, where it was counted with ``causes=True``.
+        """Why the dead units of a layer, or of all, are dead, if counted with ``causes=True``.
 
         Parameters
         ----------
-        layer : str
-            One of `layers`.
+        layer : str, optional
+            One of `layers`; all by default, with a column ``response`` first.
         atol, rtol, scale, dead_at
             As in `at`.
 
@@ -736,7 +736,9 @@ class IUA:
         ------
         LayerSelectionError
             If there is no such layer: the message has the names that come nearest.
-        ToleranceError, NoProbesError
+        NoProbesError
+            As in `at`, and if causes were not counted.
+        ToleranceError
             As in `at`.
 
         Examples
@@ -750,11 +752,18 @@ class IUA:
            unit         finding  max pre-activation  bias
         0     0  bias-dominated                -6.0  -9.0
         """
-        from iua_widget.reading.unit_findings import finding_table
+        from iua_widget.reading.unit_findings import finding_table, findings_of_all
 
         at = self.tolerances.but(atol=atol, rtol=rtol, scale=scale, dead_at=dead_at)
         with self._run.being_read() as run:
-            return finding_table(run.tally(layer), at, run.recounted(layer, at))
+            if layer is not None:
+                return finding_table(layer, run.tally(layer), at, run.recounted(layer, at))
+            return findings_of_all(
+                {
+                    name: finding_table(name, tally, at, run.recounted(name, at))
+                    for name, tally in run.tallies.items()
+                }
+            )
 
     @known_arguments_only
     def channels(

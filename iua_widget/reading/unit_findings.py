@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from iua_widget.common.arithmetic import as_ieee
 from iua_widget.common.text_column import text_column
+from iua_widget.errors import NoProbesError
 from iua_widget.reading.bounds import LayerBounds, read_bounds
 from iua_widget.reading.evidence import (
     highest_pre_activation,
@@ -60,11 +62,20 @@ def finding_codes(
 
 @as_ieee
 def finding_table(
-    tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
+    layer: str, tally: Tally, tolerances: Tolerances, recount: LayerRecount | None = None
 ) -> pd.DataFrame:
-    """One row a dead unit; columns as `IUA.findings` says."""
+    """One row a dead unit; columns as `IUA.findings` says.
+
+    Raises
+    ------
+    NoProbesError
+        If causes were not counted.
+    """
     import pandas as pd
 
+    if tally.evidence is None:
+        message = f"why units of layer {layer!r} are dead was not counted: count with causes=True."
+        raise NoProbesError(message)
     bounds = read_bounds(tally, tolerances, recount)
     codes = codes_at(tally, bounds)
     if codes is None:
@@ -91,6 +102,16 @@ def finding_table(
             if array is not None:
                 columns[heading] = array[units]
     return pd.DataFrame(columns)
+
+
+def findings_of_all(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Those of `finding_table` one below the other, the layer in a column ``response`` first."""
+    import pandas as pd
+
+    table = pd.concat(tables.values(), ignore_index=True)
+    layers = [name for name, rows in tables.items() for _ in range(len(rows))]
+    table.insert(0, "response", text_column(layers))
+    return table
 
 
 def codes_at(tally: Tally, bounds: LayerBounds) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -12,12 +13,15 @@ from torch.nn import functional as F  # noqa: N812
 from transformers.pytorch_utils import Conv1D
 
 from iua_widget import IUA
+from iua_widget.errors import NoProbesError
 
 X = torch.rand(60, 4, generator=torch.Generator().manual_seed(0)) + 0.5
 
 
 def counted(model: nn.Module, x: torch.Tensor = X, **options: Any) -> IUA:
-    return IUA.introspect(model, x, causes=True, engine="reference", batch_size=16, **options)
+    return IUA.introspect(
+        model, x, **{"causes": True, "engine": "reference", "batch_size": 16} | options
+    )
 
 
 def found(model: nn.Module, layer: str, x: torch.Tensor = X, **options: Any) -> list[str]:
@@ -167,6 +171,27 @@ def test_a_finding_is_of_the_tolerance_read_and_none_of_what_is_not_at_hand() ->
     arrays = IUA.introspect({"relu": np.zeros((3, 2))}, causes=True)
     assert not len(arrays.findings("relu"))
     assert "finding" not in arrays.units("relu")
+
+
+def test_findings_of_all_layers_are_in_one_table() -> None:
+    first, second = linear([[1.0, 0, 0, 0]] * 2, [-40.0, 9.0]), nn.Linear(2, 2)
+    nn.init.constant_(second.bias, -99.0)
+    iua = counted(nn.Sequential(first, nn.ReLU(), second, nn.ReLU6(), nn.Sigmoid()))
+    table = iua.findings()
+    assert list(table["response"]) == ["1", "3", "3"]
+    for layer, rows in table.groupby("response"):
+        own = rows.drop(columns="response").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, iua.findings(str(layer)), check_dtype=False)
+    whole = IUA.introspect(nn.Sequential(nn.ReLU()), torch.ones(3, 2), causes=True).findings()
+    assert list(whole.columns[:3]) == ["response", "unit", "finding"]
+    assert not len(whole)
+
+
+def test_findings_of_what_was_not_counted_are_refused() -> None:
+    iua = counted(nn.Sequential(nn.ReLU()), torch.zeros(3, 2), causes=False)
+    for layer in ("0", None):
+        with pytest.raises(NoProbesError, match=r"layer '0' .*: count with causes=True"):
+            iua.findings(layer)
 
 
 def test_runs_that_are_merged_keep_what_both_tell() -> None:
