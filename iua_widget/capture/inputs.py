@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 from collections.abc import Mapping, MutableMapping, Sized
 from dataclasses import dataclass
@@ -48,6 +49,31 @@ def count_probes(batch: Any, axis: int = 0) -> int | None:
         return next((count for count in counts if count is not None), None)
     sizes = (int(tensor.shape[0]) for _, tensor in tensors(batch) if tensor.ndim)
     return next(sizes, None)
+
+
+def form_of(batch: Any) -> str:
+    """What batches have in common whose passes should go alike: lengths, shapes and dtypes.
+
+    Examples
+    --------
+    >>> form_of({"x": np.zeros((2, 3)), "name": ["a", "b"]})
+    '{x: (2, 3) float64, name: [str, str]}'
+    """
+    if isinstance(batch, torch.Tensor) and batch.is_nested:
+        batch = batch.unbind()
+    if isinstance(batch, (torch.Tensor, np.ndarray)) or is_scipy_sparse(batch):
+        return f"{tuple(batch.shape)} {batch.dtype}"
+    if isinstance(batch, PackedSequence):
+        return f"{form_of(batch.data)} {batch.batch_sizes.tolist()}"
+    if dataclasses.is_dataclass(batch):
+        names = [field.name for field in dataclasses.fields(batch)]
+        batch = {name: getattr(batch, name, None) for name in names}
+    if isinstance(batch, Mapping):
+        return f"{{{', '.join(f'{key}: {form_of(value)}' for key, value in batch.items())}}}"
+    if isinstance(batch, (tuple, list)):
+        return f"[{', '.join(map(form_of, batch))}]"
+    sized = isinstance(batch, Sized) and not isinstance(batch, (str, bytes))
+    return f"{type(batch).__name__} of {len(batch)}" if sized else type(batch).__name__
 
 
 def placement(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:

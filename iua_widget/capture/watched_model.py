@@ -19,6 +19,7 @@ from iua_widget.capture.inputs import (
     Inputs,
     arguments,
     first_probes,
+    form_of,
     placement,
     read_batch,
     text_length,
@@ -26,7 +27,6 @@ from iua_widget.capture.inputs import (
 from iua_widget.capture.left_out import LeftOut
 from iua_widget.capture.mask_layout import MaskLayout
 from iua_widget.capture.names import ModuleNames
-from iua_widget.capture.outputs import tensors
 from iua_widget.capture.randomness import OwnRandomness
 from iua_widget.capture.selection import Selection
 from iua_widget.capture.sequences import time_major
@@ -182,7 +182,7 @@ class WatchedModel:
         ProducerError
             If the batch does not fit the model.
         """
-        form = str([(tuple(tensor.shape), tensor.dtype) for _, tensor in tensors(batch)])
+        form = form_of(batch)
         known, functions = self._known.get(form), form not in self._known
         steps = None if known is None or known.careful else known.steps
         rewind = OwnRandomness.rewind()

@@ -105,6 +105,18 @@ def test_a_bert_of_random_weights_with_padding() -> None:
     same(iua.top_probes(name), by_numpy(values.transpose(0, 2, 1), 4, np.asarray(real)))
 
 
+def test_batches_of_arrays_may_have_other_lengths() -> None:
+    model, images = SmallConv().eval(), torch.randn(23, 1, 9, 9)
+    parts = torch.split(images, [8, 3, 8, 4])
+    loaders: list[list[Any]] = [list(parts), [np.asarray(part) for part in parts]]
+    loaders.append([{"x": np.asarray(part)} for part in parts])
+    of_tensors, *others = (IUA.introspect(model, one, top_probes=3) for one in loaders)
+    assert not any("Which input" in note for note in of_tensors.notes)
+    for one in others:
+        assert one.top_probes("body.8").equals(of_tensors.top_probes("body.8"))
+        assert one.notes == of_tensors.notes
+
+
 def test_time_may_come_before_the_inputs() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0).eval()
     model = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False).eval()
