@@ -178,6 +178,7 @@ class Gathering:
         notes = batch.run.source_notes
         with interrupts_held(), run.lock:
             run.tallies, run.probes, run.weights = whole.tallies, whole.probes, whole.weights
+            run.inputs_passed = whole.inputs_passed
             run.recount = run.tally_notes = None  # they lack these probes
             self._noted = notes_of_both(self._noted, notes) if position.batches else notes
             del self._noted[_MOST_NOTES:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from iua_widget.scale.ray_batch_counter import ROW, BatchCounter, as_told
@@ -73,13 +73,18 @@ class _Rows:
         context = dataset.context  # a copy, in this process
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
-        counted = dataset.with_column(ROW, monotonically_increasing_id()).map_batches(
-            BatchCounter,
-            fn_constructor_kwargs={"parcel": parcel, "after": after},
-            batch_format="numpy",
-            **options,
-        )
-        self._rows = iter(counted.iter_rows())
+
+        def rows() -> Iterator[dict[str, Any]]:  # whose errors, too, are told by `next`
+            numbered = dataset.with_column(ROW, monotonically_increasing_id())
+            counted = numbered.map_batches(
+                BatchCounter,
+                fn_constructor_kwargs={"parcel": parcel, "after": after},
+                batch_format="numpy",
+                **options,
+            )
+            yield from counted.iter_rows()
+
+        self._rows = rows()
 
     def next(self) -> dict[str, Any]:
         try:

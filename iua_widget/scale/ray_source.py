@@ -182,7 +182,8 @@ class RaySource(CountedSource):
                 "must be installed there, or sent: ray.init(runtime_env={'working_dir': '.'})."
             )
         elif not failure["kind"]:
-            message = f"{self.label} got no batch {number} from the Ray dataset: {message}."
+            message = f"{self.label} got no batch {number} from the Ray dataset: {message:.500}"
+            message = f"{message.rstrip().rstrip('.')}."
         message += "" if message.endswith(_kept(position)) else _kept(position)
         error: IUAError = kind(message)
         if isinstance(error, ProducerError):
