@@ -6,7 +6,9 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
+from iua_widget.errors import ProducerError
 from iua_widget.options import SourceOptions
+from iua_widget.scale.ray_options import is_ray_dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,19 @@ def own_samples(loader: Any, options: SourceOptions) -> OwnSamples:
     loader : Any
         Only a DataLoader with a DistributedSampler is another one afterwards.
     options : SourceOptions
+
+    Raises
+    ------
+    ProducerError
+        If it is a Ray dataset, all of which each rank would have Ray's workers count.
     """
+    if is_ray_dataset(loader):
+        message = (
+            "the batches of a Ray dataset are counted on Ray's workers, all of them for each rank "
+            "that asks: leave distributed= out and count in one process, or give each rank's part, "
+            "such as dataset.split(2)[rank].iter_torch_batches()."
+        )
+        raise ProducerError(message)
     torch = sys.modules.get("torch")
     sampler = getattr(loader, "sampler", None)
     if torch is None or not isinstance(sampler, torch.utils.data.DistributedSampler):

@@ -12,20 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 import ray
 import ray.data
 import torch
+import torch.distributed as dist
 from test_scripts import assert_counted_as_in_one_process, script_with
 from torch import nn
 from waiting import until
 
-from iua_widget import IUA, IUAWarning, IUAWidget, MemoryBudgetError, MergeError, ProducerError
+from iua_widget import (
+    IUA,
+    IUAMonitor,
+    IUAWarning,
+    IUAWidget,
+    MemoryBudgetError,
+    MergeError,
+    ProducerError,
+)
 from iua_widget.iua import run_of
 from iua_widget.options import SourceOptions
 from iua_widget.scale import ray_source
 from iua_widget.scale.ray_batch_counter import ROW, BatchCounter
+from iua_widget.scale.ray_execution import _Rows
 from iua_widget.scale.ray_source import RaySource
 
 
@@ -225,6 +236,44 @@ def test_columns_go_in_by_name_and_masks_are_those_of_other_loaders() -> None:
     )
     assert of_ray["relu"].probes == alone["relu"].probes == int(mask.sum())
     assert of_ray.units("relu")["inactive count"].equals(alone.units("relu")["inactive count"])
+
+
+@pytest.mark.usefixtures("here")
+def test_top_probes_and_causes_are_those_of_one_process(tmp_path: Path) -> None:
+    rows, path = data(60), tmp_path / "run.iua"
+    options: dict[str, Any] = {"engine": "reference", "batch_size": 8}
+    options |= {"top_probes": 3, "causes": True}
+    IUA.introspect(net(), dataset(rows), max_probes=28, resume=path, **options)
+    of_ray = IUA.introspect(net(), dataset(rows), resume=path, **options)
+    alone = IUA.introspect(net(), rows, **options)
+    assert run_of(of_ray).inputs_passed == run_of(alone).inputs_passed == 60
+    for layer in alone.layers:
+        assert of_ray.top_probes(layer)[["unit", "rank", "probe"]].equals(
+            alone.top_probes(layer)[["unit", "rank", "probe"]]
+        )
+        pd.testing.assert_frame_equal(of_ray.units(layer), alone.units(layer), rtol=1e-5)
+    assert "max pre-activation" in of_ray.units("1")
+    assert of_ray.notes == alone.notes
+
+
+@pytest.fixture
+def _one_rank() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("_one_rank")
+@pytest.mark.parametrize("counted", [IUA.introspect, IUAWidget, IUAMonitor])
+def test_ranks_and_workers_are_not_had_together(counted: Callable[..., object]) -> None:
+    with pytest.raises(ProducerError, match=r"leave distributed= out and count in one process"):
+        counted(net(), dataset(data(8)), distributed=True)
+
+
+def test_what_ray_does_not_take_is_told_by_the_next_row() -> None:
+    parcel = ray.put(b"")
+    rows = _Rows(dataset(data(8)), [parcel], -1, {"batch_size": 0})
+    assert "Batch size" in rows.next()["failure"]["message"]
 
 
 @pytest.mark.usefixtures("here")
