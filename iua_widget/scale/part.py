@@ -11,7 +11,7 @@ from typing import Final
 from iua_widget.memory.plan import FEWEST_STOPS, LayerNeed, plan_memory
 from iua_widget.run.run import Run
 from iua_widget.scale.description import Description, Whole, whole_of
-from iua_widget.tally.store import STATES
+from iua_widget.tally.store import BYTES_PER_UNIT, STATES
 from iua_widget.tally.tally import Tally, TallyState
 
 _LAYER_BYTES: Final = 3072
@@ -26,7 +26,7 @@ class Part:
     Attributes
     ----------
     run : Run
-        Without what is kept of each probe, and without top probes.
+        Without what is kept of each probe, top probes and groups.
     left_out : tuple of str
         Layers that it has no room for.
     """
@@ -78,7 +78,11 @@ def _columns(run: Run, room: int) -> dict[str, tuple[int, ...]]:
 def _need(name: str, tally: Tally) -> LayerNeed:
     width = tally.store.read_counts().counts.dtype.itemsize
     fixed = _LAYER_BYTES + len(name) + _STOP_BYTES * (len(tally.stops) + 1)
-    return LayerNeed(name, tally.units, tally.columns, width, width, 0, fixed=fixed)
+    evidence = 0 if tally.evidence is None else tally.evidence.nbytes // max(tally.units, 1)
+    beside = BYTES_PER_UNIT + evidence
+    return LayerNeed(
+        name, tally.units, tally.columns, width, width, 0, fixed=fixed, unit_bytes=beside
+    )
 
 
 def _copied(tally: Tally, columns: Sequence[int]) -> Tally:
