@@ -81,3 +81,15 @@ def nearest_first(given: object, options: Iterable[str]) -> list[str]:
     known = list(options)
     near = nearest(str(given).lower(), known, most=3, cutoff=0.5)  # as the page has it
     return near + [option for option in known if option not in near]
+
+
+def from_to(lower: float, upper: float, spec: str) -> str:
+    """A figure by the bounds on it: one number where they are written alike.
+
+    Examples
+    --------
+    >>> from_to(12.04, 12.01, ".1f"), from_to(3, 1200, ",d")
+    ('12.0', '3 to 1,200')
+    """
+    low, high = format(lower, spec), format(upper, spec)
+    return low if low == high else f"{low} to {high}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from iua_widget.common.words import from_to
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 MOST: Final = 8
 """Units of which it is told: the first of those selected."""
 _MOST_GROUPS: Final = 12
+
+_Share = tuple[float, float, str]
+"""Bounds on a share in percent, and the name of the group."""
 
 
 class CardFacts:
@@ -71,21 +75,26 @@ class CardFacts:
 
 def _by_group(whole: Run, layer: str, units: Sequence[int], tolerances: Tolerances) -> list[str]:
     """In which groups each unit was inactive, on the largest shares of their probes first."""
-    shares: list[list[tuple[float, str]]] = [[] for _ in units]
+    shares: list[list[_Share]] = [[] for _ in units]
     for name, group in (whole.groups or {}).items():
         tally = group.tallies.get(layer)
         if tally is None or not tally.probes:
             continue
-        inactive = read_bounds(tally, tolerances).lower / tally.probes
+        bounds = read_bounds(tally, tolerances)
         for of_unit, unit in zip(shares, units, strict=True):
-            of_unit.append((float(inactive[unit]), name))
+            lower, upper = (
+                100 * int(of[unit]) / tally.probes for of in (bounds.lower, bounds.upper)
+            )
+            of_unit.append((lower, upper, name))
     return [_in_words(of_unit) for of_unit in shares]
 
 
-def _in_words(shares: Sequence[tuple[float, str]]) -> str:
+def _in_words(shares: Sequence[_Share]) -> str:
     if not shares:
         return ""
     first = sorted(shares, key=lambda one: -one[0])
-    told = [f"{name}: {100 * share:.1f} %" for share, name in first[:_MOST_GROUPS]]
+    told = [
+        f"{name}: {from_to(lower, upper, '.1f')} %" for lower, upper, name in first[:_MOST_GROUPS]
+    ]
     more = len(first) - len(told)
     return f"Inactive in: {', '.join(told)}" + (f", and {more} more" if more else "")

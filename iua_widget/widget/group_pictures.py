@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable
 from typing import Any, Final
 
+from iua_widget.common.words import from_to
 from iua_widget.reading.bounds import read_bounds
 from iua_widget.run.run import Run
 from iua_widget.tolerances import Tolerances
@@ -42,13 +43,17 @@ def group_pictures(run: Run, layers: Iterable[str], tolerances: Tolerances) -> l
                 if len(pictures) == MOST:
                     return pictures
                 bounds = read_bounds(tally, tolerances)
-                share = 100 * bounds.mean / tally.units
+                mean, mean_upper = (
+                    100 * of / tally.units for of in (bounds.mean, bounds.mean_upper)
+                )
+                share = from_to(mean, mean_upper, ".1f")
+                dead = from_to(int(bounds.dead.sum()), int(bounds.dead_upper.sum()), ",d")
                 coded = base64.b64encode(picture.png).decode()
                 pictures.append(
                     {
                         "layer": layer,
                         "group": name,
-                        "words": f"{share:.1f} % inactive, {bounds.dead.sum():,} dead",
+                        "words": f"{share} % inactive, {dead} dead",
                         "picture": f"data:image/png;base64,{coded}",
                     }
                 )

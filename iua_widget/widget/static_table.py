@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from iua_widget.common.layer_names import short_names, shortened
+from iua_widget.common.words import from_to
 from iua_widget.iua import IUA, run_of
 from iua_widget.tolerances import Tolerances
 from iua_widget.widget.compared_with import ComparedWith
@@ -221,9 +222,9 @@ def _row(of: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:
         name,
         kind,
         f"{units:,}",
-        _range(100 * mean / units, 100 * mean_upper / units, ".1f") + " %",
-        _range(dead, dead_upper, ",d"),
-        _range(100 * dead / units, 100 * dead_upper / units, ".1f") + " %",
+        from_to(100 * mean / units, 100 * mean_upper / units, ".1f") + " %",
+        from_to(dead, dead_upper, ",d"),
+        from_to(100 * dead / units, 100 * dead_upper / units, ".1f") + " %",
     )
 
 
@@ -233,10 +234,10 @@ def _total(table: pd.DataFrame) -> tuple[str, ...]:
         int(column.sum()) for column in (table["units"], table["dead units"], upper)
     )
     share = (
-        _range(100 * dead / units, 100 * dead_upper / units, ".1f") + " %" if units else _NOTHING
+        from_to(100 * dead / units, 100 * dead_upper / units, ".1f") + " %" if units else _NOTHING
     )
     layers = f"{len(table):,} layers"
-    return layers, "", f"{units:,}", "", _range(dead, dead_upper, ",d"), share
+    return layers, "", f"{units:,}", "", from_to(dead, dead_upper, ",d"), share
 
 
 def _with_changes(
@@ -252,16 +253,11 @@ def _with_changes(
         missing = [*first[name].isna(), lower.isna().all()]
         columns.append(
             [
-                _NOTHING if none else _range(int(least), int(most), ",d")
+                _NOTHING if none else from_to(int(least), int(most), ",d")
                 for (least, most), none in zip(both, missing, strict=True)
             ]
         )
     return (*_HEADS, *changes), [(*row, *more) for row, *more in zip(rows, *columns, strict=True)]
-
-
-def _range(lower: float, upper: float, spec: str) -> str:
-    low, high = format(lower, spec), format(upper, spec)
-    return low if low == high else f"{low} to {high}"
 
 
 def _worst(iua: IUA, at: Tolerances, names: Mapping[str, str]) -> list[tuple[str, ...]]:
@@ -277,7 +273,7 @@ def _worst_row(of: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ..
     return (
         names[of["response"]],
         f"{of['unit is']} {of['unit']}",
-        _range(100 * share, 100 * share_upper, ".1f") + " %" if known else _NOTHING,
+        from_to(100 * share, 100 * share_upper, ".1f") + " %" if known else _NOTHING,
         *(f"{of[size]:.3g}" if known else _NOTHING for size in ("mean |x|", "max |x|")),
         "dead" if dead else "maybe" if dead_upper else "",
     )

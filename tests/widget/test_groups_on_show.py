@@ -75,7 +75,17 @@ def test_the_pictures_of_a_layer_come_once_they_are_asked_for() -> None:
     assert [one["words"] for one in w._groups] == words
     w.layer = "fc"
     until(lambda: {one["layer"] for one in w._groups} == {"fc"})
-    w.atol = 10
+    w.layer, w.atol = "relu", 0.33  # between two stops
+    read = w.iua.group("cat").at(atol=0.33).results["relu"]
+    assert read.mean_inactive < read.mean_inactive_upper
+    lower, upper = (f"{100 * of / 8:.1f}" for of in (read.mean_inactive, read.mean_inactive_upper))
+    until(
+        lambda: (
+            w._groups
+            and w._groups[0]["words"].startswith(f"{lower} to {upper} % inactive, {read.dead} ")
+        )
+    )
+    w.layer, w.atol = "fc", 10
     until(lambda: all(one["words"] == "100.0 % inactive, 5 dead" for one in w._groups))
 
 
@@ -91,7 +101,12 @@ def test_the_card_of_a_selected_unit_tells_its_share_in_each_group() -> None:
     assert told.startswith("cat: 100.0 %, ")
     assert first["groups"] == f"Inactive in: {told}"
     assert second["unit"] == 5
-    w.atol = 10
+    w.selected, w.atol = [5], 0.33  # between two stops
+    of_cat = w.iua.by_group("relu", atol=0.33).loc[5, ["cat", "cat upper"]]
+    assert of_cat["cat"] < of_cat["cat upper"]
+    told = f"cat: {100 * of_cat['cat']:.1f} to {100 * of_cat['cat upper']:.1f} %"
+    until(lambda: told in w._cards[0]["groups"])
+    w.selected, w.atol = [3, 5], 10
     until(lambda: "dog: 100.0 %" in w._cards[0]["groups"])
 
 
