@@ -32,12 +32,13 @@ class ModuleNames:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.root = type(model).__name__
-        if self.root in dict(model.named_modules()):
+        found = list(model.named_modules(remove_duplicate=False))
+        if self.root in dict(found):
             self.root += "()"
         self._names: defaultdict[int, list[str]] = defaultdict(list)
         self.modules: dict[str, nn.Module] = {}
         self._paths: list[tuple[str, int]] = []
-        for path, module in model.named_modules(remove_duplicate=False):
+        for path, module in found:
             self._paths.append((path, id(module)))
             name = ".".join(part for part in path.split(".") if part not in _WRAPPERS) or self.root
             self._names[id(module)].append(name)

@@ -12,6 +12,7 @@ from torch import nn
 _SMALL: Final = 2**20
 """Bytes of a tensor that is copied for each batch without asking whether it has changed."""
 _CORNER: Final = 4
+_WORD: Final = 8
 _INTEGERS: Final = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -198,10 +199,18 @@ def same_bits(tensor: torch.Tensor, other: torch.Tensor) -> bool:
     try:
         one, two = _as_integers(tensor.detach()), _as_integers(other.detach())
         if one.is_cpu and two.is_cpu and one.layout is two.layout is torch.strided:
-            return np.array_equal(one.numpy(), two.numpy())  # four times as fast as `torch.equal`
+            # Faster than `torch.equal`.
+            return np.array_equal(*_in_words(one.numpy(), two.numpy()))
         return torch.equal(one, two)
     except (RuntimeError, NotImplementedError):  # a sparse or exotic layout
         return False
+
+
+def _in_words(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays of integers in words of 64 bits, where they can be: compared in half the time."""
+    if one.nbytes % _WORD or not (one.flags.c_contiguous and two.flags.c_contiguous):
+        return one, two
+    return one.reshape(-1).view(np.int64), two.reshape(-1).view(np.int64)
 
 
 def _alike(made: torch.Tensor, now: torch.Tensor) -> bool:

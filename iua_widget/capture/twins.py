@@ -37,7 +37,7 @@ class Twin:
             and not hooked
             and of_shadow.get("max_norm") is None  # as embeddings have, for their weights
             and "forward" not in of_shadow
-            and all(map(_is_no_function_of_users, of_shadow.values()))
+            and all(map(_is_function_of_torch, filter(callable, of_shadow.values())))
         )
 
     def settles(self, name: str) -> bool:
@@ -106,8 +106,8 @@ def _is_of_torch(kind: type[nn.Module]) -> bool:
     return own and _place(kind.forward).startswith("torch.")
 
 
-def _is_no_function_of_users(value: Any) -> bool:
-    return not callable(value) or _place(value).partition(".")[0] == "torch"
+def _is_function_of_torch(function: Callable[..., Any]) -> bool:
+    return _place(function).partition(".")[0] == "torch"
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -319,9 +319,8 @@ def plan_table(plans: Iterable[LayerPlan], stops: int) -> pd.DataFrame:
 
 
 def _fewest(need: LayerNeed, stops: Sequence[float], always: Iterable[float]) -> int:
-    kept = {0.0, *always}
-    wanted = sum(stops[column] in kept for column in need.columns[:-1])
-    return min(len(need.columns), max(wanted, FEWEST_STOPS) + 1)
+    wanted = {0.0, *always}.intersection(map(stops.__getitem__, need.columns[:-1]))
+    return min(len(need.columns), max(len(wanted), FEWEST_STOPS) + 1)
 
 
 def _too_small(needs: Sequence[LayerNeed], budget: int, least: int) -> MemoryBudgetError:
