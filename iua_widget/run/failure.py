@@ -6,9 +6,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from iua_widget.errors import FileError, IUAError, NoProbesError
+
+_BROKE_OFF: Final = "The run broke off after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,18 @@ class Failure:
     def note(self) -> str:
         """For the reader of the figures that there are."""
         inputs = f"{self.probes:,} input{'' if self.probes == 1 else 's'}"
-        return f"The run broke off after {inputs}, and the figures are of these: {self.message}"
+        return f"{_BROKE_OFF} {inputs}, and the figures are of these: {self.message}"
 
     def reported(self, what: str) -> NoProbesError:
         """The error for the reader of figures that there are not, with the failure as its cause."""
         error = NoProbesError(f"{what}: the run broke off. {self.message}")
         error.__cause__ = self.error()
         return error
+
+
+def tells_failure(note: str) -> bool:
+    """Whether a note is that of a failure, which holds no more once the run has gone on."""
+    return note.startswith(_BROKE_OFF)
 
 
 def _gone() -> None:

@@ -12,7 +12,7 @@ from iua_widget.common.interrupts import interrupts_held
 from iua_widget.errors import NoBatchError
 from iua_widget.options import CountOptions
 from iua_widget.reading.notes import notes_of_both
-from iua_widget.run.failure import Failure
+from iua_widget.run.failure import Failure, tells_failure
 from iua_widget.run.merge import merged
 from iua_widget.run.run import Run
 from iua_widget.sources.position import Position
@@ -141,7 +141,7 @@ class Gathering:
         run.steady = False
         self.position = run.position or Position()
         self._taken: CountedBatch | None = None
-        self._noted = list(run.source_notes)
+        self._noted = [note for note in run.source_notes if not (onward and tells_failure(note))]
         run.counted_by = weakref.ref(self)
 
     @property

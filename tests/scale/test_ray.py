@@ -189,6 +189,29 @@ def test_the_error_is_the_users_and_what_was_counted_is_kept() -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_an_interrupt_ends_the_workers_and_the_file_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+    end = Local.end
+    monkeypatch.setattr(Local, "end", lambda execution: ended.append(True) or end(execution))
+    rows, path, seen = data(32), tmp_path / "run.iua", []
+
+    def forward(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(len(batch["data"]))
+        if len(seen) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return model(batch["data"])
+
+    options: dict[str, Any] = {"batch_size": 8, "engine": "reference", "resume": path}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        IUA.introspect(net(), dataset(rows), forward=forward, **options)
+    assert ended == [True]
+    assert caught.value.partial.probes == IUA.load(path).probes == 16  # type: ignore[attr-defined]
+    assert_counts_of_one_process(IUA.introspect(net(), dataset(rows), **options), rows)
+
+
+@pytest.mark.usefixtures("here")
 def test_what_is_too_large_for_a_row_is_refused_with_the_arithmetic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
