@@ -69,6 +69,10 @@ if TYPE_CHECKING:
     multiple=True,
     help="Inputs with the largest responses to keep of each unit: 8, or 'fc*=8'.",
 )
+@click.option(
+    "--groups",
+    help="Where each probe's label is: 1 for (x, y), a field, or a function MODULE:ATTRIBUTE.",
+)
 @click.option("--causes", is_flag=True, help="Count what tells why units are dead or stuck.")
 @click.option("--resume", type=FILE, help="Save to this file on the way, and go on from it.")
 @click.option("--save-every", type=click.IntRange(1), help="Batches between two saves.")
@@ -93,6 +97,7 @@ def run(
     top_probes: tuple[tuple[str, Any], ...],
     forward: str | None,
     mask: str | None,
+    groups: str | None,
     save: str | None,
     html: str | None,
     title: str | None,
@@ -123,6 +128,7 @@ def run(
             "loader": None if loader is None else targets.made(loader),
             "forward": None if forward is None else targets.value(forward),
             "mask": None if mask is None else targets.value(mask),
+            "groups": None if groups is None else _where_labels_are(groups, targets),
         }
         if loader is None and _is_model(counted["producer"]):
             message = (
@@ -146,6 +152,13 @@ def run(
             name = target.rpartition(":")[2]
             write_page(html, iua, at, output, title=title, text=text, name=name)
     report_result("run", iua, {}, output, files=files)
+
+
+def _where_labels_are(groups: str, targets: Targets) -> Any:
+    """The place of labels in a batch, their field, or the function that gives them."""
+    if ":" in groups:
+        return targets.value(groups)
+    return int(groups) if groups.lstrip("-").isdecimal() else groups
 
 
 def _is_model(value: Any) -> bool:

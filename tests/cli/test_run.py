@@ -57,6 +57,15 @@ def test_top_probes_are_kept_in_the_file(tmp_path: Path) -> None:
     assert (result.exit_code, "expected a whole number" in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("groups", ["1", "-1", "mynets:parity"])
+def test_groups_are_kept_in_the_file(groups: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.iua"
+    counted("run", "mynets:model", "mynets:pairs", "--groups", groups, "--save", str(path))
+    assert IUA.load(path).groups == ["0", "1"]
+    result = called(*MODEL, "--groups", "label")
+    assert (result.exit_code, "groups='label' must be a field" in result.stderr) == (1, True)
+
+
 def test_a_producer_has_no_loader() -> None:
     for target, layers in (("mynets:responses", 2), ("mynets:batches", 1)):
         found = counted("run", target, "--batch-size", "3", "--engine", "reference")
