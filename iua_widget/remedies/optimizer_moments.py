@@ -24,7 +24,7 @@ def check_moments(optimizer: torch.optim.Optimizer, parameters: Iterable[torch.T
     Raises
     ------
     RemedyError
-        If not, or it is no optimizer.
+        If not, or it is no optimizer, or trains none of them.
     """
     if not isinstance(getattr(optimizer, "state", None), Mapping):
         message = (
@@ -32,7 +32,15 @@ def check_moments(optimizer: torch.optim.Optimizer, parameters: Iterable[torch.T
             f"you; got {type(optimizer).__name__}."
         )
         raise RemedyError(message)
-    for parameter in parameters:
+    held = {id(one) for group in optimizer.param_groups for one in group["params"]}
+    changed = list(parameters)
+    if changed and not any(id(one) in held for one in changed):
+        message = (
+            f"the {type(optimizer).__name__} given trains none of the parameters that begin anew: "
+            "give the optimizer of this model, or None where its moments are cleared by you."
+        )
+        raise RemedyError(message)
+    for parameter in changed:
         unknown = {name for name, _ in _of_entries(optimizer, parameter)} - _MOMENTS
         if unknown:
             message = (

@@ -114,8 +114,8 @@ def reinitialize(
     ------
     RemedyError
         If layers that were asked for cannot be initialized anew, or none of those with such units,
-        which the message names with the reasons; or what the optimizer remembers is not known.
-        Nothing was changed then.
+        which the message names with the reasons; or what the optimizer remembers is not known, or
+        it trains none of these parameters. Nothing was changed then.
     ToleranceError, LayerSelectionError, NoProbesError
         As for `IUA.dead_units`.
     ProducerError

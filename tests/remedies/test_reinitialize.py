@@ -168,6 +168,9 @@ def test_what_an_optimizer_remembers_in_other_ways_is_refused_and_nothing_change
     before = {name: one.clone() for name, one in model.state_dict().items()}
     with pytest.raises(RemedyError, match="Rprop remembers prev, step_size of each entry"):
         reinitialize(model, iua, optimizer)
+    of_another = torch.optim.Adam(net().parameters())
+    with pytest.raises(RemedyError, match="the Adam given trains none of the parameters"):
+        reinitialize(model, iua, of_another)
     with pytest.raises(RemedyError, match=r"optimizer must be a torch\.optim\.Optimizer, or None"):
         reinitialize(model, iua, "adam")  # type: ignore[arg-type]
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
