@@ -94,6 +94,15 @@ class Facts:
         value = self._take(key, lambda value: value is None or _is_number(value))
         return None if value is None else float(value)
 
+    def signed_or_none(self, key: str) -> float | None:
+        """A finite number of either sign, or None."""
+
+        def fits(value: Any) -> bool:
+            return value is None or (type(value) in {int, float} and abs(value) < float("inf"))
+
+        value = self._take(key, fits)
+        return None if value is None else float(value)
+
     def numbers(self, key: str) -> list[float]:
         """A list of finite numbers."""
         return list(

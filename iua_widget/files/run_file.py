@@ -343,7 +343,7 @@ def _activation(layer: Facts) -> dict[str, float | None] | None:
     facts = layer.object_or_none("activation")
     if facts is None:
         return None
-    return {name: facts.number_or_none(name) for name in ("zero_up_to", "lower", "upper")}
+    return {name: facts.signed_or_none(name) for name in ("zero_up_to", "lower", "upper")}
 
 
 def _parameters(layer: Facts) -> dict[str, Any] | None:

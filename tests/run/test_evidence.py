@@ -289,6 +289,14 @@ def test_it_is_saved_copied_and_resumed_and_takes_what_is_planned(tmp_path: Path
     assert IUA.from_bytes(mixed.to_bytes()).units("1").equals(mixed.units("1"))
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_bounds_of_either_sign_are_saved(name: str) -> None:
+    iua = counted(nn.Sequential(copy.deepcopy(ACTIVATIONS[name][0])), torch.randn(9, 3))
+    read = IUA.from_bytes(iua.to_bytes())
+    assert read.to_bytes() == iua.to_bytes()
+    assert read.units("0").equals(iua.units("0"))
+
+
 def test_it_costs_nothing_where_it_is_not_asked_for() -> None:
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU())
     with seen() as steady:
