@@ -109,7 +109,9 @@ class ActivationInputs:
         """The input of a call of a module; None where it is no activation, or is fused."""
         if not _has_own_input(module):
             return None
-        tensor = next(iter((*given[0], *given[1].values())), None)
+        tensor, *others = (*given[0], *given[1].values()) or (None,)
+        if any(isinstance(one, torch.Tensor) for one in others):
+            return None  # a sum that is activated, or a gate: neither is what is made
         copied = getattr(module, "inplace", False) is True
         return self._kept(tensor, name, of_module(module), copied=copied)
 
@@ -176,18 +178,18 @@ def of_module(module: nn.Module) -> Activation:
     >>> of_module(nn.ReLU6())
     Activation(zero_up_to=0.0, lower=None, upper=6.0)
     """
+    base = next((kind for kind in type(module).__mro__ if kind in ACTIVATION_MODULES), None)
+    if base is not None and type(module).forward is not base.forward:
+        return Activation()  # it may do more
     if isinstance(module, nn.ReLU6):
         return _of_name("relu6", ())
     if isinstance(module, nn.Hardtanh):
         return _of_name("hardtanh", (module.min_val, module.max_val))
     if isinstance(module, nn.Threshold):
         return _of_name("threshold", (module.threshold, module.value))
-    base = next((kind for kind in type(module).__mro__ if kind in ACTIVATION_MODULES), None)
-    if base is not None:
-        return _of_name(base.__name__.lower(), ())
     if type(module).__name__ == "ReLUSquaredActivation":
         return Activation(zero_up_to=0.0)
-    return Activation()
+    return Activation() if base is None else _of_name(base.__name__.lower(), ())
 
 
 def _has_own_input(module: nn.Module) -> bool:

@@ -158,6 +158,34 @@ def test_what_was_added_to_in_place_is_of_no_module() -> None:
     assert "bias" not in iua.findings("relu")
 
 
+class AddReLU(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.relu(x + y)
+
+
+class LaterReLU(nn.ReLU):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x - 50)
+
+
+class Odd(nn.Module):
+    def __init__(self, kind: type[nn.Module], *others: torch.Tensor) -> None:
+        super().__init__()
+        self.fc, self.act, self.others = PLANTED, kind(), others
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.fc(x), *self.others)
+
+
+def test_an_activation_of_ones_own_is_no_relu_of_its_first_input() -> None:
+    added = counted(Odd(AddReLU, torch.full((6,), -50.0)))
+    assert not {"finding", "max pre-activation"} & {*added.units("act")}
+    assert not len(added.findings("act"))
+    later = counted(Odd(LaterReLU))
+    assert {*later.units("act")["finding"]} == {"weights zero or not finite", "no cause seen"}
+    assert later.findings("act")["distance"].isna().all()
+
+
 def test_activations_that_are_never_cut_off_have_no_bias_to_blame() -> None:
     model = nn.Sequential(linear([[1.0, 0, 0, 0], [0.0, 0, 0, 0]], [-40.0, -90.0]), nn.GELU())
     assert found(model, "1", atol=1e-3) == ["no cause seen", "weights zero or not finite"]
