@@ -161,16 +161,20 @@ def _drawn_array(sample: Any, probe: TopProbe, tokenizer: Any) -> DrawnProbe:
 
 def _drawn_tokens(tokens: Sequence[str], place: tuple[int, ...]) -> DrawnProbe:
     """Tokens with one marked, and some around it; the last axis of a place counts them."""
-    tokens = [printable(one) for one in tokens]
+    tokens = [printable(one[:_MOST_LETTERS]) for one in tokens]
     at = place[-1] if place and place[-1] < len(tokens) else None
     if at is None:
         return DrawnProbe(before=_spaced(tokens[: 2 * _AROUND])[:_MOST_LETTERS])
     start, end = max(0, at - _AROUND), at + 1 + _AROUND
     before, after = _spaced(tokens[start:at]), _spaced(tokens[at + 1 : end])
     return DrawnProbe(
-        before=("… " if start else "") + before + (" " if before else ""),
+        before=("… " if start or len(before) > _MOST_LETTERS else "")
+        + before[-_MOST_LETTERS:]
+        + (" " if before else ""),
         marked=tokens[at],
-        after=(" " if after else "") + after + (" …" if end < len(tokens) else ""),
+        after=(" " if after else "")
+        + after[:_MOST_LETTERS]
+        + (" …" if end < len(tokens) or len(after) > _MOST_LETTERS else ""),
     )
 
 

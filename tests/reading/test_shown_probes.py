@@ -181,3 +181,10 @@ def test_a_widget_takes_what_draws_them() -> None:
     )  # fmt: skip
     assert len(w.iua.top_probes("conv")) == 6
     IUAWidget(w.iua, show=MAPS)
+
+
+@pytest.mark.parametrize("place", [(), (13,)])
+def test_long_tokens_are_cut(place: tuple[int, ...]) -> None:
+    drawn = drawn_sample(["x" * 100_000] * 30, at(*place))
+    assert len(drawn.text) < 1_000
+    assert drawn.marked == ("x" * 240 if place else "")
