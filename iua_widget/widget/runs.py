@@ -127,7 +127,7 @@ class Runs:
 
     def of_group(self, group: str | None) -> IUA:
         """What is shown of a group of the probes; of all where there is none of that name."""
-        run = (self.run.groups or {}).get(group or "")
+        run = None if group is None else (self.run.groups or {}).get(group)
         if run is None:
             return self.iua
         if self._of_group is None or run_of(self._of_group) is not run:

@@ -65,6 +65,15 @@ def test_a_group_is_chosen_by_name_or_label_and_another_is_refused() -> None:
         IUAWidget(DATA, background=False).group = "a"
 
 
+def test_a_group_without_a_name_is_not_all_of_them() -> None:
+    w = IUAWidget(DATA, groups=["", "b", "c"] * 20, engine="reference", background=False)
+    assert w.iua.probes == 60
+    w.group = ""
+    assert w.iua.probes == 20
+    w.group = None
+    assert w.iua.probes == 60
+
+
 def test_the_pictures_of_a_layer_come_once_they_are_asked_for() -> None:
     w = IUAWidget(DATA, layer="relu", background=False, **COUNTED)
     assert w._groups == []
