@@ -90,6 +90,17 @@ def name_of(label: Label, names: Mapping[Label, str] | None = None) -> str:
     return known.get(label) or known.get(text) or text
 
 
+def with_type(label: Label) -> tuple[type, Label]:
+    """What tells a label from all others: True is no 1.
+
+    Examples
+    --------
+    >>> with_type(True) == with_type(1), True == 1
+    (False, True)
+    """
+    return type(label), label
+
+
 def label_order(labels: Sequence[Label]) -> tuple[int, float, str]:
     """By what groups of such labels are sorted: numbers by value, then all else as text.
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from iua_widget.common.amounts import format_bytes
-from iua_widget.common.labels import Label
+from iua_widget.common.labels import Label, with_type
 from iua_widget.common.tensors import is_tensor
 from iua_widget.common.words import listed
 from iua_widget.errors import ProducerError
@@ -208,11 +208,11 @@ class CountingByGroup:
     def _check_labels(self, name: str, labels: set[Label]) -> None:
         """Check that labels are of one group: names may be others than in a file."""
         for other, group in (self._run.groups or {}).items():
-            both = group.labels & labels
+            both = {*map(with_type, group.labels)} & {*map(with_type, labels)}
             if other != name and both:
                 message = (
-                    f"the label {next(iter(both))!r} is of the group {other!r} in what was counted "
-                    f"before, and of {name!r} now: give the same group_names."
+                    f"the label {next(iter(both))[1]!r} is of the group {other!r} in what was "
+                    f"counted before, and of {name!r} now: give the same group_names."
                 )
                 raise ProducerError(message)
 

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from functools import reduce
 
-from iua_widget.common.labels import Label
+from iua_widget.common.labels import Label, with_type
 from iua_widget.common.words import named
 from iua_widget.errors import IUAWarning, MergeError
 from iua_widget.reading.notes import notes_of_both
@@ -113,15 +113,16 @@ def _merge_groups(run: Run, one: Run, other: Run) -> None:
         )
         raise MergeError(message)
     run.groups, run.not_by_group = {}, one.not_by_group | other.not_by_group
-    named_so: dict[Label, str] = {}
+    named_so: dict[tuple[type, Label], str] = {}
     for name in (one.groups or {}) | (other.groups or {}):
         parts = [_part_of_group(run, part, name) for part in (one, other)]
         group = _merged(*parts)
         group.labels = parts[0].labels | parts[1].labels
         for label in group.labels:
-            if named_so.setdefault(label, name) != name:
+            first = named_so.setdefault(with_type(label), name)
+            if first != name:
                 message = (
-                    f"the label {label!r} is of the group {named_so[label]!r} in one and of "
+                    f"the label {label!r} is of the group {first!r} in one and of "
                     f"{name!r} in the other: count both with the same group_names."
                 )
                 raise MergeError(message)

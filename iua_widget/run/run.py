@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from iua_widget.common.labels import Label, label_order
+from iua_widget.common.labels import Label, label_order, with_type
 from iua_widget.common.layer_names import base_of, unknown_layer
 from iua_widget.common.plain_values import plain
 from iua_widget.common.turn_lock import TurnLock
@@ -193,7 +193,7 @@ class Run:
         if isinstance(label, str) and label in groups:
             return groups[label]
         for one in groups.values():
-            if label in one.labels:
+            if with_type(label) in map(with_type, one.labels):
                 return one
         if str(label) in groups:
             return groups[str(label)]

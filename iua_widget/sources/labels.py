@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from iua_widget.common.labels import Label, checked_labels, name_of
+from iua_widget.common.labels import Label, checked_labels, name_of, with_type
 from iua_widget.common.words import did_you_mean, named
 from iua_widget.errors import ProducerError
 from iua_widget.options import SourceOptions
@@ -37,9 +37,9 @@ class LabelledBatch:
         """A batch of such labels."""
         places: dict[str, list[int]] = {}
         found: dict[str, set[Label]] = {}
-        known: dict[tuple[type, Label], str] = {}  # True is no 1
+        known: dict[tuple[type, Label], str] = {}
         for place, label in enumerate(labels):
-            key = type(label), label
+            key = with_type(label)
             name = known.get(key)
             if name is None:
                 name = known[key] = name_of(label, names)

@@ -336,6 +336,10 @@ def test_groups_are_named_and_in_the_order_of_their_labels() -> None:
     data = {"a": np.eye(6)}
     mixed = IUA.introspect(data, groups=[True, "b", 1, "a", 10, ("en", 2)])
     assert mixed.groups == ["1", "True", "10", "('en', 2)", "a", "b"]
+    apart = IUA.introspect(data, groups=[1, 1, True, True, 1, True], batch_size=2)
+    for iua in (apart, IUA.from_bytes(apart.to_bytes()), IUA.merge(apart, apart)):
+        assert iua.groups == ["1", "True"]
+        assert iua.group(True).probes == iua.group(1).probes == iua.probes / 2
     assert mixed.group(("en", 2)).probes == mixed.group("b").probes == 1
     joined = IUA.introspect(data, groups=[0, 1, 2, 0, 1, 2], group_names=["x", "y", "x"])
     assert (joined.groups, joined.group(2).probes, joined.group("x").probes) == (["x", "y"], 4, 4)
