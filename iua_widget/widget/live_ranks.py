@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from iua_widget.common.words import listed
-from iua_widget.errors import DistributedError, FileError, IUAError
+from iua_widget.errors import DistributedError, IUAError
 from iua_widget.files.run_file import read_run, run_bytes
 from iua_widget.run.run import Run
 from iua_widget.scale.all_reduce import all_reduced
@@ -307,9 +307,7 @@ class LiveRanks:
         for rank, other in self._others.items():
             if other.sign.part != other.part:
                 (data,) = self._board.read([f"part {rank}"])
-                with suppress(FileError):  # what was there before stays, until the next comes
-                    other.run = read_run(data, self._run.options.engine)
-                other.part = other.sign.part
+                other.run, other.part = read_run(data, self._run.options.engine), other.sign.part
         own = part_of(self._run).run
         runs = [own, *(other.run for other in self._others.values() if other.run is not None)]
         self._on_sum(together(runs))
