@@ -60,7 +60,9 @@ def live_counts(widget: IUAWidget) -> list[tuple[int, int, int]]:
     seen = [(0, 0, 0)]
     while not widget.wait(0):
         run = widget._runs.run
-        seen.append((run.probes, *(int(tally.store.read_counts().counts.sum()) for tally in run.tallies.values()))[:3])  # fmt: skip # noqa: E501
+        with run.lock:  # to read counts is to count what waits
+            counts = [int(one.store.read_counts().counts.sum()) for one in run.tallies.values()]
+            seen.append((run.probes, *counts)[:3])
         time.sleep(0.005)
     return [one for one in seen if len(one) == 3]
 
