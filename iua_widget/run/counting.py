@@ -94,10 +94,10 @@ class Counting:
     ) -> None:
         self._run, self._source, self._within = run, source, within
         run.check_not_counted()
-        if within is None:
-            self._begin_stream(onward=onward)
-        self._room: _Room = _Room() if within is None else within._room  # noqa: SLF001
         self.position = run.position or Position()
+        if within is None:
+            self.position = self._begin_stream(onward=onward)
+        self._room: _Room = _Room() if within is None else within._room  # noqa: SLF001
         self.position.merged = run.merged_calls
         self.position.layers = frozenset(run.tallies)
         self.number = self.position.batches
@@ -109,14 +109,9 @@ class Counting:
         self.restart()
         run.counted_by = weakref.ref(self)
 
-    def _begin_stream(self, *, onward: bool) -> None:
+    def _begin_stream(self, *, onward: bool) -> Position:
         run, source = self._run, self._source
-        run.failure = None
-        if not run.probes:
-            run.weights = []
-        run.note_weights(source.weights)
-        if not onward:
-            run.position = None if run.probes else Position()
+        position = run.begin(source.weights, onward=onward)
         run.steady = run.steady and source.steady
         if run.probes and (run.groups is None) is not (source.labels is None):
             message = (
@@ -124,6 +119,7 @@ class Counting:
                 "group, or none: count these into a run of their own."
             )
             raise ProducerError(message)
+        return position
 
     def _begin_group(self, run: Run) -> Counting:
         """What counts the probes of one group of the batches."""

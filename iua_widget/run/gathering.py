@@ -132,14 +132,8 @@ class Gathering:
     def __init__(self, run: Run, source: CountedSource, *, onward: bool = False) -> None:
         self._run, self._source = run, source
         run.check_not_counted()
-        run.failure = None
-        if not run.probes:
-            run.weights = []
-        run.note_weights(source.weights)
-        if not onward:
-            run.position = None if run.probes else Position()
+        self.position = run.begin(source.weights, onward=onward)
         run.steady = False
-        self.position = run.position or Position()
         self._taken: CountedBatch | None = None
         self._noted = [note for note in run.source_notes if not (onward and tells_failure(note))]
         run.counted_by = weakref.ref(self)

@@ -242,6 +242,24 @@ class Run:
             self.groups, self.not_by_group = (None if self.groups is None else {}), {}
             self.failure = self.recount = self.tally_notes = None
 
+    def begin(self, weights: str | None, *, onward: bool) -> Position:
+        """Get ready to count a stream into it, and return where in that to begin.
+
+        Parameters
+        ----------
+        weights : str or None
+            The fingerprint of its model's parameters.
+        onward : bool
+            Whether it goes on where this run stands; otherwise it is another part of the data.
+        """
+        self.failure = None
+        if not self.probes:
+            self.weights = []
+        self.note_weights(weights)
+        if not onward:
+            self.position = None if self.probes else Position()
+        return self.position or Position()
+
     def check_not_counted(self) -> None:
         """Check that no source is counted into it.
 
