@@ -101,6 +101,31 @@ def with_type(label: Label) -> tuple[type, Label]:
     return type(label), label
 
 
+def label_of_two(
+    groups: Iterable[tuple[str, Iterable[Label]]],
+) -> tuple[Label, str, str] | None:
+    """A label that two groups have, and these; None where each is of one.
+
+    Parameters
+    ----------
+    groups : iterable of (str, iterable of Label)
+        Their names and labels.
+
+    Examples
+    --------
+    >>> label_of_two([("a", [1, 2]), ("b", [True, 3])])
+    >>> label_of_two([("a", [1, 2]), ("b", [2, 3])])
+    (2, 'a', 'b')
+    """
+    named_so: dict[tuple[type, Label], str] = {}
+    for name, labels in groups:
+        for label in labels:
+            first = named_so.setdefault(with_type(label), name)
+            if first != name:
+                return label, first, name
+    return None
+
+
 def label_order(labels: Sequence[Label]) -> tuple[int, float, str]:
     """By what groups of such labels are sorted: numbers by value, then all else as text.
 

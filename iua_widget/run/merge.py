@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from functools import reduce
 
-from iua_widget.common.labels import Label, with_type
+from iua_widget.common.labels import Label, label_of_two
 from iua_widget.common.words import named
 from iua_widget.errors import IUAWarning, MergeError
 from iua_widget.reading.notes import notes_of_both
@@ -113,20 +113,21 @@ def _merge_groups(run: Run, one: Run, other: Run) -> None:
         )
         raise MergeError(message)
     run.groups, run.not_by_group = {}, one.not_by_group | other.not_by_group
-    named_so: dict[tuple[type, Label], str] = {}
+    labels: list[tuple[str, set[Label]]] = []
     for name in (one.groups or {}) | (other.groups or {}):
         parts = [_part_of_group(run, part, name) for part in (one, other)]
         group = _merged(*parts)
         group.labels = parts[0].labels | parts[1].labels
-        for label in group.labels:
-            first = named_so.setdefault(with_type(label), name)
-            if first != name:
-                message = (
-                    f"the label {label!r} is of the group {first!r} in one and of "
-                    f"{name!r} in the other: count both with the same group_names."
-                )
-                raise MergeError(message)
+        labels.append((name, group.labels))
         run.add_groups({name: group})
+    twice = label_of_two(labels)
+    if twice is not None:
+        label, first, second = twice
+        message = (
+            f"the label {label!r} is of the group {first!r} in one and of "
+            f"{second!r} in the other: count both with the same group_names."
+        )
+        raise MergeError(message)
 
 
 def _part_of_group(run: Run, whole: Run, name: str) -> Run:

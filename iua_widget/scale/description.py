@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from typing import Any, Final
 
-from iua_widget.common.labels import Label, with_type
+from iua_widget.common.labels import Label, label_of_two
 from iua_widget.common.words import listed, named
 from iua_widget.errors import DistributedError, MergeError
 from iua_widget.options import CountOptions
@@ -229,16 +229,14 @@ def _groups(
     for name in names:
         whole = whole_of([one.group(name, left_out) for one in told], options)
         wholes[name] = replace(whole, before=before)  # also ranks that lack the group had inputs
-    named_so: dict[tuple[type, Label], str] = {}
-    for name, whole in wholes.items():
-        for label in whole.labels:
-            first = named_so.setdefault(with_type(label), name)
-            if first != name:
-                message = (
-                    f"the label {label!r} is of the group {first!r} on one rank and of "
-                    f"{name!r} on another: give the same group_names to all of them."
-                )
-                raise MergeError(message)
+    twice = label_of_two((name, whole.labels) for name, whole in wholes.items())
+    if twice is not None:
+        label, first, second = twice
+        message = (
+            f"the label {label!r} is of the group {first!r} on one rank and of "
+            f"{second!r} on another: give the same group_names to all of them."
+        )
+        raise MergeError(message)
     return wholes
 
 
