@@ -78,7 +78,7 @@ class Frames:
             beside=BESIDE if trains else 0.0,
         )
         self._worst = WorstFeed(
-            lambda: (self._run, page.tolerances),
+            lambda: (self.run, page.tolerances),
             self._send_worst,
             partly=lambda: None if looks is None else looks.shown.partly,
             cost_share=WORST_OF_LOOK_SHARE if trains else WORST_SHARE,
@@ -100,7 +100,7 @@ class Frames:
         )
 
     @property
-    def _run(self) -> Run:
+    def run(self) -> Run:
         """What is on show: of all probes, or of one group."""
         return run_of(self._runs.of_group(self._page.group))
 
@@ -227,7 +227,7 @@ class Frames:
         return cost
 
     def _build_and_set(self, order: FrameOrder) -> FrameCost:
-        page, run, status = self._page, self._run, self._runs.status
+        page, run, status = self._page, self.run, self._runs.status
         shown = None if self._looks is None else self._looks.shown
         if shown is not None:
             run = run_of(shown.iua)
@@ -282,7 +282,7 @@ class Frames:
 
         It takes the locks of both runs, one after the other: call it without that of the run.
         """
-        other, run = self.compared_on_show, self._run
+        other, run = self.compared_on_show, self.run
         self._comparison = None if other is None else other.info(run)
         if other is None or self._comparison is None or self._comparison["refused"]:
             return None
@@ -303,7 +303,7 @@ class Frames:
 
     def _send_cards(self) -> None:
         page = self._page
-        page.set_trait("_cards", self._cards_of(self._run))
+        page.set_trait("_cards", self._cards_of(self.run))
 
     def _cards_of(self, run: Run) -> list[dict[str, Any]]:
         page, whole = self._page, self._runs.run

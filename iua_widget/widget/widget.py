@@ -16,7 +16,7 @@ from iua_widget.common.arguments import known_arguments_only
 from iua_widget.engines.choice import EngineName
 from iua_widget.errors import IUAWarning, ProducerError
 from iua_widget.history.history import History
-from iua_widget.iua import IUA, run_of
+from iua_widget.iua import IUA
 from iua_widget.options import (
     CallsOption,
     CountOptions,
@@ -443,7 +443,7 @@ class IUAWidget(WidgetTraits):
                 self._looks.history, look.step, since, at, sort=self.sort, text=self.filter
             )
         shown = self._runs.of_group(self.group)
-        before = None if compared is None else compared.reading(run_of(shown), at)
+        before = None if compared is None else compared.reading(self._frames.run, at)
         table = layer_table(shown, at, self.sort, self.filter, before)
         self._tell_failure()
         return table
@@ -520,7 +520,7 @@ class IUAWidget(WidgetTraits):
         ComparisonError, NoProbesError
             As `compare`.
         """
-        compared, run = self._frames.compared_on_show, run_of(self._runs.of_group(self.group))
+        compared, run = self._frames.compared_on_show, self._frames.run
         return None if compared is None else compared.comparison(run, self.tolerances)
 
     @known_arguments_only
@@ -812,7 +812,7 @@ class IUAWidget(WidgetTraits):
         """
         title, text = _as_text("title", title), _as_text("text", text)
         title, before = title or self._title, self._frames.read_before(self.tolerances, UNIT_SCALES)
-        run, info = run_of(self._runs.of_group(self.group)), self._frames.run_info()
+        run, info = self._frames.run, self._frames.run_info()
         by_group = group_pictures(self._runs.run, [self.layer, *run.tallies], self.tolerances)
         where = export.save_page(
             path,

@@ -45,7 +45,6 @@ export class UnitCard {
   readonly #why = element("span", { class: "iua-card-index" });
   readonly #alarm = element("span", { class: "iua-card-alarm" });
   readonly #values = new Map<Figure, HTMLElement>();
-  readonly #parts = new Map<Figure, HTMLElement>();
   readonly #plot: MagnitudePlot;
   readonly #life = new LifeLine();
   readonly #facts = new CardFacts();
@@ -96,7 +95,6 @@ export class UnitCard {
         value,
       );
       this.#figures.append(figure);
-      this.#parts.set(name, figure);
     }
     this.#body = element(
       "div",
@@ -166,7 +164,7 @@ export class UnitCard {
     if (fate !== null) known.set("compared", fate);
     for (const name of SOMETIMES) {
       set(name, known.get(name) ?? "");
-      (this.#parts.get(name) as HTMLElement).hidden = !known.has(name);
+      (this.#values.get(name)?.parentElement as HTMLElement).hidden = !known.has(name);
     }
     this.#figures.classList.toggle("iua-figures-compared", fate !== null);
     this.#plot.node().hidden = units.dead_from !== null;
