@@ -50,6 +50,17 @@ def magnitude_dtype(values: np.ndarray | torch.Tensor) -> np.dtype[np.floating[A
     return np.dtype(dtype_name(values.dtype))
 
 
+def is_complex(values: np.ndarray | torch.Tensor) -> bool:
+    """Whether an array or a tensor is of complex numbers, which have no order.
+
+    Examples
+    --------
+    >>> is_complex(np.zeros(2)), is_complex(np.zeros(2, complex))
+    (False, True)
+    """
+    return values.dtype.kind == "c" if isinstance(values, np.ndarray) else values.is_complex()
+
+
 def address(values: np.ndarray | torch.Tensor) -> int:
     """Where the first entry lies in memory.
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from iua_widget.common.tensors import is_tensor
+from iua_widget.common.tensors import is_complex, is_tensor
 from iua_widget.tally.unit_evidence import BatchEvidence
 from iua_widget.units.arrange import arrange
 from iua_widget.units.masking import ON_HOST, Masking
@@ -38,7 +36,7 @@ def batch_evidence(
     before = None
     if origin.before is not None and tuple(origin.before.shape) == response.shape:
         given = as_response(origin.before, stays=lambda _: stays, **place)
-        if not _is_complex(given.values):
+        if not is_complex(given.values):
             before = given.values
 
     def rows(values: Any) -> Any:
@@ -52,7 +50,3 @@ def batch_evidence(
 
     inputs = None if before is None else rows(before)
     return BatchEvidence.of(rows(response.values), inputs, origin.activation)
-
-
-def _is_complex(values: Any) -> bool:
-    return bool(values.dtype.kind == "c" if isinstance(values, np.ndarray) else values.is_complex())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from iua_widget.common.tensors import is_tensor
+from iua_widget.common.tensors import is_complex, is_tensor
 from iua_widget.units.activation import Activation
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class BatchEvidence:
         BatchEvidence or None
             None of complex responses, which have no order.
         """
-        if rows.dtype.kind == "c" if isinstance(rows, np.ndarray) else rows.is_complex():
+        if is_complex(rows):
             return None
         activation = activation or Activation()
         responses = _of_rows(rows, activation.lower, activation.upper)
